@@ -1,0 +1,174 @@
+"""The stand-in for Clickwrap as one WSGI app: its pages for the sender and the signer, and its API.
+
+Meant to be mounted (under /sandbox); every link of its own pages follows the mount. For one process: two of them
+on one file would send each webhook twice.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import flask
+
+from local.sandbox import answers, drafts, model, web
+from local.sandbox.api import api, desk
+from local.sandbox.desk import Desk
+from local.sandbox.drafts import Invalid
+from local.sandbox.model import Refused, SignatureRequest
+from local.sandbox.settings import changes_of_form
+from local.sandbox.store import NoSuchRequest, Store
+from local.sandbox.webhooks import Webhooks
+
+pages = flask.Blueprint("pages", __name__)
+PAGE = 20  # requests on one page of the list
+
+
+def create_app(
+    path: Path,
+    webhook_url: str,
+    webhook_token: str,
+    public_url: str,
+    clock: Callable[[], datetime],
+    speed: float = 1.0,
+) -> flask.Flask:
+    """path: its SQLite file. public_url: where the app is mounted, as a signer's browser sees it.
+
+    Webhooks stay in the store until `webhooks_of(app).start()`.
+    """
+    app = flask.Flask(__name__)
+    served = Desk(Store(path), webhook_url, public_url.rstrip("/"), clock)
+    app.extensions["desk"] = served
+    app.extensions["webhooks"] = Webhooks(served, webhook_token, clock, speed)
+    web.dress(app)
+    app.before_request(lambda: served.expire_due())
+    app.register_error_handler(NoSuchRequest, lambda error: web.failure(404, str(error)))
+    app.register_blueprint(pages)
+    app.register_blueprint(api)
+    return app
+
+
+def webhooks_of(app: flask.Flask) -> Webhooks:
+    found = app.extensions["webhooks"]
+    assert isinstance(found, Webhooks)
+    return found
+
+
+# -- the sender's pages
+
+
+@pages.get("/")
+def index() -> str:
+    return _index(drafts.EXAMPLE)
+
+
+def _index(values: dict[str, Any], reasons: tuple[str, ...] = ()) -> str:
+    number = max(1, flask.request.args.get("page", 1, int))
+    requests, total = desk().store.page((number - 1) * PAGE, PAGE)
+    return flask.render_template(
+        "index.html",
+        requests=requests,
+        page=number,
+        more=number * PAGE < total,
+        total=total,
+        form=values,
+        reasons=reasons,
+        settings=desk().store.settings(),
+        api_url=f"{desk().public_url}/api/v1.1",
+        webhook_url=desk().webhook_url,
+    )
+
+
+@pages.post("/requests")
+def create() -> flask.typing.ResponseReturnValue:
+    if flask.request.is_json:
+        return _create_from_json()
+    values = drafts.read_form(flask.request.form)
+    if "add" in flask.request.form:
+        return _index({**values, "signers": [*values["signers"], drafts.BLANK]})
+    try:
+        request = desk().create(drafts.draft_of_form(values, desk().clock()))
+    except Invalid as error:
+        return _index(values, error.reasons), 400
+    return flask.redirect(flask.url_for("pages.show", key=request.id), 303)
+
+
+def _create_from_json() -> flask.typing.ResponseReturnValue:
+    try:
+        draft = drafts.read_draft(flask.request.get_json(), desk().clock())
+    except Invalid as error:
+        return web.failure(400, str(error))
+    return _json(desk().create(draft)), 201
+
+
+def _json(request: SignatureRequest) -> dict[str, Any]:
+    """For programs that drive the sandbox: always the bare, full answer, whatever the switches say."""
+    return answers.full(request, desk().public_url)
+
+
+@pages.get("/requests/<key>")
+def show(key: str) -> flask.typing.ResponseReturnValue:
+    request = desk().store.get(key)
+    return _json(request) if web.wants_json() else _show(request)
+
+
+def _show(request: SignatureRequest, reason: str = "") -> str:
+    return flask.render_template(
+        "request.html",
+        it=request,
+        reason=reason,
+        actions=model.possible_actions(request, desk().clock()),
+        deliveries=desk().store.deliveries(request.id),
+    )
+
+
+@pages.post("/requests/<key>/<action>")
+def act(key: str, action: str) -> flask.typing.ResponseReturnValue:
+    try:
+        request = desk().act(key, action)
+    except Refused as error:
+        return web.failure(409, str(error)) if web.wants_json() else (_show(desk().store.get(key), str(error)), 409)
+    return _json(request) if web.wants_json() else flask.redirect(flask.url_for("pages.show", key=key), 303)
+
+
+@pages.post("/settings")
+def settings() -> flask.typing.ResponseReturnValue:
+    as_json = flask.request.is_json
+    try:
+        changes = flask.request.get_json() if as_json else changes_of_form(flask.request.form.to_dict())
+        saved = desk().store.set(changes)
+    except Invalid as error:
+        return web.failure(400, str(error)) if as_json else (_index(drafts.EXAMPLE, error.reasons), 400)
+    return flask.jsonify(saved) if as_json else flask.redirect(flask.url_for("pages.index") + "#settings", 303)
+
+
+# -- the signer's pages
+
+
+@pages.get("/sign/<token>")
+def sign_page(token: str) -> str:
+    return _sign_page(desk().open(token), token)
+
+
+def _sign_page(request: SignatureRequest, token: str) -> str:
+    signer = request.holder(token)
+    return flask.render_template("sign.html", it=request, me=signer, obstacle=model.why_not(request, signer))
+
+
+@pages.post("/sign/<token>")
+def sign(token: str) -> flask.typing.ResponseReturnValue:
+    try:
+        request = desk().sign(token)
+    except Refused as error:
+        if web.wants_json():
+            return web.failure(409, str(error))
+        return _sign_page(desk().open(token), token), 409
+    return _json(request) if web.wants_json() else flask.redirect(flask.url_for("pages.sign_page", token=token), 303)
+
+
+@pages.get("/download/<key>")
+def download(key: str) -> flask.typing.ResponseReturnValue:
+    request = desk().store.get(key)
+    if request.completed_at is None:
+        return web.failure(409, "there is nothing to download before the request is complete")
+    return flask.render_template("agreement.txt", it=request), {"Content-Type": "text/plain; charset=utf-8"}

@@ -1,0 +1,219 @@
+"""A signature request as Clickwrap keeps it, and what may happen to it. Pure: no I/O, no clock, aware UTC times."""
+
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
+
+
+class Status(StrEnum):
+    """The help centre's states; how the API spells them is undocumented."""
+
+    SENT = "sent"
+    OPEN = "open"  # somebody has opened a signing page
+    PAUSED = "paused"
+    EXPIRED = "expired"
+    COMPLETE = "complete"
+
+
+class Role(StrEnum):
+    SIGNER = "signer"
+    RECIPIENT = "recipient"  # reads along, signs nothing
+
+
+class EventType(StrEnum):
+    SENT = "request_sent"
+    SIGNED = "request_signed"
+    COMPLETE = "request_complete"
+    EXPIRED = "request_expired"
+
+
+class SendTo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    email: bool = False
+    mobile_number: bool = False
+
+
+class Signer(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    signer_id: str  # the customer's own name for this person: any text
+    token: str  # whoever holds it may sign as this person
+    name: str = ""
+    email: str = ""
+    mobile_number: str = ""
+    send_to: SendTo
+    order: int | None = None
+    role: Role = Role.SIGNER
+    signed_at: datetime | None = None
+
+    @property
+    def label(self) -> str:
+        return self.name or self.email or self.mobile_number or self.signer_id
+
+
+class SignatureRequest(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    title: str
+    sender: str
+    ordered: bool
+    notify: bool  # Clickwrap's own messages, which a stand-in has none of: kept and shown, nothing more
+    created_at: datetime
+    expires_at: datetime | None
+    signers: tuple[Signer, ...]
+    revision: int = 1
+    opened: bool = False
+    paused: bool = False
+    expired: bool = False
+    completed_at: datetime | None = None
+
+    @property
+    def status(self) -> Status:
+        if self.completed_at:
+            return Status.COMPLETE
+        if self.expired:
+            return Status.EXPIRED
+        if self.paused:
+            return Status.PAUSED
+        return Status.OPEN if self.opened else Status.SENT
+
+    @property
+    def over(self) -> bool:
+        return self.status in (Status.COMPLETE, Status.EXPIRED)
+
+    @property
+    def missing(self) -> tuple[Signer, ...]:
+        """Who still has to sign."""
+        return tuple(s for s in self.signers if s.role is Role.SIGNER and s.signed_at is None)
+
+    def holder(self, token: str) -> Signer:
+        return next(s for s in self.signers if s.token == token)
+
+    def reached(self, signer: Signer) -> bool:
+        """Whether the signing order, where there is one, has come to this person."""
+        if not self.ordered or signer.order is None:
+            return True
+        return all(s.order is None or s.order >= signer.order for s in self.missing)
+
+
+class Happening(msgspec.Struct, frozen=True):
+    """What Clickwrap tells the world of a change."""
+
+    type: EventType
+    signer: Signer | None = None
+
+
+class Change(msgspec.Struct, frozen=True):
+    request: SignatureRequest
+    happenings: tuple[Happening, ...] = ()
+
+
+class Refused(Exception):
+    """The request's state does not allow it; the text says why."""
+
+
+def created(request: SignatureRequest) -> Change:
+    return Change(request, (Happening(EventType.SENT),))
+
+
+def opened(request: SignatureRequest) -> Change:
+    return Change(replace(request, opened=True))
+
+
+def signed(request: SignatureRequest, token: str, now: datetime) -> Change:
+    """The signature, and with the last one the completion. A second click is no second signature."""
+    signer = request.holder(token)
+    if signer.signed_at is not None:
+        return Change(request)
+    reason = why_not(request, signer)
+    if reason:
+        raise Refused(reason)
+    done = replace(signer, signed_at=now)
+    signers = tuple(done if s is signer else s for s in request.signers)
+    request = replace(request, opened=True, signers=signers)
+    news = [Happening(EventType.SIGNED, done)]
+    if not request.missing:
+        request = replace(request, completed_at=now)
+        news.append(Happening(EventType.COMPLETE))
+    return Change(request, tuple(news))
+
+
+CLOSED = {
+    Status.COMPLETE: "This request is complete.",
+    Status.EXPIRED: "This request has expired.",
+    Status.PAUSED: "Signing is paused. You can read the agreement, and sign once the sender resumes.",
+}
+
+
+def why_not(request: SignatureRequest, signer: Signer) -> str:
+    """What keeps this person from signing now; "" when nothing does."""
+    if request.status in CLOSED:
+        return CLOSED[request.status]
+    if signer.role is Role.RECIPIENT:
+        return "You receive a copy. Nothing needs your signature."
+    return "" if request.reached(signer) else "It is not your turn yet. Somebody before you still has to sign."
+
+
+def pause(request: SignatureRequest, now: datetime) -> Change:
+    return Change(replace(_live(request, "pause"), paused=True))
+
+
+def resume(request: SignatureRequest, now: datetime) -> Change:
+    if request.status is not Status.PAUSED:
+        raise Refused(f"cannot resume: the request is {request.status}, not paused")
+    return Change(replace(request, paused=False))
+
+
+def revise(request: SignatureRequest, now: datetime) -> Change:
+    """A new text: everybody signs again, and the request is sent again."""
+    _unfinished(request, "revise")
+    signers = tuple(replace(s, signed_at=None) for s in request.signers)
+    again = replace(request, signers=signers, paused=False, revision=request.revision + 1)
+    return Change(again, (Happening(EventType.SENT),))
+
+
+def expire(request: SignatureRequest, now: datetime) -> Change:
+    return Change(replace(_unfinished(request, "expire"), expired=True), (Happening(EventType.EXPIRED),))
+
+
+def complete(request: SignatureRequest, now: datetime) -> Change:
+    """Marked as complete, for a signature on paper: no request_signed, and the missing signatures stay missing."""
+    return Change(replace(_unfinished(request, "complete"), completed_at=now), (Happening(EventType.COMPLETE),))
+
+
+def resend(request: SignatureRequest, now: datetime) -> Change:
+    return Change(_live(request, "resend"), (Happening(EventType.SENT),))
+
+
+ACTIONS: dict[str, Callable[[SignatureRequest, datetime], Change]] = {
+    "pause": pause,
+    "resume": resume,
+    "revise": revise,
+    "resend": resend,
+    "complete": complete,
+    "expire": expire,
+}
+
+
+def possible_actions(request: SignatureRequest, now: datetime) -> list[str]:
+    return [name for name in ACTIONS if _allowed(name, request, now)]
+
+
+def _allowed(name: str, request: SignatureRequest, now: datetime) -> bool:
+    try:
+        ACTIONS[name](request, now)
+    except Refused:
+        return False
+    return True
+
+
+def _live(request: SignatureRequest, action: str) -> SignatureRequest:
+    if request.status not in (Status.SENT, Status.OPEN):
+        raise Refused(f"cannot {action}: the request is {request.status}")
+    return request
+
+
+def _unfinished(request: SignatureRequest, action: str) -> SignatureRequest:
+    if request.over:
+        raise Refused(f"cannot {action}: the request is {request.status}")
+    return request

@@ -1,0 +1,57 @@
+"""The switches of the stand-in: how it answers where the vendor's documents are silent, and what goes wrong next."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from local.sandbox.drafts import Invalid
+
+HeaderText = Annotated[str, msgspec.Meta(pattern=r"^[\x20-\x7e]*$", max_length=1_000)]
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One answer of the API gone wrong. With neither status nor body it is only late, by `delay` seconds.
+
+    body: text goes out as it is, anything else as JSON; None is the vendor's error body for the status.
+    """
+
+    status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
+    headers: dict[HeaderText, HeaderText] = {}
+    body: Any = None
+    delay: Annotated[float, msgspec.Meta(ge=0, le=120)] = 0.0
+
+    @property
+    def only_late(self) -> bool:
+        return self.status is None and self.body is None
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """envelope: the object itself, or {"data": object}. fields: all of them, or only the documented ones.
+    webhooks: sent, or lost as after 24 h of outage. api_token: the one accepted; "" accepts any.
+    faults: the next answers of the API, each used once.
+    """
+
+    envelope: Literal["bare", "data"] = "bare"
+    fields: Literal["full", "documented"] = "full"
+    webhooks: Literal["sent", "lost"] = "sent"
+    api_token: str = ""
+    faults: list[Fault] = []
+
+    def updated(self, changes: object) -> "Settings":
+        """Only what `changes` names is different. Raises Invalid."""
+        if not isinstance(changes, dict):
+            raise Invalid("settings: send a JSON object")
+        try:
+            return msgspec.convert({**msgspec.to_builtins(self), **changes}, Settings)
+        except msgspec.ValidationError as error:
+            raise Invalid(f"settings: {error}") from None
+
+
+def changes_of_form(form: dict[str, str]) -> dict[str, Any]:
+    """The form's strings; `faults` is a JSON list in a text area. Raises Invalid."""
+    text = form.get("faults", "").strip()
+    try:
+        faults = msgspec.json.decode(text) if text else []
+    except msgspec.DecodeError as error:
+        raise Invalid(f"faults: not JSON ({error})") from None
+    return {**form, "faults": faults}

@@ -1,0 +1,60 @@
+"""What the stand-ins' pages have in common: headers, times, who may post, and JSON or HTML."""
+
+from datetime import datetime
+
+import flask
+from markupsafe import Markup
+from werkzeug.exceptions import HTTPException
+
+from local.sandbox import answers
+
+POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+
+
+def dress(app: flask.Flask, policy: str = POLICY) -> None:
+    """Gives the app the common headers, filters and error pages."""
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = 1_000_000
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.add_template_filter(when)
+    app.before_request(refuse_strangers)
+    app.after_request(lambda response: _with_headers(response, policy))
+    app.register_error_handler(HTTPException, failed)
+
+
+def _with_headers(response: flask.Response, policy: str) -> flask.Response:
+    response.headers["Content-Security-Policy"] = policy
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"  # signing links are bearer links
+    if flask.request.endpoint != "static":
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def refuse_strangers() -> None:
+    """A page of another site may not press our buttons: browsers say where a POST comes from."""
+    site = flask.request.headers.get("Sec-Fetch-Site", "none")
+    if flask.request.method == "POST" and site not in ("same-origin", "none"):
+        flask.abort(403, "this POST comes from another site's page")
+
+
+def wants_json() -> bool:
+    request = flask.request
+    kinds = ["text/html", "application/json"]
+    return request.is_json or request.accept_mimetypes.best_match(kinds) == "application/json"
+
+
+def failed(error: HTTPException) -> flask.typing.ResponseReturnValue:
+    return failure(error.code or 500, error.description or error.name)
+
+
+def failure(status: int, reason: str) -> flask.typing.ResponseReturnValue:
+    if wants_json() or flask.request.path.startswith("/api/"):
+        return answers.error(status, reason), status
+    return flask.render_template("error.html", status=status, reason=reason), status
+
+
+def when(at: datetime | None) -> str:
+    if at is None:
+        return ""
+    shown = f"{at.day} {at:%b %Y, %H:%M:%S} UTC"
+    return Markup('<time datetime="{}">{}</time>').format(answers.iso(at), shown)

@@ -1,0 +1,159 @@
+"""How every HTTP adapter calls out: one request, no redirect, no retry, and faults told apart by what to do about them."""
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from shared.adapters.deadline import Deadline
+from shared.domain.outcomes import Retry, Unknown
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response
+
+CONNECT = 5.0  # seconds
+DEADLINE = 20.0  # seconds, all told
+LONGEST_WAIT = 3600.0
+SAFE_TO_REPEAT = {429, 500, 503}
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """`headers` by lower-case name."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The body's object; empty when it is anything else."""
+        try:
+            value = msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+
+class Http:
+    """Calls to one provider. `who` begins every error text; no address, credential or body ever enters one.
+
+    wait: reads an answer's own advice on how long to wait (s), where a provider gives it elsewhere than in the headers.
+    """
+
+    def __init__(
+        self,
+        who: str,
+        clock: Callable[[], datetime],
+        deadline: float = DEADLINE,
+        wait: Callable[[Answer], float | None] = lambda answer: None,
+    ) -> None:
+        self._who, self._clock, self._deadline, self._wait = who, clock, deadline, wait
+
+    def get(self, url: str, headers: Mapping[str, str] | None = None, **params: str) -> Answer:
+        """Raises Retry on every fault: reading has no effect."""
+        return self._call("GET", url, effect=False, headers=dict(headers or {}), params=params)
+
+    def post_json(self, url: str, body: object, headers: Mapping[str, str], *, effect: bool = True) -> Answer:
+        sent = {"Content-Type": "application/json", "Accept": "application/json", **headers}
+        return self._call("POST", url, effect=effect, headers=sent, data=msgspec.json.encode(body))
+
+    def post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str], *, effect: bool = True) -> Answer:
+        """Raises Retry when nothing can have happened, Unknown when something may have (only if it has an `effect`)."""
+        return self._call("POST", url, effect=effect, headers=dict(headers), data=dict(form))
+
+    def _call(self, method: str, url: str, *, effect: bool, **request: Any) -> Answer:
+        from shared.adapters.transport import exchange
+
+        exchange.left, exchange.sock = False, None
+        watched = exchange.__dict__  # this thread's: the deadline's own thread would see its own
+        try:
+            with Deadline(self._deadline, lambda: watched.get("sock")) as exchange.deadline:
+                answer = self._exchange(method, url, request)
+        except OSError as fault:  # what `requests` raises is one too
+            raise self._lost(fault, exchange.left and effect) from None
+        finally:
+            exchange.sock = exchange.deadline = None
+        return self._settled(answer, effect)
+
+    def _exchange(self, method: str, url: str, request: dict[str, Any]) -> Answer:
+        from shared.adapters.transport import session
+
+        timeout = (min(CONNECT, self._deadline), self._deadline)
+        with session().request(
+            method, url, auth=_as_is, timeout=timeout, allow_redirects=False, stream=True, **request
+        ) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status_code, headers, _body(response))
+
+    def _lost(self, fault: OSError, left: bool) -> Retry | Unknown:
+        """From None above: the fault's own text holds the URL."""
+        name = type(fault).__name__
+        if left:
+            return Unknown(f"{self._who}: the request left, its answer was lost ({name})")
+        return Retry(f"{self._who} could not be reached ({name})")
+
+    def _settled(self, answer: Answer, effect: bool) -> Answer:
+        said = f"{self._who} answered {answer.status}"
+        if answer.status in SAFE_TO_REPEAT or (answer.status >= 500 and not effect):
+            after = parse_retry_after(answer.headers, self._clock())
+            raise Retry(said, self._wait(answer) if after is None else after)
+        if answer.status >= 500:  # 502, 504: somebody in between gave up waiting for the one who may have acted
+            raise Unknown(said)
+        return answer
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds to wait, at most an hour; None when the answer does not say.
+
+    `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), else `X-RateLimit-Reset` in epoch seconds.
+    """
+    lower = {name.lower(): value.strip() for name, value in headers.items()}
+    wait = _seconds(lower.get("retry-after", ""))
+    if wait is None:
+        wait = _until(lower.get("retry-after", ""), now)
+    if wait is None and (reset := _seconds(lower.get("x-ratelimit-reset", ""))) is not None:
+        wait = reset - now.timestamp()
+        wait = wait if wait > 0 else None  # not an epoch, or a clock that is off: no advice
+    return None if wait is None else min(max(wait, 0.0), LONGEST_WAIT)
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else None
+
+
+def _until(text: str, now: datetime) -> float | None:
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
+
+
+def _as_is(request: "PreparedRequest") -> "PreparedRequest":
+    """Without an `auth`, requests would take one from a stray .netrc over the headers given."""
+    return request
+
+
+def _body(response: "Response") -> bytes:
+    """At most MAX_BODY. A refusal stands in its status: one whose body is lost is still a refusal."""
+    from urllib3.exceptions import HTTPError
+
+    from shared.adapters.transport import MAX_BODY
+
+    try:
+        return response.raw.read(MAX_BODY, decode_content=True) or b""
+    except (HTTPError, OSError) as fault:
+        if response.status_code >= 400:
+            return b""
+        raise ConnectionError(type(fault).__name__) from None

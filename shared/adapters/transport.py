@@ -1,0 +1,93 @@
+"""One `requests` session a process, whose connections know whether a request has begun to leave.
+
+That one bit decides between "try again" and "nobody knows", and no exception carries it: a TLS error, say, may come
+from the handshake or from reading the answer. Imported with the first call.
+"""
+
+import threading
+from functools import cache
+from http.cookiejar import DefaultCookiePolicy
+from socket import socket
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from shared.adapters.deadline import Deadline
+
+MAX_BODY = 1_000_000  # octets of an answer; no provider's is a tenth of that
+POOL = 32
+
+
+class Exchange(threading.local):
+    """The request under way on this thread."""
+
+    left = False
+    sock: socket | None = None
+    deadline: Deadline | None = None
+
+    def begin(self, sock: socket) -> None:
+        self.sock = sock
+        if self.deadline and not self.left:
+            self.deadline.check()
+        self.left = True
+
+
+exchange = Exchange()
+
+
+class _Http(HTTPConnection):
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        exchange.begin(self.sock)
+        super().send(data)
+
+    def connect(self) -> None:
+        super().connect()
+        exchange.left = False  # what has left so far was for a proxy
+
+
+class _Https(HTTPSConnection):
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        exchange.begin(self.sock)
+        super().send(data)
+
+    def connect(self) -> None:
+        super().connect()
+        exchange.left = False
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+class _Adapter(HTTPAdapter):
+    """urllib3 may only be told its connection classes through its pools, and those through each manager."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        return manager
+
+
+@cache
+def session() -> requests.Session:
+    made = requests.Session()
+    made.mount("http://", _Adapter(pool_maxsize=POOL))
+    made.mount("https://", _Adapter(pool_maxsize=POOL))
+    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    made.headers["User-Agent"] = "clickwrap-relay"
+    return made

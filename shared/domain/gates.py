@@ -1,0 +1,131 @@
+"""(state, notice, now) -> send, suppress, fail or wait: asked just before the claim, so that what leaves is true."""
+
+from datetime import datetime
+
+import msgspec
+
+from shared.domain.merge import is_due, pending
+from shared.domain.model import Kind, Notice, Request, Signer, SignerState, Status
+from shared.domain.planner import notice_for, useful_for
+from shared.domain.policy import Policy, into_window
+
+
+class Send(msgspec.Struct, frozen=True):
+    pass
+
+
+class Suppress(msgspec.Struct, frozen=True):
+    """No longer due; recorded with its reason."""
+
+    reason: str
+
+
+class Fail(msgspec.Struct, frozen=True):
+    """Can't be done any more; recorded with its reason."""
+
+    reason: str
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """Not yet; `after` in seconds."""
+
+    reason: str
+    after: float
+
+
+Verdict = Send | Suppress | Fail | Wait
+
+
+def gate(request: Request, notice: Notice, now: datetime, policy: Policy, *, invited: bool = True) -> Verdict:
+    """invited: whether this signer's invitation has left (only a reminder asks)."""
+    signer = request.signers.get(notice.signer)
+    if signer is None or signer.state is SignerState.LEFT:
+        return Suppress("the signer is no longer on the request")
+    if notice.round != request.round:
+        return Suppress("a new signing round has begun")
+    if not _same_address(request, notice, signer):
+        return Suppress("the address has changed or is no longer to be used")
+    by_kind = {
+        Kind.INVITATION: _invitation,
+        Kind.REMINDER: _reminder,
+        Kind.PROGRESS: _progress,
+        Kind.COMPLETION: _completion,
+    }
+    verdict = by_kind[notice.kind](request, notice, signer, now, policy)
+    late = isinstance(verdict, Send | Wait) and now - since(request, notice, signer, now) >= useful_for(
+        notice.kind, policy, notice.step
+    )
+    if late:
+        return Fail("too late")
+    if isinstance(verdict, Send) and notice.kind is Kind.REMINDER and not invited:
+        return Wait("the invitation has not left yet", policy.span(300, floor=1).total_seconds())
+    return verdict
+
+
+def since(request: Request, notice: Notice, signer: Signer, now: datetime) -> datetime:
+    """When the notice became due."""
+    if notice.kind is Kind.INVITATION:
+        return signer.invited_at or now
+    if notice.kind is Kind.REMINDER:
+        reminder = signer.reminders.get(str(notice.step))
+        return reminder.due_at if reminder else now
+    if notice.kind is Kind.COMPLETION:
+        return request.completed_at or now
+    who = signed_by(request, notice)
+    return (who.signed_at if who else None) or now
+
+
+def signed_by(request: Request, notice: Notice) -> Signer | None:
+    """The signer whom a progress notice is about."""
+    found = [s for s in request.signers.values() if s.number == notice.step and s.state is SignerState.SIGNED]
+    return found[0] if found else None
+
+
+def needed(request: Request) -> int:
+    """Signatures still missing."""
+    return sum(pending(s) for s in request.signers.values())
+
+
+def _same_address(request: Request, notice: Notice, signer: Signer) -> bool:
+    planned = notice_for(request, notice.signer, notice.kind, notice.step, notice.channel)
+    return planned.notice == notice.notice and notice.channel in signer.channels
+
+
+def _open(request: Request, policy: Policy) -> Verdict:
+    if request.status is Status.OPEN:
+        return Send()
+    if request.status in (Status.PAUSED, Status.DISPUTED):
+        return Wait(f"the request is {request.status}", policy.span(900, floor=1).total_seconds())
+    return Suppress(f"the request is {request.status}")
+
+
+def _invitation(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Verdict:
+    if signer.state is SignerState.SIGNED:
+        return Suppress("already signed")
+    if not is_due(signer, request.signers, ordered=request.ordered):
+        return Suppress("not this signer's turn")
+    return _open(request, policy)
+
+
+def _reminder(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Verdict:
+    verdict = _invitation(request, notice, signer, now, policy)
+    if not isinstance(verdict, Send):
+        return verdict
+    if request.unmatched:
+        return Wait("a signature could not be matched to a signer", policy.span(900, floor=1).total_seconds())
+    opens = into_window(now, signer.mobile, policy)
+    return Wait("outside the send window", (opens - now).total_seconds()) if opens > now else verdict
+
+
+def _progress(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Verdict:
+    if request.status is not Status.OPEN:
+        return Suppress(f"the request is {request.status}")
+    if signed_by(request, notice) is None:
+        return Suppress("the signature no longer stands")
+    return Send() if needed(request) else Suppress("no signature is missing any more")
+
+
+def _completion(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Verdict:
+    if request.status is Status.COMPLETE:
+        return Send()
+    return Suppress(f"the request is {request.status}")

@@ -1,0 +1,432 @@
+"""(stored state, fresh answer, event, now) -> state. Who is believed when the webhook and the API differ.
+
+A webhook carries no proof but a static token, so the API is the truth. Where the API does not say, the webhook is
+believed; where the API denies, it is given time first, since an answer may lag behind the event.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from shared.domain.model import (
+    Answer,
+    ChannelName,
+    Event,
+    EventType,
+    Reminder,
+    Request,
+    Role,
+    Seen,
+    Signer,
+    SignerState,
+    Status,
+    digest,
+)
+from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.policy import Policy, choose_channels, into_window, normal_email, normal_mobile
+
+MAX_SIGNERS = 1_000
+SIGNED_LAG, COMPLETE_LAG, GONE_LAG = 120.0, 600.0, 600.0  # seconds a denial is taken for a lagging answer
+ROUND_AGE, SECOND_READING = 600.0, 300.0  # seconds: a signature's least age to be doubted; between two readings
+EVENTS_KEPT, EVENTS_DAYS = 500, 31
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """The new state, and what an operator should hear of."""
+
+    request: Request
+    alerts: tuple[str, ...] = ()
+
+
+def merge(stored: Request | None, answer: Answer, event: Event | None, now: datetime, policy: Policy) -> Merged:
+    """Raises Retry while the answer may still be lagging behind the event, GiveUp past 1,000 signers."""
+    if not answer.signers:
+        raise Retry("the API's answer names no signer")
+    if len(answer.signers) > MAX_SIGNERS:
+        raise GiveUp(f"the request has {len(answer.signers)} signers; at most {MAX_SIGNERS} are supported")
+    before = stored or Request(id=answer.id, adopted=not is_sent(event))
+    ticket = _Merge(before, answer, event, now, policy)
+    request = ticket.run()
+    return Merged(request, tuple(ticket.alerts))
+
+
+def gone(stored: Request | None, event: Event | None, key: str, now: datetime, policy: Policy) -> Request:
+    """The state after a 404. Raises Retry while the event is so young that the API may not know it yet."""
+    _wait_for(event, GONE_LAG, now, policy, "the API does not know the request yet")
+    request = stored or Request(id=key, adopted=True)
+    return _stamp(replace(request, status=Status.GONE), event, now, policy)
+
+
+def is_sent(event: Event | None) -> bool:
+    return event is not None and event.type is EventType.SENT
+
+
+def _wait_for(event: Event | None, lag: float, now: datetime, policy: Policy, why: str) -> None:
+    if event is not None:
+        age = now - event.received_at
+        if age < policy.span(lag, floor=2):
+            raise Retry(why, after=max(1.0, min(age.total_seconds(), 60.0)))
+
+
+class _Merge:
+    """One merge under way: the steps in their order, each reading what the one before it left."""
+
+    def __init__(self, before: Request, answer: Answer, event: Event | None, now: datetime, policy: Policy) -> None:
+        self.before, self.answer, self.event, self.now, self.policy = before, answer, event, now, policy
+        self.alerts: list[str] = []
+        self.signers: dict[str, Signer] = dict(before.signers)
+        self.seen: dict[str, Seen] = {}
+        self.first_sight = not before.signers
+
+    def run(self) -> Request:
+        self._match()
+        request = self._facts()
+        request = self._status(request)
+        request = self._signatures(request)
+        request = self._rounds(request)
+        request = self._turns(request)
+        return _stamp(replace(request, signers=self.signers), self.event, self.now, self.policy)
+
+    # -- who is who
+
+    def _match(self) -> None:
+        for seen in self.answer.signers:
+            key = self._key_of(seen)
+            self.seen[key] = seen
+            self.signers[key] = self._refresh(self.signers.get(key), seen)
+        for key in self.signers.keys() - self.seen.keys():
+            self.signers[key] = self._absent(self.signers[key])
+
+    def _key_of(self, seen: Seen) -> str:
+        for alias in seen.ids:
+            for key, signer in self.signers.items():
+                if alias in signer.aliases and key not in self.seen:
+                    return key
+        key = digest(seen.ids[0] if seen.ids else f"#{len(self.signers) + 1}")[:16]
+        while key in self.signers:  # two signers with one id: both are kept
+            key = digest(key)[:16]
+        return key
+
+    def _refresh(self, old: Signer | None, seen: Seen) -> Signer:
+        email, mobile = normal_email(seen.email), normal_mobile(seen.mobile, self.policy.region) if seen.mobile else ""
+        old = old or Signer(number=len(self.signers) + 1)
+        back = old.state is SignerState.LEFT
+        return replace(
+            old,
+            aliases=tuple(dict.fromkeys((*old.aliases, *seen.ids))),
+            name=seen.name or old.name,
+            email=email,
+            mobile=mobile,
+            channels=choose_channels(self.policy, seen, email, mobile),
+            role=seen.role,
+            order=seen.order,
+            request_url=seen.request_url or old.request_url,
+            state=SignerState.WAITING if back else old.state,
+            missing_at=None,
+        )
+
+    def _absent(self, signer: Signer) -> Signer:
+        """Left once two readings some minutes apart miss him: one truncated answer removes nobody."""
+        if signer.missing_at is None:
+            return replace(signer, missing_at=self.now)
+        if self.now - signer.missing_at >= self.policy.span(SECOND_READING, floor=1):
+            return replace(signer, state=SignerState.LEFT, reminders={})
+        return signer
+
+    # -- the request
+
+    def _facts(self) -> Request:
+        a, b = self.answer, self.before
+        hint = self.event.title_hint if self.event else ""
+        return replace(
+            b,
+            title=a.title or b.title or hint,
+            sender=a.sender or b.sender,
+            ordered=b.ordered if a.ordered is None else a.ordered,
+            created_at=a.created_at or b.created_at,
+            expires_at=a.expires_at or b.expires_at,
+            download_url=a.download_url or b.download_url,
+            adopted=b.adopted and not is_sent(self.event),
+        )
+
+    def _said(self) -> Status | None:
+        """What the answer says of the whole request, directly or by all its signatures; None when silent."""
+        if self.answer.status is not None:
+            return self.answer.status
+        flags = [s.signed for s in self.answer.signers if s.role is Role.SIGNER]
+        if flags and all(flags):
+            return Status.COMPLETE
+        if self.answer.expires_at and self.answer.expires_at <= self.now:
+            return Status.EXPIRED
+        return Status.OPEN if any(f is False for f in flags) and self._is(EventType.COMPLETE) else None
+
+    def _is(self, kind: EventType) -> bool:
+        return self.event is not None and self.event.type is kind
+
+    def _status(self, request: Request) -> Request:
+        said, old = self._said(), request.status
+        if self._is(EventType.COMPLETE) and said is not Status.COMPLETE:
+            status = self._claimed_complete(said)
+        elif self._is(EventType.EXPIRED) and said is None and old is not Status.COMPLETE:
+            status = Status.EXPIRED
+        else:
+            status = self._settled(said, old)
+        heard = not request.adopted or self.event is not None or old is Status.DISPUTED
+        news = status is Status.COMPLETE and old is not status and heard
+        return replace(request, status=status, completed_at=self.now if news else request.completed_at)
+
+    def _claimed_complete(self, said: Status | None) -> Status:
+        if said is None or self.before.status is Status.COMPLETE:
+            return Status.COMPLETE
+        _wait_for(self.event, COMPLETE_LAG, self.now, self.policy, f"a webhook says complete, the API says {said}")
+        self.alerts.append("disputed: a webhook says complete, the API denies it")
+        return Status.DISPUTED
+
+    def _settled(self, said: Status | None, old: Status) -> Status:
+        if said is None:
+            return Status.OPEN if old in (Status.GONE, Status.DORMANT) else old
+        if said in (Status.OPEN, Status.PAUSED) and old is Status.COMPLETE:
+            return old  # only a new round undoes a completion
+        if old is Status.DISPUTED and said in (Status.OPEN, Status.PAUSED) and self.event is None:
+            return old
+        return said
+
+    # -- signatures
+
+    def _signatures(self, request: Request) -> Request:
+        whose = self._signer_of_event(request)
+        for key, seen in self.seen.items():
+            if seen.signed is True:
+                self._sign(key, request, by_event=key == whose, confirmed=True)
+        if whose is not None and self.seen[whose].signed is not True:
+            self._believe(whose, request)
+        if request.status is Status.COMPLETE:
+            for key, signer in self.signers.items():
+                if signer.role is Role.SIGNER and signer.state is not SignerState.LEFT:
+                    self._sign(key, request, by_event=False, confirmed=False)
+        unmatched = request.unmatched
+        if self._is(EventType.SIGNED) and whose is None and self.event and self.event.signer:
+            self.alerts.append("unmatched: a webhook names a signer that the API's answer does not hold")
+            unmatched = (*unmatched, digest(self.event.signer)[:16])
+        known = all(s.signed is not None for s in self.answer.signers if s.role is Role.SIGNER)
+        return replace(request, unmatched=() if known else tuple(dict.fromkeys(unmatched)))
+
+    def _signer_of_event(self, request: Request) -> str | None:
+        if self.event is None or self.event.type is not EventType.SIGNED:
+            return None
+        named = [k for k in self.seen if self.event.signer in self.signers[k].aliases]
+        left = [k for k in self.seen if self.signers[k].role is Role.SIGNER and not self._signed(k)]
+        return named[0] if named else (left[0] if len(left) == 1 else None)
+
+    def _signed(self, key: str) -> bool:
+        return self.signers[key].state is SignerState.SIGNED
+
+    def _sign(self, key: str, request: Request, *, by_event: bool, confirmed: bool) -> None:
+        signer = self.signers[key]
+        if signer.role is not Role.SIGNER:
+            return
+        signed_at = signer.signed_at
+        watched = not (self._signed(key) or request.adopted or self.first_sight)
+        if signed_at is None and (by_event or watched):
+            signed_at = self.now
+        self.signers[key] = replace(
+            signer,
+            state=SignerState.SIGNED,
+            signed_at=signed_at,
+            confirmed=signer.confirmed or confirmed,
+            reminders={},
+        )
+
+    def _believe(self, key: str, request: Request) -> None:
+        if self.seen[key].signed is False and not self._signed(key):
+            _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not yet")
+            self.alerts.append("believed: a webhook says signed, the API denies it")
+        self._sign(key, request, by_event=True, confirmed=False)
+
+    # -- rounds
+
+    def _rounds(self, request: Request) -> Request:
+        """A new round needs a signature that the API itself had confirmed, denied twice some minutes apart."""
+        undone = [k for k, seen in self.seen.items() if seen.signed is False and self._doubtful(self.signers[k])]
+        if not undone or self._said() is Status.COMPLETE:
+            return replace(request, doubt_at=None)
+        if request.doubt_at is None:
+            return replace(request, doubt_at=self.now)
+        settled = self.now - request.doubt_at >= self.policy.span(SECOND_READING, floor=1)
+        if not (settled or is_sent(self.event)):
+            return request
+        self._reopen(undone)
+        status = self._said() or Status.OPEN
+        return replace(request, round=request.round + 1, doubt_at=None, completed_at=None, status=status)
+
+    def _doubtful(self, signer: Signer) -> bool:
+        old_enough = signer.signed_at is None or self.now - signer.signed_at >= self.policy.span(ROUND_AGE, floor=2)
+        return signer.state is SignerState.SIGNED and signer.confirmed and old_enough
+
+    def _reopen(self, undone: list[str]) -> None:
+        for key, signer in self.signers.items():
+            if key in undone or signer.state is SignerState.INVITED:
+                self.signers[key] = replace(
+                    signer,
+                    state=SignerState.WAITING,
+                    adopted=False,
+                    confirmed=False,
+                    invited_at=None,
+                    signed_at=None,
+                    reminders={},
+                )
+
+    # -- whose turn it is
+
+    def _turns(self, request: Request) -> Request:
+        for key, signer in self.signers.items():
+            if request.status is Status.OPEN and self._is_turn(signer, request):
+                self.signers[key] = self._invite(key, signer, request)
+            elif request.status is not Status.OPEN and request.status is not Status.PAUSED:
+                self.signers[key] = replace(signer, reminders={})
+            elif signer.state is SignerState.INVITED and not signer.reminders:
+                self.signers[key] = self._remind_again(key, signer, request)
+        return request
+
+    def _is_turn(self, signer: Signer, request: Request) -> bool:
+        fresh = signer.state is SignerState.WAITING
+        heard = signer.state is SignerState.INVITED and signer.adopted and is_sent(self.event)
+        return (fresh or heard) and is_due(signer, self.signers, ordered=request.ordered)
+
+    def _invite(self, key: str, signer: Signer, request: Request) -> Signer:
+        at = (request.created_at or self.now) if request.adopted else self.now
+        signer = replace(signer, state=SignerState.INVITED, adopted=request.adopted, invited_at=at)
+        return replace(signer, reminders=self._reminders(key, signer, request, hop=0))
+
+    def _remind_again(self, key: str, signer: Signer, request: Request) -> Signer:
+        """After an expiry that did not last, the steps still ahead come back under new task names."""
+        return replace(signer, reminders=self._reminders(key, signer, request, hop=int(self.now.timestamp())))
+
+    def _reminders(self, key: str, signer: Signer, request: Request, *, hop: int) -> dict[str, Reminder]:
+        assert signer.invited_at is not None
+        made = {}
+        for day in self.policy.reminder_days:
+            due = into_window(signer.invited_at + self.policy.days(day), signer.mobile, self.policy)
+            if due > self.now:
+                made[str(day)] = reminder(request.id, key, request.round, day, due, hop)
+        return made
+
+
+def reminder(request: str, signer: str, round_: int, step: int, due_at: datetime, hop: int) -> Reminder:
+    return Reminder(due_at=due_at, task=digest(request, signer, round_, step, due_at, hop), hop=hop)
+
+
+def is_due(signer: Signer, signers: dict[str, Signer], *, ordered: bool) -> bool:
+    """Whether he may sign now: he has a URL and, in a signing order, everyone before him has signed."""
+    if signer.role is not Role.SIGNER or not signer.request_url or signer.state is SignerState.LEFT:
+        return False
+    if not ordered or signer.order is None:
+        return True
+    before = [s for s in signers.values() if s.order is not None and s.order < signer.order and pending(s)]
+    return not before
+
+
+def pending(signer: Signer) -> bool:
+    """A signature of his is still needed."""
+    return signer.role is Role.SIGNER and signer.state in (SignerState.WAITING, SignerState.INVITED)
+
+
+def _stamp(request: Request, event: Event | None, now: datetime, policy: Policy) -> Request:
+    """The book-keeping fields: which events are handled, when to look again, when to forget."""
+    events = dict(request.events)
+    if event is not None:
+        events[event_key(event.event)] = now
+    if event is None and _silent(request, now, policy):
+        request = replace(request, status=Status.DORMANT)
+    ended = request.status in (Status.COMPLETE, Status.EXPIRED, Status.GONE, Status.DORMANT)
+    return replace(
+        request,
+        events=_trimmed(events, now, policy),
+        checked_at=now,
+        changed_at=now if event is not None else request.changed_at or now,
+        search=_search(request),
+        next_at=next_look(request, event, now, policy),
+        purge_at=request.purge_at or now + policy.days(policy.retention_days) if ended else None,
+    )
+
+
+def _silent(request: Request, now: datetime, policy: Policy) -> bool:
+    """No event for 30 days past the last reminder step."""
+    live = request.status in (Status.OPEN, Status.PAUSED)
+    last_step = policy.days(max(policy.reminder_days, default=0) + 30)
+    return live and now - (request.changed_at or now) > last_step
+
+
+def event_key(event: str) -> str:
+    """Event ids are any text; as a field name only a hash of one is safe."""
+    return digest(event)[:24]
+
+
+def _trimmed(events: dict[str, datetime], now: datetime, policy: Policy) -> dict[str, datetime]:
+    young = {k: at for k, at in events.items() if now - at <= policy.days(EVENTS_DAYS)}
+    newest = sorted(young.items(), key=lambda item: item[1])[-EVENTS_KEPT:]
+    return dict(newest)
+
+
+def _search(request: Request) -> tuple[str, ...]:
+    words = [request.id, *request.title.split()]
+    for signer in request.signers.values():
+        words += [*signer.name.split(), signer.email, signer.mobile]
+    return tuple(dict.fromkeys(w.lower() for w in words if w))[:200]
+
+
+RECHECK: dict[Status, Callable[[float], float | None]] = {
+    # seconds until the next look, by the seconds since the last event: ever less often as a request ages
+    Status.OPEN: lambda age: min(max(900.0, age / 2), 86_400.0),
+    Status.PAUSED: lambda age: min(max(900.0, age / 2), 86_400.0),
+    Status.EXPIRED: lambda age: 86_400.0 if age < 7 * 86_400 else None,
+    Status.DISPUTED: lambda age: 3_600.0,
+    Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # one look back for an unknown completion
+}
+REMIND_GRACE = 120.0  # seconds a Cloud Task has for its reminder before reconcile steps in
+
+
+def _recheck(status: Status, age: float) -> float | None:
+    rule = RECHECK.get(status)
+    return rule(age) if rule else None
+
+
+def next_look(request: Request, event: Event | None, now: datetime, policy: Policy) -> datetime | None:
+    """The earliest of the next reading and of a reminder that its task should have fired by then."""
+    scale = policy.day / 86_400
+    since = now if event is not None else request.changed_at or now
+    wait = _recheck(request.status, (now - since).total_seconds() / scale)
+    times = [] if wait is None else [now + policy.span(wait, floor=2)]
+    waiting = request.doubt_at or any(
+        s.missing_at and s.state is not SignerState.LEFT for s in request.signers.values()
+    )
+    if waiting:
+        times.append(now + policy.span(SECOND_READING, floor=1))
+    grace = policy.span(REMIND_GRACE, floor=2)
+    times += [r.due_at + grace for s in request.signers.values() for r in s.reminders.values() if not r.done]
+    return max(min(times), now + policy.span(60, floor=1)) if times else None
+
+
+def address_of(signer: Signer, channel: ChannelName) -> str:
+    return {ChannelName.SMS: signer.mobile, ChannelName.EMAIL: signer.email}.get(channel, "")
+
+
+def changed(old: Request | None, new: Request) -> bool:
+    """Whether anything a customer's own system would care for is different."""
+    return old is None or public(old) != public(new)
+
+
+def public(request: Request) -> dict[str, Any]:
+    """The request without personal data: what may leave for other systems."""
+    counted = [s for s in request.signers.values() if s.role is Role.SIGNER and s.state is not SignerState.LEFT]
+    return {
+        "request": request.id,
+        "status": request.status.value,
+        "round": request.round,
+        "signatures": sum(s.state is SignerState.SIGNED for s in counted),
+        "needed": sum(pending(s) for s in counted),
+        "signers": {k: s.state.value for k, s in request.signers.items()},
+    }

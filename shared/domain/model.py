@@ -1,0 +1,210 @@
+"""The one vocabulary: states, kinds and the documents that hold them. Times are aware UTC datetimes."""
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class EventType(StrEnum):
+    SENT = "request_sent"
+    SIGNED = "request_signed"
+    COMPLETE = "request_complete"
+    EXPIRED = "request_expired"
+
+
+class Status(StrEnum):
+    OPEN = "open"
+    PAUSED = "paused"
+    COMPLETE = "complete"
+    EXPIRED = "expired"
+    GONE = "gone"  # the API answers 404 for good
+    DORMANT = "dormant"  # silent for 30 days past its last step: no longer looked at
+    DISPUTED = "disputed"  # a webhook says complete, the API denies it
+
+
+class SignerState(StrEnum):
+    WAITING = "waiting"  # not this signer's turn yet, or no signing URL yet
+    INVITED = "invited"
+    SIGNED = "signed"
+    LEFT = "left"  # no longer on the request
+
+
+class Kind(StrEnum):
+    INVITATION = "invitation"
+    REMINDER = "reminder"
+    PROGRESS = "progress"
+    COMPLETION = "completion"
+
+
+class ChannelName(StrEnum):
+    SMS = "sms"
+    EMAIL = "email"
+    NONE = "none"  # a signer nobody can reach: recorded, never published
+
+
+class NoticeState(StrEnum):
+    PLANNED = "planned"  # to be tried (again)
+    SENDING = "sending"  # claimed: the provider may have it already
+    ACCEPTED = "accepted"  # the provider took it
+    DELIVERED = "delivered"  # a receipt says it arrived
+    UNDELIVERED = "undelivered"  # a receipt says it did not
+    FAILED = "failed"  # refused for good, or too late
+    UNKNOWN = "unknown"  # sent, but the answer was lost
+    SUPPRESSED = "suppressed"  # no longer due when its turn came
+
+
+class Role(StrEnum):
+    SIGNER = "signer"
+    RECIPIENT = "recipient"  # signs nothing, gets the completion
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on `clickwrap-events`: a verified webhook, ids only. `received_at` is our clock, not Clickwrap's."""
+
+    v: int = 1
+    event: str
+    type: EventType
+    request: str
+    signer: str | None = None
+    title_hint: str = ""
+    received_at: datetime
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on `signer-notices`: one thing to tell one signer on one channel.
+
+    step: the day of a reminder; the `number` of the signer who signed in a progress notice; else 0.
+    """
+
+    v: int = 1
+    notice: str
+    request: str
+    signer: str
+    kind: Kind
+    step: int
+    channel: ChannelName
+    round: int
+
+
+class Reminder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    due_at: datetime
+    task: str  # the fence: the one Cloud Task name that may fire it
+    hop: int = 0  # counts the tasks made for this step: a deleted task's name cannot be used again
+    done: bool = False
+
+
+class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A signer as stored. `signed_at` is when we learnt it; None on a signed one means before our watch, no news."""
+
+    number: int  # 1-based, given at first sight and kept
+    aliases: tuple[str, ...] = ()
+    name: str = ""
+    email: str = ""  # lower-case; "" when absent or unusable
+    mobile: str = ""  # E.164; "" when absent or unusable
+    channels: tuple[ChannelName, ...] = ()
+    role: Role = Role.SIGNER
+    order: int | None = None
+    request_url: str = ""
+    state: SignerState = SignerState.WAITING
+    adopted: bool = False  # counts as invited, but not by us
+    confirmed: bool = False  # the API itself has called this signature done
+    invited_at: datetime | None = None
+    signed_at: datetime | None = None
+    missing_at: datetime | None = None  # absent from the API's answer since
+    reminders: dict[str, Reminder] = {}  # by step
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`requests/{id}`: everything known of one signature request."""
+
+    id: str
+    title: str = ""
+    sender: str = ""
+    status: Status = Status.OPEN
+    round: int = 1
+    adopted: bool = False
+    ordered: bool = False
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    completed_at: datetime | None = None  # when we learnt it; None on a complete one means no news
+    download_url: str = ""
+    signers: dict[str, Signer] = {}
+    events: dict[str, datetime] = {}  # handled, by id
+    unmatched: tuple[str, ...] = ()  # signer ids of events that fit nobody
+    doubt_at: datetime | None = None  # since when the API calls a confirmed signature undone
+    checked_at: datetime | None = None
+    changed_at: datetime | None = None
+    next_at: datetime | None = None
+    search: tuple[str, ...] = ()
+    purge_at: datetime | None = None
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    at: datetime
+    state: NoticeState
+    why: str = ""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`notices/{id}`: what became of one notice. Begins at its first delivery."""
+
+    request_id: str
+    signer: str
+    kind: Kind
+    step: int
+    channel: ChannelName
+    round: int
+    state: NoticeState
+    attempts: int = 0
+    lease_until: datetime | None = None
+    provider: str = ""
+    provider_id: str = ""
+    reason: str = ""
+    segments: int = 0
+    text: str = ""  # as sent, the link's code masked
+    history: tuple[Step, ...] = ()
+    purge_at: datetime | None = None
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`links/{code}`: whom a short link belongs to. Immutable; whether it lives is read from the request."""
+
+    request_id: str
+    signer: str
+    round: int
+    purge_at: datetime | None = None
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A signer as the API's answer shows him. `signed` None: the answer does not say."""
+
+    ids: tuple[str, ...]
+    name: str = ""
+    email: str = ""
+    mobile: str = ""
+    send_to: dict[ChannelName, bool] = {}
+    role: Role = Role.SIGNER
+    order: int | None = None
+    request_url: str = ""
+    signed: bool | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """`GET /requests/:id` as far as it could be read. Empty or None: the answer does not say."""
+
+    id: str
+    title: str = ""
+    sender: str = ""
+    status: Status | None = None
+    ordered: bool | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    download_url: str = ""
+    signers: tuple[Seen, ...] = ()
+
+
+def digest(*parts: object) -> str:
+    """SHA-256 over the JSON array of the parts, hex: the form of every deterministic name here."""
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

@@ -1,0 +1,94 @@
+"""The operator's choices, and the pure rules that follow from them: channels, addresses, send windows, spans."""
+
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from shared.domain.model import ChannelName, Seen
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What the settings say. `day` is the length of a day: 86,400 s, shorter only in a local demo."""
+
+    reminder_days: tuple[int, ...] = (3, 7, 14)
+    window: tuple[time, time] | None = (time(8), time(21))  # local time of the signer; None: at any hour
+    region: str = "US"
+    timezone: str = "America/New_York"
+    channels: str = "send_to"
+    available: frozenset[ChannelName] = frozenset({ChannelName.SMS, ChannelName.EMAIL})
+    progress_to: str = "others"
+    progress_max_signers: int = 10
+    retention_days: int = 90
+    max_attempts: int = 20
+    completion_link: str = "request_url"
+    day: float = 86_400.0
+
+    def span(self, seconds: float, floor: float = 0.0) -> timedelta:
+        """A span of real seconds, shrunk with the day; `floor` (s) keeps it longer than what it must outlast."""
+        return timedelta(seconds=max(seconds * self.day / 86_400, min(seconds, floor)))
+
+    def days(self, n: float) -> timedelta:
+        return timedelta(seconds=n * self.day)
+
+
+SEND_TO = {"all", "send_to"}
+
+
+def choose_channels(policy: Policy, seen: Seen, email: str, mobile: str) -> tuple[ChannelName, ...]:
+    """The channels on which this signer is told everything, in order of preference; () when nothing fits."""
+    present = [c for c, address in ((ChannelName.SMS, mobile), (ChannelName.EMAIL, email)) if address]
+    usable = [c for c in present if c in policy.available]
+    if policy.channels == "send_to":
+        return tuple(c for c in usable if not seen.send_to or seen.send_to.get(c, False))
+    if policy.channels == "all":
+        return tuple(usable)
+    wanted, _, first_only = policy.channels.partition("-")
+    if not first_only:
+        return tuple(c for c in usable if c == wanted)
+    return tuple(sorted(usable, key=lambda c: c != wanted)[:1])
+
+
+def normal_email(text: str) -> str:
+    """Lower-case; "" for what cannot be an address."""
+    email = text.strip().lower()
+    usable = email.count("@") == 1 and all(email.split("@")) and email.isprintable() and " " not in email
+    return email if usable and len(email) <= 254 and not set(email) & set('<>,;:"\\()[]') else ""
+
+
+def normal_mobile(text: str, region: str) -> str:
+    """E.164; "" for what cannot be a number. A number without a country code is read as one of `region`."""
+    import phonenumbers
+
+    for default in (text, "+" + text):  # "13175551234" lacks only its plus
+        try:
+            number = phonenumbers.parse(default, region)
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_possible_number(number):
+            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return ""
+
+
+def zone_of(mobile: str, policy: Policy) -> ZoneInfo:
+    """The zone of a signer's number where it names exactly one, else the configured one."""
+    if mobile:
+        import phonenumbers
+        from phonenumbers import timezone
+
+        zones = timezone.time_zones_for_number(phonenumbers.parse(mobile))
+        if len(zones) == 1 and zones[0] != "Etc/Unknown":
+            return ZoneInfo(zones[0])
+    return ZoneInfo(policy.timezone)
+
+
+def into_window(at: datetime, mobile: str, policy: Policy) -> datetime:
+    """`at` itself inside the signer's send window, else the next opening."""
+    if policy.window is None:
+        return at
+    opens, closes = policy.window
+    local = at.astimezone(zone_of(mobile, policy))
+    if opens <= local.time() < closes:
+        return at
+    day = local.date() + timedelta(days=1 if local.time() >= closes else 0)
+    return datetime.combine(day, opens, local.tzinfo).astimezone(at.tzinfo)

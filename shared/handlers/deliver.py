@@ -1,0 +1,219 @@
+"""One notice, at its turn: gates, link, text, claim, provider, ledger.
+
+The claim is the last write before the provider's first byte. From there on, whatever is not a clear answer is
+`unknown`: nobody may send it again as if nothing had happened.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from msgspec.structs import replace
+
+from shared.domain import gates, planner
+from shared.domain.merge import address_of, merge
+from shared.domain.model import (
+    ChannelName,
+    Kind,
+    Notice,
+    NoticeState,
+    Record,
+    Request,
+    Signer,
+    Step,
+)
+from shared.domain.outcomes import GiveUp, Retry, Unknown
+from shared.domain.policy import Policy
+from shared.handlers.echo import begun
+from shared.handlers.links import completion_url
+from shared.ports import Channel, Ledger, NotFound, Outgoing, Render, Requests, Shortener, Stored, Target, Wording
+
+LEASE = 90.0  # seconds; longer than the function's time-out (60 s), which is longer than a provider's deadline (20 s)
+FRESH = 60.0  # seconds in which an invitation may rely on the last answer of the API
+LEFT = {NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN}
+
+log = logging.getLogger(__name__)
+
+
+class Deliver:
+    def __init__(
+        self,
+        ledger: Ledger,
+        api: Requests,
+        channels: Mapping[ChannelName, Channel],
+        shortener: Shortener,
+        render: Render,
+        policy: Policy,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger, self._api, self._channels = ledger, api, channels
+        self._shortener, self._render, self._policy, self._clock = shortener, render, policy, clock
+
+    def notice(self, notice: Notice) -> None:
+        """Raises Retry when it is to come again, GiveUp when the ledger knows nothing of its request."""
+        stored = self._ledger.get(Request, notice.request)
+        if stored is None:
+            raise GiveUp("the ledger holds no such request")
+        request = self._current(stored.item, notice)
+        verdict = gates.gate(request, notice, self._clock(), self._policy, invited=self._invited(request, notice))
+        if isinstance(verdict, gates.Send):
+            self._deliver(request, notice)
+        elif isinstance(verdict, gates.Wait):
+            self._wait(notice, verdict)
+        else:
+            state = NoticeState.FAILED if isinstance(verdict, gates.Fail) else NoticeState.SUPPRESSED
+            self._close(notice, state, verdict.reason)
+
+    # -- the gates' material
+
+    def _current(self, request: Request, notice: Notice) -> Request:
+        """The state as the API shows it now, for what must not rest on an old answer. Not stored: only looked at."""
+        if notice.kind is Kind.INVITATION:
+            age = self._clock() - (request.checked_at or self._clock())
+            live = age > self._policy.span(FRESH, floor=5)
+        else:
+            live = notice.kind is Kind.REMINDER
+        if not live:
+            return request
+        try:
+            answer = self._api.fetch(request.id)
+        except NotFound as e:
+            raise Retry("the API does not know the request at the moment", after=300) from e
+        return merge(request, answer, None, self._clock(), self._policy).request
+
+    def _invited(self, request: Request, notice: Notice) -> bool:
+        signer = request.signers.get(notice.signer)
+        if notice.kind is not Kind.REMINDER or signer is None or signer.adopted:
+            return True
+        records = self._ledger.records(request.id).values()
+        mine = [r for r in records if (r.signer, r.kind, r.round) == (notice.signer, Kind.INVITATION, request.round)]
+        return any(r.state in LEFT for r in mine) or (bool(mine) and all(planned_out(r) for r in mine))
+
+    # -- what is not sent
+
+    def _wait(self, notice: Notice, verdict: gates.Wait) -> None:
+        record = self._ledger.get(Record, notice.notice)
+        if record is None or record.item.state is NoticeState.PLANNED:
+            raise Retry(verdict.reason, after=verdict.after)
+
+    def _close(self, notice: Notice, state: NoticeState, reason: str) -> None:
+        now = self._clock()
+        if self._ledger.put(notice.notice, begun(notice, state, now, self._policy, reason), None):
+            return
+        stored = self._ledger.get(Record, notice.notice)
+        if stored and stored.item.state is NoticeState.PLANNED:
+            self._write(notice, stored, moved(stored.item, state, now, reason))
+
+    # -- what is sent
+
+    def _deliver(self, request: Request, notice: Notice) -> None:
+        channel = self._channels.get(notice.channel)
+        if channel is None:
+            return self._close(notice, NoticeState.FAILED, f"no provider is set for {notice.channel}")
+        link = self._link(request, notice)
+        wording = self._render(request, notice, link)
+        claimed = self._claim(notice, channel.name, masked(wording.text, link), wording.segments)
+        if claimed is not None:
+            address = address_of(request.signers[notice.signer], notice.channel)
+            self._send(notice, claimed, channel, outgoing(notice, address, wording))
+        return None
+
+    def _link(self, request: Request, notice: Notice) -> str:
+        signer: Signer = request.signers[notice.signer]
+        if notice.kind is Kind.PROGRESS:
+            return ""
+        url = signer.request_url
+        if notice.kind is Kind.COMPLETION:
+            url = completion_url(request, signer, self._policy.completion_link)
+        target = Target(request=request.id, signer=notice.signer, round=request.round, url=url)
+        try:
+            return self._shortener.shorten(target) if url else ""
+        except (Retry, GiveUp) as e:  # a longer text is better than none
+            log.warning("shortener failed, the long link goes", extra={"json": {"reason": e.reason}})
+            return url
+
+    def _claim(self, notice: Notice, provider: str, text: str, segments: int) -> Stored[Record] | None:
+        """The right to send; None when it was sent or is lost. Raises Retry while another delivery holds it."""
+        now = self._clock()
+        fields: dict[str, Any] = {"provider": provider, "text": text, "segments": segments}
+        fields["lease_until"] = now + self._lease()
+        fresh = replace(begun(notice, NoticeState.SENDING, now, self._policy), attempts=1, **fields)
+        version = self._ledger.put(notice.notice, fresh, None)
+        if version is not None:
+            return Stored(fresh, version)
+        stored = self._ledger.get(Record, notice.notice)
+        if stored is None or not self._claimable(notice, stored):
+            return None
+        again = moved(stored.item, NoticeState.SENDING, now, attempts=stored.item.attempts + 1, **fields)
+        version = self._ledger.put(notice.notice, again, stored.version)
+        return None if version is None else Stored(again, version)
+
+    def _claimable(self, notice: Notice, stored: Stored[Record]) -> bool:
+        record, now = stored.item, self._clock()
+        if record.state is NoticeState.SENDING:
+            left = ((record.lease_until or now) - now).total_seconds()
+            if left > 0:
+                raise Retry("another delivery is at work on this notice", after=min(left, 60))
+            self._unknown(notice, stored, "whoever claimed it never said what became of it")
+        return record.state is NoticeState.PLANNED or planner.second_try(record, now, self._policy)
+
+    def _send(self, notice: Notice, claimed: Stored[Record], channel: Channel, message: Outgoing) -> None:
+        try:
+            accepted = channel.send(message)
+        except Retry as e:
+            self._try_later(notice, claimed, e)
+        except GiveUp as e:
+            self._write(notice, claimed, moved(claimed.item, NoticeState.FAILED, self._clock(), e.reason))
+        except Unknown as e:
+            self._unknown(notice, claimed, e.reason)
+        except Exception as e:  # a fault of ours after the claim: it may have left, so nobody may assume it did not
+            log.exception("unexpected failure of a provider's adapter")
+            self._unknown(notice, claimed, f"unexpected {type(e).__name__} in the {channel.name} adapter")
+        else:
+            done = moved(claimed.item, NoticeState.ACCEPTED, self._clock(), provider_id=accepted.provider_id)
+            self._write(notice, claimed, done)
+
+    def _try_later(self, notice: Notice, claimed: Stored[Record], retry: Retry) -> None:
+        now, attempts = self._clock(), claimed.item.attempts
+        if attempts >= self._policy.max_attempts:
+            reason = f"given up after {attempts} attempts: {retry.reason}"
+            return self._write(notice, claimed, moved(claimed.item, NoticeState.FAILED, now, reason))
+        pause = self._policy.span(min(10.0 * 2 ** (attempts - 1), 3_600.0), floor=0.5).total_seconds()
+        after = pause if retry.after is None else retry.after
+        healed_from = now + self._policy.span(after, floor=after) + self._lease()
+        self._write(
+            notice, claimed, moved(claimed.item, NoticeState.PLANNED, now, retry.reason, lease_until=healed_from)
+        )
+        raise Retry(retry.reason, after=after)
+
+    def _unknown(self, notice: Notice, stored: Stored[Record], reason: str) -> None:
+        self._write(notice, stored, moved(stored.item, NoticeState.UNKNOWN, self._clock(), reason))
+
+    def _write(self, notice: Notice, stored: Stored[Record], record: Record) -> None:
+        """A receipt may have been faster, and knows better: then nothing is left to write."""
+        self._ledger.put(notice.notice, record, stored.version)
+        why = {"notice": notice.notice[:12], "state": record.state, "reason": record.reason}
+        log.info("notice %s", record.state.value, extra={"json": why})
+
+    def _lease(self) -> timedelta:
+        return self._policy.span(LEASE, floor=30)
+
+
+def planned_out(record: Record) -> bool:
+    """No invitation will come of it any more, so a reminder need not wait for it."""
+    return record.state in (NoticeState.FAILED, NoticeState.SUPPRESSED)
+
+
+def moved(record: Record, state: NoticeState, now: datetime, why: str = "", **fields: Any) -> Record:
+    step = Step(at=now, state=state, why=why)
+    return replace(record, state=state, reason=why, history=(*record.history, step), **fields)
+
+
+def outgoing(notice: Notice, address: str, wording: Wording) -> Outgoing:
+    return Outgoing(notice=notice.notice, to=address, text=wording.text, subject=wording.subject, html=wording.html)
+
+
+def masked(text: str, link: str) -> str:
+    """The text as sent, without what would let its reader sign."""
+    return text.replace(link, link[: link.rfind("/") + 1] + "***") if link else text

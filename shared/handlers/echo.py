@@ -1,0 +1,120 @@
+"""After the commit: what the state implies is published, scheduled and called off. Safe to repeat at any time."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+import msgspec
+
+from shared.domain import planner
+from shared.domain.merge import changed, public
+from shared.domain.model import ChannelName, Notice, NoticeState, Record, Request, Step, digest
+from shared.domain.policy import Policy
+from shared.handlers.names import Names
+from shared.ports import Bus, Ledger, Message, Scheduler, Task
+
+
+class Echo:
+    def __init__(
+        self,
+        ledger: Ledger,
+        bus: Bus,
+        scheduler: Scheduler,
+        names: Names,
+        policy: Policy,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger, self._bus, self._scheduler = ledger, bus, scheduler
+        self._names, self._policy, self._clock = names, policy, clock
+
+    def echo(self, old: Request | None, new: Request) -> None:
+        """What the commit added. What was implied before it has been echoed, or will be healed."""
+        now = self._clock()
+        before = planner.notices(old, now, self._policy) if old else {}
+        after = planner.notices(new, now, self._policy)
+        self.publish(n for key, n in after.items() if key not in before)
+        had = planner.tasks(old, now, self._policy) if old else {}
+        have = planner.tasks(new, now, self._policy)
+        self._schedule(new, {k: d for k, d in have.items() if k not in had})
+        if changed(old, new):
+            self._tell_status(new)
+        self._scheduler.delete(self._names.reminders_queue, had.keys() - have.keys())
+
+    def heal(self, request: Request, *, status: bool = False) -> None:
+        """All that the state implies, less what the ledger holds: after a crash between commit and echo, or a loss."""
+        now = self._clock()
+        implied = planner.notices(request, now, self._policy)
+        records = self._ledger.records(request.id) if implied else {}
+        self.publish(planner.unsent(implied, records, now, self._policy))
+        self._schedule(request, planner.tasks(request, now, self._policy))
+        if status:
+            self._tell_status(request)
+
+    def publish(self, notices: Iterable[Notice]) -> None:
+        """Raises Retry. A notice that nobody can be reached by is recorded as failed instead."""
+        reachable = []
+        for notice in notices:
+            if notice.channel is ChannelName.NONE:
+                self._record_unreachable(notice)
+            else:
+                reachable.append(notice_message(notice))
+        if reachable:
+            self._bus.publish(self._names.notices_topic, reachable)
+
+    def _record_unreachable(self, notice: Notice) -> None:
+        now, reason = self._clock(), "no channel: no usable e-mail address or mobile number on a channel in use"
+        record = begun(notice, NoticeState.FAILED, now, self._policy, reason)
+        self._ledger.put(notice.notice, record, None)
+
+    def _schedule(self, request: Request, due: dict[str, planner.Due]) -> None:
+        if due:
+            self._scheduler.create(self._task(request, name, d) for name, d in due.items())
+
+    def _task(self, request: Request, name: str, due: planner.Due) -> Task:
+        body = {"request": request.id, "signer": due.signer, "step": due.step, "task": name}
+        return Task(
+            name=name,
+            queue=self._names.reminders_queue,
+            url=self._names.remind_url,
+            body=msgspec.json.encode(body),
+            at=due.reminder.due_at,
+        )
+
+    def _tell_status(self, request: Request) -> None:
+        event = status_event(request, self._clock())
+        attributes = {"content-type": "application/cloudevents+json"}
+        self._bus.publish(self._names.status_topic, [Message(msgspec.json.encode(event), attributes)])
+
+
+def begun(notice: Notice, state: NoticeState, now: datetime, policy: Policy, why: str = "") -> Record:
+    """A notice's first entry in the ledger."""
+    return Record(
+        request_id=notice.request,
+        signer=notice.signer,
+        kind=notice.kind,
+        step=notice.step,
+        channel=notice.channel,
+        round=notice.round,
+        state=state,
+        reason=why,
+        history=(Step(at=now, state=state, why=why),),
+        purge_at=now + policy.days(policy.retention_days),
+    )
+
+
+def notice_message(notice: Notice) -> Message:
+    return Message(msgspec.json.encode(notice), {"channel": notice.channel.value, "kind": notice.kind.value})
+
+
+def status_event(request: Request, now: datetime) -> dict[str, object]:
+    """CloudEvents 1.0, JSON format. The id is the same for the same status, so a consumer can drop a repetition."""
+    data = public(request)
+    return {
+        "specversion": "1.0",
+        "id": digest(data)[:32],
+        "source": "clickwrap-relay",
+        "type": f"clickwrap.request.{request.status.value}",
+        "subject": request.id,
+        "time": now,
+        "datacontenttype": "application/json",
+        "data": data,
+    }

@@ -1,0 +1,62 @@
+"""A short link followed: to the signing page while it is due, to the document once complete, else a reason."""
+
+import re
+
+import msgspec
+
+from shared.domain.model import Link, Request, Signer, SignerState, Status
+from shared.ports import Ledger
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """302 with a location, or 404 / 410 with a reason for the signer to read."""
+
+    status: int
+    location: str = ""
+    reason: str = ""
+
+
+CODE = re.compile(r"[A-Za-z0-9_-]{16,64}")
+UNKNOWN = Followed(404, reason="This link is not known. Please check that it was copied whole.")
+SIGNED = Followed(410, reason="You have signed this document. You will hear from us once everyone has.")
+DEAD = Followed(410, reason="This link is no longer valid. Please ask the sender for a new one.")
+EXPIRED = Followed(410, reason="This request has expired. Please ask the sender to send it again.")
+
+
+class Links:
+    def __init__(self, ledger: Ledger, completion_link: str) -> None:
+        self._ledger, self._completion_link = ledger, completion_link
+
+    def follow(self, code: str) -> Followed:
+        """Raises Retry when the ledger cannot be reached."""
+        link = self._ledger.get(Link, code) if CODE.fullmatch(code) else None
+        if link is None:
+            return UNKNOWN
+        request = self._ledger.get(Request, link.item.request_id)
+        signer = request.item.signers.get(link.item.signer) if request else None
+        if request is None or signer is None:
+            return DEAD
+        return _alive(request.item, signer, self._completion_link)
+
+
+def _alive(request: Request, signer: Signer, completion_link: str) -> Followed:
+    if request.status is Status.COMPLETE:
+        return _to(completion_url(request, signer, completion_link))
+    if request.status is Status.EXPIRED:
+        return EXPIRED
+    if signer.state is SignerState.LEFT or request.status is Status.GONE:
+        return DEAD
+    return SIGNED if signer.state is SignerState.SIGNED else _to(signer.request_url)
+
+
+def _to(url: str) -> Followed:
+    return Followed(302, location=url) if url else DEAD
+
+
+def completion_url(request: Request, signer: Signer, choice: str) -> str:
+    """Where a completion leads: `request_url` is the vendor's way, the others prefer the document itself.
+
+    Whichever is missing is made up for by the other: a message without a link helps nobody.
+    """
+    ways = [signer.request_url, request.download_url]
+    return next(filter(None, ways if choice == "request_url" else reversed(ways)), "")

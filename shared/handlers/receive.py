@@ -1,0 +1,128 @@
+"""A webhook at the door: is it Clickwrap's, is it whole, does it concern us? No database, no API call."""
+
+import hmac
+import logging
+import re
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from shared.domain.model import Event, EventType
+from shared.domain.outcomes import Retry
+from shared.ports import Bus, Message
+
+MAX_BODY = 256 * 1024  # bytes
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")  # it goes into a URL, so nothing else is let through
+TYPES = {**{t.value: t for t in EventType}, "request_completed": EventType.COMPLETE}
+TITLE = {
+    # the vendor's sentences around a request's name; the person's name in front is not taken along
+    EventType.SENT: re.compile(r".*? sent (?P<title>.+)", re.DOTALL),
+    EventType.SIGNED: re.compile(r".*? signed (?P<title>.+)", re.DOTALL),
+    EventType.COMPLETE: re.compile(r"(?P<title>.+) has been completed", re.DOTALL),
+    EventType.EXPIRED: re.compile(r"(?P<title>.+) has expired", re.DOTALL),
+}
+
+log = logging.getLogger(__name__)
+
+
+class Refused(Exception):
+    """A 4xx or 503 with a one-line reason."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+class Webhook(msgspec.Struct):
+    """The keys we read; Clickwrap's ids come as strings or integers, and any other key is ignored."""
+
+    event_type: str
+    id: str | int | None = None
+    request: str | int | None = None
+    signer: str | int | None = None
+    site: str | int | None = None
+    integration: str | int | None = None
+    description: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Receive:
+    def __init__(
+        self,
+        bus: Bus,
+        topic: str,
+        tokens: tuple[str, ...],
+        clock: Callable[[], datetime],
+        *,
+        sites: frozenset[str] = frozenset(),
+        integrations: frozenset[str] = frozenset(),
+    ) -> None:
+        if not tokens:
+            raise ValueError("at least one webhook token is needed")
+        self._bus, self._topic, self._clock = bus, topic, clock
+        self._tokens = [t.encode() for t in tokens]
+        self._allowed = (("site", sites), ("integration", integrations))
+
+    def authenticate(self, token: str | None) -> None:
+        """Constant time whichever token fits. Raises Refused(401)."""
+        given = (token or "").encode("latin-1", "replace")
+        matches = [hmac.compare_digest(given, known) for known in self._tokens]
+        if not any(matches):
+            raise Refused(401, "the Pactsafe-Webhook-Token header is missing or wrong")
+
+    def accept(self, body: bytes) -> str:
+        """Publishes a request event. Returns "accepted" or "ignored"; raises Refused."""
+        hook = parse(body)
+        kind = TYPES.get(hook.event_type)
+        if kind is None or not self._wanted(hook):
+            return "ignored"
+        event = self._event(hook, kind)
+        try:
+            self._bus.publish(self._topic, [Message(msgspec.json.encode(event), {"type": kind.value})])
+        except Retry as e:
+            raise Refused(503, "the event could not be stored; send it again") from e
+        log.info("webhook accepted", extra={"json": {"event": event.event, "type": kind, "request": event.request}})
+        return "accepted"
+
+    def _wanted(self, hook: Webhook) -> bool:
+        return all(not allowed or str(getattr(hook, key)) in allowed for key, allowed in self._allowed)
+
+    def _event(self, hook: Webhook, kind: EventType) -> Event:
+        request = opaque("request", hook.request)
+        if not REQUEST_ID.fullmatch(request):
+            raise Refused(400, "request must be 1 to 128 letters, digits, '_' or '-'")
+        return Event(
+            event=opaque("id", hook.id),
+            type=kind,
+            request=request,
+            signer=None if hook.signer in (None, "") else opaque("signer", hook.signer),
+            title_hint=title_hint(kind, hook.description),
+            received_at=self._clock(),
+        )
+
+
+def parse(body: bytes) -> Webhook:
+    try:
+        return msgspec.json.decode(body, type=Webhook)
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        raise Refused(400, f"not a webhook: {e}") from e
+    except RecursionError as e:
+        raise Refused(400, "not a webhook: nested too deeply") from e
+
+
+def opaque(name: str, value: str | int | None) -> str:
+    """An id that customers may choose freely: any text of 1 to 256 characters without control characters."""
+    text = "" if value is None else str(value)
+    if not 1 <= len(text) <= 256 or any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text):
+        raise Refused(400, f"{name} must be 1 to 256 characters without control characters")
+    return text
+
+
+def title_hint(kind: EventType, description: bytes) -> str:
+    """The request's name out of the vendor's sentence; "" when it reads differently. For APIs that give no title."""
+    try:
+        text = msgspec.json.decode(description, type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+    found = TITLE[kind].fullmatch(text)
+    return found["title"][:200] if found else ""

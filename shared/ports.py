@@ -1,0 +1,136 @@
+"""What the handlers need of the world. Each port has one contract suite, run against every implementation."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from shared.domain.model import Answer, Notice, Record, Request
+from shared.domain.outcomes import Accepted
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A Pub/Sub message: JSON in `data`."""
+
+    data: bytes
+    attributes: dict[str, str] = {}
+
+
+class Bus(Protocol):
+    """Pub/Sub."""
+
+    def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        """Returns once every message is stored. Raises Retry when any is not (some may be)."""
+
+
+class Stored(msgspec.Struct, Generic[T], frozen=True):
+    """A document and the version it was read at; the version only means something to its ledger."""
+
+    item: T
+    version: object
+
+
+class Ledger(Protocol):
+    """The documents of `model`: Request, Record, Link, each in its collection, kept by id.
+
+    Every method raises Retry when the database cannot be reached.
+    """
+
+    def get(self, kind: type[T], key: str) -> Stored[T] | None: ...
+
+    def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
+        """Creates (version None) or replaces the version that was read.
+
+        Returns the new version; None when somebody else was first, and then nothing is written.
+        """
+
+    def due(self, now: datetime, limit: int) -> Sequence[str]:
+        """Ids of the requests whose `next_at` has come, the longest due first."""
+
+    def records(self, request: str) -> dict[str, Record]:
+        """All notices of a request, by id."""
+
+    def recent(self, limit: int) -> Sequence[Request]:
+        """The requests changed last, newest first."""
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP POST of `body` (JSON) to one of our functions at `at`."""
+
+    name: str  # letters, digits, hyphens; unique for ever
+    queue: str
+    url: str
+    body: bytes
+    at: datetime
+
+
+class Scheduler(Protocol):
+    """Cloud Tasks. Both methods raise Retry when it cannot be reached."""
+
+    def create(self, tasks: Iterable[Task]) -> None:
+        """Schedules each; one whose name exists, or existed lately, is left alone."""
+
+    def delete(self, queue: str, names: Iterable[str]) -> None:
+        """Best effort: one that is gone already is fine."""
+
+
+class NotFound(Exception):
+    """The API knows no such request."""
+
+
+class Requests(Protocol):
+    """The Clickwrap REST API."""
+
+    def fetch(self, request: str) -> Answer:
+        """Raises NotFound on 404, Retry on anything else that is no answer."""
+
+
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A rendered message. `subject` and `html` are empty for SMS."""
+
+    notice: str  # our id, which travels with the send, so that a receipt finds it
+    to: str  # E.164 or an e-mail address
+    text: str
+    subject: str = ""
+    html: str = ""
+
+
+class Channel(Protocol):
+    """A provider of SMS or e-mail."""
+
+    name: str
+
+    def send(self, message: Outgoing) -> Accepted:
+        """Raises Retry, GiveUp or Unknown."""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What a link in a message leads to, and for whom."""
+
+    request: str
+    signer: str
+    round: int
+    url: str
+
+
+class Shortener(Protocol):
+    def shorten(self, target: Target) -> str:
+        """A short https URL. Raises Retry or GiveUp; the caller then sends the long one."""
+
+
+class Wording(msgspec.Struct, frozen=True, kw_only=True):
+    """A rendered notice. An SMS has no `subject` and no `html`; `segments` are its parts, 0 for e-mail."""
+
+    text: str
+    subject: str = ""
+    html: str = ""
+    segments: int = 0
+
+
+class Render(Protocol):
+    """The words of a notice, true to the state at hand."""
+
+    def __call__(self, request: Request, notice: Notice, link: str) -> Wording: ...

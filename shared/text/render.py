@@ -1,0 +1,147 @@
+"""The words of a message: templates (Jinja2, sandboxed) filled from the state of the request.
+
+An operator's `templates_dir` may replace any single file of `templates/`; the rest stays built in.
+"""
+
+import bisect
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from shared.domain.model import ChannelName, Kind
+from shared.text.segments import GSM7, segments
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import SandboxedEnvironment
+
+BUILT_IN = Path(__file__).parent / "templates"
+MAX_SEGMENTS = 2
+MAX_SUBJECT = 150
+MAX_TITLE = 300
+MAX_NAME = 60
+SHORTEST_TITLE = 24  # a title is never cut below this, whatever the message costs
+# Direction marks let a name rearrange the text around it; the others are invisible and make an SMS cost double.
+HIDDEN = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u2060\ufeff\u00ad")
+ZERO_WIDTH_JOINER = "\u200d"
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What a template may use, under these names. Text is free: `render` cleans it."""
+
+    title: str = ""  # of the document; "" when unknown
+    brand: str = "Ironclad Clickwrap"
+    link: str = ""
+    signer_name: str = ""  # the reader
+    who: str = ""  # who signed; "" when unknown
+    needed: int = 1  # signatures still missing
+    reminder_day: int = 0
+    sender: str = ""
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """`subject` and `html` are empty for SMS."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def render(kind: Kind, channel: ChannelName, context: Context, templates_dir: Path | None = None) -> Rendered:
+    """Raises jinja2.TemplateError when an operator's template is faulty (`check_templates` finds those at start)."""
+    context = _cleaned(context)
+    if channel is ChannelName.SMS:
+        return Rendered("", _sms(f"{kind}.sms.txt", context, templates_dir), "")
+    name = f"{kind}.email"
+    return Rendered(
+        _subject(f"{name}.subject.txt", context, templates_dir),
+        _draw(f"{name}.txt", context, templates_dir),
+        _draw(f"{name}.html", context, templates_dir),
+    )
+
+
+def clean(text: str) -> str:
+    """On one line, without control characters and the marks that hide or reverse text."""
+    visible = "".join(
+        " " if unicodedata.category(c) == "Cc" else c
+        for c in text
+        if c not in HIDDEN and unicodedata.category(c) != "Cs"
+    )
+    return " ".join(visible.split())
+
+
+def _cleaned(context: Context) -> Context:
+    def name(text: str) -> str:
+        return _cut(clean(text), MAX_NAME, "...")
+
+    return msgspec.structs.replace(
+        context,
+        title=_cut(clean(context.title), MAX_TITLE, "..."),
+        brand=clean(context.brand),
+        signer_name=name(context.signer_name),
+        who=name(context.who),
+        sender=name(context.sender),
+    )
+
+
+def _sms(template: str, context: Context, templates_dir: Path | None) -> str:
+    def draw(title: str) -> str:
+        return _draw(template, msgspec.structs.replace(context, title=title), templates_dir)
+
+    def shortened(length: int) -> str:
+        """A lone ellipsis character would turn a GSM-7 text into UCS-2: only a text that is UCS-2 anyway gets it."""
+        text = draw(_cut(context.title, length, "..."))
+        return text if segments(text).encoding == GSM7 else draw(_cut(context.title, length, "…"))
+
+    return _longest(len(context.title), shortened, lambda text: segments(text).count <= MAX_SEGMENTS)
+
+
+def _subject(template: str, context: Context, templates_dir: Path | None) -> str:
+    def shortened(length: int) -> str:
+        title = _cut(context.title, length, "...")
+        return clean(_draw(template, msgspec.structs.replace(context, title=title), templates_dir))
+
+    return _longest(len(context.title), shortened, lambda text: len(text) <= MAX_SUBJECT)
+
+
+def _longest(length: int, shortened: Callable[[int], str], fits: Callable[[str], bool]) -> str:
+    """The text with as much of its title as fits, at least SHORTEST_TITLE characters."""
+    whole = shortened(length)
+    if length <= SHORTEST_TITLE or fits(whole):
+        return whole
+    lengths = range(SHORTEST_TITLE, length)
+    fitting = bisect.bisect_left(lengths, True, key=lambda n: not fits(shortened(n)))
+    return shortened(lengths[max(fitting - 1, 0)])
+
+
+def _cut(text: str, length: int, ellipsis: str) -> str:
+    """Not between a letter and its accents, nor within a joined emoji."""
+    if len(text) <= length:
+        return text
+    while length and (unicodedata.combining(text[length]) or ZERO_WIDTH_JOINER in text[length - 1 : length + 1]):
+        length -= 1
+    return text[:length].rstrip() + ellipsis
+
+
+def _draw(template: str, context: Context, templates_dir: Path | None) -> str:
+    values = msgspec.structs.asdict(context)
+    return environment(templates_dir).get_template(template).render(values).strip()
+
+
+@cache
+def environment(templates_dir: Path | None) -> "SandboxedEnvironment":
+    """Jinja2 is imported with the first message: most functions never render one."""
+    from jinja2 import FileSystemLoader, StrictUndefined, select_autoescape
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader([d for d in (templates_dir, BUILT_IN) if d]),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )

@@ -1,0 +1,33 @@
+"""The port Render on our templates: the state of a request, put into words."""
+
+from pathlib import Path
+
+from shared.domain import gates
+from shared.domain.model import ChannelName, Kind, Notice, Request
+from shared.ports import Wording
+from shared.text.render import Context, render
+from shared.text.segments import segments
+
+
+class Words:
+    def __init__(self, brand: str, templates_dir: str = "") -> None:
+        self._brand, self._templates = brand, Path(templates_dir) if templates_dir else None
+
+    def __call__(self, request: Request, notice: Notice, link: str) -> Wording:
+        rendered = render(notice.kind, notice.channel, self._context(request, notice, link), self._templates)
+        sms = notice.channel is ChannelName.SMS
+        count = segments(rendered.text).count if sms else 0
+        return Wording(text=rendered.text, subject=rendered.subject, html=rendered.html, segments=count)
+
+    def _context(self, request: Request, notice: Notice, link: str) -> Context:
+        who = gates.signed_by(request, notice) if notice.kind is Kind.PROGRESS else None
+        return Context(
+            title=request.title,
+            brand=self._brand,
+            link=link,
+            signer_name=request.signers[notice.signer].name,
+            who=who.name if who else "",
+            needed=gates.needed(request),
+            reminder_day=notice.step if notice.kind is Kind.REMINDER else 0,
+            sender=request.sender,
+        )
