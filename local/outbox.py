@@ -50,7 +50,7 @@ class Outbox:
         row = (channel, notice, to, subject, text, html, at.timestamp())
         columns = "(channel, notice, recipient, subject, text, html, at)"
         with self._database.transaction() as db:
-            cursor = db.execute(f"insert into messages {columns} values (?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
+            cursor = db.execute(f"insert into messages {columns} values (?, ?, ?, ?, ?, ?, ?)", row)
             return int(cursor.lastrowid or 0)
 
     def messages(self) -> list[Caught]:
@@ -90,7 +90,7 @@ class OutboxChannel:
         """Raises Retry when it cannot be kept."""
         m = message
         try:
-            key = self._outbox.add(self.name, m.notice, m.to, m.text, m.subject, m.html, at=self._clock())
+            key = self._outbox.add(str(self.name), m.notice, m.to, m.text, m.subject, m.html, at=self._clock())
         except sqlite3.Error as error:
             raise Retry(f"the outbox cannot be written: {error}") from error
         return Accepted(f"outbox-{key}")

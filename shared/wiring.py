@@ -169,7 +169,16 @@ def requests() -> "Requests":
 def channels() -> "Mapping[ChannelName, Channel]":
     s = settings()
     chosen = {ChannelName.SMS: s.sms_provider, ChannelName.EMAIL: s.email_provider}
-    return {channel: PROVIDERS[name](channel) for channel, name in chosen.items() if name != "none"}
+    return {channel: _provider(name, channel) for channel, name in chosen.items() if name != "none"}
+
+
+def _provider(name: str, channel: ChannelName) -> "Channel":
+    if name not in PROVIDERS:
+        raise SettingError(f"{channel.upper()}_PROVIDER '{name}' is not available yet: one of {', '.join(PROVIDERS)}")
+    try:
+        return PROVIDERS[name](channel)
+    except ValueError as e:
+        raise SettingError(str(e)) from None
 
 
 def _twilio(channel: ChannelName) -> "Channel":
@@ -183,6 +192,7 @@ def _twilio(channel: ChannelName) -> "Channel":
         sender,
         s.url("TWILIO_API_URL", "https://api.twilio.com"),
         s.url("RECEIPTS_BASE_URL", ""),
+        clock,
     )
 
 
@@ -190,7 +200,7 @@ def _smtp(channel: ChannelName) -> "Channel":
     from shared.adapters.channels.smtp import Smtp
 
     s = settings()
-    return Smtp(s.text("SMTP_URL"), s.text("EMAIL_FROM"), s.text("EMAIL_REPLY_TO", ""))
+    return Smtp(s.text("SMTP_URL"), s.text("EMAIL_FROM"), s.text("EMAIL_REPLY_TO", ""), clock)
 
 
 PROVIDERS: "dict[str, Callable[[ChannelName], Channel]]" = {

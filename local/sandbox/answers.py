@@ -2,7 +2,7 @@
 
 Documented are only `signers[].send_to`, `signers[].signer.{email,mobile_number}` and `signers[].request_url`
 (the vendor's guide on own e-mail and SMS providers), the list envelope (its reference on pagination) and the webhook
-bodies (its page on webhook events). The other field names are the likeliest guess, which `fields=documented` leaves out.
+bodies (its page on webhook events). The other names are the likeliest guess, which `fields=documented` leaves out.
 """
 
 from datetime import datetime

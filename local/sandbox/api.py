@@ -64,6 +64,6 @@ def list_requests(site: int) -> flask.typing.ResponseReturnValue:
 
 def _whole(name: str, default: int) -> int:
     text = flask.request.args.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) and len(text) < 9):
+    if not (text.isascii() and text.isdigit() and int(text[:9]) > 0 and len(text) < 9):
         flask.abort(400, f"{name}: a whole number from 1")
     return int(text)

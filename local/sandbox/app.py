@@ -4,19 +4,20 @@ Meant to be mounted (under /sandbox); every link of its own pages follows the mo
 on one file would send each webhook twice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import flask
+import msgspec
 
 from local.sandbox import answers, drafts, model, web
 from local.sandbox.api import api, desk
 from local.sandbox.desk import Desk
 from local.sandbox.drafts import Invalid
 from local.sandbox.model import Refused, SignatureRequest
-from local.sandbox.settings import changes_of_form
+from local.sandbox.settings import as_form, changes_of_form
 from local.sandbox.store import NoSuchRequest, Store
 from local.sandbox.webhooks import Webhooks
 
@@ -62,8 +63,9 @@ def index() -> str:
     return _index(drafts.EXAMPLE)
 
 
-def _index(values: dict[str, Any], reasons: tuple[str, ...] = ()) -> str:
-    number = max(1, flask.request.args.get("page", 1, int))
+def _index(values: dict[str, Any], reasons: tuple[str, ...] = (), switches: Mapping[str, str] | None = None) -> str:
+    """The page with both its forms, each as it was typed when `reasons` say what is wrong with it."""
+    number = min(max(1, flask.request.args.get("page", 1, int)), 1_000_000)
     requests, total = desk().store.page((number - 1) * PAGE, PAGE)
     return flask.render_template(
         "index.html",
@@ -73,7 +75,7 @@ def _index(values: dict[str, Any], reasons: tuple[str, ...] = ()) -> str:
         total=total,
         form=values,
         reasons=reasons,
-        settings=desk().store.settings(),
+        switches=switches or as_form(desk().store.settings()),
         api_url=f"{desk().public_url}/api/v1.1",
         webhook_url=desk().webhook_url,
     )
@@ -95,7 +97,7 @@ def create() -> flask.typing.ResponseReturnValue:
 
 def _create_from_json() -> flask.typing.ResponseReturnValue:
     try:
-        draft = drafts.read_draft(flask.request.get_json(), desk().clock())
+        draft = drafts.read_draft(web.json_body(), desk().clock())
     except Invalid as error:
         return web.failure(400, str(error))
     return _json(desk().create(draft)), 201
@@ -133,13 +135,22 @@ def act(key: str, action: str) -> flask.typing.ResponseReturnValue:
 
 @pages.post("/settings")
 def settings() -> flask.typing.ResponseReturnValue:
-    as_json = flask.request.is_json
+    if flask.request.is_json:
+        return _settings_from_json()
+    typed = flask.request.form.to_dict()
     try:
-        changes = flask.request.get_json() if as_json else changes_of_form(flask.request.form.to_dict())
-        saved = desk().store.set(changes)
+        desk().store.set(changes_of_form(typed))
     except Invalid as error:
-        return web.failure(400, str(error)) if as_json else (_index(drafts.EXAMPLE, error.reasons), 400)
-    return flask.jsonify(saved) if as_json else flask.redirect(flask.url_for("pages.index") + "#settings", 303)
+        return _index(drafts.EXAMPLE, error.reasons, typed), 400
+    return flask.redirect(flask.url_for("pages.index", _anchor="settings"), 303)
+
+
+def _settings_from_json() -> flask.typing.ResponseReturnValue:
+    try:
+        saved = desk().store.set(web.json_body())
+    except Invalid as error:
+        return web.failure(400, str(error))
+    return flask.jsonify(msgspec.to_builtins(saved))
 
 
 # -- the signer's pages

@@ -11,7 +11,6 @@ import msgspec
 from local.sandbox.model import Role, SendTo, SignatureRequest, Signer
 
 MAX_SIGNERS = 2_000
-MAX_DAYS = 3_650
 
 Text = Annotated[str, msgspec.Meta(max_length=256)]
 
@@ -150,32 +149,36 @@ def _read_row(form: Mapping[str, str], n: int) -> dict[str, Any]:
         "email": form.get(f"signers-{n}-email", "").strip(),
         "mobile_number": form.get(f"signers-{n}-mobile_number", "").strip(),
         "send_to": {c: f"signers-{n}-to-{c}" in form for c in ("email", "mobile_number")},
-        "order": form.get(f"signers-{n}-order", "").strip(),
+        "order": form.get(f"signers-{n}-order", ""),
     }
 
 
 def draft_of_form(values: dict[str, Any], now: datetime) -> Draft:
-    """Rows left blank are no signers. Raises Invalid."""
+    """Rows left blank are no signers. Raises Invalid with every reason there is."""
+    reasons: list[str] = []
     rows = [row for row in values["signers"] if row["name"] or row["email"] or row["mobile_number"]]
+    days = _whole("expires after (days)", values["expiry_days"], reasons)
     data = {
         "title": values["title"],
         "sender": values["sender"],
         "ordered": values["ordered"],
-        "expires_at": _expiry(values["expiry_days"].strip(), now),
-        "signers": [{**row, "order": _order(row["order"])} for row in rows],
+        "expires_at": now + timedelta(days=days) if days else None,
+        "signers": [{**row, "order": _whole("order", row["order"], reasons)} for row in rows],
     }
-    return read_draft(data, now)
+    try:
+        draft = read_draft(data, now)
+    except Invalid as error:
+        raise Invalid(*reasons, *error.reasons) from None
+    if reasons:
+        raise Invalid(*reasons)
+    return draft
 
 
-def _expiry(days: str, now: datetime) -> datetime | None:
-    if not days:
+def _whole(label: str, typed: str, reasons: list[str]) -> int | None:
+    text = typed.strip()
+    if not text:
         return None
-    if not days.isascii() or not days.isdigit() or not 1 <= int(days[:6]) <= MAX_DAYS:
-        raise Invalid(f"expires after: a whole number of days from 1 to {MAX_DAYS}, or nothing")
-    return now + timedelta(days=int(days))
-
-
-def _order(text: str) -> int | None:
-    if text and not (text.isascii() and text.isdigit() and len(text) < 6):
-        raise Invalid(f"order: {text!r} is not a whole number")
-    return int(text) if text else None
+    if text.isascii() and text.isdigit() and len(text) <= 4 and int(text) > 0:
+        return int(text)
+    reasons.append(f"{label}: {text!r} is not a whole number from 1 to 9999")
+    return None

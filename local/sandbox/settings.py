@@ -47,6 +47,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise Invalid(f"settings: {error}") from None
 
 
+def as_form(settings: Settings) -> dict[str, str]:
+    """The settings as strings, for a form; `changes_of_form` is the way back."""
+    faults = msgspec.json.format(msgspec.json.encode(settings.faults)).decode() if settings.faults else ""
+    return {**msgspec.structs.asdict(settings), "faults": faults}
+
+
 def changes_of_form(form: dict[str, str]) -> dict[str, Any]:
     """The form's strings; `faults` is a JSON list in a text area. Raises Invalid."""
     text = form.get("faults", "").strip()

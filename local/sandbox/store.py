@@ -25,6 +25,7 @@ create table if not exists attempts (webhook text not null, at real not null, ou
 create index if not exists attempts_of on attempts (webhook);
 create table if not exists settings (one integer primary key check (one = 1), body blob not null);
 """
+WEBHOOK = "id, request, type, body, fired_at"
 
 
 class NoSuchRequest(LookupError):
@@ -118,7 +119,7 @@ class Store:
 
     def waiting(self, now: datetime, limit: int = 100) -> list[Webhook]:
         """Those whose next attempt is due, the longest due first."""
-        query = "select id, request, type, body, fired_at from webhooks where next_at <= ? order by next_at, number limit ?"
+        query = f"select {WEBHOOK} from webhooks where next_at <= ? order by next_at, number limit ?"
         with self._database.transaction() as db:
             return [_webhook(row) for row in db.execute(query, (now.timestamp(), limit))]
 
@@ -135,7 +136,7 @@ class Store:
 
     def deliveries(self, request: str) -> list[Delivery]:
         """Of one request, newest first."""
-        query = "select id, request, type, body, fired_at, next_at, delivered from webhooks where request = ? order by number desc"
+        query = f"select {WEBHOOK}, next_at, delivered from webhooks where request = ? order by number desc"
         with self._database.transaction() as db:
             return [_delivery(db, row) for row in db.execute(query, (request,)).fetchall()]
 
@@ -173,8 +174,7 @@ def _expiry(request: SignatureRequest) -> float | None:
 
 def _fire(db: sqlite3.Connection, webhooks: Sequence[Webhook]) -> None:
     rows = [(w.id, w.request, w.type, w.body, w.fired_at.timestamp(), w.fired_at.timestamp()) for w in webhooks]
-    columns = "(id, request, type, body, fired_at, next_at)"
-    db.executemany(f"insert into webhooks {columns} values (?, ?, ?, ?, ?, ?)", rows)  # noqa: S608
+    db.executemany(f"insert into webhooks ({WEBHOOK}, next_at) values (?, ?, ?, ?, ?, ?)", rows)
 
 
 def _webhook(row: tuple[str, str, str, bytes, float]) -> Webhook:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import flask
+import msgspec
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
@@ -41,6 +42,13 @@ def wants_json() -> bool:
     request = flask.request
     kinds = ["text/html", "application/json"]
     return request.is_json or request.accept_mimetypes.best_match(kinds) == "application/json"
+
+
+def json_body() -> object:
+    try:
+        return msgspec.json.decode(flask.request.get_data())
+    except msgspec.DecodeError as error:
+        flask.abort(400, f"the body is not JSON: {error}")
 
 
 def failed(error: HTTPException) -> flask.typing.ResponseReturnValue:

@@ -90,11 +90,14 @@ class Webhooks:
 
     def _note(self, webhook: Webhook, outcome: str, delivered: bool) -> None:
         now, store = self._clock(), self._desk.store
-        next_at = None if delivered else self._next(webhook, store.tries(webhook.id), now)
+        tries = store.tries(webhook.id)
+        next_at = None if delivered else next_attempt(webhook.fired_at, tries, now, self._speed)
         store.attempted(webhook.id, Attempt(now, outcome), next_at, delivered=delivered)
 
-    def _next(self, webhook: Webhook, tries: int, now: datetime) -> datetime | None:
-        if now - webhook.fired_at >= timedelta(seconds=GIVE_UP_AFTER / self._speed):
-            return None
-        wait = min(FIRST_WAIT * 2 ** min(tries, 16), LONGEST_WAIT)
-        return now + timedelta(seconds=wait / self._speed)
+
+def next_attempt(fired_at: datetime, tries: int, now: datetime, speed: float) -> datetime | None:
+    """After a failure that `tries` failures came before. None: a day is over, it is given up."""
+    if now - fired_at >= timedelta(seconds=GIVE_UP_AFTER / speed):
+        return None
+    wait = min(FIRST_WAIT * 2 ** min(tries, 16), LONGEST_WAIT)
+    return now + timedelta(seconds=wait / speed)

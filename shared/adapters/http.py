@@ -1,4 +1,4 @@
-"""How every HTTP adapter calls out: one request, no redirect, no retry, and faults told apart by what to do about them."""
+"""How the adapters call HTTP APIs: one request, no redirect, no retry; faults told apart by what to do about them."""
 
 import base64
 import re
@@ -13,7 +13,7 @@ from shared.adapters.deadline import Deadline
 from shared.domain.outcomes import Retry, Unknown
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response
+    from requests import Response
 
 CONNECT = 5.0  # seconds
 DEADLINE = 20.0  # seconds, all told
@@ -52,44 +52,38 @@ class Http:
     ) -> None:
         self._who, self._clock, self._deadline, self._wait = who, clock, deadline, wait
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None, **params: str) -> Answer:
-        """Raises Retry on every fault: reading has no effect."""
-        return self._call("GET", url, effect=False, headers=dict(headers or {}), params=params)
-
     def post_json(self, url: str, body: object, headers: Mapping[str, str], *, effect: bool = True) -> Answer:
+        """Raises Retry when nothing can have happened; Unknown when something may have, unless it has no `effect`."""
         sent = {"Content-Type": "application/json", "Accept": "application/json", **headers}
-        return self._call("POST", url, effect=effect, headers=sent, data=msgspec.json.encode(body))
+        return self._post(url, effect, headers=sent, data=msgspec.json.encode(body))
 
-    def post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str], *, effect: bool = True) -> Answer:
-        """Raises Retry when nothing can have happened, Unknown when something may have (only if it has an `effect`)."""
-        return self._call("POST", url, effect=effect, headers=dict(headers), data=dict(form))
+    def post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+        return self._post(url, True, headers=dict(headers), data=dict(form))
 
-    def _call(self, method: str, url: str, *, effect: bool, **request: Any) -> Answer:
+    def _post(self, url: str, effect: bool, **request: Any) -> Answer:
         from shared.adapters.transport import exchange
 
         exchange.left, exchange.sock = False, None
         watched = exchange.__dict__  # this thread's: the deadline's own thread would see its own
         try:
             with Deadline(self._deadline, lambda: watched.get("sock")) as exchange.deadline:
-                answer = self._exchange(method, url, request)
+                answer = self._exchange(url, request)
+                exchange.deadline.check()  # headers that are cut off look like complete ones
         except OSError as fault:  # what `requests` raises is one too
-            raise self._lost(fault, exchange.left and effect) from None
+            raise self._lost(fault, exchange.left and effect) from None  # its own text holds the URL
         finally:
             exchange.sock = exchange.deadline = None
         return self._settled(answer, effect)
 
-    def _exchange(self, method: str, url: str, request: dict[str, Any]) -> Answer:
-        from shared.adapters.transport import session
+    def _exchange(self, url: str, request: dict[str, Any]) -> Answer:
+        from shared.adapters.transport import post
 
         timeout = (min(CONNECT, self._deadline), self._deadline)
-        with session().request(
-            method, url, auth=_as_is, timeout=timeout, allow_redirects=False, stream=True, **request
-        ) as response:
+        with post(url, timeout, request) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status_code, headers, _body(response))
 
     def _lost(self, fault: OSError, left: bool) -> Retry | Unknown:
-        """From None above: the fault's own text holds the URL."""
         name = type(fault).__name__
         if left:
             return Unknown(f"{self._who}: the request left, its answer was lost ({name})")
@@ -138,11 +132,6 @@ def _until(text: str, now: datetime) -> float | None:
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
-
-
-def _as_is(request: "PreparedRequest") -> "PreparedRequest":
-    """Without an `auth`, requests would take one from a stray .netrc over the headers given."""
-    return request
 
 
 def _body(response: "Response") -> bytes:

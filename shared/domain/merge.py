@@ -93,7 +93,8 @@ class _Merge:
     # -- who is who
 
     def _match(self) -> None:
-        for seen in self.answer.signers:
+        for place, row in enumerate(self.answer.signers, 1):
+            seen = _known_by(row, place)
             key = self._key_of(seen)
             self.seen[key] = seen
             self.signers[key] = self._refresh(self.signers.get(key), seen)
@@ -105,7 +106,7 @@ class _Merge:
             for key, signer in self.signers.items():
                 if alias in signer.aliases and key not in self.seen:
                     return key
-        key = digest(seen.ids[0] if seen.ids else f"#{len(self.signers) + 1}")[:16]
+        key = digest(seen.ids[0])[:16]
         while key in self.signers:  # two signers with one id: both are kept
             key = digest(key)[:16]
         return key
@@ -175,7 +176,8 @@ class _Merge:
         else:
             status = self._settled(said, old)
         heard = not request.adopted or self.event is not None or old is Status.DISPUTED
-        news = status is Status.COMPLETE and old is not status and heard
+        first = request.completed_at is None and (self._is(EventType.COMPLETE) or (heard and old is not status))
+        news = status is Status.COMPLETE and first  # of an adopted request a look may have known it before the event
         return replace(request, status=status, completed_at=self.now if news else request.completed_at)
 
     def _claimed_complete(self, said: Status | None) -> Status:
@@ -188,8 +190,8 @@ class _Merge:
     def _settled(self, said: Status | None, old: Status) -> Status:
         if said is None:
             return Status.OPEN if old in (Status.GONE, Status.DORMANT) else old
-        if said in (Status.OPEN, Status.PAUSED) and old is Status.COMPLETE:
-            return old  # only a new round undoes a completion
+        if said in (Status.OPEN, Status.PAUSED, Status.EXPIRED) and old is Status.COMPLETE:
+            return old  # only a new round undoes a completion; its date of expiry may pass
         if old is Status.DISPUTED and said in (Status.OPEN, Status.PAUSED) and self.event is None:
             return old
         return said
@@ -197,7 +199,7 @@ class _Merge:
     # -- signatures
 
     def _signatures(self, request: Request) -> Request:
-        whose = self._signer_of_event(request)
+        whose = self._signer_of_event()
         for key, seen in self.seen.items():
             if seen.signed is True:
                 self._sign(key, request, by_event=key == whose, confirmed=True)
@@ -214,12 +216,22 @@ class _Merge:
         known = all(s.signed is not None for s in self.answer.signers if s.role is Role.SIGNER)
         return replace(request, unmatched=() if known else tuple(dict.fromkeys(unmatched)))
 
-    def _signer_of_event(self, request: Request) -> str | None:
+    def _signer_of_event(self) -> str | None:
         if self.event is None or self.event.type is not EventType.SIGNED:
             return None
         named = [k for k in self.seen if self.event.signer in self.signers[k].aliases]
-        left = [k for k in self.seen if self.signers[k].role is Role.SIGNER and not self._signed(k)]
-        return named[0] if named else (left[0] if len(left) == 1 else None)
+        return named[0] if named else self._only_one_left()
+
+    def _only_one_left(self) -> str | None:
+        """Whom an unknown signer id means. Beside others, one whom the API denies is not he: they may have signed."""
+        counted = [k for k in self.seen if self.signers[k].role is Role.SIGNER]
+        left = [k for k in counted if not self._signed(k)]
+        if len(left) != 1:
+            return None
+        if len(counted) > 1 and self.seen[left[0]].signed is False:
+            _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not yet")
+            return None
+        return left[0]
 
     def _signed(self, key: str) -> bool:
         return self.signers[key].state is SignerState.SIGNED
@@ -315,6 +327,11 @@ class _Merge:
         return made
 
 
+def _known_by(seen: Seen, place: int) -> Seen:
+    """One without any id is known again by his number, or else by his place: never as somebody new."""
+    return seen if seen.ids else replace(seen, ids=(seen.mobile or f"#{place}",))
+
+
 def reminder(request: str, signer: str, round_: int, step: int, due_at: datetime, hop: int) -> Reminder:
     return Reminder(due_at=due_at, task=digest(request, signer, round_, step, due_at, hop), hop=hop)
 
@@ -405,9 +422,16 @@ def next_look(request: Request, event: Event | None, now: datetime, policy: Poli
     )
     if waiting:
         times.append(now + policy.span(SECOND_READING, floor=1))
-    grace = policy.span(REMIND_GRACE, floor=2)
-    times += [r.due_at + grace for s in request.signers.values() for r in s.reminders.values() if not r.done]
+    if request.status in (Status.OPEN, Status.PAUSED):
+        times += _reminder_checks(request, now, policy)
     return max(min(times), now + policy.span(60, floor=1)) if times else None
+
+
+def _reminder_checks(request: Request, now: datetime, policy: Policy) -> list[datetime]:
+    """Only those ahead: what is past has been healed by this look, and must not be looked at every minute."""
+    grace = policy.span(REMIND_GRACE, floor=2)
+    due = [r.due_at + grace for s in request.signers.values() for r in s.reminders.values() if not r.done]
+    return [at for at in due if at > now]
 
 
 def address_of(signer: Signer, channel: ChannelName) -> str:

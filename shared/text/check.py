@@ -8,7 +8,7 @@ from shared.domain.model import ChannelName, Kind
 from shared.text.render import BUILT_IN, Context, Rendered, render
 
 FULL = Context(
-    title="Agreement", link="https://example.com/l", signer_name="Ann", who="Eric", needed=2, reminder_day=3, sender="Bo"
+    title="Title", link="https://example.com/l", signer_name="Ann", who="Eric", needed=2, reminder_day=3, sender="Bo"
 )
 BARE = Context(link=FULL.link)
 WITHOUT_LINK = {Kind.PROGRESS}

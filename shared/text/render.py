@@ -23,7 +23,7 @@ MAX_SEGMENTS = 2
 MAX_SUBJECT = 150
 MAX_TITLE = 300
 MAX_NAME = 60
-SHORTEST_TITLE = 24  # a title is never cut below this, whatever the message costs
+SHORTEST_TITLE = 12  # a title is never cut below this, whatever the message costs
 # Direction marks let a name rearrange the text around it; the others are invisible and make an SMS cost double.
 HIDDEN = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u2060\ufeff\u00ad")
 ZERO_WIDTH_JOINER = "\u200d"

@@ -1,0 +1,176 @@
+"""`make demo`: one request with two signers lives two weeks in some fifteen seconds, a day a second.
+
+Prints each message as it leaves and the timeline at the end. Exits 1 if any message was missing, doubled or late.
+"""
+
+import json
+import os
+import re
+import socket
+import sys
+import tempfile
+import time
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+SECONDS_PER_DAY = 1.0
+LATE = {"embedded": 2.0, "emulators": 5.0}  # seconds
+ERIC, JANE = "+13175551234", "jane.doe@example.com"
+REQUEST = {
+    "title": "Employment Agreement",
+    "sender": "Ann Sender",
+    "signers": [
+        {"name": "Eric Smith", "mobile_number": ERIC, "send_to": {"email": False, "mobile_number": True}},
+        {"name": "Jane Doe", "email": JANE, "send_to": {"email": True, "mobile_number": False}},
+    ],
+}
+
+
+class Expected(msgspec.Struct):
+    """A message that must come, once, and by when (s after `at`)."""
+
+    to: str
+    what: str
+    text: str  # what the message must say
+    day: float  # when it is due
+    came: float | None = None
+    times: int = 0
+
+
+class Demo:
+    def __init__(self, base: str) -> None:
+        self._base, self._seen = base, 0
+        self._start = time.time()
+        self.expected: list[Expected] = []
+        self.surprises: list[str] = []
+
+    def day(self) -> float:
+        return (time.time() - self._start) / SECONDS_PER_DAY
+
+    def play(self) -> None:
+        """The story. Between its steps every new message is shown and ticked off."""
+        created = self.post("/sandbox/requests", REQUEST)
+        self._start = time.time()
+        self.expect("invitation", "Please review & sign", ERIC, JANE)
+        self.say('Ann sends "Employment Agreement" to Eric (SMS) and Jane (e-mail)')
+        self.expect("reminder", "waiting for your signature", ERIC, JANE, day=3)
+        self.until(5)
+        self.say("Eric follows his link and signs")
+        self.sign(created["id"], 0)
+        self.expect("progress", "Eric Smith has signed", JANE)
+        self.expect("reminder", "waiting for your signature", JANE, day=7)
+        self.until(9)
+        self.say("Jane signs; everyone has signed")
+        self.sign(created["id"], 1)
+        self.expect("completion", "has been accepted by all parties", ERIC, JANE)
+        self.until(15)
+        self.say("Day 15: nobody was reminded on day 14")
+
+    # -- driving
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(self._base + path, data, headers), timeout=30) as reply:
+            return json.load(reply)
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self._base + path, timeout=30) as reply:
+            return json.load(reply)
+
+    def sign(self, request: str, signer: int) -> None:
+        """As a signer does it: the link out of the last message, then the button."""
+        to = (ERIC, JANE)[signer]
+        texts = [m["text"] for m in self.get("/outbox/messages") if m["to"] == to and "/l/" in m["text"]]
+        link = re.findall(r"https?://\S+/l/[\w-]+", texts[-1])[0]
+        with urllib.request.urlopen(link, timeout=30) as page:
+            url = page.url
+        urllib.request.urlopen(urllib.request.Request(url, b"", method="POST"), timeout=30).close()
+
+    # -- watching
+
+    def expect(self, what: str, text: str, *to: str, day: float | None = None) -> None:
+        due = self.day() if day is None else day
+        self.expected += [Expected(to=address, what=what, text=text, day=due) for address in to]
+
+    def until(self, day: float) -> None:
+        while self.day() < day:
+            self.look()
+            time.sleep(0.03)
+
+    def look(self) -> None:
+        for message in self.get("/outbox/messages")[self._seen :]:
+            self._seen += 1
+            self.arrived(message)
+
+    def arrived(self, message: dict[str, Any]) -> None:
+        day = (datetime.fromisoformat(message["at"]).timestamp() - self._start) / SECONDS_PER_DAY
+        first_line = message["subject"] or message["text"]
+        print(f"  day {day:5.2f}  {message['channel']:5} to {message['to']:21} {first_line}", flush=True)
+        fits = [e for e in self.expected if e.to == message["to"] and e.text in message["text"] and day >= e.day - 0.05]
+        match = next((e for e in fits if not e.times), fits[-1] if fits else None)
+        if match is None:
+            self.surprises.append(f"unexpected message to {message['to']}: {first_line}")
+            return
+        match.times += 1
+        match.came = day if match.came is None else match.came
+
+    def say(self, text: str) -> None:
+        self.look()
+        print(f"* day {self.day():5.2f}  {text}", flush=True)
+
+    # -- judging
+
+    def verdict(self, late: float) -> list[str]:
+        print(f"\n  {'due':>5} {'came':>6}  {'to':21} what")
+        faults = list(self.surprises)
+        for e in sorted(self.expected, key=lambda e: e.day):
+            fault = judge(e, late / SECONDS_PER_DAY)
+            came = "-" if e.came is None else f"{e.came:.2f}"
+            print(f"  {e.day:5.2f} {came:>6}  {e.to:21} {e.what} {fault}")
+            faults += [f"{e.what} to {e.to}: {fault}"] if fault else []
+        return faults
+
+
+def judge(e: Expected, late: float) -> str:
+    if e.came is None:
+        return "MISSING"
+    if e.times > 1:
+        return f"SENT {e.times} TIMES"
+    return "LATE" if e.came - e.day > late else ""
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def main() -> int:
+    began = datetime.now(UTC)
+    os.environ.setdefault("SECONDS_PER_DAY", f"{SECONDS_PER_DAY:g}")
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
+    from local.stack import Stack
+    from shared.settings import SettingError
+
+    with tempfile.TemporaryDirectory(prefix="clickwrap-relay-") as directory:
+        try:
+            with Stack(Path(directory), free_port()) as stack:
+                backend = os.environ["BACKEND"]
+                print(f"Clickwrap Relay on {backend}: two weeks, a day a second\n")
+                demo = Demo(stack.base)
+                demo.play()
+        except SettingError as e:
+            print(f"cannot start: {e}", file=sys.stderr)
+            return 1
+    faults = demo.verdict(LATE[backend])
+    took = (datetime.now(UTC) - began).total_seconds()
+    print(f"\n{'FAILED: ' + '; '.join(faults) if faults else 'Every message came once and on time.'} ({took:.0f} s)")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""What the providers share: the form of their code tables, and reading a receipt's body."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.receipts import Forged
+
+SETTINGS_WAIT = 900.0  # seconds until a message is tried again that only an operator's wrong setting holds up
+Code = TypeVar("Code", int, str)
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What one code of a provider means for the message. `reason` completes "<provider>: "."""
+
+    reason: str
+    retry: bool = False
+    after: float | None = None  # seconds; the least wait before a retry
+    suppress: bool = False  # the address itself is at fault
+
+    def error(self, who: str, code: object) -> Retry | GiveUp:
+        text = f"{who}: {self.reason} ({code})"
+        return Retry(text, self.after) if self.retry else GiveUp(text, suppress=self.suppress)
+
+
+REFUSED = Rule
+ADDRESS = partial(Rule, suppress=True)
+AGAIN = partial(Rule, retry=True)
+# The message is right and a setting is wrong: the message waits for the operator instead of being lost.
+SETTINGS = partial(Rule, retry=True, after=SETTINGS_WAIT)
+
+
+def by_status(status: int, credentials: str, url: str) -> Rule:
+    """For an answer that is neither success nor explained by a code. Both texts name the variables to check."""
+    if status in (401, 403):
+        return SETTINGS(f"it refuses the credentials; check {credentials}")
+    if status == 404 or 300 <= status < 400:
+        return SETTINGS(f"it is not found there; check {url}")
+    return REFUSED("it refuses the message")
+
+
+def text(value: object) -> str:
+    """A field of a provider's answer as text; "" for what is neither text nor a number."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+def form(body: bytes) -> list[tuple[str, str]]:
+    """Raises Forged for what is no form."""
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), errors="strict")
+    except ValueError:
+        raise Forged("the body is not a form") from None
+
+
+def decoded(body: bytes) -> Any:
+    """Raises Forged for what is not JSON."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Forged("the body is not JSON") from None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """The object that should be there, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def moment(epoch: object, otherwise: datetime) -> datetime:
+    """Epoch seconds, given as a number or text, as a time."""
+    try:
+        return datetime.fromtimestamp(float(str(epoch)), UTC)
+    except (ValueError, OverflowError, OSError):
+        return otherwise

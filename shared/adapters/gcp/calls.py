@@ -1,0 +1,62 @@
+"""What every call to Google shares: a client made once and late, a deadline, faults translated to Retry."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from threading import Lock
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from shared.domain.outcomes import Retry
+
+if TYPE_CHECKING:
+    from google.api_core.retry import Retry as CallRetry
+
+T = TypeVar("T")
+
+DEADLINE = 10.0  # seconds for one call and its repetitions: a function has 60 for all it does
+
+
+class Lazy(Generic[T]):
+    """Makes its value at the first call, once, however many threads call."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make, self._lock = make, Lock()
+        self._made: list[T] = []
+
+    def __call__(self) -> T:
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]
+
+
+@cache
+def call_retry() -> "CallRetry":
+    """Repeats what may pass by itself. Every write of ours may be repeated: names and versions make it so.
+
+    A quota that is used up (ResourceExhausted) is not repeated: that wait belongs to the caller.
+    """
+    from google.api_core import exceptions
+    from google.api_core.retry import Retry as CallRetry
+    from google.api_core.retry import if_exception_type
+
+    passing = if_exception_type(
+        exceptions.Aborted,
+        exceptions.DeadlineExceeded,
+        exceptions.InternalServerError,
+        exceptions.ServiceUnavailable,
+        exceptions.Unknown,
+    )
+    return CallRetry(predicate=passing, initial=0.1, maximum=2.0, multiplier=2.0, timeout=DEADLINE)
+
+
+@contextmanager
+def reaching(what: str) -> Iterator[None]:
+    """Raises Retry for whatever Google refuses. Google's own text may hold a link's code: it stays in the cause."""
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        yield
+    except (GoogleAPIError, GoogleAuthError, TimeoutError) as fault:
+        raise Retry(f"{what}: {type(fault).__name__}") from fault

@@ -1,0 +1,158 @@
+"""The Ledger on Firestore, by Google's own client. FIRESTORE_EMULATOR_HOST is the client's to obey.
+
+Changes are compare-and-swap on the document's update time: transactions that read before they write contend badly.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from shared.adapters.collections import COLLECTIONS
+from shared.adapters.gcp.calls import DEADLINE, Lazy, call_retry, reaching
+from shared.domain.model import Record, Request
+from shared.ports import Stored
+
+if TYPE_CHECKING:
+    from google.cloud.firestore import Client, CollectionReference, DocumentReference, Query
+    from google.cloud.firestore_v1.types import WriteResult
+
+T = TypeVar("T", bound=msgspec.Struct)
+WHO = "Firestore"
+
+# Refused by https://firebase.google.com/docs/firestore/quotas#limits: as a map's key and as a document's id.
+RESERVED_KEY = re.compile(r"(__.*__)?", re.DOTALL)
+RESERVED_ID = re.compile(r"__.*__|\.\.?", re.DOTALL)
+
+
+class FirestoreLedger:
+    """Each type's collection stands in COLLECTIONS. A document's id is its key, escaped where Firestore refuses it."""
+
+    def __init__(self, project: str, database: str = "(default)") -> None:
+        self._client = Lazy(lambda: _client(project, database))
+
+    def get(self, kind: type[T], key: str) -> Stored[T] | None:
+        with reaching(WHO):
+            found = self._document(kind, key).get(**_limits())
+        return Stored(load(found.to_dict(), kind), found.update_time) if found.exists else None
+
+    def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
+        with reaching(WHO):
+            document = self._document(type(item), key)
+            return _create(document, item) if version is None else self._replace(document, item, version)
+
+    def due(self, now: datetime, limit: int) -> Sequence[str]:
+        from google.cloud.firestore import FieldFilter
+
+        with reaching(WHO):
+            query = self._collection(Request).where(filter=FieldFilter("next_at", "<=", now)).order_by("next_at")
+            return [key_of(found.id) for found in _run(query.limit(limit).select(["__name__"]))]
+
+    def records(self, request: str) -> dict[str, Record]:
+        from google.cloud.firestore import FieldFilter
+
+        with reaching(WHO):
+            query = self._collection(Record).where(filter=FieldFilter("request_id", "==", request))
+            return {key_of(found.id): load(found.to_dict(), Record) for found in _run(query)}
+
+    def recent(self, limit: int) -> Sequence[Request]:
+        with reaching(WHO):
+            query = self._collection(Request).order_by("changed_at", direction="DESCENDING").limit(limit)
+            return [load(found.to_dict(), Request) for found in _run(query)]
+
+    def _collection(self, kind: type[msgspec.Struct]) -> "CollectionReference":
+        return self._client().collection(COLLECTIONS[kind])
+
+    def _document(self, kind: type[msgspec.Struct], key: str) -> "DocumentReference":
+        return self._collection(kind).document(id_of(key))
+
+    def _replace(self, document: "DocumentReference", item: msgspec.Struct, version: object) -> object | None:
+        """`set` takes no precondition, `update` does: so every field is named, the absent ones to be deleted."""
+        from google.api_core.exceptions import FailedPrecondition, NotFound
+        from google.cloud.firestore import DELETE_FIELD
+
+        fields = dict.fromkeys(item.__struct_encode_fields__, DELETE_FIELD) | dump(item)
+        option = self._client().write_option(last_update_time=version)
+        try:
+            return _version(document.update(fields, option=option, **_limits()))
+        except (FailedPrecondition, NotFound):  # changed, or deleted meanwhile
+            return None
+
+
+def _client(project: str, database: str) -> "Client":
+    from google.cloud import firestore
+
+    return firestore.Client(project=project, database=database)
+
+
+def _limits() -> dict[str, Any]:
+    return {"retry": call_retry(), "timeout": DEADLINE}
+
+
+def _create(document: "DocumentReference", item: msgspec.Struct) -> object | None:
+    from google.api_core.exceptions import AlreadyExists
+
+    try:
+        return _version(document.create(dump(item), **_limits()))
+    except AlreadyExists:
+        return None
+
+
+def _version(written: "WriteResult") -> object:
+    version: object = written.update_time
+    return version
+
+
+def _run(query: "Query") -> Sequence[Any]:
+    return query.get(**_limits())
+
+
+# -- documents
+
+
+def dump(item: msgspec.Struct) -> dict[str, Any]:
+    """Times stay times: queries and the TTL policy need them as Firestore's own."""
+    document: dict[str, Any] = _mapped(msgspec.to_builtins(item, builtin_types=(datetime,)), _escaped_key, _as_is)
+    return document
+
+
+def load(document: dict[str, Any] | None, kind: type[T]) -> T:
+    return msgspec.convert(_mapped(document, _unescaped_key, _plain_time), kind)
+
+
+def _mapped(value: Any, key: Callable[[str], str], time: Callable[[datetime], datetime]) -> Any:
+    if isinstance(value, dict):
+        return {key(k): _mapped(v, key, time) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mapped(v, key, time) for v in value]
+    return time(value) if isinstance(value, datetime) else value
+
+
+def _as_is(time: datetime) -> datetime:
+    return time
+
+
+def _plain_time(time: datetime) -> datetime:
+    """Firestore answers with a subclass, which msgspec refuses."""
+    return datetime.combine(time.date(), time.timetz())
+
+
+def _escaped_key(key: str) -> str:
+    return f"%{key}" if key.startswith("%") or RESERVED_KEY.fullmatch(key) else key
+
+
+def _unescaped_key(key: str) -> str:
+    return key.removeprefix("%")
+
+
+def id_of(key: str) -> str:
+    """A document id for any key: percent-encoded, also where Firestore reserves the name."""
+    safe = quote(key, safe="")
+    return f"%{ord(safe[0]):02X}{safe[1:]}" if RESERVED_ID.fullmatch(safe) else safe
+
+
+def key_of(document_id: str) -> str:
+    return unquote(document_id)

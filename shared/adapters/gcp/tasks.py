@@ -1,0 +1,107 @@
+"""The Scheduler on Cloud Tasks, by Google's own client.
+
+Cloud Tasks has no emulator of Google's, so its client has no variable for one: CLOUD_TASKS_EMULATOR_HOST is ours.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from shared.adapters.gcp.calls import DEADLINE, Lazy, call_retry, reaching
+from shared.ports import Task
+
+if TYPE_CHECKING:
+    from google.cloud.tasks_v2 import CloudTasksClient
+
+AT_ONCE = 16  # a request of a thousand signers has thousands of tasks, and each is a call
+DISPATCH_DEADLINE = timedelta(seconds=60)  # a function's own time-out
+
+
+class CloudTasks:
+    """Task names are hashes, which Cloud Tasks likes best: they spread, and need no escaping.
+
+    service_account: e-mail of the account whose identity a task carries (OIDC); "" sends none.
+    audience: of that identity; "" means the task's URL.
+    """
+
+    def __init__(self, project: str, location: str, service_account: str, audience: str = "") -> None:
+        self._parent = f"projects/{project}/locations/{location}/queues"
+        self._service_account, self._audience = service_account, audience
+        self._client = Lazy(tasks_client)
+
+    def create(self, tasks: Iterable[Task]) -> None:
+        _all_at_once(self._create, tasks)
+
+    def delete(self, queue: str, names: Iterable[str]) -> None:
+        _all_at_once(lambda name: self._delete(queue, name), names)
+
+    def _create(self, task: Task) -> None:
+        from google.api_core.exceptions import AlreadyExists
+
+        request = {"parent": f"{self._parent}/{task.queue}", "task": self._wire(task)}
+        with reaching(f"Cloud Tasks queue {task.queue}"):
+            try:
+                self._client().create_task(request=request, retry=call_retry(), timeout=DEADLINE)
+            except AlreadyExists:
+                return
+
+    def _delete(self, queue: str, name: str) -> None:
+        from google.api_core.exceptions import NotFound
+
+        request = {"name": self._path(queue, name)}
+        with reaching(f"Cloud Tasks queue {queue}"):
+            try:
+                self._client().delete_task(request=request, retry=call_retry(), timeout=DEADLINE)
+            except NotFound:
+                return
+
+    def _path(self, queue: str, name: str) -> str:
+        return f"{self._parent}/{queue}/tasks/{name}"
+
+    def _wire(self, task: Task) -> dict[str, Any]:
+        call: dict[str, Any] = {
+            "http_method": "POST",
+            "url": task.url,
+            "headers": {"Content-Type": "application/json"},
+            "body": task.body,
+        }
+        if self._service_account:
+            audience = self._audience or task.url
+            call["oidc_token"] = {"service_account_email": self._service_account, "audience": audience}
+        return {
+            "name": self._path(task.queue, task.name),
+            "schedule_time": task.at,
+            "dispatch_deadline": DISPATCH_DEADLINE,
+            "http_request": call,
+        }
+
+
+def tasks_client() -> "CloudTasksClient":
+    from google.cloud.tasks_v2 import CloudTasksClient
+    from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
+
+    emulator = os.environ.get("CLOUD_TASKS_EMULATOR_HOST")
+    if not emulator:
+        return CloudTasksClient()
+    import grpc
+
+    return CloudTasksClient(transport=CloudTasksGrpcTransport(channel=grpc.insecure_channel(emulator)))
+
+
+def _all_at_once(call: Callable[[Any], None], items: Iterable[Any]) -> None:
+    """Raises the first fault; what has not begun by then is not begun: each call might wait its full deadline."""
+    items = list(items)
+    if len(items) < 2:
+        for item in items:
+            call(item)
+        return
+    with ThreadPoolExecutor(min(AT_ONCE, len(items))) as pool:
+        waiting = [pool.submit(call, item) for item in items]
+        try:
+            for future in waiting:
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

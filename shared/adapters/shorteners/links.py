@@ -1,0 +1,42 @@
+"""Short links of our own, served by the function `links`. Nobody else learns the signing URL."""
+
+import base64
+import hmac
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from shared.domain.model import Link
+from shared.ports import Ledger, Target
+
+CODE_LENGTH = 22  # base64url characters, 132 bits: nobody guesses another signer's
+
+
+class OwnLinks:
+    """base_url: public base of `links`. secret: LINKS_SECRET. retention: how long a link is kept."""
+
+    def __init__(
+        self, base_url: str, secret: str, ledger: Ledger, retention: timedelta, clock: Callable[[], datetime]
+    ) -> None:
+        if not secret:
+            raise ValueError("LINKS_SECRET is empty")
+        self._base_url = base_url.rstrip("/")
+        self._secret = secret.encode()
+        self._ledger, self._retention, self._clock = ledger, retention, clock
+
+    def shorten(self, target: Target) -> str:
+        """The same link for the same signer and round, so that a retry or reminder reuses it. Raises Retry."""
+        code = self.code(target)
+        link = Link(
+            request_id=target.request,
+            signer=target.signer,
+            round=target.round,
+            purge_at=self._clock() + self._retention,
+        )
+        self._ledger.put(code, link, None)  # False: it is there already, and links never change
+        return f"{self._base_url}/{code}"
+
+    def code(self, target: Target) -> str:
+        named = msgspec.json.encode([target.request, target.signer, target.round])
+        return base64.urlsafe_b64encode(hmac.digest(self._secret, named, "sha256")).decode()[:CODE_LENGTH]

@@ -1,0 +1,39 @@
+"""What a provider says later of a message it took."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from shared.domain.model import NoticeState
+
+
+class ReceiptRequest(msgspec.Struct, frozen=True):
+    """An HTTP request as it came in. `url` is the public one with its query, `headers` is case-insensitive."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one message: `accepted`, `delivered` or `undelivered`.
+
+    notice: our own id, when the provider sends it back. provider_id: what `Accepted` held; "" when not told.
+    at: the provider's time, or ours where it gives none. suppress: the address itself is at fault.
+    """
+
+    notice: str | None
+    provider_id: str
+    state: NoticeState
+    reason: str = ""
+    at: datetime
+    suppress: bool = False
+
+
+class Forged(Exception):
+    """Not proven to come from the provider, or not in its form. Nothing of the request may be believed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,305 @@
+"""In-memory fakes of the ports, and a World that wires the handlers over them under a clock of its own.
+
+Every call of a port has two crash points, before and after: `Faults.at` names the one at which the process dies.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from shared.domain.gates import needed
+from shared.domain.model import (
+    Answer,
+    ChannelName,
+    Event,
+    EventType,
+    Notice,
+    NoticeState,
+    Record,
+    Request,
+    Seen,
+    Status,
+)
+from shared.domain.outcomes import Accepted, GiveUp, Retry
+from shared.domain.policy import Policy
+from shared.handlers.deliver import Deliver
+from shared.handlers.echo import Echo
+from shared.handlers.links import Links
+from shared.handlers.names import Names
+from shared.handlers.receive import Receive
+from shared.handlers.reconcile import Reconcile
+from shared.handlers.remind import Firing, Remind
+from shared.handlers.resolve import Resolve
+from shared.ports import Message, NotFound, Outgoing, Stored, Target, Task, Wording
+
+START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, 10:00 in New York
+PHONES = {"a": "+13175550101", "b": "+13175550102", "c": "+13175550103"}
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class Faults:
+    def __init__(self) -> None:
+        self.at: int | None = None
+        self.count = 0
+
+    def point(self) -> None:
+        here, self.count = self.count, self.count + 1
+        if here == self.at:
+            self.at = None
+            raise Crash
+
+
+class FakeLedger:
+    def __init__(self, faults: Faults | None = None) -> None:
+        self.documents: dict[tuple[type, str], tuple[Any, int]] = {}
+        self.faults = faults or Faults()
+        self.races = 0  # so many puts are lost to somebody else
+        self._version = 0
+
+    def get(self, kind: type[Any], key: str) -> Stored[Any] | None:
+        self.faults.point()
+        found = self.documents.get((kind, key))
+        self.faults.point()
+        return Stored(*found) if found else None
+
+    def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
+        self.faults.point()
+        written = self._put((type(item), key), item, version)
+        self.faults.point()
+        return written
+
+    def _put(self, place: tuple[type, str], item: msgspec.Struct, version: object | None) -> object | None:
+        _, standing = self.documents.get(place, (None, None))
+        if self.races or standing != version:
+            self.races = max(0, self.races - 1)
+            return None
+        self._version += 1
+        self.documents[place] = (item, self._version)
+        return self._version
+
+    def all(self, kind: type[Any]) -> dict[str, Any]:
+        return {key: item for (k, key), (item, _) in self.documents.items() if k is kind}
+
+    def due(self, now: datetime, limit: int) -> Sequence[str]:
+        self.faults.point()
+        due = [(r.next_at, key) for key, r in self.all(Request).items() if r.next_at and r.next_at <= now]
+        return [key for _, key in sorted(due)][:limit]
+
+    def records(self, request: str) -> dict[str, Record]:
+        self.faults.point()
+        return {key: r for key, r in self.all(Record).items() if r.request_id == request}
+
+    def recent(self, limit: int) -> Sequence[Request]:
+        return list(self.all(Request).values())[-limit:]
+
+
+class FakeBus:
+    def __init__(self, faults: Faults | None = None) -> None:
+        self.faults = faults or Faults()
+        self.topics: dict[str, list[Message]] = defaultdict(list)
+        self.pending: list[tuple[str, bytes]] = []
+        self.down = False
+
+    def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        self.faults.point()
+        if self.down:
+            raise Retry("Pub/Sub cannot be reached")
+        self.topics[topic] += messages
+        self.pending += [(topic, m.data) for m in messages]
+        self.faults.point()
+
+
+class FakeScheduler:
+    def __init__(self, faults: Faults | None = None) -> None:
+        self.faults = faults or Faults()
+        self.tasks: dict[str, Task] = {}
+        self.names: set[str] = set()
+
+    def create(self, tasks: Iterable[Task]) -> None:
+        self.faults.point()
+        fresh = [t for t in tasks if t.name not in self.names]
+        self.tasks |= {t.name: t for t in fresh}
+        self.names |= {t.name for t in fresh}
+        self.faults.point()
+
+    def delete(self, queue: str, names: Iterable[str]) -> None:
+        self.faults.point()
+        for name in names:
+            self.tasks.pop(name, None)
+        self.faults.point()
+
+
+class FakeApi:
+    """`truth` is what the API says now: an answer, or the error it raises."""
+
+    def __init__(self, faults: Faults | None = None) -> None:
+        self.faults = faults or Faults()
+        self.truth: dict[str, Answer | Exception] = {}
+        self.calls = 0
+
+    def fetch(self, request: str) -> Answer:
+        self.faults.point()
+        self.calls += 1
+        said = self.truth.get(request, NotFound())
+        if isinstance(said, Exception):
+            raise said
+        self.faults.point()
+        return said
+
+
+class FakeChannel:
+    def __init__(self, name: str, faults: Faults | None = None) -> None:
+        self.name = name
+        self.faults = faults or Faults()
+        self.sent: list[Outgoing] = []
+        self.outcomes: list[Exception] = []  # raised by the next sends, in order
+        self.always: Exception | None = None
+
+    def send(self, message: Outgoing) -> Accepted:
+        self.faults.point()
+        if self.always or self.outcomes:
+            raise self.always or self.outcomes.pop(0)
+        self.sent.append(message)
+        self.faults.point()
+        return Accepted(f"{self.name}-{len(self.sent)}")
+
+
+class FakeShortener:
+    def __init__(self, faults: Faults | None = None) -> None:
+        self.faults = faults or Faults()
+        self.error: Exception | None = None
+
+    def shorten(self, target: Target) -> str:
+        self.faults.point()
+        if self.error:
+            raise self.error
+        return f"https://l.test/{target.signer}"
+
+
+def render(request: Request, notice: Notice, link: str) -> Wording:
+    return Wording(text=f"{notice.kind} {needed(request)} needed {link}".strip(), segments=1)
+
+
+def seen(name: str, *, signed: bool | None = False, **fields: Any) -> Seen:
+    """A signer with a mobile number only, as the API would show him."""
+    mobile = PHONES.get(name, "")
+    given = {"ids": (name,), "name": name.upper(), "mobile": mobile, "request_url": f"https://sign.test/{name}"}
+    return Seen(**{**given, "signed": signed, **fields})
+
+
+def answer(*signers: Seen, status: Status | None = Status.OPEN, **fields: Any) -> Answer:
+    return Answer(id="r1", title="Lease", sender="ACME", status=status, signers=signers, **fields)
+
+
+class World:
+    def __init__(self, policy: Policy | None = None, *, channels: tuple[ChannelName, ...] = tuple(ChannelName)) -> None:
+        self.now, self.policy, self.faults = START, policy or Policy(), Faults()
+        self.ledger, self.bus = FakeLedger(self.faults), FakeBus(self.faults)
+        self.scheduler, self.api = FakeScheduler(self.faults), FakeApi(self.faults)
+        self.sms, self.email = FakeChannel("sms", self.faults), FakeChannel("email", self.faults)
+        self.shortener, self.names = FakeShortener(self.faults), Names(remind_url="https://remind.test")
+        providers = {c: p for c, p in ((ChannelName.SMS, self.sms), (ChannelName.EMAIL, self.email)) if c in channels}
+        self.echo = Echo(self.ledger, self.bus, self.scheduler, self.names, self.policy, self.clock)
+        self.resolve = Resolve(self.ledger, self.api, self.echo, self.policy, self.clock)
+        self.deliver = Deliver(self.ledger, self.api, providers, self.shortener, render, self.policy, self.clock)
+        self.remind = Remind(self.ledger, self.echo, self.policy, self.clock)
+        self.reconcile = Reconcile(self.ledger, self.resolve, self.clock)
+        self.receive = Receive(self.bus, self.names.events_topic, ("secret",), self.clock)
+        self.links = Links(self.ledger, "request_url")
+        self.later: list[tuple[datetime, str, bytes]] = []  # nacked or parked messages
+        self.dead: list[tuple[str, str]] = []
+
+    def clock(self) -> datetime:
+        return self.now
+
+    # -- what happens
+
+    def says(self, *signers: Seen, status: Status | None = Status.OPEN, **fields: Any) -> None:
+        self.api.truth["r1"] = answer(*signers, status=status, **fields)
+
+    def event(self, kind: EventType, signer: str | None = None, key: str = "") -> Event:
+        key = key or f"{kind}-{signer}"
+        return Event(event=key, type=kind, request="r1", signer=signer, received_at=self.now)
+
+    def hear(self, kind: EventType, signer: str | None = None, key: str = "") -> None:
+        """An event arrives and everything that follows at once happens; a second later the next may come."""
+        self.bus.pending.append((self.names.events_topic, msgspec.json.encode(self.event(kind, signer, key))))
+        self.pump()
+        self.now += timedelta(seconds=1)
+
+    def pump(self) -> None:
+        """Handles messages until there is none; one under way when the process dies stays in front."""
+        while self.bus.pending:
+            topic, data = self.bus.pending[0]
+            self._handle(topic, data)
+            self.bus.pending.remove((topic, data))
+
+    def _handle(self, topic: str, data: bytes) -> None:
+        try:
+            if topic == self.names.events_topic:
+                self.resolve.event(msgspec.json.decode(data, type=Event))
+            elif topic == self.names.notices_topic:
+                self.deliver.notice(msgspec.json.decode(data, type=Notice))
+        except Retry as e:
+            self.later.append((self.now + timedelta(seconds=max(e.after or 10.0, 1.0)), topic, data))
+        except GiveUp as e:
+            self.dead.append((topic, e.reason))
+
+    def advance(self, span: timedelta, *, reconcile: bool = False) -> None:
+        """Lets time pass: tasks fire, messages come again, and every 5 minutes reconcile runs if wanted."""
+        end, tick = self.now + span, self.now + timedelta(minutes=5)
+        while (following := min([*self._times(), *([tick] if reconcile else [])], default=end)) < end:
+            self.now = max(self.now, following)
+            if reconcile and self.now >= tick:
+                tick = self.now + timedelta(minutes=5)
+                self.reconcile.run()
+            self._wake()
+        self.now = end
+
+    def _times(self) -> list[datetime]:
+        return [at for at, _, _ in self.later] + [t.at for t in self.scheduler.tasks.values()]
+
+    def _wake(self) -> None:
+        awake = [m for m in self.later if m[0] <= self.now]
+        self.later = [m for m in self.later if m[0] > self.now]
+        self.bus.pending += [(topic, data) for _, topic, data in awake]
+        self.pump()
+        for task in [t for t in self.scheduler.tasks.values() if t.at <= self.now]:
+            self.fire(task)
+
+    def fire(self, task: Task) -> None:
+        """A task is gone once it was answered."""
+        self.remind.fire(msgspec.json.decode(task.body, type=Firing))
+        self.scheduler.tasks.pop(task.name, None)
+        self.pump()
+
+    # -- what can be seen
+
+    def request(self) -> Request:
+        found: Request = self.ledger.documents[Request, "r1"][0]
+        return found
+
+    def records(self) -> list[Record]:
+        return list(self.ledger.all(Record).values())
+
+    def signer(self, name: str) -> str:
+        """The ledger's key of a signer."""
+        return next(k for k, s in self.request().signers.items() if name in s.aliases)
+
+    def sent(self) -> list[Outgoing]:
+        return [*self.sms.sent, *self.email.sent]
+
+    def told(self) -> list[tuple[str, str, int]]:
+        """(kind, signer, step) of every message that left, sorted."""
+        records, signers = self.ledger.all(Record), self.request().signers
+        left = [records[m.notice] for m in self.sent()]
+        return sorted((r.kind.value, signers[r.signer].aliases[0], r.step) for r in left)
+
+    def states(self, kind: str) -> list[NoticeState]:
+        return [r.state for r in self.records() if r.kind == kind]

@@ -1,0 +1,146 @@
+"""The entry points as functions-framework runs them, fed with golden envelopes."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import functions_framework
+import msgspec
+import pytest
+
+from shared import wiring
+from shared.domain.model import Event
+from shared.domain.outcomes import GiveUp, Retry
+
+ROOT = Path(__file__).parents[2]
+ENVELOPES = ROOT / "tests" / "golden" / "envelopes"
+EVENT = msgspec.json.decode((ENVELOPES / "event.json").read_bytes(), type=Event)
+
+
+class Scripted:
+    """Stands where a handler would: keeps what it got, raises what it is told."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.fault, self.got, self.parked = fault, [], []
+
+    def event(self, event: Event) -> None:
+        self.got.append(event)
+        if self.fault:
+            raise self.fault
+
+    def park(self, data: bytes, published_at: datetime | None, retry: Retry) -> bool:
+        self.parked.append((data, published_at, retry.after))
+        return (retry.after or 0) > 60
+
+
+@pytest.fixture
+def client_of(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def make(name: str, **handlers: Any) -> Any:
+        for handler, value in handlers.items():
+            monkeypatch.setattr(wiring, handler, value)
+        return functions_framework.create_app(name, str(ROOT / "functions" / name / "main.py")).test_client()
+
+    return make
+
+
+def resolve_client(client_of: Any, handler: Scripted) -> Any:
+    return client_of("resolve", resolve=lambda: handler, parking=lambda _: handler)
+
+
+def push(client: Any) -> Any:
+    return client.post("/", data=(ENVELOPES / "push.json").read_bytes(), content_type="application/json")
+
+
+def test_a_raw_push_envelope_reaches_the_handler_as_an_event(client_of: Any) -> None:
+    handler = Scripted()
+    assert push(resolve_client(client_of, handler)).status_code == 200
+    assert handler.got == [EVENT]
+
+
+def test_eventarcs_binary_form_reaches_it_alike(client_of: Any) -> None:
+    handler, golden = Scripted(), json.loads((ENVELOPES / "eventarc.json").read_text())
+    answer = resolve_client(client_of, handler).post("/", json=golden["body"], headers=golden["headers"])
+    assert answer.status_code == 200
+    assert handler.got == [EVENT]
+
+
+def test_unknown_keys_of_a_newer_sender_are_ignored() -> None:
+    newer = {**json.loads((ENVELOPES / "event.json").read_text()), "v": 2, "brand_new": [1]}
+    assert msgspec.json.decode(json.dumps(newer), type=Event).event == "evt-1"
+
+
+def test_a_short_wait_is_a_nack_and_a_long_one_is_parked(client_of: Any) -> None:
+    assert push(resolve_client(client_of, Scripted(Retry("soon", after=5)))).status_code == 503
+    parked = Scripted(Retry("later", after=600))
+    assert push(resolve_client(client_of, parked)).status_code == 200
+    assert parked.parked[0][1:] == (datetime(2026, 1, 1, 12, 0, 0, 123000, tzinfo=UTC), 600)
+
+
+def test_what_no_repetition_mends_is_never_acknowledged(client_of: Any) -> None:
+    assert push(resolve_client(client_of, Scripted(GiveUp("stale")))).status_code == 503
+
+
+def test_a_message_that_is_no_event_is_never_acknowledged(client_of: Any) -> None:
+    envelope = json.loads((ENVELOPES / "push.json").read_text())
+    envelope["message"]["data"] = "bm90IGpzb24="
+    answer = resolve_client(client_of, Scripted()).post("/", json=envelope)
+    assert answer.status_code == 503
+
+
+def receiving(accept: Any = lambda body: "accepted") -> SimpleNamespace:
+    return SimpleNamespace(authenticate=lambda token: None, accept=accept)
+
+
+def test_receive_turns_away_what_is_not_a_json_post(client_of: Any) -> None:
+    client = client_of("receive", receive=receiving)
+    assert client.get("/").status_code == 405
+    assert client.get("/").headers["Allow"] == "POST"
+    assert client.post("/", data="x", content_type="text/plain").status_code == 415
+    assert (
+        client.post("/", data="{}", content_type="application/json", headers={"Content-Encoding": "gzip"}).status_code
+        == 415
+    )
+
+
+def test_receive_turns_away_a_body_over_256_kib(client_of: Any) -> None:
+    client = client_of("receive", receive=receiving)
+    answer = client.post("/", data=b"x" * (256 * 1024 + 1), content_type="application/json")
+    assert answer.status_code == 413
+    assert "larger than" in answer.json["error"]
+    assert client.post("/", data=b"x" * (256 * 1024), content_type="application/json").status_code == 200
+
+
+def test_remind_refuses_what_is_no_reminder(client_of: Any) -> None:
+    fire = SimpleNamespace(fire=lambda firing: "published")
+    client = client_of("remind", remind=lambda: fire)
+    assert client.post("/", data=b"[]").status_code == 400
+    body = {"request": "r", "signer": "s", "step": 3, "task": "t"}
+    assert client.post("/", json=body).json == {"status": "published"}
+
+
+def test_links_answer_get_and_head_with_no_trace_left(client_of: Any) -> None:
+    from shared.handlers.links import Followed
+
+    follow = SimpleNamespace(
+        follow=lambda code: (
+            Followed(302, location="https://sign.example/x")
+            if code == "abc"
+            else Followed(404, reason="no <such> link")
+        )
+    )
+    client = client_of("links", links=lambda: follow)
+    for answer in (client.get("/abc"), client.head("/abc")):
+        assert (answer.status_code, answer.headers["Location"]) == (302, "https://sign.example/x")
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+    missing = client.get("/nope")
+    assert missing.status_code == 404
+    assert b"no &lt;such&gt; link" in missing.data
+    assert client.post("/abc").status_code == 405
+
+
+def test_reconcile_tells_what_it_did(client_of: Any) -> None:
+    client = client_of("reconcile", reconcile=lambda: SimpleNamespace(run=lambda: {"looked": 1, "later": 0}))
+    assert client.post("/").json == {"looked": 1, "later": 0}

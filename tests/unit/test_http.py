@@ -1,0 +1,197 @@
+import logging
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from shared.adapters.http import LONGEST_WAIT, Answer, Http, basic, parse_retry_after
+from shared.domain.outcomes import Retry, Unknown
+from tests.stand_in import Reply, StandIn, closed_port
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SECRET = {"Authorization": "Bearer hush-hush"}
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    with StandIn() as stand_in:
+        yield stand_in
+
+
+def http(deadline: float = 5.0) -> Http:
+    return Http("Provider", lambda: NOW, deadline)
+
+
+def post(server: StandIn, deadline: float = 5.0, *, effect: bool = True) -> Answer:
+    return http(deadline).post_json(f"{server.url}/send?to=them", {"body": "words"}, SECRET, effect=effect)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 302, 400, 401, 403, 404, 408, 422])
+def test_an_answer_that_is_the_callers_to_judge_is_returned_as_it_is(server: StandIn, status: int) -> None:
+    server.answer(Reply(status, {"a": 1}, {"X-Id": "7", "Location": "/elsewhere"}))
+    answer = post(server)
+    assert (answer.status, answer.json(), answer.headers["x-id"]) == (status, {"a": 1}, "7")
+    assert len(server.asked) == 1, "neither a redirect nor a retry"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"\xff\xfe", b'{"a":', b"null", b'"x"'])
+def test_a_body_that_is_no_json_object_reads_as_an_empty_one(body: bytes) -> None:
+    assert Answer(200, {}, body).json() == {}
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_status_that_promises_nothing_happened_is_worth_a_retry(server: StandIn, status: int) -> None:
+    server.answer(Reply(status))
+    with pytest.raises(Retry, match=f"Provider answered {status}") as raised:
+        post(server)
+    assert raised.value.after is None
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("status", [502, 504, 520])
+def test_a_gateway_that_lost_the_answer_to_a_send_leaves_it_unknown(server: StandIn, status: int) -> None:
+    server.answer(Reply(status))
+    with pytest.raises(Unknown, match=str(status)):
+        post(server)
+    with pytest.raises(Retry):
+        post(server, effect=False)
+
+
+def test_a_wait_that_the_answer_asks_for_is_passed_on(server: StandIn) -> None:
+    server.answer(Reply(429, headers={"Retry-After": "17"}))
+    with pytest.raises(Retry) as raised:
+        post(server)
+    assert raised.value.after == 17
+
+
+def test_a_wait_that_only_the_body_asks_for_is_read_by_who_knows_the_provider(server: StandIn) -> None:
+    server.answer(Reply(429, {"wait": 9}), Reply(429, {"wait": 9}, {"Retry-After": "17"}))
+    told = Http("Provider", lambda: NOW, wait=lambda answer: answer.json()["wait"])
+    for after in (9, 17):
+        with pytest.raises(Retry) as raised:
+            told.post_json(server.url, {}, SECRET)
+        assert raised.value.after == after
+
+
+def test_a_refused_connection_is_worth_a_retry() -> None:
+    with pytest.raises(Retry, match="could not be reached"):
+        http().post_json(f"http://127.0.0.1:{closed_port()}/", {}, SECRET)
+
+
+def test_a_name_that_does_not_resolve_is_worth_a_retry() -> None:
+    with pytest.raises(Retry, match="could not be reached"):
+        http().post_json("http://nowhere.invalid/", {}, SECRET)
+
+
+def test_a_failed_tls_handshake_is_worth_a_retry_as_nothing_has_left(server: StandIn) -> None:
+    with pytest.raises(Retry, match="could not be reached"):
+        http().post_json(server.url.replace("http:", "https:"), {}, SECRET)
+
+
+@pytest.mark.parametrize("fault", ["hang", "reset", "truncate", "drip"])
+def test_an_answer_lost_after_the_request_left_is_unknown_to_a_send_and_worth_a_retry_without_effect(
+    server: StandIn, fault: str
+) -> None:
+    server.answer(Reply(201, b'{"sid": "SM1"}', fault=fault))
+    with pytest.raises(Unknown, match="its answer was lost"):
+        post(server, 0.3)
+    with pytest.raises(Retry):
+        post(server, 0.3, effect=False)
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("fault", ["hang", "drip"])
+def test_the_deadline_is_one_of_the_wall_clock(server: StandIn, fault: str) -> None:
+    server.answer(Reply(fault=fault))
+    began = time.monotonic()
+    with pytest.raises(Unknown):
+        post(server, 0.3)
+    assert 0.25 < time.monotonic() - began < 2
+
+
+def test_a_refusal_whose_body_got_lost_is_still_a_refusal(server: StandIn) -> None:
+    server.answer(Reply(400, b'{"code": 21211}', fault="truncate"), Reply(429, b"slow down", fault="truncate"))
+    answer = post(server)
+    assert (answer.status, answer.body) == (400, b"")
+    with pytest.raises(Retry):
+        post(server)
+
+
+def test_a_lost_answer_does_not_spoil_the_next_call_on_the_same_thread(server: StandIn) -> None:
+    server.answer(Reply(fault="reset"), Reply(200))
+    with pytest.raises(Unknown):
+        post(server)
+    assert post(server).status == 200
+    with pytest.raises(Retry):
+        http().post_json(f"http://127.0.0.1:{closed_port()}/", {}, SECRET)
+
+
+def test_connections_are_kept_for_the_next_call(server: StandIn) -> None:
+    server.answer(Reply(200, b"x" * 5000))
+    for _ in range(3):
+        post(server)
+    assert server.connections == 1
+
+
+def test_neither_cookies_nor_a_netrc_file_change_a_request(
+    server: StandIn, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = f"{tmp_path}/netrc"
+    with open(netrc, "w") as file:
+        file.write("machine 127.0.0.1 login stray password stray\n")
+    monkeypatch.setenv("NETRC", netrc)
+    server.answer(Reply(200, headers={"Set-Cookie": "tracked=yes"}))
+    post(server)
+    post(server)
+    assert "cookie" not in server.asked[1].headers
+    assert server.asked[1].headers["authorization"] == SECRET["Authorization"]
+
+
+@pytest.mark.parametrize("reply", [Reply(503), Reply(502), Reply(fault="reset")])
+def test_no_error_or_log_holds_address_credential_or_body(
+    server: StandIn, reply: Reply, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server.answer(reply)
+    with pytest.raises((Retry, Unknown)) as raised:
+        post(server)
+    said = f"{raised.value!r} {raised.value.__cause__!r} {caplog.text}"
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+    for secret in ("hush", "them", "words", server.url):
+        assert secret not in said
+
+
+def test_basic_credentials_beyond_latin_1_are_utf8() -> None:
+    assert basic("us", "pä€") == {"Authorization": "Basic dXM6cMOk4oKs"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "after"),
+    [
+        ({}, None),
+        ({"Retry-After": "30"}, 30),
+        ({"retry-after": " 0 "}, 0),
+        ({"Retry-After": "1.5"}, 1.5),
+        ({"Retry-After": format_datetime(NOW + timedelta(seconds=90), usegmt=True)}, 90),
+        ({"Retry-After": format_datetime(NOW - timedelta(seconds=90), usegmt=True)}, 0),
+        ({"Retry-After": "86400"}, LONGEST_WAIT),
+        ({"Retry-After": "9" * 5000}, LONGEST_WAIT),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "٣"}, None),
+        ({"Retry-After": "Fri, 99 Feb 2026 99:99:99 GMT"}, None),
+        ({"X-RateLimit-Reset": str(int(NOW.timestamp()) + 42)}, 42),
+        ({"X-RateLimit-Reset": str(int(NOW.timestamp()) + 9999)}, LONGEST_WAIT),
+        ({"X-RateLimit-Reset": str(int(NOW.timestamp()) - 42)}, None),
+        ({"X-RateLimit-Reset": "tomorrow"}, None),
+        ({"Retry-After": "5", "X-RateLimit-Reset": str(int(NOW.timestamp()) + 42)}, 5),
+        ({"Retry-After": "soon", "X-RateLimit-Reset": str(int(NOW.timestamp()) + 42)}, 42),
+    ],
+)
+def test_an_answers_wait_is_read_from_seconds_a_date_or_a_reset_time(
+    headers: dict[str, str], after: float | None
+) -> None:
+    assert parse_retry_after(headers, NOW) == after

@@ -1,0 +1,238 @@
+import html as markup
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.domain.model import ChannelName, Kind
+from shared.text.check import check_templates
+from shared.text.render import Context, Rendered, clean, render
+from shared.text.segments import GSM7, UCS2, segments
+
+SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL
+LINK = "https://short.example/l/0123456789abcdefghijkl"
+BIDI = "\u202e\u2066\u200f"
+
+
+def sms(kind: Kind, **values: object) -> str:
+    return render(kind, SMS, Context(link=LINK, **values)).text  # type: ignore[arg-type]
+
+
+def email(kind: Kind, **values: object) -> Rendered:
+    return render(kind, EMAIL, Context(link=LINK, **values))  # type: ignore[arg-type]
+
+
+SENTENCES = [
+    (
+        Kind.INVITATION,
+        {"title": "PS Employment Agreement"},
+        f'You\'ve been sent "PS Employment Agreement" by Ironclad Clickwrap. Please review & sign: {LINK}',
+    ),
+    (Kind.INVITATION, {}, f"You've been sent a document by Ironclad Clickwrap. Please review & sign: {LINK}"),
+    (
+        Kind.REMINDER,
+        {"title": "PS Employment Agreement", "reminder_day": 3},
+        'Reminder: "PS Employment Agreement" by Ironclad Clickwrap is waiting for your signature.'
+        + f" Please review & sign: {LINK}",
+    ),
+    (
+        Kind.REMINDER,
+        {"brand": "Acme"},
+        f"Reminder: a document by Acme is waiting for your signature. Please review & sign: {LINK}",
+    ),
+    (
+        Kind.PROGRESS,
+        {"title": "Employment Agreement", "who": "Eric Smith", "needed": 1},
+        'Eric Smith has signed "Employment Agreement". One more signature is needed to complete the document.',
+    ),
+    (
+        Kind.PROGRESS,
+        {"title": "Employment Agreement", "needed": 2},
+        'Another signer has signed "Employment Agreement". 2 more signatures are needed to complete the document.',
+    ),
+    (
+        Kind.PROGRESS,
+        {"who": "Eric Smith", "needed": 12},
+        "Eric Smith has signed a document. 12 more signatures are needed to complete the document.",
+    ),
+    (
+        Kind.COMPLETION,
+        {"title": "PS Employment Agreement"},
+        f'"PS Employment Agreement" has been accepted by all parties. Download your document here: {LINK}',
+    ),
+    (Kind.COMPLETION, {}, f"A document has been accepted by all parties. Download your document here: {LINK}"),
+]
+
+
+@pytest.mark.parametrize(("kind", "values", "sentence"), SENTENCES)
+def test_an_sms_says_exactly_the_vendors_sentence(kind: Kind, values: dict[str, object], sentence: str) -> None:
+    assert render(kind, SMS, Context(link=LINK, **values)) == Rendered("", sentence, "")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("kind", "values", "sentence"), SENTENCES)
+def test_an_email_says_the_same_sentence(kind: Kind, values: dict[str, object], sentence: str) -> None:
+    message = email(kind, **values)
+    assert sentence in message.text.splitlines()
+    assert message.subject
+    assert "\n" not in message.subject
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_an_email_greets_its_reader_and_names_the_sender(kind: Kind) -> None:
+    message = email(kind, signer_name="Ann Lee", sender="Bo Ek")
+    assert message.text.startswith("Hello Ann Lee,\n\n")
+    assert "Hello Ann Lee," in message.html
+    assert "Bo Ek" in message.text
+    assert "Bo Ek" in message.html
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_an_email_without_names_has_no_gap_where_they_would_be(kind: Kind) -> None:
+    message = email(kind)
+    assert "Hello" not in message.text + message.html
+    assert message.text.endswith("Sent through Ironclad Clickwrap.")
+    assert "\n\n\n" not in message.text
+
+
+@pytest.mark.parametrize("kind", [Kind.INVITATION, Kind.REMINDER, Kind.COMPLETION])
+def test_an_html_email_has_the_link_as_a_button_and_in_plain(kind: Kind) -> None:
+    page = email(kind, title="T").html
+    assert page.count(f'href="{LINK}"') == 2
+    assert f">{LINK}</a>" in page
+
+
+def test_a_progress_notice_carries_no_link() -> None:
+    assert LINK not in sms(Kind.PROGRESS, who="Eric")
+    assert LINK not in email(Kind.PROGRESS, who="Eric").html
+
+
+def test_html_is_escaped_and_plain_text_is_not() -> None:
+    message = email(Kind.INVITATION, title='<b onclick="x">&Co', signer_name="<script>")
+    assert "<b onclick" not in message.html
+    assert "<script>" not in message.html
+    assert markup.escape('<b onclick="x">&Co', quote=False).replace('"', "&#34;") in message.html
+    assert '"<b onclick="x">&Co"' in message.text
+
+
+def test_a_url_in_a_title_is_text_and_the_link_stays_the_last_word() -> None:
+    text = sms(Kind.INVITATION, title="https://evil.example/x")
+    assert text.endswith(LINK)
+    page = email(Kind.INVITATION, title="https://evil.example/x").html
+    assert "evil.example" in page
+    assert 'href="https://evil.example' not in page
+
+
+@pytest.mark.parametrize("template", ["{{ 7*7 }}", "{% raw %}", "{{ link.__class__ }}"])
+def test_a_title_that_looks_like_a_template_stays_text(template: str) -> None:
+    assert template in sms(Kind.INVITATION, title=template)
+
+
+def test_titles_and_names_stand_on_one_line_without_control_or_direction_marks() -> None:
+    text = sms(Kind.PROGRESS, title=f"Em\r\nploy\tment\x00\x85 {BIDI}Deal", who=f" Eric\n{BIDI}Smith ")
+    assert text.startswith('Eric Smith has signed "Em ploy ment Deal". ')
+
+
+def test_joined_emoji_and_accents_survive_the_cleaning() -> None:
+    assert clean("👩\u200d👧 e\u0301") == "👩\u200d👧 e\u0301"
+    assert clean("\ud800x") == "x"
+
+
+@given(st.text(max_size=80))
+def test_whatever_a_title_holds_the_message_is_one_clean_line(title: str) -> None:
+    text = sms(Kind.INVITATION, title=title)
+    assert len(text.splitlines()) == 1
+    assert text.endswith(f" {LINK}")
+    assert text.encode()
+    assert clean(text) == text
+
+
+@given(st.text(min_size=1, max_size=2000), st.sampled_from([Kind.INVITATION, Kind.COMPLETION]))
+def test_a_long_title_is_cut_so_that_an_sms_stays_within_two_segments(title: str, kind: Kind) -> None:
+    text = sms(kind, title=title)
+    assert segments(text).count <= 2
+    assert text.endswith(LINK)
+
+
+def test_a_gsm7_title_is_cut_with_dots_that_keep_it_gsm7_and_uses_the_room_there_is() -> None:
+    text = sms(Kind.INVITATION, title="A" * 400)
+    assert 'A..." by' in text
+    assert segments(text).encoding == GSM7
+    assert segments(text).units == 306
+
+
+def test_a_ucs2_title_is_cut_with_one_ellipsis_character() -> None:
+    text = sms(Kind.INVITATION, title="ж" * 400)
+    assert 'ж…" by' in text
+    assert segments(text).encoding == UCS2
+    assert segments(text).units == 134
+
+
+def test_a_link_too_long_for_two_segments_costs_the_title_but_not_all_of_it() -> None:
+    long = "https://sign.example/" + "x" * 400
+    text = render(Kind.INVITATION, SMS, Context(title="B" * 100, link=long)).text
+    assert text.endswith(long)
+    assert '"' + "B" * 12 + '..."' in text
+
+
+def test_a_title_is_not_cut_between_a_letter_and_its_accent() -> None:
+    text = sms(Kind.INVITATION, title="e\u0301" * 300)
+    assert 'e\u0301…"' in text
+
+
+def test_a_subject_stays_near_150_characters() -> None:
+    subject = email(Kind.INVITATION, title="word " * 100).subject
+    assert 140 <= len(subject) <= 150
+    assert subject.endswith('..."')
+
+
+def test_a_long_name_is_cut() -> None:
+    assert sms(Kind.PROGRESS, who="N" * 500, title="T").startswith("N" * 60 + "... has signed")
+
+
+def test_one_template_of_the_operators_replaces_the_built_in_one_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "invitation.sms.txt").write_text("Bitte unterschreiben: {{ link }}\n")
+    assert render(Kind.INVITATION, SMS, Context(link=LINK), tmp_path).text == f"Bitte unterschreiben: {LINK}"
+    assert render(Kind.COMPLETION, SMS, Context(link=LINK), tmp_path).text == sms(Kind.COMPLETION)
+    check_templates(tmp_path)
+
+
+def test_the_layout_alone_can_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "base.html").write_text("<p>{% block sentence %}{% endblock %}</p>{{ link }}")
+    page = render(Kind.PROGRESS, EMAIL, Context(who="Eric", needed=2), tmp_path).html
+    assert page.startswith("<p>Eric has signed a document.")
+
+
+def test_the_built_in_templates_pass_the_check() -> None:
+    check_templates(None)
+
+
+@pytest.mark.parametrize(
+    ("name", "template", "complaint"),
+    [
+        ("invitation.sms.txt", "ok\n{% if %}{{ link }}", r"invitation\.sms\.txt:2: "),
+        ("reminder.email.txt", "{{ link }}\n\n{{ tilte }}", r"reminder\.email\.txt:3: 'tilte' is undefined"),
+        ("progress.email.html", "{{ who.__class__.__mro__ }}", r"progress\.email\.html:1: .*unsafe"),
+        ("completion.email.html", "no way to the document", r"completion\.email\.html: .*link"),
+        ("completion.email.subject.txt", "{% extends 'nowhere.txt' %}", r"completion\.email\.subject\.txt:1: "),
+        ("progress.sms.txt", "{{ needed + who }}", r"progress\.sms\.txt:1: "),
+        ("invite.sms.txt", "typo", r"invite\.sms\.txt: replaces no template"),
+    ],
+)
+def test_a_faulty_template_is_named_with_its_file_and_line(
+    tmp_path: Path, name: str, template: str, complaint: str
+) -> None:
+    (tmp_path / name).write_text(template)
+    with pytest.raises(ValueError, match=complaint):
+        check_templates(tmp_path)
+
+
+def test_a_template_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "invitation.sms.txt").write_bytes(b"\xff {{ link }}")
+    with pytest.raises(ValueError, match="invitation"):
+        check_templates(tmp_path)
+
+
+def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="absent is not a directory"):
+        check_templates(tmp_path / "absent")
