@@ -42,6 +42,7 @@ lint: $(STAMP) ## Formatter, linter, type checker, the walls between the layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@for main in functions/*/main.py; do $(BIN)/mypy $$main || exit 1; done
 	@$(BIN)/lint-imports --no-cache
 
 .PHONY: format

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from local.outbox import Outbox, OutboxChannel
+from local.topology import Subscription
 from shared import wiring
 from shared.domain.model import ChannelName
 from shared.ports import Bus, Channel, Ledger, Scheduler
 from shared.settings import SettingError
 
-ACK_DEADLINE = 60.0  # seconds, as in the cloud
 DEAD = "-dead"  # a dead-letter topic's name is its topic's and this
 
 
@@ -28,20 +28,23 @@ class LocalBackend(Protocol):
     def outbox(self, channel: ChannelName) -> Channel: ...
 
 
-class Push:
-    """One push subscription: the messages of a topic with this attribute go to that function."""
-
-    def __init__(self, name: str, topic: str, endpoint: str, attribute: tuple[str, str] | None = None) -> None:
-        self.name, self.topic, self.endpoint, self.attribute = name, topic, endpoint, attribute
-
-
-def pushes(base: str) -> list[Push]:
+def pushes(base: str) -> list[Subscription]:
     names = wiring.settings().names()
-    one_a_channel = [
-        Push(f"deliver-{c}", names.notices_topic, f"{base}/deliver", ("channel", c.value))
-        for c in (ChannelName.SMS, ChannelName.EMAIL)
-    ]
-    return [Push("resolve", names.events_topic, f"{base}/resolve"), *one_a_channel]
+    least, most = backoff()
+
+    def push(name: str, topic: str, function: str, channel: str = "") -> Subscription:
+        return Subscription(
+            name=name,
+            topic=topic,
+            endpoint=f"{base}/{function}",
+            dead_letter_topic=f"{topic}{DEAD}",
+            attribute=("channel", channel) if channel else None,
+            min_backoff=least,
+            max_backoff=most,
+        )
+
+    one_a_channel = [push(f"deliver-{c}", names.notices_topic, "deliver", c) for c in ("sms", "email")]
+    return [push("resolve", names.events_topic, "resolve"), *one_a_channel]
 
 
 def backoff() -> tuple[float, float]:
@@ -52,7 +55,8 @@ def backoff() -> tuple[float, float]:
 
 @contextmanager
 def start_backend(directory: Path, base: str) -> Iterator[LocalBackend]:
-    start = {"embedded": _embedded, "emulators": _emulators}.get(os.environ["BACKEND"])
+    starts = {"embedded": _embedded, "emulators": _emulators}
+    start = starts.get(os.environ["BACKEND"])
     if start is None:
         raise SettingError("BACKEND must be embedded or emulators here")
     with start(directory, base) as backend:
@@ -80,33 +84,21 @@ class _Backend:
 
 @contextmanager
 def _embedded(directory: Path, base: str) -> Iterator[LocalBackend]:
-    from local.pushing import Pushing
-    from local.sqlite import Database, EmbeddedBus, EmbeddedLedger, EmbeddedScheduler, Subscription
+    from local.embedded import Embedded
+    from local.posting import Pace
 
-    least, most = backoff()
-    db = Database(directory / "relay.db")
-    subscriptions = [
-        Subscription(
-            name=p.name,
-            topic=p.topic,
-            endpoint=p.endpoint,
-            attribute=p.attribute,
-            ack_deadline=ACK_DEADLINE,
-            min_backoff=least,
-            max_backoff=most,
-            dead_letter_topic=p.topic + DEAD,
-        )
-        for p in pushes(base)
-    ]
-    bus, scheduler = EmbeddedBus(db, wiring.clock, subscriptions), EmbeddedScheduler(db)
-    pushing = Pushing(db, bus, scheduler, wiring.clock)
-    pushing.start()
+    embedded = Embedded(directory / "relay.db", wiring.clock, Pace(*backoff()))
+    for subscription in pushes(base):
+        embedded.bus.subscribe(subscription)
+    embedded.start()
     try:
-        yield _Backend(bus, EmbeddedLedger(db), scheduler, Outbox(directory / "outbox.db"))
+        caught = Outbox(directory / "outbox.db")
+        yield _Backend(embedded.bus, embedded.ledger, embedded.scheduler, caught)
     finally:
-        pushing.stop()
-        db.close()
+        embedded.stop()
 
 
+@contextmanager
 def _emulators(directory: Path, base: str) -> Iterator[LocalBackend]:
     raise SettingError("not yet")
+    yield

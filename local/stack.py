@@ -117,8 +117,6 @@ class Stack(AbstractContextManager["Stack"]):
         webhooks_of(sandbox).start()
         stack.callback(webhooks_of(sandbox).stop)
         mounts["/outbox"] = create_outbox_app(self.backend.caught)
-        for check in (wiring.receive, wiring.resolve, wiring.deliver, wiring.remind, wiring.links):
-            check()  # a wrong setting stops the start
 
     def _reconcile_forever(self) -> None:
         """Cloud Scheduler's part."""

@@ -14,6 +14,7 @@ import msgspec
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.domain.outcomes import GiveUp, Retry
+from shared.settings import SettingError
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
@@ -88,6 +89,15 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def start(make: Callable[[], object]) -> None:
+    """At import of an entry point: a wrong setting stops the start, with one line. Makes no client, see wiring."""
+    logs_to()
+    try:
+        make()
+    except SettingError as e:
+        raise SystemExit(f"cannot start: {e}") from None
 
 
 def logs_to(stream: Any = sys.stderr) -> None:

@@ -177,6 +177,6 @@ def _zone(value: str) -> str:
 
 def _fields(value: str) -> Fields:
     given: dict[str, Any] = json.loads(value)
-    if set(given) - set(FIELDS):
+    if not isinstance(given, dict) or set(given) - set(FIELDS):
         raise ValueError
     return {**FIELDS, **{k: tuple(map(str, [v] if isinstance(v, str) else v)) for k, v in given.items()}}

@@ -154,6 +154,7 @@ def echo() -> "Echo":
     from shared.handlers.echo import Echo
 
     b, s = backend(), settings()
+    s.url("REMIND_URL")  # reminders would go nowhere
     return Echo(b.ledger(), b.bus(), b.scheduler(), s.names(), s.policy(), clock)
 
 
@@ -210,7 +211,12 @@ PROVIDERS: "dict[str, Callable[[ChannelName], Channel]]" = {
 }
 
 
+SHORTENERS = ("links", "none")
+
+
 def shortener() -> "Shortener":
+    if settings().shortener not in SHORTENERS:
+        raise SettingError(f"SHORTENER '{settings().shortener}' is not available yet: one of {', '.join(SHORTENERS)}")
     if settings().shortener == "none":
         from shared.adapters.shorteners.none import NoShortener
 

@@ -8,7 +8,7 @@ from cloudevents.http import CloudEvent
 from shared import entry, wiring
 from shared.domain.model import Notice
 
-entry.logs_to()
+entry.start(wiring.deliver)
 
 
 @functions_framework.cloud_event

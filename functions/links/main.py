@@ -8,7 +8,7 @@ from shared.domain.outcomes import Retry
 from shared.handlers.links import Followed
 from shared.text.pages import link_page
 
-entry.logs_to()
+entry.start(wiring.links)
 
 
 @functions_framework.http

@@ -6,7 +6,7 @@ import functions_framework
 from shared import entry, wiring
 from shared.handlers.receive import MAX_BODY, Refused
 
-entry.logs_to()
+entry.start(wiring.receive)
 
 
 @functions_framework.http

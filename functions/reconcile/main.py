@@ -6,7 +6,7 @@ import functions_framework
 from shared import entry, wiring
 from shared.domain.outcomes import Retry
 
-entry.logs_to()
+entry.start(wiring.reconcile)
 
 
 @functions_framework.http

@@ -8,7 +8,7 @@ from shared import entry, wiring
 from shared.domain.outcomes import Retry
 from shared.handlers.remind import Firing
 
-entry.logs_to()
+entry.start(wiring.remind)
 
 
 @functions_framework.http

@@ -8,7 +8,7 @@ from cloudevents.http import CloudEvent
 from shared import entry, wiring
 from shared.domain.model import Event
 
-entry.logs_to()
+entry.start(wiring.resolve)
 
 
 @functions_framework.cloud_event

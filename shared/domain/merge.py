@@ -54,10 +54,16 @@ def merge(stored: Request | None, answer: Answer, event: Event | None, now: date
 
 
 def gone(stored: Request | None, event: Event | None, key: str, now: datetime, policy: Policy) -> Request:
-    """The state after a 404. Raises Retry while the event is so young that the API may not know it yet."""
+    """The state after a 404. Raises Retry while the event is so young that the API may not know it yet.
+
+    Without an event it takes two readings: one stray 404 must not silence a living request.
+    """
     _wait_for(event, GONE_LAG, now, policy, "the API does not know the request yet")
     request = stored or Request(id=key, adopted=True)
-    return _stamp(replace(request, status=Status.GONE), event, now, policy)
+    since = request.absent_at or now
+    lost = event is not None or now - since >= policy.span(SECOND_READING, floor=1)
+    status = Status.GONE if lost else request.status
+    return _stamp(replace(request, status=status, absent_at=since), event, now, policy)
 
 
 def is_sent(event: Event | None) -> bool:
@@ -151,6 +157,7 @@ class _Merge:
             expires_at=a.expires_at or b.expires_at,
             download_url=a.download_url or b.download_url,
             adopted=b.adopted and not is_sent(self.event),
+            absent_at=None,
         )
 
     def _said(self) -> Status | None:
@@ -400,6 +407,7 @@ RECHECK: dict[Status, Callable[[float], float | None]] = {
     Status.OPEN: lambda age: min(max(900.0, age / 2), 86_400.0),
     Status.PAUSED: lambda age: min(max(900.0, age / 2), 86_400.0),
     Status.EXPIRED: lambda age: 86_400.0 if age < 7 * 86_400 else None,
+    Status.GONE: lambda age: 86_400.0 if age < 7 * 86_400 else None,
     Status.DISPUTED: lambda age: 3_600.0,
     Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # one look back for an unknown completion
 }
@@ -417,7 +425,8 @@ def next_look(request: Request, event: Event | None, now: datetime, policy: Poli
     since = now if event is not None else request.changed_at or now
     wait = _recheck(request.status, (now - since).total_seconds() / scale)
     times = [] if wait is None else [now + policy.span(wait, floor=2)]
-    waiting = request.doubt_at or any(
+    absent = request.absent_at and request.status is not Status.GONE
+    waiting = request.doubt_at or absent or any(
         s.missing_at and s.state is not SignerState.LEFT for s in request.signers.values()
     )
     if waiting:

@@ -134,6 +134,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     events: dict[str, datetime] = {}  # handled, by id
     unmatched: tuple[str, ...] = ()  # signer ids of events that fit nobody
     doubt_at: datetime | None = None  # since when the API calls a confirmed signature undone
+    absent_at: datetime | None = None  # since when the API answers 404
     checked_at: datetime | None = None
     changed_at: datetime | None = None
     next_at: datetime | None = None

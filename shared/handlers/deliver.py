@@ -102,7 +102,7 @@ class Deliver:
         if self._ledger.put(notice.notice, begun(notice, state, now, self._policy, reason), None):
             return
         stored = self._ledger.get(Record, notice.notice)
-        if stored and stored.item.state is NoticeState.PLANNED:
+        if stored and self._claimable(notice, stored) and stored.item.state is NoticeState.PLANNED:
             self._write(notice, stored, moved(stored.item, state, now, reason))
 
     # -- what is sent

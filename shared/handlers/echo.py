@@ -35,19 +35,24 @@ class Echo:
         had = planner.tasks(old, now, self._policy) if old else {}
         have = planner.tasks(new, now, self._policy)
         self._schedule(new, {k: d for k, d in have.items() if k not in had})
-        if changed(old, new):
-            self._tell_status(new)
-        self._scheduler.delete(self._names.reminders_queue, had.keys() - have.keys())
+        self._tell(old, new, had.keys() - have.keys())
 
-    def heal(self, request: Request, *, status: bool = False) -> None:
+    def heal(self, old: Request | None, new: Request) -> None:
         """All that the state implies, less what the ledger holds: after a crash between commit and echo, or a loss."""
         now = self._clock()
-        implied = planner.notices(request, now, self._policy)
-        records = self._ledger.records(request.id) if implied else {}
+        implied = planner.notices(new, now, self._policy)
+        records = self._ledger.records(new.id) if implied else {}
         self.publish(planner.unsent(implied, records, now, self._policy))
-        self._schedule(request, planner.tasks(request, now, self._policy))
-        if status:
-            self._tell_status(request)
+        have = planner.tasks(new, now, self._policy)
+        self._schedule(new, have)
+        had = planner.tasks(old, now, self._policy) if old else {}
+        self._tell(old, new, had.keys() - have.keys())
+
+    def _tell(self, old: Request | None, new: Request, called_off: Iterable[str]) -> None:
+        """Last, since nothing is lost if a task is left over: it obeys the state when it fires."""
+        if changed(old, new):
+            self._tell_status(new)
+        self._scheduler.delete(self._names.reminders_queue, called_off)
 
     def publish(self, notices: Iterable[Notice]) -> None:
         """Raises Retry. A notice that nobody can be reached by is recorded as failed instead."""

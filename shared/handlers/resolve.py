@@ -38,7 +38,7 @@ class Resolve:
             stored = self._ledger.get(Request, key)
             old = stored.item if stored else None
             if old and event and event_key(event.event) in old.events:
-                return self._echo.heal(old, status=True)
+                return self._echo.heal(None, old)
             merged = self._merged(key, old, event)
             if self._ledger.put(key, merged.request, stored.version if stored else None):
                 return self._after(old, merged, event)
@@ -48,12 +48,13 @@ class Resolve:
         try:
             answer = self._api.fetch(key)
         except NotFound:
-            return Merged(gone(old, event, key, self._clock(), self._policy), ("gone: the API answers 404",))
+            return Merged(gone(old, event, key, self._clock(), self._policy), ("absent: the API answers 404",))
         return merge(old, answer, event, self._clock(), self._policy)
 
     def _after(self, old: Request | None, merged: Merged, event: Event | None) -> None:
         for alert in merged.alerts:
             log.warning(alert, extra={"json": {"alert": alert.split(":")[0], "request": merged.request.id}})
-        self._echo.echo(old, merged.request)
         if event is None:
-            self._echo.heal(merged.request)
+            self._echo.heal(old, merged.request)
+        else:
+            self._echo.echo(old, merged.request)

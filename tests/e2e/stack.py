@@ -1,5 +1,6 @@
 """`make run` as a process of its own, driven over HTTP as an operator and his signers would."""
 
+import http.client
 import json
 import os
 import re
@@ -47,7 +48,7 @@ class Running:
         assert self.process.poll() is None, (self.directory / "stack.log").read_text()
         try:
             return self.call("GET", "/healthz")[0] == 200
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
 
     def kill(self) -> None:

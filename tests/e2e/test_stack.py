@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from local.demo import free_port
 from tests.e2e.stack import ERIC, ERICS, JANE, JANES, Running, until
 
 BACKENDS = ["embedded", pytest.param("emulators", marks=pytest.mark.emulators)]
@@ -108,9 +109,9 @@ def test_e_mail_leaves_through_a_real_smtp_server(tmp_path: Path) -> None:
             return "250 OK"
 
     keep = Keep()
-    smtp = Controller(keep, hostname="127.0.0.1", port=0)
+    port = free_port()
+    smtp = Controller(keep, hostname="127.0.0.1", port=port)
     smtp.start()
-    port = smtp.server.sockets[0].getsockname()[1]
     stack = Running(
         tmp_path, "embedded", EMAIL_PROVIDER="smtp", SMTP_URL=f"smtp://127.0.0.1:{port}", EMAIL_FROM="relay@example.com"
     )

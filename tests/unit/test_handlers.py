@@ -511,7 +511,15 @@ class TestTheApi:
         world.advance(20 * MINUTE)
         assert world.request().status is Status.GONE
         assert world.scheduler.tasks == {}
-        assert world.request().next_at is None
+        assert len(world.sent()) == 1
+
+    def test_a_stray_404_does_not_cost_a_reminder(self):
+        world = begun("a")
+        said = world.api.truth.pop("r1")
+        world.advance(17 * MINUTE, reconcile=True)
+        world.api.truth["r1"] = said
+        world.advance(4 * DAY, reconcile=True)
+        assert world.told() == [("invitation", "a", 0), ("reminder", "a", 3)]
 
     @pytest.mark.parametrize("refusal", [Retry("401", after=900), Retry("429", after=30), Retry("503")])
     def test_what_is_no_answer_is_waited_for_and_loses_nothing(self, refusal):

@@ -157,11 +157,18 @@ class TestStatus:
             gone(None, event(SENT, age=599), "r1", START, POLICY)
         request = gone(sent(*TWO), event(SENT, age=600), "r1", START, POLICY)
         assert request.status is Status.GONE
-        assert request.next_at is None
+        assert request.next_at == START + timedelta(days=1)
+
+    def test_one_stray_404_silences_nobody(self):
+        doubted = gone(sent(*TWO), None, "r1", START, POLICY)
+        assert doubted.status is Status.OPEN
+        assert doubted.next_at == START + timedelta(minutes=5)
+        assert later(doubted, answer(*TWO)).request.absent_at is None
+        assert gone(doubted, None, "r1", START + timedelta(minutes=5), POLICY).status is Status.GONE
 
     @pytest.mark.parametrize("said", [None, Status.OPEN])
     def test_gone_comes_back_when_the_api_knows_it_again(self, said):
-        lost = gone(sent(*TWO), None, "r1", START, POLICY)
+        lost = gone(sent(*TWO), event(SENT, age=600), "r1", START, POLICY)
         assert later(lost, answer(*SILENT, status=said), SENT).request.status is Status.OPEN
 
     def test_thirty_silent_days_after_the_last_step_it_is_dormant(self):

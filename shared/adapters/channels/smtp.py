@@ -24,6 +24,7 @@ from shared.ports import Outgoing
 
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 CREDENTIALS = SETTINGS("it refuses the login; check the user and password in SMTP_URL")
+LOGIN_WANTED = 530  # RFC 4954 §6
 NO_TLS = SETTINGS("no trusted TLS with it; check SMTP_URL")
 SENDER = SETTINGS("it refuses the sender; check EMAIL_FROM, or the login in SMTP_URL")
 # Enhanced codes (RFC 3463 §3.2, RFC 7505) of an address that does not exist; of servers without them, the words.
@@ -100,11 +101,16 @@ class Smtp:
         _check(smtp.getreply(), Rule("it takes no connections", retry=True))
         smtp.ehlo_or_helo_if_needed()
         if self._server.scheme == "smtp+starttls":
-            _check(smtp.docmd("STARTTLS"), NO_TLS)
-            self._secure(smtp)
-            smtp.ehlo()  # what was said in the clear counts no longer (RFC 3207 §4.2)
+            self._starttls(smtp)
         if self._server.user:
             self._login(smtp)
+
+    def _starttls(self, smtp: smtplib.SMTP) -> None:
+        if not smtp.has_extn("starttls"):  # some then answer "not now", and the password must not follow in the clear
+            raise NO_TLS.error("SMTP", "STARTTLS not offered")
+        _check(smtp.docmd("STARTTLS"), NO_TLS)
+        self._secure(smtp)
+        smtp.ehlo()  # what was said in the clear counts no longer (RFC 3207 §4.2)
 
     def _secure(self, smtp: smtplib.SMTP) -> None:
         assert smtp.sock is not None
@@ -131,10 +137,8 @@ class Smtp:
         if options and not smtp.has_extn("smtputf8"):
             raise GiveUp("SMTP: the server takes no addresses beyond ASCII (SMTPUTF8)")
         _check(smtp.mail(sender, options), SENDER)
-        code, words = smtp.rcpt(recipient)
-        if code == 530:
-            _check((code, words), CREDENTIALS)
-        _check((code, words), ADDRESS("no such recipient") if _unknown(words) else REFUSED("it refuses the recipient"))
+        reply = smtp.rcpt(recipient)
+        _check(reply, ADDRESS("no such recipient") if _unknown(reply[1]) else REFUSED("it refuses the recipient"))
 
 
 def _unknown(words: bytes) -> bool:
@@ -166,4 +170,4 @@ def _check(reply: tuple[int, bytes], refusal: Rule) -> None:
     said = f"{code} {enhanced[0]}" if enhanced else str(code)
     if not 500 <= code < 600:
         raise Retry(f"SMTP: not now ({said})")
-    raise refusal.error("SMTP", said)
+    raise (CREDENTIALS if code == LOGIN_WANTED else refusal).error("SMTP", said)

@@ -1,0 +1,103 @@
+"""The Ledger on SQLite: one table of JSON documents, and beside each what the queries need."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from local.sandbox.database import Database
+from shared.adapters.collections import COLLECTIONS
+from shared.domain.model import Record, Request
+from shared.domain.outcomes import Retry
+from shared.ports import Stored
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+SCHEMA = """
+create table if not exists documents (
+    collection text not null, key text not null, json blob not null, version integer not null,
+    next_at real, request_id text, changed_at real, purge_at real, primary key (collection, key));
+create index if not exists documents_due on documents (collection, next_at) where next_at is not null;
+create index if not exists documents_of on documents (collection, request_id) where request_id is not null;
+create index if not exists documents_changed on documents (collection, changed_at) where changed_at is not null;
+create index if not exists documents_old on documents (purge_at) where purge_at is not null;
+"""
+
+
+class EmbeddedLedger:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, kind: type[T], key: str) -> Stored[T] | None:
+        query = "select json, version from documents where collection = ? and key = ?"
+        with self._transaction() as db:
+            row = db.execute(query, (COLLECTIONS[kind], key)).fetchone()
+        return Stored(msgspec.json.decode(row[0], type=kind), row[1]) if row else None
+
+    def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
+        fresh = secrets.randbits(62)  # a count would start anew after a deletion, and an old version fit again
+        with self._transaction() as db:
+            written = _create(db, key, item, fresh) if version is None else _replace(db, key, item, version, fresh)
+        return fresh if written else None
+
+    def due(self, now: datetime, limit: int) -> Sequence[str]:
+        query = "select key from documents where collection = ? and next_at <= ? order by next_at limit ?"
+        with self._transaction() as db:
+            return [key for (key,) in db.execute(query, (COLLECTIONS[Request], now.timestamp(), limit))]
+
+    def records(self, request: str) -> dict[str, Record]:
+        query = "select key, json from documents where collection = ? and request_id = ?"
+        with self._transaction() as db:
+            rows = db.execute(query, (COLLECTIONS[Record], request)).fetchall()
+        return {key: msgspec.json.decode(json, type=Record) for key, json in rows}
+
+    def recent(self, limit: int) -> Sequence[Request]:
+        query = (
+            "select json from documents where collection = ? and changed_at is not null "
+            "order by changed_at desc limit ?"
+        )
+        with self._transaction() as db:
+            rows = db.execute(query, (COLLECTIONS[Request], limit)).fetchall()
+        return [msgspec.json.decode(json, type=Request) for (json,) in rows]
+
+    def purge(self, now: datetime) -> int:
+        """Drops what has outlived its `purge_at` (Firestore's TTL policy, in the cloud). Returns how many."""
+        with self._transaction() as db:
+            return db.execute("delete from documents where purge_at <= ?", (now.timestamp(),)).rowcount
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._database.transaction() as db:
+                yield db
+        except sqlite3.Error as error:
+            raise Retry(f"SQLite: {error}") from error
+
+
+def _create(db: sqlite3.Connection, key: str, item: msgspec.Struct, fresh: int) -> bool:
+    row = (COLLECTIONS[type(item)], key, *_columns(item), fresh)
+    columns = "(collection, key, json, next_at, request_id, changed_at, purge_at, version)"
+    query = f"insert into documents {columns} values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
+    return db.execute(query, row).rowcount == 1
+
+
+def _replace(db: sqlite3.Connection, key: str, item: msgspec.Struct, version: object, fresh: int) -> bool:
+    query = (
+        "update documents set json = ?, next_at = ?, request_id = ?, changed_at = ?, purge_at = ?, version = ? "
+        "where collection = ? and key = ? and version = ?"
+    )
+    row = (*_columns(item), fresh, COLLECTIONS[type(item)], key, version)
+    return db.execute(query, row).rowcount == 1
+
+
+def _columns(item: msgspec.Struct) -> tuple[object, ...]:
+    def seconds(name: str) -> float | None:
+        at: datetime | None = getattr(item, name, None)
+        return at.timestamp() if at else None
+
+    request_id = getattr(item, "request_id", None)
+    return msgspec.json.encode(item), seconds("next_at"), request_id, seconds("changed_at"), seconds("purge_at")

@@ -1,0 +1,34 @@
+"""What hangs on what: push subscriptions and task queues, the same words for SQLite and for Google's emulators."""
+
+import msgspec
+
+from shared.ports import Message
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """A push subscription, as Terraform makes it in the cloud.
+
+    attribute: name and value; only messages that carry it are pushed. Times in seconds.
+    max_attempts: deliveries before a message goes to the dead-letter topic; the cloud takes 5 to 100.
+    """
+
+    name: str
+    topic: str
+    endpoint: str
+    dead_letter_topic: str
+    attribute: tuple[str, str] | None = None
+    ack_deadline: float = 60.0
+    min_backoff: float = 10.0
+    max_backoff: float = 600.0
+    max_attempts: int = 100
+
+    def wants(self, message: Message) -> bool:
+        return self.attribute is None or self.attribute in message.attributes.items()
+
+
+class Queue(msgspec.Struct, frozen=True, kw_only=True):
+    """A Cloud Tasks queue that retries for ever. Times in seconds."""
+
+    name: str
+    min_backoff: float = 10.0
+    max_backoff: float = 600.0

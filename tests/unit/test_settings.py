@@ -1,0 +1,130 @@
+"""A wrong or missing variable stops the start with one line that names it and says what it should be."""
+
+from datetime import time
+
+import pytest
+
+from shared.adapters.fields import FIELDS
+from shared.domain.model import ChannelName
+from shared.domain.policy import Policy
+from shared.handlers.names import Names
+from shared.settings import SettingError, Settings
+
+LOCAL = {"BACKEND": "embedded"}
+
+
+def policy(**given: str) -> Policy:
+    return Settings(given).policy()
+
+
+def test_without_any_variable_the_defaults_hold():
+    assert policy() == Policy(available=frozenset())
+    assert Settings({}).names() == Names()
+    assert Settings({}).fields() == FIELDS
+    assert (Settings({}).backend, Settings({}).shortener) == ("gcp", "links")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field", "expected"),
+    [
+        ("REMINDER_DAYS", " 1, 2,30 ", "reminder_days", (1, 2, 30)),
+        ("SEND_WINDOW", "09:30-18:00", "window", (time(9, 30), time(18))),
+        ("SEND_WINDOW", "off", "window", None),
+        ("DEFAULT_REGION", "gb", "region", "GB"),
+        ("DEFAULT_TIMEZONE", "Europe/London", "timezone", "Europe/London"),
+        ("CHANNEL_POLICY", "email-first", "channels", "email-first"),
+        ("SMS_PROVIDER", "twilio", "available", frozenset({ChannelName.SMS})),
+        ("EMAIL_PROVIDER", "smtp", "available", frozenset({ChannelName.EMAIL})),
+        ("PROGRESS_TO", "all", "progress_to", "all"),
+        ("PROGRESS_MAX_SIGNERS", "3", "progress_max_signers", 3),
+        ("RETENTION_DAYS", "32", "retention_days", 32),
+        ("MAX_ATTEMPTS", "1", "max_attempts", 1),
+        ("COMPLETION_LINK", "auto", "completion_link", "auto"),
+        ("MAX_ATTEMPTS", "  ", "max_attempts", 20),
+    ],
+)
+def test_each_variable_is_read(name, value, field, expected):
+    assert getattr(policy(**{name: value}), field) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("REMINDER_DAYS", ["0", "3,3", "7,3", "x", "3,,7", "1.5"]),
+        ("SEND_WINDOW", ["21:00-08:00", "08:00", "8-21", "08:00-08:00", "08:00-25:00", "on"]),
+        ("DEFAULT_REGION", ["USA", "1A", "U"]),
+        ("DEFAULT_TIMEZONE", ["Mars/Base", "../etc/passwd", "/etc/passwd", "America"]),
+        ("CHANNEL_POLICY", ["fax"]),
+        ("SMS_PROVIDER", ["Twilio", "smtp"]),
+        ("EMAIL_PROVIDER", ["twilio"]),
+        ("PROGRESS_TO", ["some"]),
+        ("PROGRESS_MAX_SIGNERS", ["0", "many", "nan", "inf"]),
+        ("RETENTION_DAYS", ["31", "-1"]),
+        ("MAX_ATTEMPTS", ["0"]),
+        ("COMPLETION_LINK", ["none"]),
+        ("SECONDS_PER_DAY", ["0", "-1", "x"]),
+        ("BACKEND", ["aws"]),
+    ],
+)
+def test_a_wrong_value_is_named_in_one_line(name, values):
+    for value in values:
+        with pytest.raises(SettingError) as e:
+            policy(**{"SECONDS_PER_DAY": "60", **LOCAL, name: value})
+        line = str(e.value)
+        assert line.startswith(f"{name} '{value}' must be ")
+        assert "\n" not in line
+
+
+def test_a_short_day_is_for_local_use_only_and_has_no_night():
+    with pytest.raises(SettingError, match="SECONDS_PER_DAY is for local use only"):
+        policy(SECONDS_PER_DAY="60")
+    short = policy(SECONDS_PER_DAY="60", **LOCAL)
+    assert (short.day, short.window) == (60, None)
+    assert policy(SECONDS_PER_DAY="60", SEND_WINDOW="08:00-21:00", **LOCAL).window == (time(8), time(21))
+
+
+@pytest.mark.parametrize("name", ["project", "location"])
+def test_a_missing_variable_is_named(name):
+    with pytest.raises(SettingError, match="is not set"):
+        getattr(Settings({}), name)
+    given = Settings({"GOOGLE_CLOUD_PROJECT": "p", "LOCATION": "l"})
+    assert getattr(given, name) == name[0]
+
+
+@pytest.mark.parametrize(("value", "tokens"), [("a", ("a",)), (" a , b ,", ("a", "b"))])
+def test_one_or_two_webhook_tokens_are_taken(value, tokens):
+    assert Settings({"CLICKWRAP_WEBHOOK_TOKENS": value}).webhook_tokens == tokens
+
+
+@pytest.mark.parametrize("value", ["", ",", "hush1,hush2,hush3"])
+def test_no_token_or_three_are_refused_without_being_shown(value):
+    with pytest.raises(SettingError, match="CLICKWRAP_WEBHOOK_TOKENS") as e:
+        assert Settings({"CLICKWRAP_WEBHOOK_TOKENS": value}).webhook_tokens
+    assert "hush" not in str(e.value)
+
+
+def test_a_secret_with_a_wrong_value_is_not_shown():
+    with pytest.raises(SettingError) as e:
+        Settings({"SOME_TOKEN": "hush"}).number("SOME_TOKEN", 1)
+    assert str(e.value) == "SOME_TOKEN must be a number, 1 or more"
+
+
+def test_urls_must_be_https_except_on_loopback():
+    assert Settings({"X": "https://x.org/"}).url("X") == "https://x.org"
+    assert Settings({"X": "http://127.0.0.1:80"}).url("X") == "http://127.0.0.1:80"
+    assert Settings({}).url("X", "") == ""
+    with pytest.raises(SettingError, match=r"X 'http://x\.org' must be an https:// URL"):
+        Settings({"X": "http://x.org"}).url("X")
+    with pytest.raises(SettingError, match="X is not set"):
+        Settings({}).url("X")
+
+
+def test_field_paths_can_be_overridden_one_by_one():
+    fields = Settings({"CLICKWRAP_FIELDS": '{"title": "a.b", "id": ["x", "y"]}'}).fields()
+    assert (fields["title"], fields["id"], fields["status"]) == (("a.b",), ("x", "y"), FIELDS["status"])
+
+
+@pytest.mark.parametrize("value", ["x", "[]", '""', "null", "5", '{"titel": "a"}', '{"title": 5}'])
+def test_wrong_field_paths_are_refused(value):
+    with pytest.raises(SettingError, match="CLICKWRAP_FIELDS"):
+        Settings({"CLICKWRAP_FIELDS": value}).fields()
