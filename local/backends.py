@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from local.outbox import Outbox, OutboxChannel
-from local.topology import Subscription
+from local.topology import Queue, Subscription
 from shared import wiring
 from shared.domain.model import ChannelName
 from shared.ports import Bus, Channel, Ledger, Scheduler
@@ -43,7 +43,7 @@ def pushes(base: str) -> list[Subscription]:
             max_backoff=most,
         )
 
-    one_a_channel = [push(f"deliver-{c}", names.notices_topic, "deliver", c) for c in ("sms", "email")]
+    one_a_channel = [push(f"deliver-{c}", names.notices_topic, f"deliver/{c}", c) for c in ("sms", "email")]
     return [push("resolve", names.events_topic, "resolve"), *one_a_channel]
 
 
@@ -100,5 +100,21 @@ def _embedded(directory: Path, base: str) -> Iterator[LocalBackend]:
 
 @contextmanager
 def _emulators(directory: Path, base: str) -> Iterator[LocalBackend]:
-    raise SettingError("not yet")
-    yield
+    """Google's emulators of Pub/Sub and Firestore, ours of Cloud Tasks, and the adapters that run in the cloud."""
+    from local.google import Missing, emulators
+    from local.provision import provision
+    from local.tasks_emulator import TasksEmulator
+
+    settings, names, (least, most) = wiring.settings(), wiring.settings().names(), backoff()
+    queues = [
+        Queue(name=name, min_backoff=least, max_backoff=most) for name in (names.reminders_queue, names.retries_queue)
+    ]
+    try:
+        with emulators(directory / "emulators") as hosts, TasksEmulator() as tasks:
+            os.environ.update(hosts, CLOUD_TASKS_EMULATOR_HOST=tasks.host)
+            topics, location = [names.status_topic], settings.location
+            provision(settings.project, location, topics=topics, subscriptions=pushes(base), queues=queues)
+            google, caught = wiring.GoogleBackend(), Outbox(directory / "outbox.db")
+            yield _Backend(google.bus(), google.ledger(), google.scheduler(), caught)
+    except (Missing, TimeoutError) as e:
+        raise SettingError(f"BACKEND=emulators: {e}") from None

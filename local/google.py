@@ -1,6 +1,6 @@
-"""Google's own emulators of Pub/Sub and Firestore: found, started, stopped, and furnished with topics and queues.
+"""Google's own emulators of Pub/Sub and Firestore: found, started and stopped.
 
-The jars are called directly: `gcloud beta emulators ... start` takes longer, and killed it leaves its Java child behind.
+The jars are called directly: `gcloud beta emulators` takes longer, and killed it leaves its Java child behind.
 """
 
 import http.client
@@ -10,22 +10,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import timedelta
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from local.topology import Queue, Subscription
-
-READY_WITHIN = 60.0  # seconds; one takes a second, several at once on a busy machine take longer
+READY_WITHIN = 60.0  # seconds; on an idle machine one takes a second
 GONE_WITHIN = 5.0
 JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Duser.language=en")
-KEEP = timedelta(days=7)
-SDK = "the Google Cloud CLI (https://cloud.google.com/sdk/docs/install)"
 
 
 class Missing(Exception):
@@ -33,28 +26,31 @@ class Missing(Exception):
 
 
 class Emulator(msgspec.Struct, frozen=True, kw_only=True):
-    """variable: what Google's client reads to find it. component: how gcloud and Debian call it."""
+    """variable: where Google's client looks for it. jar: below the SDK's `platform`; its name may carry a version."""
 
     name: str
     variable: str
-    component: str
-    jar: str  # below the SDK's `platform`; its name may carry a version
+    jar: str
     main: str
+    component: str
+    package: str
 
 
 PUBSUB = Emulator(
     name="Pub/Sub",
     variable="PUBSUB_EMULATOR_HOST",
-    component="pubsub-emulator",
     jar="pubsub-emulator/lib/cloud-pubsub-emulator-*-all.jar",
     main="com.google.cloud.pubsub.testing.v1.Main",
+    component="pubsub-emulator",
+    package="google-cloud-cli-pubsub-emulator",
 )
 FIRESTORE = Emulator(
     name="Firestore",
     variable="FIRESTORE_EMULATOR_HOST",
-    component="cloud-firestore-emulator",
     jar="cloud-firestore-emulator/cloud-firestore-emulator.jar",
     main="com.google.cloud.datastore.emulator.firestore.CloudFirestore",
+    component="cloud-firestore-emulator",
+    package="google-cloud-cli-firestore-emulator",
 )
 
 
@@ -64,8 +60,94 @@ def emulators(directory: Path) -> Iterator[dict[str, str]]:
 
     Yields the variables that point Google's clients at them. Raises Missing; TimeoutError when one does not come up.
     """
+    directory.mkdir(parents=True, exist_ok=True)
+    commands = {emulator: command(emulator) for emulator in (PUBSUB, FIRESTORE)}
     with ExitStack() as stack:
-        started = [stack.enter_context(_running(emulator, directory)) for emulator in (PUBSUB, FIRESTORE)]
-        for check in started:
-            check.wait()
+        started = [stack.enter_context(Process(e, directory, argv)) for e, argv in commands.items()]
+        for process in started:
+            process.wait()
         yield {process.emulator.variable: process.host for process in started}
+
+
+# -- finding
+
+
+def command(emulator: Emulator) -> list[str]:
+    """What starts it, up to its address. Raises Missing."""
+    java = shutil.which("java")
+    if java is None:
+        raise Missing("java was not found: install a Java runtime, 17 or newer (apt-get install default-jre-headless)")
+    jars = sorted((sdk_root() / "platform").glob(emulator.jar))
+    if not jars:
+        either = f"gcloud components install {emulator.component}, or apt-get install {emulator.package}"
+        raise Missing(f"the {emulator.name} emulator was not found: {either}")
+    return [java, *JVM, "-cp", str(jars[-1]), emulator.main]
+
+
+def sdk_root() -> Path:
+    """The Google Cloud SDK's folder. Asking gcloud itself takes half a second and more, so only where it must be."""
+    gcloud = shutil.which("gcloud")
+    if gcloud is None:
+        raise Missing("gcloud was not found: install the Google Cloud CLI, https://cloud.google.com/sdk/docs/install")
+    root = Path(gcloud).resolve().parent.parent
+    if (root / "platform").is_dir():
+        return root
+    asked = [gcloud, "info", "--format=value(installation.sdk_root)"]
+    return Path(subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip())
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+# -- running
+
+
+class Process:
+    """One emulator, in a session of its own: a Ctrl-C in the terminal reaches us first, and we end the whole group."""
+
+    def __init__(self, emulator: Emulator, directory: Path, argv: list[str]) -> None:
+        self.emulator, self._argv = emulator, argv
+        self._port = free_port()
+        self.host = f"127.0.0.1:{self._port}"
+        self._log = directory / f"{emulator.component}.log"
+
+    def __enter__(self) -> "Process":
+        address = ["--host=127.0.0.1", f"--port={self._port}"]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*self._argv, *address], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        return self
+
+    def wait(self) -> None:
+        """Returns once it answers. Raises TimeoutError."""
+        end = time.monotonic() + READY_WITHIN
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise TimeoutError(f"the {self.emulator.name} emulator did not come up: see {self._log}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=1)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def __exit__(self, *_: object) -> None:
+        self._signal(signal.SIGTERM)
+        try:
+            self._process.wait(GONE_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import time
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from shared.adapters.fields import FIELDS, Fields
@@ -52,7 +53,9 @@ class Settings:
 
     def url(self, name: str, default: str | None = None) -> str:
         def parse(value: str) -> str:
-            if not value.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            parts = urlsplit(value)
+            local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
+            if not parts.hostname or not (parts.scheme == "https" or local):
                 raise ValueError
             return value.rstrip("/")
 

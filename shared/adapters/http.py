@@ -40,7 +40,7 @@ class Answer(msgspec.Struct, frozen=True):
 class Http:
     """Calls to one provider. `who` begins every error text; no address, credential or body ever enters one.
 
-    wait: reads an answer's own advice on how long to wait (s), where a provider gives it elsewhere than in the headers.
+    judge: sees every answer first, and raises what only this provider's body can tell.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Http:
         who: str,
         clock: Callable[[], datetime],
         deadline: float = DEADLINE,
-        wait: Callable[[Answer], float | None] = lambda answer: None,
+        judge: Callable[[Answer], None] = lambda answer: None,
     ) -> None:
-        self._who, self._clock, self._deadline, self._wait = who, clock, deadline, wait
+        self._who, self._clock, self._deadline, self._judge = who, clock, deadline, judge
 
     def post_json(self, url: str, body: object, headers: Mapping[str, str], *, effect: bool = True) -> Answer:
         """Raises Retry when nothing can have happened; Unknown when something may have, unless it has no `effect`."""
@@ -90,10 +90,10 @@ class Http:
         return Retry(f"{self._who} could not be reached ({name})")
 
     def _settled(self, answer: Answer, effect: bool) -> Answer:
+        self._judge(answer)
         said = f"{self._who} answered {answer.status}"
         if answer.status in SAFE_TO_REPEAT or (answer.status >= 500 and not effect):
-            after = parse_retry_after(answer.headers, self._clock())
-            raise Retry(said, self._wait(answer) if after is None else after)
+            raise Retry(said, parse_retry_after(answer.headers, self._clock()))
         if answer.status >= 500:  # 502, 504: somebody in between gave up waiting for the one who may have acted
             raise Unknown(said)
         return answer

@@ -49,7 +49,7 @@ class Echo:
         self._tell(old, new, had.keys() - have.keys())
 
     def _tell(self, old: Request | None, new: Request, called_off: Iterable[str]) -> None:
-        """Last, since nothing is lost if a task is left over: it obeys the state when it fires."""
+        """Calling off comes last: nothing is lost if a task is left over, since it obeys the state when it fires."""
         if changed(old, new):
             self._tell_status(new)
         self._scheduler.delete(self._names.reminders_queue, called_off)

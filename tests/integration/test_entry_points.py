@@ -1,5 +1,6 @@
 """The entry points as functions-framework runs them, fed with golden envelopes."""
 
+import base64
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,3 +145,13 @@ def test_links_answer_get_and_head_with_no_trace_left(client_of: Any) -> None:
 def test_reconcile_tells_what_it_did(client_of: Any) -> None:
     client = client_of("reconcile", reconcile=lambda: SimpleNamespace(run=lambda: {"looked": 1, "later": 0}))
     assert client.post("/").json == {"looked": 1, "later": 0}
+
+
+@pytest.mark.parametrize(("path", "handled"), [("/", 1), ("/sms", 1), ("/email", 0)])
+def test_deliver_takes_only_the_notices_of_the_channel_it_is_pushed(client_of: Any, path: str, handled: int) -> None:
+    got: list[Any] = []
+    client = client_of("deliver", deliver=lambda: SimpleNamespace(notice=got.append))
+    envelope = json.loads((ENVELOPES / "push.json").read_text())
+    envelope["message"]["data"] = base64.b64encode((ENVELOPES / "notice.json").read_bytes()).decode()
+    assert client.post(path, json=envelope).status_code == 200
+    assert len(got) == handled

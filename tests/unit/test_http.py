@@ -7,7 +7,7 @@ from email.utils import format_datetime
 import pytest
 
 from shared.adapters.http import LONGEST_WAIT, Answer, Http, basic, parse_retry_after
-from shared.domain.outcomes import Retry, Unknown
+from shared.domain.outcomes import GiveUp, Retry, Unknown
 from tests.stand_in import Reply, StandIn, closed_port
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -66,13 +66,17 @@ def test_a_wait_that_the_answer_asks_for_is_passed_on(server: StandIn) -> None:
     assert raised.value.after == 17
 
 
-def test_a_wait_that_only_the_body_asks_for_is_read_by_who_knows_the_provider(server: StandIn) -> None:
-    server.answer(Reply(429, {"wait": 9}), Reply(429, {"wait": 9}, {"Retry-After": "17"}))
-    told = Http("Provider", lambda: NOW, wait=lambda answer: answer.json()["wait"])
-    for after in (9, 17):
-        with pytest.raises(Retry) as raised:
-            told.post_json(server.url, {}, SECRET)
-        assert raised.value.after == after
+def test_who_knows_the_provider_judges_an_answer_first(server: StandIn) -> None:
+    def judge(answer: Answer) -> None:
+        if answer.json().get("hopeless"):
+            raise GiveUp("hopeless")
+
+    server.answer(Reply(429, {"hopeless": True}), Reply(429, {}))
+    judged = Http("Provider", lambda: NOW, judge=judge)
+    with pytest.raises(GiveUp):
+        judged.post_json(server.url, {}, SECRET)
+    with pytest.raises(Retry):
+        judged.post_json(server.url, {}, SECRET)
 
 
 def test_a_refused_connection_is_worth_a_retry() -> None:

@@ -89,6 +89,7 @@ class TestBodies:
             b"\xff\xfe",
             b'{"event_type": "\xff"}',
             b"[" * 100_000,
+            b'{"event_type": "request_sent", "x": ' + b"[" * 100_000,
             b'{"event_type": "request_sent", "id": {"a": 1}, "request": "r1"}',
             b'{"event_type": "request_sent", "id": 1.5, "request": "r1"}',
             b'{"event_type": "request_sent", "id": true, "request": "r1"}',
@@ -96,7 +97,7 @@ class TestBodies:
             b'{"event_type": "request_sent", "request": "r1", "id": ' + b"9" * 5000 + b"}",
             b"event_type=request_sent",
         ],
-        ids=range(17),
+        ids=range(18),
     )
     def test_what_is_no_webhook_is_400_with_a_reason(self, raw):
         bus = FakeBus()

@@ -1,9 +1,9 @@
 """What the providers share: the form of their code tables, and reading a receipt's body."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -12,7 +12,9 @@ from shared.domain.outcomes import GiveUp, Retry
 from shared.domain.receipts import Forged
 
 SETTINGS_WAIT = 900.0  # seconds until a message is tried again that only an operator's wrong setting holds up
-Code = TypeVar("Code", int, str)
+SKEW = timedelta(minutes=5)
+# Where a signature covers the body, seeing it again does no harm, and a provider's retries of a day may reuse it.
+RETRIES = timedelta(hours=25)
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -68,6 +70,13 @@ def decoded(body: bytes) -> Any:
 def mapping(value: object) -> Mapping[str, Any]:
     """The object that should be there, or an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def fresh(epoch: object, now: datetime, tolerance: timedelta) -> None:
+    """Raises Forged for a signature older than `tolerance`, or from the future."""
+    at = moment(epoch, datetime.min.replace(tzinfo=UTC))
+    if not -SKEW <= now - at <= tolerance:
+        raise Forged("the signature is too old, or our clock is wrong")
 
 
 def moment(epoch: object, otherwise: datetime) -> datetime:

@@ -14,39 +14,49 @@ WORD = re.compile(r"[^\s@<>,;:\"\\()\[\]\x00-\x1f\x7f]+")  # nothing that ends a
 
 
 class Letterhead:
-    """Whom our e-mail comes from. Raises ValueError that names the variable when an address cannot be used."""
+    """Whom our e-mail comes from. Raises ValueError that names the variable when an address cannot be used.
+
+    sender, reply_to: with or without a name ("Acme Legal <legal@example.com>"); reply_to may be "".
+    """
 
     def __init__(self, sender: str, reply_to: str) -> None:
-        self._from = _own("EMAIL_FROM", sender)
-        self._reply_to = _own("EMAIL_REPLY_TO", reply_to) if reply_to else None
-        self.address = self._from.addr_spec
-        self.domain = self._from.domain
+        self.sender = _own("EMAIL_FROM", sender)
+        self.reply_to = _own("EMAIL_REPLY_TO", reply_to) if reply_to else None
 
     def compose(self, message: Outgoing, now: datetime) -> EmailMessage:
         """Raises GiveUp for an address or subject that would break out of its header."""
-        recipient = _header("", message.to)
-        beyond_ascii = not (self.address + recipient.addr_spec).isascii()
+        recipient = recipient_of(message)
+        beyond_ascii = not (self.sender.addr_spec + recipient).isascii()
         mail = EmailMessage(SMTP.clone(cte_type="7bit", utf8=beyond_ascii))
-        try:
-            mail["Subject"] = message.subject
-        except ValueError:
-            raise GiveUp("the subject holds a line break") from None
-        mail["To"] = recipient
-        mail["From"] = self._from
-        if self._reply_to:
-            mail["Reply-To"] = self._reply_to
+        mail["Subject"] = message.subject
+        mail["To"] = _header("", recipient)
+        mail["From"] = self.sender
+        if self.reply_to:
+            mail["Reply-To"] = self.reply_to
         mail["Date"] = format_datetime(now)
-        mail["Message-ID"] = f"<{message.notice}@{self.domain}>"
-        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: keeps out-of-office answers away
-        mail["X-Clickwrap-Notice"] = message.notice
+        mail["Message-ID"] = f"<{message.notice}@{self.sender.domain}>"
+        for name, value in marks(message).items():
+            mail[name] = value
         mail.set_content(message.text)
         if message.html:
             mail.add_alternative(message.html, subtype="html")
         return mail
 
 
-def ascii_address(address: str) -> str:
-    """The domain in IDNA; what stays beyond ASCII then needs SMTPUTF8. Raises GiveUp for what is no single address."""
+def marks(message: Outgoing) -> dict[str, str]:
+    """Headers every e-mail of ours bears. The first keeps out-of-office answers away (RFC 3834)."""
+    return {"Auto-Submitted": "auto-generated", "X-Clickwrap-Notice": message.notice}
+
+
+def recipient_of(message: Outgoing) -> str:
+    """Raises GiveUp for what is no single address, and for a subject that would break out of its header."""
+    if len(message.subject.splitlines()) > 1 or "\0" in message.subject:
+        raise GiveUp("the subject holds a line break")
+    return _ascii_domain(message.to)
+
+
+def _ascii_domain(address: str) -> str:
+    """The domain in IDNA; what stays beyond ASCII then needs SMTPUTF8."""
     local, _, domain = address.rpartition("@")
     try:
         ascii_domain = domain.encode("idna").decode()
@@ -59,7 +69,7 @@ def ascii_address(address: str) -> str:
 
 def _header(name: str, address: str) -> Address:
     """Not by `addr_spec`, which takes ASCII only."""
-    local, _, domain = ascii_address(address).rpartition("@")
+    local, _, domain = _ascii_domain(address).rpartition("@")
     return Address(name, local, domain)
 
 

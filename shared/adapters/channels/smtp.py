@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from shared.adapters.channels.base import ADDRESS, REFUSED, SETTINGS, Rule
-from shared.adapters.channels.mail import Letterhead, ascii_address
+from shared.adapters.channels.mail import Letterhead, recipient_of
 from shared.adapters.deadline import Deadline
 from shared.adapters.http import DEADLINE
 from shared.domain.outcomes import Accepted, GiveUp, Retry, Unknown
@@ -57,7 +57,7 @@ def parse_smtp_url(url: str) -> Server:
 
 
 class Smtp:
-    """sender, reply_to: addresses, with or without a name ("Acme Legal <legal@example.com>"); reply_to may be ""."""
+    """sender, reply_to: see `Letterhead`. deadline: seconds of wall clock."""
 
     name = "smtp"
 
@@ -73,7 +73,7 @@ class Smtp:
         try:
             with self._connection() as (smtp, deadline):
                 self._open(smtp)
-                self._envelope(smtp, ascii_address(message.to))
+                self._envelope(smtp, recipient_of(message))
                 deadline.check()
                 _content(smtp, mail.as_bytes())
         except ssl.SSLError as fault:
@@ -85,7 +85,7 @@ class Smtp:
     @contextmanager
     def _connection(self) -> Iterator[tuple[smtplib.SMTP, Deadline]]:
         # A name of our own for EHLO: smtplib would ask the resolver for one, which may take its time.
-        smtp = smtplib.SMTP(local_hostname=self._letterhead.domain, timeout=self._deadline)
+        smtp = smtplib.SMTP(local_hostname=self._letterhead.sender.domain, timeout=self._deadline)
         with Deadline(self._deadline, lambda: smtp.sock) as deadline:
             try:
                 yield smtp, deadline
@@ -132,7 +132,7 @@ class Smtp:
             raise SETTINGS("it offers no login we know; check SMTP_URL").error("SMTP", "AUTH") from None
 
     def _envelope(self, smtp: smtplib.SMTP, recipient: str) -> None:
-        sender = self._letterhead.address
+        sender = self._letterhead.sender.addr_spec
         options = () if (sender + recipient).isascii() else ("SMTPUTF8",)
         if options and not smtp.has_extn("smtputf8"):
             raise GiveUp("SMTP: the server takes no addresses beyond ASCII (SMTPUTF8)")

@@ -1,0 +1,16 @@
+"""What the public shorteners share."""
+
+import re
+
+from shared.domain.outcomes import GiveUp
+
+DEADLINE = 5.0  # seconds; a longer text is better than a later one
+SHORT = re.compile(r"(?:https?://)?([A-Za-z0-9.-]+\.[A-Za-z0-9-]+(?::\d+)?/[^\s\"<>]+)")
+
+
+def https(who: str, link: object) -> str:
+    """The link with https, whatever scheme it came with or without. Raises GiveUp for what is no short link."""
+    found = SHORT.fullmatch(link) if isinstance(link, str) else None
+    if not found:
+        raise GiveUp(f"{who} answered without a link")
+    return f"https://{found[1]}"

@@ -1,0 +1,42 @@
+"""Bitly v4. A failure costs a longer text, never the message.
+
+https://dev.bitly.com/docs/getting-started/shorten, .../rate-limits, .../errors
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from shared.adapters.channels.base import text
+from shared.adapters.http import Answer, Http, bearer
+from shared.adapters.shorteners.base import DEADLINE, https
+from shared.domain.outcomes import GiveUp
+from shared.ports import Target
+
+# Of a 429: the month's quota is used up, and waiting an hour helps nobody.
+EXHAUSTED = {"API_USAGE_LIMIT_EXCEEDED", "MONTHLY_LIMIT_EXCEEDED", "MONTHLY_ENCODE_LIMIT_EXCEEDED"}
+
+
+class Bitly:
+    """domain: a custom one, or "" for bit.ly."""
+
+    def __init__(
+        self, token: str, domain: str, api_url: str, clock: Callable[[], datetime], deadline: float = DEADLINE
+    ) -> None:
+        self._url, self._login = f"{api_url.rstrip('/')}/v4/shorten", bearer(token)
+        self._domain = {"domain": domain} if domain else {}
+        self._http = Http("Bitly", clock, deadline, _judge)
+
+    def shorten(self, target: Target) -> str:
+        """The same link for the same URL: Bitly answers 200 in place of 201 the second time."""
+        body = {"long_url": target.url, **self._domain}
+        answer = self._http.post_json(self._url, body, self._login, effect=False)
+        if answer.status not in (200, 201):
+            told = text(answer.json().get("message"))
+            raise GiveUp(f"Bitly answered {answer.status} {told}; check BITLY_TOKEN, BITLY_DOMAIN")
+        return https("Bitly", answer.json().get("link"))
+
+
+def _judge(answer: Answer) -> None:
+    told = text(answer.json().get("message"))
+    if answer.status == 429 and told in EXHAUSTED:
+        raise GiveUp(f"Bitly: the plan's limit is used up ({told})")

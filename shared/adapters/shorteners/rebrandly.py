@@ -1,0 +1,32 @@
+"""Rebrandly v1. A failure costs a longer text, never the message.
+
+https://developers.rebrandly.com/docs/create-a-new-link, /docs/validation-errors, /docs/api-limits
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from shared.adapters.channels.base import text
+from shared.adapters.http import Http
+from shared.adapters.shorteners.base import DEADLINE, https
+from shared.domain.outcomes import GiveUp
+from shared.ports import Target
+
+
+class Rebrandly:
+    """domain: a branded one of the account, or "" for rebrand.ly."""
+
+    def __init__(
+        self, api_key: str, domain: str, api_url: str, clock: Callable[[], datetime], deadline: float = DEADLINE
+    ) -> None:
+        self._url, self._login = f"{api_url.rstrip('/')}/v1/links", {"apikey": api_key}
+        self._domain = {"domain": {"fullName": domain}} if domain else {}
+        self._http = Http("Rebrandly", clock, deadline)
+
+    def shorten(self, target: Target) -> str:
+        body = {"destination": target.url, **self._domain}
+        answer = self._http.post_json(self._url, body, self._login, effect=False)
+        if answer.status not in (200, 201):
+            told = text(answer.json().get("code"))  # a 403 may be a field at fault as well as the key
+            raise GiveUp(f"Rebrandly answered {answer.status} {told}; check REBRANDLY_API_KEY, REBRANDLY_DOMAIN")
+        return https("Rebrandly", answer.json().get("shortUrl"))

@@ -1,0 +1,13 @@
+"""Each port's suite runs against every implementation: SQLite and threads, and Google's clients on emulators."""
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder's conftest may not name plugins by `pytest_plugins`."""
+    config.pluginmanager.import_plugin("tests.emulators")
+
+
+@pytest.fixture(params=["embedded", pytest.param("emulators", marks=pytest.mark.emulators)])
+def implementation(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

@@ -1,0 +1,288 @@
+"""What every Ledger must do."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Barrier
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from local.embedded import Embedded
+from local.posting import Pace
+from shared.adapters.gcp.firestore import FirestoreLedger
+from shared.domain.model import (
+    ChannelName,
+    Kind,
+    Link,
+    NoticeState,
+    Record,
+    Reminder,
+    Request,
+    Role,
+    Signer,
+    SignerState,
+    Status,
+    Step,
+)
+from shared.domain.outcomes import Retry
+from shared.ports import Ledger
+from tests.stand_in import closed_port
+
+NOW = datetime(2026, 3, 2, 15, 0, 0, 123_456, tzinfo=UTC)
+ODD_KEYS = ["__x__", "__", "____", ".", "..", "a/b", "a.b", "José 7", "日本", "%2F", "a b", "'\"`\\", "~[*]", "x" * 256]
+
+FULL_SIGNER = Signer(
+    number=1,
+    aliases=("a@example.com", "7"),
+    name="José 日本 'O\"Neil'",
+    email="a@example.com",
+    mobile="+13175551234",
+    channels=(ChannelName.SMS, ChannelName.EMAIL),
+    role=Role.RECIPIENT,
+    order=2,
+    request_url="https://sign.example/?a=b",
+    state=SignerState.SIGNED,
+    adopted=True,
+    confirmed=True,
+    invited_at=NOW,
+    signed_at=NOW + timedelta(microseconds=1),
+    missing_at=NOW,
+    reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1, done=True), "7": Reminder(due_at=NOW, task="u")},
+)
+FULL_REQUEST = Request(
+    id="r1",
+    title="Möbelkauf 🛋",
+    sender="Ann",
+    status=Status.DISPUTED,
+    round=2,
+    adopted=True,
+    ordered=True,
+    created_at=NOW,
+    expires_at=NOW,
+    completed_at=NOW,
+    download_url="https://x.example",
+    signers={"5f" * 16: FULL_SIGNER, "60" * 16: Signer(number=2)},
+    events={key: NOW + timedelta(seconds=n) for n, key in enumerate([*ODD_KEYS, "", "%", "%__x__"])},
+    unmatched=("ACME/42",),
+    doubt_at=NOW,
+    checked_at=NOW,
+    changed_at=NOW,
+    next_at=NOW,
+    search=("ann", "möbelkauf"),
+    purge_at=NOW,
+)
+RECORD = Record(
+    request_id="r1",
+    signer="5f",
+    kind=Kind.INVITATION,
+    step=0,
+    channel=ChannelName.SMS,
+    round=1,
+    state=NoticeState.SENDING,
+)
+FULL_RECORD = replace(
+    RECORD,
+    attempts=3,
+    lease_until=NOW,
+    provider="twilio",
+    provider_id="SM1",
+    reason="a\nb",
+    segments=2,
+    text="Grüße 👋",
+    history=(Step(at=NOW, state=NoticeState.PLANNED), Step(at=NOW, state=NoticeState.SENDING, why="Retry")),
+    purge_at=NOW,
+)
+DOCUMENTS = [FULL_REQUEST, Request(id="r2"), RECORD, FULL_RECORD] + [
+    Link(request_id="r1", signer="5f", round=1),
+    Link(request_id="r1", signer="5f", round=1, purge_at=NOW),
+]
+
+
+@pytest.fixture
+def ledger(implementation: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Ledger]:
+    if implementation == "emulators":
+        yield FirestoreLedger(request.getfixturevalue("cloud").project)
+        return
+    embedded = Embedded(tmp_path / "ports.db", lambda: NOW, Pace(1, 1))
+    yield embedded.ledger
+    embedded.stop()
+
+
+def at_once(calls: int, call: Callable[[int], object]) -> list[object]:
+    """The results of that many calls, begun together in as many threads."""
+    barrier = Barrier(calls)
+
+    def begin(number: int) -> object:
+        barrier.wait()
+        return call(number)
+
+    with ThreadPoolExecutor(calls) as pool:
+        return list(pool.map(begin, range(calls)))
+
+
+# -- documents
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: type(d).__name__)
+def test_a_document_comes_back_as_it_was_put(ledger: Ledger, document: msgspec.Struct) -> None:
+    version = ledger.put("k", document, None)
+    stored = ledger.get(type(document), "k")
+    assert stored is not None
+    assert (stored.item, stored.version) == (document, version)
+
+
+def test_times_come_back_as_plain_aware_datetimes(ledger: Ledger) -> None:
+    ledger.put("k", FULL_REQUEST, None)
+    stored = ledger.get(Request, "k")
+    assert stored is not None
+    assert type(stored.item.next_at) is datetime
+    assert stored.item.next_at.utcoffset() == timedelta(0)
+
+
+def test_what_is_not_there_is_none(ledger: Ledger) -> None:
+    assert ledger.get(Request, "r1") is None
+    assert ledger.get(Link, "r1") is None
+
+
+def test_every_type_has_its_own_collection(ledger: Ledger) -> None:
+    assert ledger.put("k", Request(id="k"), None)
+    assert ledger.put("k", RECORD, None)
+    assert ledger.get(Link, "k") is None
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_any_key_will_do(ledger: Ledger, key: str) -> None:
+    assert ledger.put(key, Request(id=key, next_at=NOW), None) is not None
+    assert ledger.put(key, RECORD, None) is not None
+    assert ledger.put(key, Request(id=key), None) is None
+    assert ledger.get(Request, key) is not None
+    assert ledger.due(NOW, 10) == [key]
+    assert ledger.records("r1") == {key: RECORD}
+
+
+def test_keys_that_look_alike_are_different_keys(ledger: Ledger) -> None:
+    for key in ("__x__", "%5F_x__", "a/b", "a%2Fb", ".", "%2E"):
+        assert ledger.put(key, Request(id=key), None) is not None
+        stored = ledger.get(Request, key)
+        assert stored is not None
+        assert stored.item.id == key
+
+
+# -- changes
+
+
+def test_a_change_replaces_the_version_that_was_read_and_gives_the_next(ledger: Ledger) -> None:
+    first = ledger.put("k", FULL_REQUEST, None)
+    second = ledger.put("k", replace(FULL_REQUEST, round=3), first)
+    third = ledger.put("k", replace(FULL_REQUEST, round=4), second)
+    stored = ledger.get(Request, "k")
+    assert stored is not None
+    assert (stored.item.round, stored.version) == (4, third)
+    assert None not in (first, second, third)
+
+
+def test_a_change_leaves_nothing_of_what_stood_before(ledger: Ledger) -> None:
+    version = ledger.put("k", FULL_REQUEST, None)
+    ledger.put("k", Request(id="r1", signers={"60": Signer(number=9)}), version)
+    stored = ledger.get(Request, "k")
+    assert stored is not None
+    assert stored.item == Request(id="r1", signers={"60": Signer(number=9)})
+    assert ledger.due(NOW, 10) == []
+
+
+def test_a_stale_version_is_refused_and_changes_nothing(ledger: Ledger) -> None:
+    first = ledger.put("k", Request(id="k"), None)
+    ledger.put("k", Request(id="k", round=2), first)
+    assert ledger.put("k", Request(id="k", round=3), first) is None
+    stored = ledger.get(Request, "k")
+    assert stored is not None
+    assert stored.item.round == 2
+
+
+def test_a_version_of_a_document_that_is_not_there_is_refused(ledger: Ledger) -> None:
+    version = ledger.put("k", Request(id="k"), None)
+    assert ledger.put("other", Request(id="other"), version) is None
+    assert ledger.get(Request, "other") is None
+
+
+def test_creating_what_exists_is_refused_and_changes_nothing(ledger: Ledger) -> None:
+    ledger.put("k", RECORD, None)
+    assert ledger.put("k", FULL_RECORD, None) is None
+    stored = ledger.get(Record, "k")
+    assert stored is not None
+    assert stored.item == RECORD
+
+
+def test_of_64_racing_claims_exactly_one_wins(ledger: Ledger) -> None:
+    won = at_once(64, lambda n: ledger.put("notice", replace(RECORD, attempts=n), None))
+    winners = [n for n, version in enumerate(won) if version is not None]
+    stored = ledger.get(Record, "notice")
+    assert stored is not None
+    assert [stored.item.attempts] == winners
+
+
+def test_racing_changes_all_land_when_each_reads_again_after_a_lost_race(ledger: Ledger) -> None:
+    ledger.put("k", Request(id="k", round=0), None)
+
+    def increment() -> None:
+        while True:
+            stored = ledger.get(Request, "k")
+            assert stored is not None
+            if ledger.put("k", replace(stored.item, round=stored.item.round + 1), stored.version):
+                return
+
+    at_once(8, lambda _: [increment() for _ in range(5)])
+    stored = ledger.get(Request, "k")
+    assert stored is not None
+    assert stored.item.round == 40
+
+
+# -- queries
+
+
+def test_due_gives_the_longest_due_first_and_nothing_ahead_of_its_time(ledger: Ledger) -> None:
+    for minutes in (3, 1, 2, -1):
+        ledger.put(f"r{minutes}", Request(id=f"r{minutes}", next_at=NOW - timedelta(minutes=minutes)), None)
+    ledger.put("now", Request(id="now", next_at=NOW), None)
+    ledger.put("never", Request(id="never"), None)
+    assert ledger.due(NOW, 10) == ["r3", "r2", "r1", "now"]
+    assert ledger.due(NOW, 2) == ["r3", "r2"]
+
+
+def test_records_gives_the_notices_of_one_request_by_id(ledger: Ledger) -> None:
+    ledger.put("n1", RECORD, None)
+    ledger.put("n2", FULL_RECORD, None)
+    ledger.put("n3", replace(RECORD, request_id="r2"), None)
+    ledger.put("code", Link(request_id="r1", signer="5f", round=1), None)
+    assert ledger.records("r1") == {"n1": RECORD, "n2": FULL_RECORD}
+    assert ledger.records("r3") == {}
+
+
+def test_recent_gives_the_requests_changed_last_newest_first(ledger: Ledger) -> None:
+    for minutes in (2, 3, 1):
+        ledger.put(f"r{minutes}", Request(id=f"r{minutes}", changed_at=NOW - timedelta(minutes=minutes)), None)
+    ledger.put("never", Request(id="never"), None)
+    assert [r.id for r in ledger.recent(10)] == ["r1", "r2", "r3"]
+    assert [r.id for r in ledger.recent(2)] == ["r1", "r2"]
+
+
+# -- faults
+
+
+def test_a_database_that_cannot_be_reached_is_a_retry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{closed_port()}")
+    monkeypatch.setattr("shared.adapters.gcp.firestore.DEADLINE", 0.3)
+    closed = Embedded(tmp_path / "ports.db", lambda: NOW, Pace(1, 1))
+    closed.stop()
+    for ledger in (FirestoreLedger("p"), closed.ledger):
+        calls: list[Callable[[], object]] = [
+            lambda: ledger.get(Request, "r1"),  # noqa: B023
+            lambda: ledger.put("r1", Request(id="r1"), None),  # noqa: B023
+            lambda: ledger.due(NOW, 1),  # noqa: B023
+        ]
+        for call in calls:
+            with pytest.raises(Retry):
+                call()

@@ -1,0 +1,42 @@
+"""Google's emulators for tests: a plugin. Started once a session, a project of its own a test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from local.google import Missing, emulators
+from local.tasks_emulator import TasksEmulator
+
+LOCATION = "here"
+
+
+@dataclass(frozen=True)
+class Cloud:
+    project: str
+    tasks: TasksEmulator
+
+
+@pytest.fixture(scope="session")
+def google_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The variables that point Google's clients at the emulators. Skipped where they are not installed, but not in CI."""
+    context = emulators(tmp_path_factory.mktemp("emulators"))
+    try:
+        environ = context.__enter__()
+    except Missing as missing:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(missing))
+    yield environ
+    context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def cloud(google_emulators: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """An empty project: the emulators take any name, and keep what belongs to one from the others."""
+    with TasksEmulator() as tasks:
+        for name, value in {**google_emulators, "CLOUD_TASKS_EMULATOR_HOST": tasks.host}.items():
+            monkeypatch.setenv(name, value)
+        yield Cloud(f"test-{uuid.uuid4().hex[:12]}", tasks)

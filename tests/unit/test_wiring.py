@@ -1,0 +1,111 @@
+"""The composition root: settings alone decide who stands behind a port, and say so when they cannot."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from shared import wiring
+from shared.adapters.channels.smtp import Smtp
+from shared.adapters.channels.twilio import Twilio
+from shared.adapters.shorteners.links import OwnLinks
+from shared.adapters.shorteners.none import NoShortener
+from shared.domain.model import ChannelName
+from shared.settings import SettingError, Settings
+
+ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t", "TWILIO_FROM": "+15005550006"}
+TWILIO = {"SMS_PROVIDER": "twilio", **ACCOUNT}
+SMTP = {"EMAIL_PROVIDER": "smtp", "SMTP_URL": "smtp://127.0.0.1:25", "EMAIL_FROM": "relay@example.com"}
+CLOUD = {
+    "GOOGLE_CLOUD_PROJECT": "p",
+    "LOCATION": "l",
+    "CLICKWRAP_WEBHOOK_TOKENS": "token",
+    "CLICKWRAP_API_TOKEN": "secret",
+    "REMIND_URL": "https://remind.example",
+    "RESOLVE_URL": "https://resolve.example",
+    "LINKS_BASE_URL": "https://l.example",
+    "LINKS_SECRET": "secret",
+}
+FUNCTIONS = ("receive", "resolve", "deliver", "remind", "reconcile", "links")
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Sets the whole environment of the wiring; each test composes anew."""
+
+    def clear() -> None:
+        for maker in vars(wiring).values():
+            if hasattr(maker, "cache_clear"):
+                maker.cache_clear()
+
+    def give(**environ: str) -> None:
+        clear()
+        monkeypatch.setattr(wiring, "_local", None)
+        monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
+
+    yield give
+    monkeypatch.undo()
+    clear()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_each_function_is_composed_for_the_cloud_without_a_call(given: Any, function: str) -> None:
+    given(**CLOUD, **TWILIO, **SMTP)
+    assert getattr(wiring, function)() is getattr(wiring, function)()
+
+
+@pytest.mark.parametrize(
+    ("function", "variable"),
+    [
+        ("receive", "CLICKWRAP_WEBHOOK_TOKENS"),
+        ("receive", "GOOGLE_CLOUD_PROJECT"),
+        ("resolve", "CLICKWRAP_API_TOKEN"),
+        ("resolve", "REMIND_URL"),
+        ("remind", "LOCATION"),
+        ("deliver", "LINKS_SECRET"),
+        ("deliver", "LINKS_BASE_URL"),
+        ("deliver", "TWILIO_AUTH_TOKEN"),
+        ("deliver", "SMTP_URL"),
+        ("deliver", "EMAIL_FROM"),
+    ],
+)
+def test_what_is_missing_is_named(given: Any, function: str, variable: str) -> None:
+    given(**{k: v for k, v in {**CLOUD, **TWILIO, **SMTP}.items() if k != variable})
+    with pytest.raises(SettingError, match=variable):
+        getattr(wiring, function)()
+
+
+def test_the_chosen_providers_stand_behind_their_channels(given: Any) -> None:
+    given(**CLOUD, **TWILIO, **SMTP)
+    channels = wiring.channels()
+    assert isinstance(channels[ChannelName.SMS], Twilio)
+    assert isinstance(channels[ChannelName.EMAIL], Smtp)
+
+
+def test_without_a_provider_there_is_no_channel(given: Any) -> None:
+    given(**CLOUD)
+    assert wiring.channels() == {}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("SMTP_URL", "imap://x"),
+        ("EMAIL_FROM", "nobody"),
+        ("SHORTENER", "bitly"),
+        ("SMS_PROVIDER", "vonage"),
+        ("SMS_PROVIDER", "outbox"),
+        ("BACKEND", "embedded"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_by_name(given: Any, setting: str, value: str) -> None:
+    given(**{**CLOUD, **TWILIO, **SMTP, setting: value})
+    with pytest.raises(SettingError, match=setting.split("_")[0]):
+        wiring.deliver()
+
+
+def test_the_shortener_is_chosen_by_its_name(given: Any) -> None:
+    given(**CLOUD)
+    assert isinstance(wiring.shortener(), OwnLinks)
+    given(**CLOUD, SHORTENER="none")
+    assert isinstance(wiring.shortener(), NoShortener)
