@@ -1,4 +1,4 @@
-"""What the local stack runs on: SQLite and threads, or Google's own emulators. The same ports, the same entry points."""
+"""What the local stack runs on: SQLite and threads, or emulators. The same ports, the same entry points."""
 
 import os
 from collections.abc import Iterator

@@ -163,8 +163,8 @@ def main() -> int:
                 print(f"Clickwrap Relay on {backend}: two weeks, a day a second\n")
                 demo = Demo(stack.base)
                 demo.play()
-        except SettingError as e:
-            print(f"cannot start: {e}", file=sys.stderr)
+        except (SettingError, SystemExit) as e:
+            print(str(e) if isinstance(e, SystemExit) else f"cannot start: {e}", file=sys.stderr)
             return 1
     faults = demo.verdict(LATE[backend])
     took = (datetime.now(UTC) - began).total_seconds()
@@ -173,4 +173,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from local.stack import leave
+
+    leave(main())

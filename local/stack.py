@@ -5,13 +5,12 @@ import os
 import signal
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -146,22 +145,30 @@ def _plain(start: Callable[..., Any], status: str, *headers: tuple[str, str]) ->
 
 
 def main() -> int:
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+        signal.signal(number, lambda *_: stop.set())
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     port = int(os.environ.get("PORT") or 8080)
     try:
         with Stack(Path(os.environ.get("LOCAL_DIR") or ROOT / ".local"), port) as stack:
             print(BANNER.format(backend=os.environ["BACKEND"], base=stack.base), flush=True)
-            while True:
-                time.sleep(3600)
+            stop.wait()
     except SettingError as e:
         print(f"cannot start: {e}", file=sys.stderr)
         return 1
-    except OSError as e:
-        print(f"cannot start on port {port}: {e.strerror or e}. Set PORT to a free one.", file=sys.stderr)
+    except SystemExit as e:  # by an entry point, with a line; by the server for a port in use, which has said so itself
+        print(e if isinstance(e.code, str) else "Set PORT to a free one.", file=sys.stderr)
         return 1
+    return 0
+
+
+def leave(code: int) -> NoReturn:
+    """At once: a call under way to an emulator that is gone would hold the process for its whole deadline."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -21,7 +21,7 @@ class Cloud:
 
 @pytest.fixture(scope="session")
 def google_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The variables that point Google's clients at the emulators. Skipped where they are not installed, but not in CI."""
+    """The variables that point Google's clients at the emulators. Where they are missing: skipped, but failed in CI."""
     context = emulators(tmp_path_factory.mktemp("emulators"))
     try:
         environ = context.__enter__()

@@ -37,6 +37,11 @@ class Answer(msgspec.Struct, frozen=True):
         return value if isinstance(value, dict) else {}
 
 
+def text(value: object) -> str:
+    """A field of a provider's answer as text; "" for what is neither text nor a number."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
 class Http:
     """Calls to one provider. `who` begins every error text; no address, credential or body ever enters one.
 

@@ -426,8 +426,10 @@ def next_look(request: Request, event: Event | None, now: datetime, policy: Poli
     wait = _recheck(request.status, (now - since).total_seconds() / scale)
     times = [] if wait is None else [now + policy.span(wait, floor=2)]
     absent = request.absent_at and request.status is not Status.GONE
-    waiting = request.doubt_at or absent or any(
-        s.missing_at and s.state is not SignerState.LEFT for s in request.signers.values()
+    waiting = (
+        request.doubt_at
+        or absent
+        or any(s.missing_at and s.state is not SignerState.LEFT for s in request.signers.values())
     )
     if waiting:
         times.append(now + policy.span(SECOND_READING, floor=1))

@@ -1,20 +1,29 @@
 """Each provider against the kit: the answers are those its own documentation shows."""
 
+from typing import Any
+from urllib.parse import urlencode
+
+from shared.adapters.channels.mailgun import Mailgun
+from shared.adapters.channels.postmark import Postmark
+from shared.adapters.channels.sendgrid import SendGrid
 from shared.adapters.channels.twilio import Twilio
+from shared.adapters.channels.vonage import Vonage
 from shared.domain.receipts import ReceiptRequest
 from shared.ports import Channel
 from tests import signed
-from tests.contract.channel_kit import DEADLINE, NOTICE, NOW, SMS, HttpChannelKit, ReceiptKit
+from tests.contract.channel_kit import DEADLINE, EMAIL, NOTICE, NOW, SMS, HttpChannelKit, ReceiptKit
 from tests.stand_in import Reply
 
 RECEIPTS = "https://relay.example/receipts"
+FROM = "Acme Legal <legal@example.com>"
+REPLY_TO = "reply@example.com"
 
 
 def twilio(url: str) -> Twilio:
     return Twilio("AC0123", "t0ken", "+15005550006", url, RECEIPTS, lambda: NOW, DEADLINE)
 
 
-def refusal(code: int, status: int = 400) -> Reply:
+def twilio_refusal(code: int, status: int = 400) -> Reply:
     url = f"https://www.twilio.com/docs/errors/{code}"
     body = {"code": code, "message": "+13175551234 ...", "more_info": url, "status": status}
     return Reply(status, body)
@@ -29,11 +38,11 @@ class TestTwilio(HttpChannelKit):
     parts = {
         "accept": Reply(201, {"sid": provider_id, "status": "queued", "error_code": None, "num_segments": "1"}),
         "truncate": Reply(201, {"sid": provider_id}, fault="truncate"),
-        "bad credentials": refusal(20003, 401),
-        "bad recipient": refusal(21211),
-        "opted out": refusal(21610),
-        "bad message": refusal(21617),
-        "busy": refusal(20429, 429),
+        "bad credentials": twilio_refusal(20003, 401),
+        "bad recipient": twilio_refusal(21211),
+        "opted out": twilio_refusal(21610),
+        "bad message": twilio_refusal(21617),
+        "busy": twilio_refusal(20429, 429),
     }
 
     def make(self, url: str) -> Channel:
@@ -54,3 +63,190 @@ class TestTwilioReceipts(ReceiptKit):
         }
         fields = {"MessageSid": TestTwilio.provider_id, "AccountSid": "AC0123", "To": "+13175551234", "Body": ""}
         return signed.twilio(f"{RECEIPTS}/twilio?n={NOTICE}", fields | told[kind], "t0ken")
+
+
+def vonage(url: str) -> Vonage:
+    return Vonage("abcd1234", "s3cret", "Acme", "s1gning", url, RECEIPTS, lambda: NOW, DEADLINE)
+
+
+def vonage_answer(*statuses: str, text: str = "Missing to param") -> Reply:
+    taken = {"to": "13175551234", "message-id": "0A0000000123ABCD1", "status": "0", "remaining-balance": "3.14"}
+    refused = {"error-text": text}
+    parts = [taken if status == "0" else {"status": status, **refused} for status in statuses]
+    return Reply(200, {"message-count": str(len(parts)), "messages": parts})
+
+
+class TestVonage(HttpChannelKit):
+    message = SMS
+    provider_id = "0A0000000123ABCD1"
+    credentials = "VONAGE_API_SECRET"
+    secrets = ("s3cret",)
+    golden = "vonage"
+    parts = {
+        "accept": vonage_answer("0", "0"),
+        "truncate": Reply(200, vonage_answer("0").body, fault="truncate"),
+        "bad credentials": vonage_answer("4"),
+        "bad recipient": vonage_answer("3", text="Invalid value for param: to"),
+        "opted out": vonage_answer("7"),
+        "bad message": vonage_answer("12"),
+        "busy": vonage_answer("1"),
+        "broken": vonage_answer("5"),
+        "garbage": vonage_answer("0", "6"),
+    }
+
+    def make(self, url: str) -> Channel:
+        return vonage(url)
+
+
+class TestVonageReceipts(ReceiptKit):
+    def reader(self) -> Vonage:
+        return vonage("https://rest.nexmo.com")
+
+    def fields(self, kind: str) -> dict[str, str]:
+        told = {
+            "accepted": {"status": "buffered", "err-code": "0"},
+            "delivered": {"status": "delivered", "err-code": "0"},
+            "undelivered": {"status": "failed", "err-code": "2"},
+            "opted out": {"status": "rejected", "err-code": "9"},
+            "other": {"status": "unknown", "err-code": "1"},
+        }
+        fields = {"msisdn": "13175551234", "to": "A&B=C", "messageId": "0A01", "client-ref": NOTICE, "price": "0.033"}
+        return {**fields, **told[kind], "message-timestamp": "2026-03-01 12:00:00"}
+
+    def request(self, kind: str) -> ReceiptRequest:
+        return signed.vonage_jwt(f"{RECEIPTS}/vonage", self.fields(kind), "s1gning", NOW)
+
+
+class TestVonageReceiptsWithSig(TestVonageReceipts):
+    def request(self, kind: str) -> ReceiptRequest:
+        fields = signed.vonage_fields(self.fields(kind), "s1gning", NOW)
+        return signed.request(f"{RECEIPTS}/vonage", urlencode(fields).encode(), Content_Type=signed.FORM)
+
+
+def sendgrid(url: str) -> SendGrid:
+    return SendGrid("SG.k3y", FROM, REPLY_TO, signed.sendgrid_public_key(), url, lambda: NOW, DEADLINE)
+
+
+def sendgrid_refusal(status: int, message: str, field: str | None = None) -> Reply:
+    return Reply(status, {"errors": [{"message": message, "field": field, "help": None}]})
+
+
+class TestSendGrid(HttpChannelKit):
+    message = EMAIL
+    provider_id = "14c5d75ce93"
+    credentials = "SENDGRID_API_KEY"
+    secrets = ("SG.k3y",)
+    golden = "sendgrid"
+    parts = {
+        "accept": Reply(202, b"", {"X-Message-Id": provider_id}),
+        "bad credentials": sendgrid_refusal(401, "The provided authorization grant is invalid, expired, or revoked"),
+        "bad recipient": sendgrid_refusal(400, "Does not contain a valid address.", "personalizations.0.to.0.email"),
+        "bad message": sendgrid_refusal(400, "The subject is required.", "subject"),
+    }
+
+    def make(self, url: str) -> Channel:
+        return sendgrid(url)
+
+
+class TestSendGridReceipts(ReceiptKit):
+    def reader(self) -> SendGrid:
+        return sendgrid("https://api.sendgrid.com")
+
+    def request(self, kind: str) -> ReceiptRequest:
+        told: dict[str, dict[str, Any]] = {
+            "accepted": {"event": "deferred", "response": "400 try again later", "attempt": "5"},
+            "delivered": {"event": "delivered", "response": "250 OK"},
+            "undelivered": {"event": "bounce", "type": "blocked", "status": "4.7.1", "reason": "451 greylisted"},
+            "opted out": {"event": "dropped", "reason": "Unsubscribed Address"},
+            "other": {"event": "open", "useragent": "Mozilla/4.0"},
+        }
+        event = {"email": "ann@example.com", "timestamp": 1772366400, "sg_event_id": "e1", "notice": NOTICE}
+        event |= {"sg_message_id": "14c5d75ce93.filter0001.16648.5515E0B88.0", "smtp-id": "<14c5d75ce93@ismtpd>"}
+        return signed.sendgrid(f"{RECEIPTS}/sendgrid", [event | told[kind]], NOW)
+
+
+def mailgun(url: str) -> Mailgun:
+    return Mailgun("k3y-0", "mg.example.com", FROM, REPLY_TO, "s1gning", url, lambda: NOW, DEADLINE)
+
+
+class TestMailgun(HttpChannelKit):
+    message = EMAIL
+    provider_id = "20260301120000.1.A2B3@mg.example.com"
+    credentials = "MAILGUN_API_KEY"
+    secrets = ("k3y-0",)
+    golden = "mailgun"
+    parts = {
+        "accept": Reply(200, {"id": f"<{provider_id}>", "message": "Queued. Thank you."}),
+        "truncate": Reply(200, {"id": f"<{provider_id}>"}, fault="truncate"),
+        "bad credentials": Reply(401, b"Forbidden"),
+        "bad recipient": Reply(400, {"message": "'to' parameter is not a valid address. please check documentation"}),
+        "bad message": Reply(400, {"message": "Need at least one of 'text' or 'html' parameters specified"}),
+        "busy": Reply(429, {"message": "Too many requests"}),
+        "busy for 17 s": Reply(429, {"message": "Domain is over its limit, try again after 17 seconds"}),
+    }
+
+    def make(self, url: str) -> Channel:
+        return mailgun(url)
+
+
+class TestMailgunReceipts(ReceiptKit):
+    def reader(self) -> Mailgun:
+        return mailgun("https://api.mailgun.net")
+
+    def request(self, kind: str) -> ReceiptRequest:
+        told: dict[str, dict[str, Any]] = {
+            "accepted": {"event": "failed", "severity": "temporary", "reason": "generic"},
+            "delivered": {"event": "delivered", "delivery-status": {"code": 250, "message": "OK"}},
+            "undelivered": {"event": "failed", "severity": "permanent", "reason": "espblock"},
+            "opted out": {"event": "failed", "severity": "permanent", "reason": "suppress-unsubscribe"},
+            "other": {"event": "opened", "ip": "192.0.2.1"},
+        }
+        headers = {"to": "ann@example.com", "message-id": TestMailgun.provider_id, "from": FROM}
+        event = {"id": "G9Bn5sl1TC6nu79C8C0bwg", "timestamp": 1772366399.329, "message": {"headers": headers}}
+        event |= {"user-variables": {"notice": NOTICE}, "recipient": "ann@example.com"}
+        return signed.mailgun(f"{RECEIPTS}/mailgun", event | told[kind], "s1gning", NOW)
+
+
+def postmark(url: str) -> Postmark:
+    return Postmark("t0ken", FROM, REPLY_TO, "h00k", url, lambda: NOW, DEADLINE)
+
+
+def postmark_answer(status: int, code: int, message: str = "OK", **more: str) -> Reply:
+    return Reply(status, {"ErrorCode": code, "Message": message, **more})
+
+
+class TestPostmark(HttpChannelKit):
+    message = EMAIL
+    provider_id = "0a129aee-e1cd-480d-b08d-4f48548ff48d"
+    credentials = "POSTMARK_SERVER_TOKEN"
+    secrets = ("t0ken",)
+    golden = "postmark"
+    parts = {
+        "accept": postmark_answer(200, 0, MessageID=provider_id, To="ann@example.com"),
+        "truncate": Reply(200, postmark_answer(200, 0, MessageID=provider_id).body, fault="truncate"),
+        "bad credentials": postmark_answer(401, 10, "No Account or Server API tokens were supplied"),
+        "bad recipient": postmark_answer(422, 300, "Error parsing 'To': Illegal email address 'ann@example.com'."),
+        "opted out": postmark_answer(422, 406, "You tried to send to recipient(s) marked as inactive."),
+        "bad message": postmark_answer(422, 300, "Provide either email TextBody or HtmlBody or both."),
+        "garbage": postmark_answer(200, 0),
+    }
+
+    def make(self, url: str) -> Channel:
+        return postmark(url)
+
+
+class TestPostmarkReceipts(ReceiptKit):
+    def reader(self) -> Postmark:
+        return postmark("https://api.postmarkapp.com")
+
+    def request(self, kind: str) -> ReceiptRequest:
+        bounced = {"RecordType": "Bounce", "BouncedAt": "2026-03-01T13:28:10.2735393-04:00", "Inactive": False}
+        told: dict[str, dict[str, Any]] = {
+            "accepted": {**bounced, "Type": "Transient", "TypeCode": 2},
+            "delivered": {"RecordType": "Delivery", "DeliveredAt": "2026-03-01T12:00:00Z", "Details": "250 OK"},
+            "undelivered": {**bounced, "Type": "SoftBounce", "TypeCode": 4096},
+            "opted out": {**bounced, "Type": "HardBounce", "TypeCode": 1, "Inactive": True},
+            "other": {"RecordType": "Open", "ReceivedAt": "2026-03-01T12:00:00Z"},
+        }
+        event = {"MessageID": TestPostmark.provider_id, "ServerID": 23, "Metadata": {"notice": NOTICE}}
+        return signed.postmark(f"{RECEIPTS}/postmark", event | told[kind], "h00k")

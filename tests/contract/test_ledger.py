@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -30,6 +31,8 @@ from shared.domain.model import (
 from shared.domain.outcomes import Retry
 from shared.ports import Ledger
 from tests.stand_in import closed_port
+
+T = TypeVar("T")
 
 NOW = datetime(2026, 3, 2, 15, 0, 0, 123_456, tzinfo=UTC)
 ODD_KEYS = ["__x__", "__", "____", ".", "..", "a/b", "a.b", "José 7", "日本", "%2F", "a b", "'\"`\\", "~[*]", "x" * 256]
@@ -95,10 +98,8 @@ FULL_RECORD = replace(
     history=(Step(at=NOW, state=NoticeState.PLANNED), Step(at=NOW, state=NoticeState.SENDING, why="Retry")),
     purge_at=NOW,
 )
-DOCUMENTS = [FULL_REQUEST, Request(id="r2"), RECORD, FULL_RECORD] + [
-    Link(request_id="r1", signer="5f", round=1),
-    Link(request_id="r1", signer="5f", round=1, purge_at=NOW),
-]
+LINK = Link(request_id="r1", signer="5f", round=1)
+DOCUMENTS = [FULL_REQUEST, Request(id="r2"), RECORD, FULL_RECORD, LINK, replace(LINK, purge_at=NOW)]
 
 
 @pytest.fixture
@@ -111,11 +112,11 @@ def ledger(implementation: str, tmp_path: Path, request: pytest.FixtureRequest) 
     embedded.stop()
 
 
-def at_once(calls: int, call: Callable[[int], object]) -> list[object]:
+def at_once(calls: int, call: Callable[[int], T]) -> list[T]:
     """The results of that many calls, begun together in as many threads."""
     barrier = Barrier(calls)
 
-    def begin(number: int) -> object:
+    def begin(number: int) -> T:
         barrier.wait()
         return call(number)
 
@@ -227,14 +228,14 @@ def test_of_64_racing_claims_exactly_one_wins(ledger: Ledger) -> None:
 def test_racing_changes_all_land_when_each_reads_again_after_a_lost_race(ledger: Ledger) -> None:
     ledger.put("k", Request(id="k", round=0), None)
 
-    def increment() -> None:
-        while True:
+    def increment(times: int) -> None:
+        while times:
             stored = ledger.get(Request, "k")
             assert stored is not None
             if ledger.put("k", replace(stored.item, round=stored.item.round + 1), stored.version):
-                return
+                times -= 1
 
-    at_once(8, lambda _: [increment() for _ in range(5)])
+    at_once(8, lambda _: increment(5))
     stored = ledger.get(Request, "k")
     assert stored is not None
     assert stored.item.round == 40
@@ -256,7 +257,7 @@ def test_records_gives_the_notices_of_one_request_by_id(ledger: Ledger) -> None:
     ledger.put("n1", RECORD, None)
     ledger.put("n2", FULL_RECORD, None)
     ledger.put("n3", replace(RECORD, request_id="r2"), None)
-    ledger.put("code", Link(request_id="r1", signer="5f", round=1), None)
+    ledger.put("code", LINK, None)
     assert ledger.records("r1") == {"n1": RECORD, "n2": FULL_RECORD}
     assert ledger.records("r3") == {}
 
@@ -271,18 +272,23 @@ def test_recent_gives_the_requests_changed_last_newest_first(ledger: Ledger) -> 
 
 # -- faults
 
+CALLS: dict[str, Callable[[Ledger], object]] = {
+    "get": lambda ledger: ledger.get(Request, "r1"),
+    "create": lambda ledger: ledger.put("r1", Request(id="r1"), None),
+    "due": lambda ledger: ledger.due(NOW, 1),
+    "records": lambda ledger: ledger.records("r1"),
+    "recent": lambda ledger: ledger.recent(1),
+}
 
-def test_a_database_that_cannot_be_reached_is_a_retry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
+@pytest.mark.parametrize("kind", ["embedded", "firestore"])
+def test_a_database_that_cannot_be_reached_is_a_retry(
+    kind: str, call: Callable[[Ledger], object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{closed_port()}")
-    monkeypatch.setattr("shared.adapters.gcp.firestore.DEADLINE", 0.3)
+    monkeypatch.setattr("shared.adapters.gcp.calls.DEADLINE", 0.2)
     closed = Embedded(tmp_path / "ports.db", lambda: NOW, Pace(1, 1))
     closed.stop()
-    for ledger in (FirestoreLedger("p"), closed.ledger):
-        calls: list[Callable[[], object]] = [
-            lambda: ledger.get(Request, "r1"),  # noqa: B023
-            lambda: ledger.put("r1", Request(id="r1"), None),  # noqa: B023
-            lambda: ledger.due(NOW, 1),  # noqa: B023
-        ]
-        for call in calls:
-            with pytest.raises(Retry):
-                call()
+    with pytest.raises(Retry):
+        call(FirestoreLedger("p") if kind == "firestore" else closed.ledger)

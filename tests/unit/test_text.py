@@ -34,7 +34,7 @@ SENTENCES = [
         Kind.REMINDER,
         {"title": "PS Employment Agreement", "reminder_day": 3},
         'Reminder: "PS Employment Agreement" by Ironclad Clickwrap is waiting for your signature.'
-        + f" Please review & sign: {LINK}",
+        f" Please review & sign: {LINK}",
     ),
     (
         Kind.REMINDER,

@@ -5,6 +5,7 @@ So it is taken as unknown: sent again blindly, a signer might get everything twi
 of its own where you can.
 """
 
+import logging
 from urllib.parse import quote
 
 from shared.adapters.channels.base import SETTINGS
@@ -13,7 +14,7 @@ from shared.ports import Outgoing
 
 
 class AppriseChannel:
-    """variable: the setting `url` comes from, for error texts. Raises ValueError when the URL has no place for `{to}`."""
+    """variable: the setting that `url` comes from. Raises ValueError when the URL has no place for the recipient."""
 
     name = "apprise"
 
@@ -25,6 +26,7 @@ class AppriseChannel:
     def send(self, message: Outgoing) -> Accepted:
         from apprise import Apprise, NotifyFormat
 
+        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # it logs addresses and answers
         service = Apprise()
         if not service.add(self._url.replace("{to}", quote(message.to, safe=""))):
             raise SETTINGS(f"it does not know this kind of URL; check {self._variable}").error("Apprise", "add")

@@ -46,11 +46,6 @@ def by_status(status: int, credentials: str, url: str) -> Rule:
     return REFUSED("it refuses the message")
 
 
-def text(value: object) -> str:
-    """A field of a provider's answer as text; "" for what is neither text nor a number."""
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
-
-
 def form(body: bytes) -> list[tuple[str, str]]:
     """Raises Forged for what is no form."""
     try:

@@ -21,10 +21,9 @@ from shared.adapters.channels.base import (
     fresh,
     mapping,
     moment,
-    text,
 )
 from shared.adapters.channels.mail import Letterhead, marks, recipient_of
-from shared.adapters.http import DEADLINE, LONGEST_WAIT, Answer, Http, basic
+from shared.adapters.http import DEADLINE, LONGEST_WAIT, Answer, Http, basic, text
 from shared.domain.model import NoticeState
 from shared.domain.outcomes import Accepted, Retry, Unknown
 from shared.domain.receipts import Forged, Receipt, ReceiptRequest

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.adapters.channels.base import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, decoded, mapping, text
+from shared.adapters.channels.base import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, decoded, mapping
 from shared.adapters.channels.mail import Letterhead, marks, recipient_of
-from shared.adapters.http import DEADLINE, Answer, Http
+from shared.adapters.http import DEADLINE, Answer, Http, text
 from shared.domain.model import NoticeState
 from shared.domain.outcomes import Accepted, Unknown
 from shared.domain.receipts import Forged, Receipt, ReceiptRequest

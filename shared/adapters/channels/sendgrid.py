@@ -13,9 +13,9 @@ from email.headerregistry import Address
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from shared.adapters.channels.base import ADDRESS, REFUSED, RETRIES, Rule, by_status, decoded, fresh, moment, text
+from shared.adapters.channels.base import ADDRESS, REFUSED, RETRIES, Rule, by_status, decoded, fresh, moment
 from shared.adapters.channels.mail import Letterhead, marks, recipient_of
-from shared.adapters.http import DEADLINE, Answer, Http, bearer
+from shared.adapters.http import DEADLINE, Answer, Http, bearer, text
 from shared.domain.model import NoticeState
 from shared.domain.outcomes import Accepted, Unknown
 from shared.domain.receipts import Forged, Receipt, ReceiptRequest
@@ -99,7 +99,7 @@ class SendGrid:
 
     def _verify(self, request: ReceiptRequest, now: datetime) -> None:
         """ECDSA with SHA-256 over the timestamp header and the raw body."""
-        from cryptography.exceptions import InvalidSignature
+        from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -108,7 +108,7 @@ class SendGrid:
         try:
             signature = base64.b64decode(given, validate=True)
             self._key.verify(signature, timestamp.encode() + request.body, ec.ECDSA(hashes.SHA256()))
-        except (ValueError, InvalidSignature):
+        except (ValueError, InvalidSignature, UnsupportedAlgorithm):
             raise Forged("the signature does not fit; check SENDGRID_WEBHOOK_PUBLIC_KEY") from None
         fresh(timestamp, now, RETRIES)
 

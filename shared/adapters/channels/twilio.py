@@ -13,8 +13,8 @@ from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from shared.adapters.channels.base import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, form, text
-from shared.adapters.http import DEADLINE, Answer, Http, basic
+from shared.adapters.channels.base import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, form
+from shared.adapters.http import DEADLINE, Answer, Http, basic, text
 from shared.domain.model import NoticeState
 from shared.domain.outcomes import Accepted, Unknown
 from shared.domain.receipts import Forged, Receipt, ReceiptRequest

@@ -31,9 +31,8 @@ from shared.adapters.channels.base import (
     fresh,
     mapping,
     moment,
-    text,
 )
-from shared.adapters.http import DEADLINE, Answer, Http, basic
+from shared.adapters.http import DEADLINE, Answer, Http, basic, text
 from shared.domain.model import NoticeState
 from shared.domain.outcomes import Accepted, Unknown
 from shared.domain.receipts import Forged, Receipt, ReceiptRequest
@@ -170,7 +169,7 @@ class Vonage:
         expected = [hmac.new(self._key, signed, method).hexdigest() for method in HMACS]
         expected.append(hashlib.md5(signed + self._key).hexdigest())  # noqa: S324 - theirs to choose
         given = fields.get("sig", "").lower().encode(errors="replace")
-        if not any([hmac.compare_digest(one.encode(), given) for one in expected]):
+        if not any(hmac.compare_digest(one.encode(), given) for one in expected):
             raise Forged("sig does not fit; check VONAGE_SIGNATURE_SECRET")
         fresh(fields.get("timestamp"), now, RETRIES)
 

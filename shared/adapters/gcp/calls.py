@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from threading import Lock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from shared.domain.outcomes import Retry
 
@@ -30,8 +29,12 @@ class Lazy(Generic[T]):
             return self._made[0]
 
 
-@cache
-def call_retry() -> "CallRetry":
+def limits() -> dict[str, Any]:
+    """How a call of Google's client is bounded: `retry` and `timeout`, its keyword arguments."""
+    return {"retry": _retry(), "timeout": DEADLINE}
+
+
+def _retry() -> "CallRetry":
     """Repeats what may pass by itself. Every write of ours may be repeated: names and versions make it so.
 
     A quota that is used up (ResourceExhausted) is not repeated: that wait belongs to the caller.

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from shared.adapters.collections import COLLECTIONS
-from shared.adapters.gcp.calls import DEADLINE, Lazy, call_retry, reaching
+from shared.adapters.gcp.calls import Lazy, limits, reaching
 from shared.domain.model import Record, Request
 from shared.ports import Stored
 
@@ -36,7 +36,7 @@ class FirestoreLedger:
 
     def get(self, kind: type[T], key: str) -> Stored[T] | None:
         with reaching(WHO):
-            found = self._document(kind, key).get(**_limits())
+            found = self._document(kind, key).get(**limits())
         return Stored(load(found.to_dict(), kind), found.update_time) if found.exists else None
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
@@ -77,7 +77,7 @@ class FirestoreLedger:
         fields = dict.fromkeys(item.__struct_encode_fields__, DELETE_FIELD) | dump(item)
         option = self._client().write_option(last_update_time=version)
         try:
-            return _version(document.update(fields, option=option, **_limits()))
+            return _version(document.update(fields, option=option, **limits()))
         except (FailedPrecondition, NotFound):  # changed, or deleted meanwhile
             return None
 
@@ -88,15 +88,11 @@ def _client(project: str, database: str) -> "Client":
     return firestore.Client(project=project, database=database)
 
 
-def _limits() -> dict[str, Any]:
-    return {"retry": call_retry(), "timeout": DEADLINE}
-
-
 def _create(document: "DocumentReference", item: msgspec.Struct) -> object | None:
     from google.api_core.exceptions import AlreadyExists
 
     try:
-        return _version(document.create(dump(item), **_limits()))
+        return _version(document.create(dump(item), **limits()))
     except AlreadyExists:
         return None
 
@@ -107,7 +103,7 @@ def _version(written: "WriteResult") -> object:
 
 
 def _run(query: "Query") -> Sequence[Any]:
-    return query.get(**_limits())
+    return query.get(**limits())
 
 
 # -- documents

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from shared.adapters.gcp.calls import DEADLINE, Lazy, call_retry, reaching
+from shared.adapters.gcp.calls import DEADLINE, Lazy, limits, reaching
 from shared.ports import Message
 
 if TYPE_CHECKING:
@@ -32,5 +32,5 @@ class PubSubBus:
 def _publisher() -> "PublisherClient":
     from google.cloud import pubsub_v1
 
-    options = pubsub_v1.types.PublisherOptions(retry=call_retry(), timeout=DEADLINE)
+    options = pubsub_v1.types.PublisherOptions(**limits())
     return pubsub_v1.PublisherClient(publisher_options=options)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.adapters.gcp.calls import DEADLINE, Lazy, call_retry, reaching
+from shared.adapters.gcp.calls import Lazy, limits, reaching
 from shared.ports import Task
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class CloudTasks:
         request = {"parent": f"{self._parent}/{task.queue}", "task": self._wire(task)}
         with reaching(f"Cloud Tasks queue {task.queue}"):
             try:
-                self._client().create_task(request=request, retry=call_retry(), timeout=DEADLINE)
+                self._client().create_task(request=request, **limits())
             except AlreadyExists:
                 return
 
@@ -53,7 +53,7 @@ class CloudTasks:
         request = {"name": self._path(queue, name)}
         with reaching(f"Cloud Tasks queue {queue}"):
             try:
-                self._client().delete_task(request=request, retry=call_retry(), timeout=DEADLINE)
+                self._client().delete_task(request=request, **limits())
             except NotFound:
                 return
 

@@ -14,3 +14,8 @@ def https(who: str, link: object) -> str:
     if not found:
         raise GiveUp(f"{who} answered without a link")
     return f"https://{found[1]}"
+
+
+def code(value: object) -> str:
+    """An error code; "" for anything that might be a sentence, and quote the URL."""
+    return value if isinstance(value, str) and value.isidentifier() else ""

@@ -6,9 +6,8 @@ https://dev.bitly.com/docs/getting-started/shorten, .../rate-limits, .../errors
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.adapters.channels.base import text
 from shared.adapters.http import Answer, Http, bearer
-from shared.adapters.shorteners.base import DEADLINE, https
+from shared.adapters.shorteners.base import DEADLINE, code, https
 from shared.domain.outcomes import GiveUp
 from shared.ports import Target
 
@@ -31,12 +30,12 @@ class Bitly:
         body = {"long_url": target.url, **self._domain}
         answer = self._http.post_json(self._url, body, self._login, effect=False)
         if answer.status not in (200, 201):
-            told = text(answer.json().get("message"))
+            told = code(answer.json().get("message"))
             raise GiveUp(f"Bitly answered {answer.status} {told}; check BITLY_TOKEN, BITLY_DOMAIN")
         return https("Bitly", answer.json().get("link"))
 
 
 def _judge(answer: Answer) -> None:
-    told = text(answer.json().get("message"))
+    told = code(answer.json().get("message"))
     if answer.status == 429 and told in EXHAUSTED:
         raise GiveUp(f"Bitly: the plan's limit is used up ({told})")

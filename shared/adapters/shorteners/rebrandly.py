@@ -6,9 +6,8 @@ https://developers.rebrandly.com/docs/create-a-new-link, /docs/validation-errors
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.adapters.channels.base import text
 from shared.adapters.http import Http
-from shared.adapters.shorteners.base import DEADLINE, https
+from shared.adapters.shorteners.base import DEADLINE, code, https
 from shared.domain.outcomes import GiveUp
 from shared.ports import Target
 
@@ -27,6 +26,6 @@ class Rebrandly:
         body = {"destination": target.url, **self._domain}
         answer = self._http.post_json(self._url, body, self._login, effect=False)
         if answer.status not in (200, 201):
-            told = text(answer.json().get("code"))  # a 403 may be a field at fault as well as the key
+            told = code(answer.json().get("code"))  # a 403 may be a field at fault as well as the key
             raise GiveUp(f"Rebrandly answered {answer.status} {told}; check REBRANDLY_API_KEY, REBRANDLY_DOMAIN")
         return https("Rebrandly", answer.json().get("shortUrl"))
