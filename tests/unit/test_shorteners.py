@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.adapters.shorteners.bitly import Bitly
 from shared.adapters.shorteners.links import OwnLinks
 from shared.adapters.shorteners.none import NoShortener
+from shared.adapters.shorteners.rebrandly import Rebrandly
 from shared.domain.model import Link, Record, Request
-from shared.domain.outcomes import Retry
-from shared.ports import Stored, T, Target
+from shared.domain.outcomes import GiveUp, Retry
+from shared.ports import Shortener, Stored, T, Target
+from tests.stand_in import Reply, StandIn, closed_port
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TARGET = Target(request="r1", signer="ann@example.com", round=1, url="https://sign.example/secret")
@@ -102,3 +105,109 @@ def test_a_link_that_could_not_be_kept_is_not_given_out() -> None:
 def test_an_empty_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="LINKS_SECRET"):
         own(Links(), "")
+
+
+def bitly(url: str) -> Bitly:
+    return Bitly("t0ken", "go.acme.example", url, lambda: NOW, 0.5)
+
+
+def rebrandly(url: str) -> Rebrandly:
+    return Rebrandly("k3y", "go.acme.example", url, lambda: NOW, 0.5)
+
+
+Make = Callable[[str], Shortener]
+both = pytest.mark.parametrize("make", [bitly, rebrandly])
+
+
+@pytest.mark.parametrize("status", [200, 201])
+def test_bitly_is_asked_as_its_guide_shows_and_an_old_link_is_as_good_as_a_new_one(status: int) -> None:
+    with StandIn(Reply(status, {"link": "https://bit.ly/2131NDa", "id": "bit.ly/2131NDa"})) as server:
+        assert bitly(server.url).shorten(TARGET) == "https://bit.ly/2131NDa"
+        [asked] = server.asked
+    assert (asked.method, asked.path, asked.headers["authorization"]) == ("POST", "/v4/shorten", "Bearer t0ken")
+    assert asked.json() == {"long_url": TARGET.url, "domain": "go.acme.example"}
+
+
+def test_rebrandly_is_asked_as_its_guide_shows_and_its_link_gets_the_scheme_it_lacks() -> None:
+    with StandIn(Reply(200, {"shortUrl": "go.acme.example/x7", "destination": TARGET.url})) as server:
+        assert rebrandly(server.url).shorten(TARGET) == "https://go.acme.example/x7"
+        [asked] = server.asked
+    assert (asked.method, asked.path, asked.headers["apikey"]) == ("POST", "/v1/links", "k3y")
+    assert "authorization" not in asked.headers
+    assert asked.json() == {"destination": TARGET.url, "domain": {"fullName": "go.acme.example"}}
+
+
+def test_without_a_domain_of_ours_theirs_is_left_to_them() -> None:
+    with StandIn(Reply(200, {"link": "https://bit.ly/x", "shortUrl": "rebrand.ly/x"})) as server:
+        assert Bitly("t", "", server.url, lambda: NOW).shorten(TARGET) == "https://bit.ly/x"
+        assert Rebrandly("k", "", server.url, lambda: NOW).shorten(TARGET) == "https://rebrand.ly/x"
+        assert [asked.json().keys() for asked in server.asked] == [{"long_url"}, {"destination"}]
+
+
+@both
+@pytest.mark.parametrize("link", ["http://bit.ly/x", "https://bit.ly/x", "bit.ly/x"])
+def test_a_short_link_is_always_https(make: Make, link: str) -> None:
+    with StandIn(Reply(200, {"link": link, "shortUrl": link})) as server:
+        assert make(server.url).shorten(TARGET) == "https://bit.ly/x"
+
+
+@both
+@pytest.mark.parametrize(
+    "link", [None, "", 7, "javascript:alert(1)", "ftp://bit.ly/x", "bit.ly", "https:///x", "bit.ly/a b"]
+)
+def test_what_is_no_link_is_not_put_into_a_message(make: Make, link: object) -> None:
+    with StandIn(Reply(200, {"link": link, "shortUrl": link})) as server, pytest.raises(GiveUp):
+        make(server.url).shorten(TARGET)
+
+
+@both
+@pytest.mark.parametrize("reply", [Reply(200, b"<html>"), Reply(201, b""), Reply(202, {}), Reply(302), Reply(404)])
+def test_an_answer_that_makes_no_sense_is_given_up(make: Make, reply: Reply) -> None:
+    with StandIn(reply) as server, pytest.raises(GiveUp):
+        make(server.url).shorten(TARGET)
+
+
+@both
+@pytest.mark.parametrize("reply", [Reply(429), Reply(500), Reply(502), Reply(503), Reply(504), Reply(fault="reset")])
+def test_a_passing_fault_is_worth_a_retry_and_is_never_unknown_as_a_spare_link_does_no_harm(
+    make: Make, reply: Reply
+) -> None:
+    with StandIn(reply) as server:
+        with pytest.raises(Retry):
+            make(server.url).shorten(TARGET)
+        assert len(server.asked) == 1
+
+
+@both
+def test_a_shortener_that_cannot_be_reached_or_hangs_is_worth_a_retry(make: Make) -> None:
+    with pytest.raises(Retry):
+        make(f"http://127.0.0.1:{closed_port()}").shorten(TARGET)
+    with StandIn(Reply(fault="hang")) as server, pytest.raises(Retry):
+        make(server.url).shorten(TARGET)
+
+
+@both
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 417, 422])
+def test_a_refusal_is_given_up_with_its_code_and_the_setting_to_check(make: Make, status: int) -> None:
+    reply = Reply(status, {"message": "FORBIDDEN", "code": "FORBIDDEN", "description": TARGET.url})
+    with (
+        StandIn(reply) as server,
+        pytest.raises(GiveUp, match=f"{status} FORBIDDEN; check (BITLY|REBRANDLY)_") as raised,
+    ):
+        make(server.url).shorten(TARGET)
+    assert "sign.example" not in raised.value.reason
+
+
+@both
+def test_a_refusal_that_quotes_the_url_is_not_repeated(make: Make) -> None:
+    with StandIn(Reply(400, {"message": TARGET.url, "code": TARGET.url})) as server, pytest.raises(GiveUp) as raised:
+        make(server.url).shorten(TARGET)
+    assert "sign.example" not in raised.value.reason
+
+
+@pytest.mark.parametrize("code", ["API_USAGE_LIMIT_EXCEEDED", "MONTHLY_LIMIT_EXCEEDED"])
+def test_bitlys_monthly_limit_is_given_up_as_waiting_does_not_help(code: str) -> None:
+    with StandIn(Reply(429, {"message": code})) as server, pytest.raises(GiveUp, match="limit is used up"):
+        bitly(server.url).shorten(TARGET)
+    with StandIn(Reply(429, {"message": "RATE_LIMIT_EXCEEDED"})) as server, pytest.raises(Retry):
+        bitly(server.url).shorten(TARGET)

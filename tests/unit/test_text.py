@@ -33,8 +33,10 @@ SENTENCES = [
     (
         Kind.REMINDER,
         {"title": "PS Employment Agreement", "reminder_day": 3},
-        'Reminder: "PS Employment Agreement" by Ironclad Clickwrap is waiting for your signature.'
-        f" Please review & sign: {LINK}",
+        (
+            'Reminder: "PS Employment Agreement" by Ironclad Clickwrap is waiting for your signature.'
+            f" Please review & sign: {LINK}"
+        ),
     ),
     (
         Kind.REMINDER,

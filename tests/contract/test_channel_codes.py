@@ -1,0 +1,152 @@
+"""What each provider's codes mean for a message, and the corners of its request that the kit does not reach."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from shared.adapters.channels.mailgun import Mailgun
+from shared.adapters.channels.sendgrid import SendGrid
+from shared.adapters.channels.twilio import Twilio
+from shared.adapters.channels.vonage import Vonage
+from shared.domain.outcomes import GiveUp, Retry
+from shared.ports import Channel, Outgoing
+from tests.contract.channel_kit import EMAIL, NOTICE, NOW, SMS
+from tests.contract.test_channels import (
+    TestMailgun as OfMailgun,
+)
+from tests.contract.test_channels import (
+    TestTwilio as OfTwilio,
+)
+from tests.contract.test_channels import (
+    mailgun,
+    postmark,
+    postmark_answer,
+    sendgrid,
+    twilio,
+    twilio_refusal,
+    vonage,
+    vonage_answer,
+)
+from tests.stand_in import Reply, StandIn
+
+
+def outcome(channel: Callable[[str], Channel], message: Outgoing, reply: Reply) -> object:
+    """Short: seconds to wait, "again", "give up" or "suppress"."""
+    with StandIn(reply) as server, pytest.raises((Retry, GiveUp)) as raised:
+        channel(server.url).send(message)
+    error: Any = raised.value
+    if isinstance(error, Retry):
+        return "again" if error.after is None else error.after
+    return "suppress" if error.suppress else "give up"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (14107, 60),
+        (20404, 900),
+        (21408, "give up"),
+        (21602, "give up"),
+        (21606, 900),
+        (21611, 300),
+        (21612, "give up"),
+        (21614, "suppress"),
+        (21635, "suppress"),
+        (21660, 900),
+        (21705, 900),
+        (30001, "again"),
+        (99999, "give up"),
+        ("21610", "give up"),
+        (None, "give up"),
+    ],
+)
+def test_twilios_codes(code: Any, expected: object) -> None:
+    assert outcome(twilio, SMS, twilio_refusal(code)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("2", "give up"),
+        ("6", "give up"),
+        ("7", "suppress"),
+        ("8", 900),
+        ("9", 900),
+        ("10", "again"),
+        ("15", 900),
+        ("29", "give up"),
+        ("33", "suppress"),
+        ("77", "give up"),
+    ],
+)
+def test_vonages_statuses(status: str, expected: object) -> None:
+    assert outcome(vonage, SMS, vonage_answer(status)) == expected
+    assert outcome(vonage, SMS, vonage_answer(status, status)) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (100, "again"),
+        (300, "give up"),
+        (400, 900),
+        (401, 900),
+        (405, 900),
+        (409, "give up"),
+        (412, 900),
+        (999, "give up"),
+    ],
+)
+def test_postmarks_codes_count_whatever_the_status(code: int, expected: object) -> None:
+    for status in (200, 422):
+        assert outcome(postmark, EMAIL, postmark_answer(status, code)) == expected
+
+
+@pytest.mark.parametrize(("status", "expected"), [(400, "give up"), (403, 900), (413, "give up"), (415, "give up")])
+def test_statuses_without_a_code_are_judged_by_themselves(status: int, expected: object) -> None:
+    for channel, message in ((twilio, SMS), (sendgrid, EMAIL), (mailgun, EMAIL), (postmark, EMAIL)):
+        assert outcome(channel, message, Reply(status, b"<html>")) == expected
+
+
+def test_a_messaging_service_takes_the_place_of_a_number_and_no_receipts_are_asked_for_without_a_place_for_them() -> (
+    None
+):
+    with StandIn(OfTwilio.parts["accept"]) as server:
+        Twilio("AC0123", "t0ken", "MG77", server.url + "/", "", lambda: NOW).send(SMS)
+        assert server.asked[0].form() == {"To": SMS.to, "MessagingServiceSid": "MG77", "Body": SMS.text}
+
+
+def test_vonage_gets_plain_text_as_such_and_no_callback_longer_than_it_takes() -> None:
+    with StandIn(vonage_answer("0")) as server:
+        long = f"https://relay.example/{'x' * 80}"
+        channel = Vonage("k", "s", "Acme", "", server.url, long, lambda: NOW)
+        channel.send(Outgoing(notice=NOTICE, to="+447700900000", text="plain"))
+        sent = server.asked[0].form()
+    assert sent["type"] == "text"
+    assert "callback" not in sent
+
+
+@pytest.mark.parametrize(
+    "to", ["ann@example.com, bob@example.com", "ann@example.com\nBcc: b@example.com", "", "Ann <a@b.c>"]
+)
+def test_no_email_provider_is_asked_to_send_to_what_is_no_single_address(to: str) -> None:
+    message = Outgoing(notice=NOTICE, to=to, text="x", subject="s")
+    for channel in (sendgrid, mailgun, postmark):
+        with StandIn() as server:
+            with pytest.raises(GiveUp):
+                channel(server.url).send(message)
+            assert server.asked == []
+
+
+def test_an_email_without_html_or_reply_address_has_no_empty_fields() -> None:
+    message = Outgoing(notice=NOTICE, to="ann@example.com", text="x", subject="s")
+    with StandIn(Reply(202, b"", {"X-Message-Id": "1"})) as server:
+        SendGrid("k", "legal@example.com", "", "", server.url, lambda: NOW).send(message)
+        sent = server.asked[0].json()
+    assert sent["from"] == {"email": "legal@example.com"}
+    assert [part["type"] for part in sent["content"]] == ["text/plain"]
+    assert "reply_to" not in sent
+    with StandIn(OfMailgun.parts["accept"]) as server:
+        Mailgun("k", "d.example", "legal@example.com", "", "", server.url, lambda: NOW).send(message)
+        assert not {"html", "h:Reply-To"} & server.asked[0].form().keys()
