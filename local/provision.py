@@ -20,15 +20,18 @@ def provision(
     subscriptions: Iterable[Subscription] = (),
     queues: Iterable[Queue] = (),
 ) -> None:
-    """Makes what is missing, by Google's own clients; what exists is left as it is.
+    """Makes what is missing, by Google's own clients; what exists is left as it is. No client is made for nothing.
 
     topics: those besides the subscriptions' own and their dead-letter topics.
     """
-    subscriptions = list(subscriptions)
+    subscriptions, queues = list(subscriptions), list(queues)
     dead = {s.dead_letter_topic for s in subscriptions}
-    _make_topics(project, {*topics, *dead, *(s.topic for s in subscriptions)})
-    _make_subscriptions(project, dead, subscriptions)
-    _make_queues(project, location, queues)
+    if topics := {*topics, *dead, *(s.topic for s in subscriptions)}:
+        _make_topics(project, topics)
+    if subscriptions:
+        _make_subscriptions(project, dead, subscriptions)
+    if queues:
+        _make_queues(project, location, queues)
 
 
 def keep_of(dead_letter_topic: str) -> str:

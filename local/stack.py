@@ -52,8 +52,7 @@ def defaults(base: str) -> dict[str, str]:
 
 def configure(environ: MutableMapping[str, str], port: int) -> None:
     for name, value in defaults(f"http://127.0.0.1:{port}").items():
-        if not environ.get(name):
-            environ[name] = value
+        environ.setdefault(name, value)  # one that is set to nothing stays so: it may have to stop the start
 
 
 class Stack(AbstractContextManager["Stack"]):

@@ -126,7 +126,13 @@ def test_e_mail_leaves_through_a_real_smtp_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("SMS_PROVIDER", "pigeon"), ("REMINDER_DAYS", "7,3"), ("SEND_WINDOW", "21:00-08:00")]
+    ("setting", "value"),
+    [
+        ("CLICKWRAP_WEBHOOK_TOKENS", ""),
+        ("SMS_PROVIDER", "pigeon"),
+        ("REMINDER_DAYS", "7,3"),
+        ("SEND_WINDOW", "21:00-08:00"),
+    ],
 )
 def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path, setting: str, value: str) -> None:
     with pytest.raises(AssertionError, match=setting):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from google.cloud.tasks_v2 import CloudTasksClient, Task
+from google.cloud.tasks_v2 import Queue as GoogleQueue
 
 from local.provision import provision
 from local.tasks_emulator import TasksEmulator
@@ -44,7 +45,8 @@ def endpoint() -> Iterator[StandIn]:
 
 def create(client: CloudTasksClient, name: str = "t", **fields: Any) -> Task:
     call = {"url": "http://127.0.0.1:9/x", "body": b"{}"}
-    return client.create_task(parent=QUEUE, task={"name": f"{QUEUE}/tasks/{name}", "http_request": call, **fields})
+    task = Task({"name": f"{QUEUE}/tasks/{name}", "http_request": call, **fields})
+    return client.create_task(parent=QUEUE, task=task)
 
 
 def test_queues_are_made_once_and_keep_what_they_were_given(client: CloudTasksClient) -> None:
@@ -95,7 +97,7 @@ def test_what_the_cloud_refuses_is_refused(emulator: TasksEmulator, client: Clou
     with pytest.raises(InvalidArgument, match="url"):
         create(client, http_request={"url": "ftp://x"})
     with pytest.raises(FailedPrecondition, match="Queue does not exist"):
-        client.create_task(parent=f"{PARENT}/queues/other", task={"http_request": {"url": "http://x"}})
+        client.create_task(parent=f"{PARENT}/queues/other", task=Task(http_request={"url": "http://x"}))
     with pytest.raises(NotFound):
         client.delete_task(name=f"{QUEUE}/tasks/never")
 
@@ -103,8 +105,9 @@ def test_what_the_cloud_refuses_is_refused(emulator: TasksEmulator, client: Clou
 def test_a_queue_may_end_its_attempts(emulator: TasksEmulator, client: CloudTasksClient, endpoint: StandIn) -> None:
     endpoint.answer(Reply(500))
     retry = {"max_attempts": 2, "min_backoff": timedelta(seconds=0.05)}
-    queue = client.create_queue(parent=PARENT, queue={"name": f"{PARENT}/queues/short", "retry_config": retry}).name
-    client.create_task(parent=queue, task={"http_request": {"url": endpoint.url}})
+    short = GoogleQueue(name=f"{PARENT}/queues/short", retry_config=retry)
+    queue = client.create_queue(parent=PARENT, queue=short).name
+    client.create_task(parent=queue, task=Task(http_request={"url": endpoint.url}))
     until(lambda: not list(client.list_tasks(parent=queue)))
     assert len(endpoint.asked) == 2
 
@@ -137,6 +140,8 @@ def test_it_runs_as_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Non
     command = [sys.executable, "-m", "local.tasks_emulator", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        monkeypatch.setenv("CLOUD_TASKS_EMULATOR_HOST", process.stdout.readline().split()[-1])
-        provision("p", "l", queues=[Queue(name="q")])
-        process.terminate()
+        try:
+            monkeypatch.setenv("CLOUD_TASKS_EMULATOR_HOST", process.stdout.readline().split()[-1])
+            provision("p", "l", queues=[Queue(name="q")])
+        finally:
+            process.terminate()

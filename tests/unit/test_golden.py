@@ -1,0 +1,44 @@
+"""What leaves for topics and tasks, held to golden files: others read these shapes."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.domain.model import ChannelName, Event, EventType, Kind, Request, Signer, SignerState, Status
+from shared.domain.planner import notice_for
+from shared.handlers.echo import notice_message, status_event
+from shared.handlers.parking import envelope
+from shared.handlers.remind import Firing
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "messages"
+AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SIGNERS = {
+    "0123456789abcdef": Signer(number=1, name="Eric Smith", mobile="+13175551234", state=SignerState.SIGNED),
+    "fedcba9876543210": Signer(number=2, name="Jane Doe", email="jane@example.com", state=SignerState.INVITED),
+}
+REQUEST = Request(id="123456abcdef", title="Employment Agreement", status=Status.OPEN, signers=SIGNERS)
+EVENT = Event(event="abcdef12345", type=EventType.SIGNED, request="123456abcdef", signer="a-signer-id", received_at=AT)
+SHAPES: dict[str, Any] = {
+    "clickwrap-events": EVENT,
+    "signer-notices": msgspec.Raw(
+        notice_message(notice_for(REQUEST, "fedcba9876543210", Kind.PROGRESS, 1, ChannelName.EMAIL)).data
+    ),
+    "request-status": status_event(REQUEST, AT),
+    "reminder-task": Firing(request="123456abcdef", signer="fedcba9876543210", step=3, task="ab" * 32),
+    "parked-message": msgspec.Raw(envelope(b'{"v":1}', "park-1", AT)),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_shape_on_the_wire_is_the_golden_one(name: str) -> None:
+    assert json.loads(msgspec.json.encode(SHAPES[name])) == json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["clickwrap-events", "signer-notices", "request-status"])
+def test_no_contact_and_no_link_rests_in_a_topic(name: str) -> None:
+    text = msgspec.json.encode(SHAPES[name]).decode()
+    assert not [word for word in ("+1317", "jane@", "Eric", "http") if word in text]
