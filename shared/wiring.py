@@ -4,7 +4,7 @@ functions-framework imports the entry point before gunicorn forks its worker, so
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -174,56 +174,24 @@ def channels() -> "Mapping[ChannelName, Channel]":
 
 
 def _provider(name: str, channel: ChannelName) -> "Channel":
-    if name not in PROVIDERS:
-        raise SettingError(f"{channel.upper()}_PROVIDER '{name}' is not available yet: one of {', '.join(PROVIDERS)}")
+    if name == "outbox":
+        return backend().outbox(channel)
+    from shared.providers import CHANNELS
+
     try:
-        return PROVIDERS[name](channel)
+        return CHANNELS[name](settings(), channel, clock)
     except ValueError as e:
         raise SettingError(str(e)) from None
 
 
-def _twilio(channel: ChannelName) -> "Channel":
-    from shared.adapters.channels.twilio import Twilio
-
-    s = settings()
-    sender = s.text("TWILIO_FROM", "") or s.text("TWILIO_MESSAGING_SERVICE_SID")
-    return Twilio(
-        s.text("TWILIO_ACCOUNT_SID"),
-        s.text("TWILIO_AUTH_TOKEN"),
-        sender,
-        s.url("TWILIO_API_URL", "https://api.twilio.com"),
-        s.url("RECEIPTS_BASE_URL", ""),
-        clock,
-    )
-
-
-def _smtp(channel: ChannelName) -> "Channel":
-    from shared.adapters.channels.smtp import Smtp
-
-    s = settings()
-    return Smtp(s.text("SMTP_URL"), s.text("EMAIL_FROM"), s.text("EMAIL_REPLY_TO", ""), clock)
-
-
-PROVIDERS: "dict[str, Callable[[ChannelName], Channel]]" = {
-    "twilio": _twilio,
-    "smtp": _smtp,
-    "outbox": lambda channel: backend().outbox(channel),
-}
-
-
-SHORTENERS = ("links", "none")
-
-
 def shortener() -> "Shortener":
-    if settings().shortener not in SHORTENERS:
-        raise SettingError(f"SHORTENER '{settings().shortener}' is not available yet: one of {', '.join(SHORTENERS)}")
-    if settings().shortener == "none":
-        from shared.adapters.shorteners.none import NoShortener
+    s = settings()
+    if s.shortener != "links":
+        from shared.providers import SHORTENERS
 
-        return NoShortener()
+        return SHORTENERS[s.shortener](s, clock)
     from shared.adapters.shorteners.links import OwnLinks
 
-    s = settings()
     retention = s.policy().days(int(s.number("RETENTION_DAYS", 90, least=32)))
     return OwnLinks(s.url("LINKS_BASE_URL"), s.text("LINKS_SECRET"), backend().ledger(), retention, clock)
 

@@ -2,11 +2,13 @@
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl
@@ -44,15 +46,19 @@ class Reply:
 
 
 class StandIn:
-    """Answers with `replies` one after the other, then with the last one for ever."""
+    """Answers with `replies` one after the other, then with the last one for ever. certificate: speaks TLS with it."""
 
-    def __init__(self, *replies: Reply) -> None:
+    def __init__(self, *replies: Reply, certificate: Path | None = None) -> None:
         self.replies = deque(replies or [Reply()])
         self.asked: list[Asked] = []
         self.connections = 0
         self.stopping = threading.Event()
         self._server = _Server(self)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self._server.server_address[1]}"
+        if certificate:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     def __enter__(self) -> Self:

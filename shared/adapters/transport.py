@@ -45,8 +45,10 @@ class _Http(HTTPConnection):
         super().send(data)
 
     def connect(self) -> None:
-        super().connect()
-        exchange.left = False  # what has left so far was for a proxy
+        try:
+            super().connect()
+        finally:
+            exchange.left = False  # what has left so far was for a proxy
 
 
 class _Https(HTTPSConnection):
@@ -57,8 +59,10 @@ class _Https(HTTPSConnection):
         super().send(data)
 
     def connect(self) -> None:
-        super().connect()
-        exchange.left = False
+        try:
+            super().connect()
+        finally:
+            exchange.left = False
 
 
 class _HttpPool(HTTPConnectionPool):

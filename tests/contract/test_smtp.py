@@ -163,6 +163,15 @@ def test_a_server_that_speaks_no_login_keeps_the_message(monkeypatch: pytest.Mon
         smtp(address(server)).send(EMAIL)
 
 
+def test_a_connection_lost_at_the_login_costs_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*args: object) -> None:
+        raise smtplib.SMTPServerDisconnected("gone")
+
+    monkeypatch.setattr(smtplib.SMTP, "login", gone)
+    with SmtpStandIn(login=True) as server, pytest.raises(Retry, match="connection failed"):
+        smtp(address(server)).send(EMAIL)
+
+
 REPLIES: list[tuple[str, str, Outcome, object]] = [
     ("RCPT", "550 5.1.1 no mailbox", GiveUp, True),
     ("RCPT", "550 5.1.10 null MX", GiveUp, True),

@@ -3,11 +3,13 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
 from shared.adapters.http import LONGEST_WAIT, Answer, Http, basic, parse_retry_after
 from shared.domain.outcomes import GiveUp, Retry, Unknown
+from tests.smtp_stand_in import certificate
 from tests.stand_in import Reply, StandIn, closed_port
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -92,6 +94,42 @@ def test_a_name_that_does_not_resolve_is_worth_a_retry() -> None:
 def test_a_failed_tls_handshake_is_worth_a_retry_as_nothing_has_left(server: StandIn) -> None:
     with pytest.raises(Retry, match="could not be reached"):
         http().post_json(server.url.replace("http:", "https:"), {}, SECRET)
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    chain, authority = certificate(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    return chain
+
+
+def test_the_same_holds_over_tls(trusted: Path) -> None:
+    with StandIn(Reply(200, {"a": 1}), certificate=trusted) as server:
+        assert post(server).json() == {"a": 1}
+        server.answer(Reply(fault="hang"))
+        with pytest.raises(Unknown):
+            post(server, 0.3)
+        server.answer(Reply(fault="reset"))
+        with pytest.raises(Unknown):
+            post(server)
+
+
+def test_a_certificate_nobody_vouches_for_gets_no_byte(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with StandIn(certificate=trusted) as server:
+        with pytest.raises(Retry, match="could not be reached"):
+            post(server)
+        assert server.asked == []
+
+
+def test_a_proxy_that_opens_no_tunnel_is_worth_a_retry_as_the_message_has_not_left(
+    server: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", server.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(Retry, match="could not be reached"):
+        http().post_json("https://api.example/send", {}, SECRET)
 
 
 @pytest.mark.parametrize("fault", ["hang", "reset", "truncate", "drip"])

@@ -1,6 +1,7 @@
 """Signatures, provider by provider: one genuine, then one attack a test."""
 
 import base64
+import hmac
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,6 +10,8 @@ from urllib.parse import urlencode
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests.structures import CaseInsensitiveDict
 
 from shared.adapters.channels.mailgun import Mailgun
@@ -231,6 +234,13 @@ def test_a_sendgrid_key_that_is_none_believes_nothing_and_names_the_setting(key:
         sendgrid.receipts(KITS["sendgrid"].request("delivered"), NOW)
 
 
+def test_a_sendgrid_key_of_another_kind_believes_nothing() -> None:
+    der = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    sendgrid = SendGrid("k", FROM, "", base64.b64encode(der).decode(), "https://x.example", lambda: NOW)
+    with pytest.raises(Forged, match="SENDGRID_WEBHOOK_PUBLIC_KEY"):
+        sendgrid.receipts(KITS["sendgrid"].request("delivered"), NOW)
+
+
 def test_a_batch_of_sendgrids_gives_a_receipt_an_event_and_skips_what_is_not_ours() -> None:
     events = [
         {"event": "processed", "notice": "n1", "sg_message_id": "m1.x", "timestamp": 1772366400},
@@ -274,6 +284,14 @@ def test_a_vonage_token_that_names_no_algorithm_or_another_is_forged() -> None:
     for token in (f"{head}.{claims}.", f"{head}.{claims}", ".", "a.b", "", "é.é.é"):
         with pytest.raises(Forged):
             KITS["vonage jwt"].reader().receipts(with_header(genuine, "Authorization", f"Bearer {token}"), NOW)
+
+
+@pytest.mark.parametrize("signed_part", ["e30.!!", "e30.bm8", "e30", "e30.W10"])
+def test_a_vonage_token_whose_claims_cannot_be_read_is_forged(signed_part: str) -> None:
+    mac = base64.urlsafe_b64encode(hmac.digest(b"s1gning", signed_part.encode(), "sha256")).decode()
+    request = signed.request("https://r.example", b"{}", Authorization=f"Bearer {signed_part}.{mac}")
+    with pytest.raises(Forged):
+        KITS["vonage jwt"].reader().receipts(request, NOW)
 
 
 def test_a_vonage_token_for_another_body_is_forged() -> None:

@@ -92,8 +92,6 @@ def test_without_a_provider_there_is_no_channel(given: Any) -> None:
     [
         ("SMTP_URL", "imap://x"),
         ("EMAIL_FROM", "nobody"),
-        ("SHORTENER", "bitly"),
-        ("SMS_PROVIDER", "vonage"),
         ("SMS_PROVIDER", "outbox"),
         ("BACKEND", "embedded"),
     ],
@@ -102,6 +100,38 @@ def test_what_cannot_be_had_is_refused_by_name(given: Any, setting: str, value: 
     given(**{**CLOUD, **TWILIO, **SMTP, setting: value})
     with pytest.raises(SettingError, match=setting.split("_")[0]):
         wiring.deliver()
+
+
+PROVIDERS = [
+    ("sms", "vonage", {"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": "s", "VONAGE_FROM": "Relay"}),
+    ("sms", "apprise", {"APPRISE_SMS_URL": "json://127.0.0.1/{to}"}),
+    ("email", "apprise", {"APPRISE_EMAIL_URL": "json://127.0.0.1/{to}"}),
+    ("email", "sendgrid", {"SENDGRID_API_KEY": "k", "EMAIL_FROM": "relay@example.com"}),
+    ("email", "mailgun", {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "m.example", "EMAIL_FROM": "relay@example.com"}),
+    ("email", "postmark", {"POSTMARK_SERVER_TOKEN": "t", "EMAIL_FROM": "relay@example.com"}),
+]
+
+
+@pytest.mark.parametrize(("channel", "name", "needed"), PROVIDERS, ids=[f"{c}-{n}" for c, n, _ in PROVIDERS])
+def test_each_provider_is_served_by_settings_alone_and_names_what_is_missing(
+    given: Any, channel: str, name: str, needed: dict[str, str]
+) -> None:
+    chosen = {**CLOUD, f"{channel.upper()}_PROVIDER": name}
+    given(**chosen, **needed)
+    assert wiring.channels()[ChannelName(channel)].name == name
+    for variable in needed:
+        given(**chosen, **{k: v for k, v in needed.items() if k != variable})
+        with pytest.raises(SettingError, match=variable):
+            wiring.channels()
+
+
+@pytest.mark.parametrize(("name", "variable"), [("bitly", "BITLY_TOKEN"), ("rebrandly", "REBRANDLY_API_KEY")])
+def test_each_shortener_names_what_is_missing(given: Any, name: str, variable: str) -> None:
+    given(**CLOUD, SHORTENER=name)
+    with pytest.raises(SettingError, match=variable):
+        wiring.shortener()
+    given(**CLOUD, **{"SHORTENER": name, variable: "secret"})
+    assert wiring.shortener() is not None
 
 
 def test_the_shortener_is_chosen_by_its_name(given: Any) -> None:

@@ -1,0 +1,117 @@
+"""Which settings make which provider and shortener. Part of the composition root: only what is chosen is imported."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from shared.domain.model import ChannelName
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.ports import Channel, Shortener
+
+Clock = Callable[[], datetime]
+
+
+def _twilio(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
+    from shared.adapters.channels.twilio import Twilio
+
+    return Twilio(
+        s.text("TWILIO_ACCOUNT_SID"),
+        s.text("TWILIO_AUTH_TOKEN"),
+        s.text("TWILIO_FROM", "") or s.text("TWILIO_MESSAGING_SERVICE_SID"),
+        s.url("TWILIO_API_URL", "https://api.twilio.com"),
+        s.url("RECEIPTS_BASE_URL", ""),
+        clock,
+    )
+
+
+def _vonage(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
+    from shared.adapters.channels.vonage import Vonage
+
+    return Vonage(
+        s.text("VONAGE_API_KEY"),
+        s.text("VONAGE_API_SECRET"),
+        s.text("VONAGE_FROM"),
+        s.text("VONAGE_SIGNATURE_SECRET", ""),
+        s.url("VONAGE_API_URL", "https://rest.nexmo.com"),
+        s.url("RECEIPTS_BASE_URL", ""),
+        clock,
+    )
+
+
+def _smtp(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
+    from shared.adapters.channels.smtp import Smtp
+
+    return Smtp(s.text("SMTP_URL"), *_letterhead(s), clock)
+
+
+def _sendgrid(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
+    from shared.adapters.channels.sendgrid import SendGrid
+
+    key, url = s.text("SENDGRID_API_KEY"), s.url("SENDGRID_API_URL", "https://api.sendgrid.com")
+    return SendGrid(key, *_letterhead(s), s.text("SENDGRID_WEBHOOK_PUBLIC_KEY", ""), url, clock)
+
+
+def _mailgun(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
+    from shared.adapters.channels.mailgun import Mailgun
+
+    key, domain = s.text("MAILGUN_API_KEY"), s.text("MAILGUN_DOMAIN")
+    url = s.url("MAILGUN_API_URL", "https://api.mailgun.net")
+    return Mailgun(key, domain, *_letterhead(s), s.text("MAILGUN_SIGNING_KEY", ""), url, clock)
+
+
+def _postmark(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
+    from shared.adapters.channels.postmark import Postmark
+
+    token, url = s.text("POSTMARK_SERVER_TOKEN"), s.url("POSTMARK_API_URL", "https://api.postmarkapp.com")
+    return Postmark(token, *_letterhead(s), s.text("POSTMARK_WEBHOOK_TOKEN", ""), url, clock)
+
+
+def _apprise(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
+    from shared.adapters.channels.apprise import AppriseChannel
+
+    variable = f"APPRISE_{channel.upper()}_URL"
+    return AppriseChannel(s.text(variable), variable)
+
+
+def _letterhead(s: Settings) -> tuple[str, str]:
+    return s.text("EMAIL_FROM"), s.text("EMAIL_REPLY_TO", "")
+
+
+CHANNELS: "dict[str, Callable[[Settings, ChannelName, Clock], Channel]]" = {
+    "twilio": _twilio,
+    "vonage": _vonage,
+    "smtp": _smtp,
+    "sendgrid": _sendgrid,
+    "mailgun": _mailgun,
+    "postmark": _postmark,
+    "apprise": _apprise,
+}
+
+
+def _bitly(s: Settings, clock: Clock) -> "Shortener":
+    from shared.adapters.shorteners.bitly import Bitly
+
+    url = s.url("BITLY_API_URL", "https://api-ssl.bitly.com")
+    return Bitly(s.text("BITLY_TOKEN"), s.text("BITLY_DOMAIN", ""), url, clock)
+
+
+def _rebrandly(s: Settings, clock: Clock) -> "Shortener":
+    from shared.adapters.shorteners.rebrandly import Rebrandly
+
+    url = s.url("REBRANDLY_API_URL", "https://api.rebrandly.com")
+    return Rebrandly(s.text("REBRANDLY_API_KEY"), s.text("REBRANDLY_DOMAIN", ""), url, clock)
+
+
+def _none(s: Settings, clock: Clock) -> "Shortener":
+    from shared.adapters.shorteners.none import NoShortener
+
+    return NoShortener()
+
+
+SHORTENERS: "dict[str, Callable[[Settings, Clock], Shortener]]" = {
+    "bitly": _bitly,
+    "rebrandly": _rebrandly,
+    "none": _none,
+}
