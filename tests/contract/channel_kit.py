@@ -20,7 +20,7 @@ from shared.ports import Channel, Outgoing
 from tests.stand_in import Asked, Reply, StandIn, closed_port
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-DEADLINE = 0.5
+DEADLINE = 1.0
 NOTICE = "5f" * 32
 GOLDEN = Path(__file__).parents[1] / "golden" / "channels"
 SMS = Outgoing(notice=NOTICE, to="+13175551234", text='Eric has signed "A & B". 50% – ok? https://s.example/l/c0de')
