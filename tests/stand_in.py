@@ -88,6 +88,7 @@ def closed_port() -> int:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # with the default of 5, calls that come at once are refused now and then
     block_on_close = False
 
     def __init__(self, stand_in: StandIn) -> None:
