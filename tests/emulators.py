@@ -1,13 +1,12 @@
 """Google's emulators for tests: a plugin. Started once a session, a project of its own a test."""
 
-import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
-from local.google import Missing, emulators
+from local.google import emulators
 from local.tasks_emulator import TasksEmulator
 
 LOCATION = "here"
@@ -21,16 +20,9 @@ class Cloud:
 
 @pytest.fixture(scope="session")
 def google_emulators(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The variables that point Google's clients at the emulators. Where they are missing: skipped, but failed in CI."""
-    context = emulators(tmp_path_factory.mktemp("emulators"))
-    try:
-        environ = context.__enter__()
-    except Missing as missing:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(missing))
-    yield environ
-    context.__exit__(None, None, None)
+    """The variables that point Google's clients at the emulators. Who uses it is marked `emulators`."""
+    with emulators(tmp_path_factory.mktemp("emulators")) as environ:
+        yield environ
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
     def _drip(self, reply: Reply) -> None:
         """A header a moment: no single read ever takes long."""
         self.wfile.write(b"HTTP/1.1 201 Created\r\n")
-        while not self.server.stand_in.stopping.wait(0.02):
+        while not self.server.stand_in.stopping.wait(0.1):
             self.wfile.write(b"X-More: 1\r\n")
 
     def log_message(self, *args: object) -> None:

@@ -9,7 +9,7 @@ from shared.adapters.channels.mailgun import Mailgun
 from shared.adapters.channels.sendgrid import SendGrid
 from shared.adapters.channels.twilio import Twilio
 from shared.adapters.channels.vonage import Vonage
-from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.outcomes import GiveUp, Retry, Unknown
 from shared.ports import Channel, Outgoing
 from tests.contract.channel_kit import EMAIL, NOTICE, NOW, SMS
 from tests.contract.test_channels import (
@@ -107,6 +107,21 @@ def test_postmarks_codes_count_whatever_the_status(code: int, expected: object) 
 def test_statuses_without_a_code_are_judged_by_themselves(status: int, expected: object) -> None:
     for channel, message in ((twilio, SMS), (sendgrid, EMAIL), (mailgun, EMAIL), (postmark, EMAIL)):
         assert outcome(channel, message, Reply(status, b"<html>")) == expected
+
+
+@pytest.mark.parametrize(
+    ("channel", "message", "reply"),
+    [
+        (twilio, SMS, Reply(200, {"sid": "SM1"})),
+        (postmark, EMAIL, Reply(200, {"MessageID": "1"})),
+        (sendgrid, EMAIL, Reply(200, b"", {"X-Message-Id": "1"})),
+    ],
+)
+def test_an_id_without_the_documented_verdict_is_unknown(
+    channel: Callable[[str], Channel], message: Outgoing, reply: Reply
+) -> None:
+    with StandIn(reply) as server, pytest.raises(Unknown):
+        channel(server.url).send(message)
 
 
 def test_a_messaging_service_takes_the_place_of_a_number_and_no_receipts_are_asked_for_without_a_place_for_them() -> (

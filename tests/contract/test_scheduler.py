@@ -74,7 +74,7 @@ def task(stage: Stage, endpoint: StandIn, name: str = "a" * 64, seconds: float =
 
 def nothing_comes(endpoint: StandIn, more_than: int = 0) -> None:
     """Long enough for several looks at what is due."""
-    time.sleep(0.2)
+    time.sleep(0.15)
     assert len(endpoint.asked) == more_than
 
 
