@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -85,6 +86,20 @@ def test_a_name_is_taken_for_a_day_after_its_task_is_gone(emulator: TasksEmulato
         create(client)
     emulator.advance(3601)
     assert create(client).name == name
+
+
+def test_a_task_made_anew_is_not_called_at_its_forerunners_time(
+    emulator: TasksEmulator, client: CloudTasksClient, endpoint: StandIn
+) -> None:
+    begun, call = emulator.now(), {"url": endpoint.url}
+    client.delete_task(name=create(client, schedule_time=begun + timedelta(days=2), http_request=call).name)
+    emulator.advance(timedelta(days=1, minutes=1).total_seconds())
+    create(client, schedule_time=begun + timedelta(days=3), http_request=call)
+    emulator.advance(timedelta(days=1).total_seconds())
+    time.sleep(0.2)
+    assert not endpoint.asked
+    emulator.advance(timedelta(days=1).total_seconds())
+    until(lambda: endpoint.asked)
 
 
 def test_what_the_cloud_refuses_is_refused(emulator: TasksEmulator, client: CloudTasksClient) -> None:
