@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from local.outbox import Outbox, OutboxChannel
 from local.topology import Queue, Subscription
@@ -16,16 +15,23 @@ from shared.settings import SettingError
 DEAD = "-dead"  # a dead-letter topic's name is its topic's and this
 
 
-class LocalBackend(Protocol):
-    caught: Outbox
+class LocalBackend:
+    """Ready-made ports, and the outbox that local providers fill."""
 
-    def bus(self) -> Bus: ...
+    def __init__(self, bus: Bus, ledger: Ledger, scheduler: Scheduler, caught: Outbox) -> None:
+        self._bus, self._ledger, self._scheduler, self.caught = bus, ledger, scheduler, caught
 
-    def ledger(self) -> Ledger: ...
+    def bus(self) -> Bus:
+        return self._bus
 
-    def scheduler(self) -> Scheduler: ...
+    def ledger(self) -> Ledger:
+        return self._ledger
 
-    def outbox(self, channel: ChannelName) -> Channel: ...
+    def scheduler(self) -> Scheduler:
+        return self._scheduler
+
+    def outbox(self, channel: ChannelName) -> Channel:
+        return OutboxChannel(channel.value, self.caught, wiring.clock)
 
 
 def pushes(base: str) -> list[Subscription]:
@@ -63,25 +69,6 @@ def start_backend(directory: Path, base: str) -> Iterator[LocalBackend]:
         yield backend
 
 
-class _Backend:
-    """Ready-made ports, and the outbox that local providers fill."""
-
-    def __init__(self, bus: Bus, ledger: Ledger, scheduler: Scheduler, caught: Outbox) -> None:
-        self._bus, self._ledger, self._scheduler, self.caught = bus, ledger, scheduler, caught
-
-    def bus(self) -> Bus:
-        return self._bus
-
-    def ledger(self) -> Ledger:
-        return self._ledger
-
-    def scheduler(self) -> Scheduler:
-        return self._scheduler
-
-    def outbox(self, channel: ChannelName) -> Channel:
-        return OutboxChannel(channel.value, self.caught, wiring.clock)
-
-
 @contextmanager
 def _embedded(directory: Path, base: str) -> Iterator[LocalBackend]:
     from local.embedded import Embedded
@@ -93,7 +80,7 @@ def _embedded(directory: Path, base: str) -> Iterator[LocalBackend]:
     embedded.start()
     try:
         caught = Outbox(directory / "outbox.db")
-        yield _Backend(embedded.bus, embedded.ledger, embedded.scheduler, caught)
+        yield LocalBackend(embedded.bus, embedded.ledger, embedded.scheduler, caught)
     finally:
         embedded.stop()
 
@@ -115,6 +102,6 @@ def _emulators(directory: Path, base: str) -> Iterator[LocalBackend]:
             topics, location = [names.status_topic], settings.location
             provision(settings.project, location, topics=topics, subscriptions=pushes(base), queues=queues)
             google, caught = wiring.GoogleBackend(), Outbox(directory / "outbox.db")
-            yield _Backend(google.bus(), google.ledger(), google.scheduler(), caught)
+            yield LocalBackend(google.bus(), google.ledger(), google.scheduler(), caught)
     except (Missing, TimeoutError) as e:
         raise SettingError(f"BACKEND=emulators: {e}") from None

@@ -6,7 +6,6 @@ Prints each message as it leaves and the timeline at the end. Exits 1 if any mes
 import json
 import os
 import re
-import socket
 import sys
 import tempfile
 import time
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from local.google import free_port
 
 SECONDS_PER_DAY = 1.0
 LATE = {"embedded": 2.0, "emulators": 5.0}  # seconds
@@ -141,12 +142,6 @@ def judge(e: Expected, late: float) -> str:
     if e.times > 1:
         return f"SENT {e.times} TIMES"
     return "LATE" if e.came - e.day > late else ""
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def main() -> int:

@@ -79,12 +79,6 @@ def stage(implementation: str, tmp_path: Path, request: pytest.FixtureRequest) -
     stage.embedded.stop()
 
 
-@pytest.fixture
-def endpoint() -> Iterator[StandIn]:
-    with StandIn(Reply(204)) as endpoint:
-        yield endpoint
-
-
 def to(endpoint: StandIn, name: str = "resolve", **fields: Any) -> Subscription:
     """An impatient subscription, so that the tests need not wait."""
     return Subscription(

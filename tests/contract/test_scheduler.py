@@ -60,12 +60,6 @@ def stage(implementation: str, tmp_path: Path, request: pytest.FixtureRequest) -
     stage.embedded.stop()
 
 
-@pytest.fixture
-def endpoint() -> Iterator[StandIn]:
-    with StandIn(Reply(204)) as endpoint:
-        yield endpoint
-
-
 def task(stage: Stage, endpoint: StandIn, name: str = "a" * 64, seconds: float = 0, **fields: Any) -> Task:
     at = stage.now() + timedelta(seconds=seconds)
     given = {"queue": "reminders", "url": f"{endpoint.url}/remind?a=b", "body": b'{"name": "Jos\xc3\xa9"}', "at": at}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.demo import free_port
+from local.google import free_port
 from tests.e2e.stack import ERIC, ERICS, JANE, JANES, Running, until
 
 BACKENDS = ["embedded", pytest.param("emulators", marks=pytest.mark.emulators)]
