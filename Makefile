@@ -24,7 +24,7 @@ $(STAMP): requirements.txt requirements-dev.txt
 setup: $(STAMP) ## Install what is needed into .venv (done by the other targets too)
 
 .PHONY: demo
-demo: $(STAMP) ## A request lives its whole life in seconds (BACKEND=embedded or emulators)
+demo: $(STAMP) ## A request lives its whole life in seconds (BACKEND, SMS_PROVIDER, EMAIL_PROVIDER)
 	@$(BIN)/python -m local.demo
 
 .PHONY: run
@@ -36,6 +36,10 @@ test: $(STAMP) ## All tests, on the embedded backend and on Google's emulators, 
 	@$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
 
 COVERAGE ?= 95
+
+.PHONY: screenshots
+screenshots: $(STAMP) ## The pictures in docs/, taken from the local stack in a browser (chromium)
+	@$(BIN)/python -m tests.browser.screenshots
 
 .PHONY: lint
 lint: $(STAMP) ## Formatter, linter, type checker, the walls between the layers
@@ -50,9 +54,86 @@ format: $(STAMP) ## Format and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+.PHONY: bench
+bench: $(STAMP) ## Figures beside their floors (BENCH=receive,cold picks; WRITE=1 puts the table into the docs)
+	@BENCH=$(BENCH) WRITE=$(WRITE) $(BIN)/python -m bench
+
+.PHONY: preview
+preview: $(STAMP) ## Every message on one page, .local/preview.html (TEMPLATES_DIR, BRAND_NAME)
+	@$(BIN)/python -m local.preview
+
 .PHONY: probe
 probe: $(STAMP) ## What the API of your account says of one request (REQUEST=id, CLICKWRAP_API_TOKEN)
 	@BACKEND=gcp $(BIN)/python -m local.probe
+
+# -- Google Cloud. PROJECT, REGION and all settings: relay.env (RELAY_ENV=prod.env for another), or on the command line.
+# DRY_RUN=1 prints the commands alone; FUNCTIONS="receive links" takes some; FORCE=1 answers yes.
+export PROJECT REGION RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
+CLOUD := $(BIN)/python -m infra.gcloud
+
+.PHONY: infra
+infra: $(STAMP) ## Terraform: plan, ask, apply
+	@$(CLOUD).infra
+
+.PHONY: lock
+lock: $(STAMP) ## What each function installs, with hashes, after a change of requirements.txt
+	@$(CLOUD).lock
+
+.PHONY: bundle
+bundle: $(STAMP) ## A folder and a zip for each function in dist/
+	@$(CLOUD).bundle
+
+.PHONY: bundle-check
+bundle-check: $(STAMP) ## Install each bundle alone, start it as the cloud does, call it
+	@$(CLOUD).bundle_check
+
+.PHONY: secrets
+secrets: $(STAMP) ## Ask for each secret that has no value yet
+	@$(CLOUD).secrets
+
+.PHONY: deploy
+deploy: $(STAMP) ## Bundle and deploy (FUNCTIONS="receive links" for some), then say who may call them
+	@$(CLOUD).deploy
+
+.PHONY: url
+url: $(STAMP) ## What to enter in Clickwrap
+	@$(CLOUD).url
+
+.PHONY: smoke
+smoke: $(STAMP) ## A test event through the door, and one call of each kind, followed into the logs
+	@$(CLOUD).smoke
+
+.PHONY: doctor
+doctor: $(STAMP) ## What is missing, and what to do about it
+	@$(CLOUD).doctor
+
+.PHONY: logs
+logs: $(STAMP) ## What the functions logged (FUNCTIONS, SINCE=1h)
+	@$(CLOUD).logs
+
+.PHONY: console
+console: $(STAMP) ## The console of the deployed relay, on this machine
+	@$(CLOUD).console
+
+.PHONY: rotate-token
+rotate-token: $(STAMP) ## A new webhook token: run it, change Clickwrap, run it again
+	@$(CLOUD).rotate
+
+.PHONY: destroy
+destroy: $(STAMP) ## Delete the deployed relay (refuses with live requests unless FORCE=1)
+	@$(CLOUD).destroy
+
+.PHONY: why
+why: $(STAMP) ## What happened to one request, and why (REQUEST=id; BACKEND=gcp for the cloud's)
+	@$(BIN)/python -m local.why
+
+.PHONY: dead-letters
+dead-letters: $(STAMP) ## What nobody could handle, and what a replay would do now (BACKEND=gcp for the cloud)
+	@$(BIN)/python -m local.dead_letters $(addprefix --id=,$(ID))
+
+.PHONY: replay
+replay: $(STAMP) ## A dry run of that; CONFIRM=1 does it (ID=... for one, DROP=1 to forget it)
+	@$(BIN)/python -m local.dead_letters $(if $(CONFIRM),$(if $(DROP),--drop,--replay)) $(addprefix --id=,$(ID))
 
 .PHONY: clean
 clean: ## Drop the local state

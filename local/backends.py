@@ -1,25 +1,47 @@
 """What the local stack runs on: SQLite and threads, or emulators. The same ports, the same entry points."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from local.clock import VirtualClock
 from local.outbox import Outbox, OutboxChannel
 from local.topology import Queue, Subscription
 from shared import wiring
+from shared.domain.dead_letters import dead_topic
 from shared.domain.model import ChannelName
-from shared.ports import Bus, Channel, Ledger, Scheduler
+from shared.ports import Bus, Channel, DeadLetters, Ledger, Scheduler
 from shared.settings import SettingError
 
-DEAD = "-dead"  # a dead-letter topic's name is its topic's and this
+if TYPE_CHECKING:
+    from local.embedded import Embedded
+
+NextDue = Callable[[str], datetime | None]
 
 
 class LocalBackend:
-    """Ready-made ports, and the outbox that local providers fill."""
+    """Ready-made ports, and the outbox that local providers fill.
 
-    def __init__(self, bus: Bus, ledger: Ledger, scheduler: Scheduler, caught: Outbox) -> None:
-        self._bus, self._ledger, self._scheduler, self.caught = bus, ledger, scheduler, caught
+    next_due: of the tasks of a queue. queued: how long the queues are, by name, where that is known.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        ledger: Ledger,
+        scheduler: Scheduler,
+        letters: DeadLetters,
+        caught: Outbox,
+        next_due: NextDue,
+        queued: Callable[[], Mapping[str, object]] = dict,
+    ) -> None:
+        self._bus, self._ledger, self._scheduler = bus, ledger, scheduler
+        self._letters, self.caught = letters, caught
+        self._next_due, self._queued = next_due, queued
 
     def bus(self) -> Bus:
         return self._bus
@@ -29,6 +51,15 @@ class LocalBackend:
 
     def scheduler(self) -> Scheduler:
         return self._scheduler
+
+    def dead_letters(self) -> DeadLetters:
+        return self._letters
+
+    def gauges(self) -> Mapping[str, object]:
+        return {**self._queued(), "Next reminder task": self.next_reminder()}
+
+    def next_reminder(self) -> datetime | None:
+        return self._next_due(wiring.settings().names().reminders_queue)
 
     def outbox(self, channel: ChannelName) -> Channel:
         return OutboxChannel(channel.value, self.caught, wiring.clock)
@@ -43,7 +74,7 @@ def pushes(base: str) -> list[Subscription]:
             name=name,
             topic=topic,
             endpoint=f"{base}/{function}",
-            dead_letter_topic=f"{topic}{DEAD}",
+            dead_letter_topic=dead_topic(topic),
             attribute=("channel", channel) if channel else None,
             min_backoff=least,
             max_backoff=most,
@@ -60,33 +91,45 @@ def backoff() -> tuple[float, float]:
 
 
 @contextmanager
-def start_backend(directory: Path, base: str) -> Iterator[LocalBackend]:
+def start_backend(directory: Path, base: str, clock: VirtualClock) -> Iterator[LocalBackend]:
     starts = {"embedded": _embedded, "emulators": _emulators}
     start = starts.get(os.environ["BACKEND"])
     if start is None:
         raise SettingError("BACKEND must be embedded or emulators here")
-    with start(directory, base) as backend:
+    with start(directory, base, clock) as backend:
         yield backend
 
 
 @contextmanager
-def _embedded(directory: Path, base: str) -> Iterator[LocalBackend]:
+def _embedded(directory: Path, base: str, clock: VirtualClock) -> Iterator[LocalBackend]:
     from local.embedded import Embedded
     from local.posting import Pace
 
-    embedded = Embedded(directory / "relay.db", wiring.clock, Pace(*backoff()))
+    embedded = Embedded(directory / "relay.db", clock, Pace(*backoff()))
     for subscription in pushes(base):
         embedded.bus.subscribe(subscription)
     embedded.start()
     try:
         caught = Outbox(directory / "outbox.db")
-        yield LocalBackend(embedded.bus, embedded.ledger, embedded.scheduler, caught)
+        next_due = embedded.scheduler.next_due
+        queued = partial(_queued, embedded)
+        ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters
+        yield LocalBackend(*ports, caught, next_due, queued)
     finally:
         embedded.stop()
 
 
+def _queued(embedded: "Embedded") -> dict[str, object]:
+    names, dead = wiring.settings().names(), 0
+    for topic in (names.events_topic, names.notices_topic):
+        with embedded.dead_letters.open(topic, limit=1_000) as letters:
+            dead += len(letters)
+    bus = embedded.bus
+    return {"Messages to deliver": bus.pending(), "Oldest of them": bus.oldest(), "Dead letters": dead}
+
+
 @contextmanager
-def _emulators(directory: Path, base: str) -> Iterator[LocalBackend]:
+def _emulators(directory: Path, base: str, clock: VirtualClock) -> Iterator[LocalBackend]:
     """Google's emulators of Pub/Sub and Firestore, ours of Cloud Tasks, and the adapters that run in the cloud."""
     from local.google import Missing, emulators
     from local.provision import provision
@@ -97,11 +140,12 @@ def _emulators(directory: Path, base: str) -> Iterator[LocalBackend]:
         Queue(name=name, min_backoff=least, max_backoff=most) for name in (names.reminders_queue, names.retries_queue)
     ]
     try:
-        with emulators(directory / "emulators") as hosts, TasksEmulator() as tasks:
+        with emulators(directory / "emulators") as hosts, TasksEmulator(clock=clock) as tasks:
             os.environ.update(hosts, CLOUD_TASKS_EMULATOR_HOST=tasks.host)
             topics, location = [names.status_topic], settings.location
             provision(settings.project, location, topics=topics, subscriptions=pushes(base), queues=queues)
             google, caught = wiring.GoogleBackend(), Outbox(directory / "outbox.db")
-            yield LocalBackend(google.bus(), google.ledger(), google.scheduler(), caught)
+            ports = google.bus(), google.ledger(), google.scheduler(), google.dead_letters()
+            yield LocalBackend(*ports, caught, tasks.next_due)
     except (Missing, TimeoutError) as e:
         raise SettingError(f"BACKEND=emulators: {e}") from None

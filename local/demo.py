@@ -1,6 +1,7 @@
 """`make demo`: one request with two signers lives two weeks in some fifteen seconds, a day a second.
 
 Prints each message as it leaves and the timeline at the end. Exits 1 if any message was missing, doubled or late.
+With a provider chosen (SMS_PROVIDER, EMAIL_PROVIDER) and no address of it set, a stand-in on this machine plays it.
 """
 
 import json
@@ -148,14 +149,19 @@ def main() -> int:
     began = datetime.now(UTC)
     os.environ.setdefault("SECONDS_PER_DAY", f"{SECONDS_PER_DAY:g}")
     os.environ.setdefault("LOG_LEVEL", "WARNING")
+    from local.outbox import Outbox
+    from local.providers.start import stand_ins
     from local.stack import Stack
     from shared.settings import SettingError
 
-    with tempfile.TemporaryDirectory(prefix="clickwrap-relay-") as directory:
+    with tempfile.TemporaryDirectory(prefix="clickwrap-relay-") as name:
+        directory = Path(name)
         try:
-            with Stack(Path(directory), free_port()) as stack:
+            outbox = Outbox(directory / "outbox.db")
+            with stand_ins(os.environ, outbox) as providers, Stack(directory, free_port()) as stack:
                 backend = os.environ["BACKEND"]
-                print(f"Clickwrap Relay on {backend}: two weeks, a day a second\n")
+                print(f"Clickwrap Relay on {backend}: two weeks, a day a second")
+                print(f"through stand-ins for {' and '.join(providers)}\n" if providers else "")
                 demo = Demo(stack.base)
                 demo.play()
         except (SettingError, SystemExit) as e:

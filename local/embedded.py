@@ -10,6 +10,7 @@ from pathlib import Path
 
 from local import embedded_bus, embedded_ledger, embedded_tasks
 from local.embedded_bus import EmbeddedBus
+from local.embedded_dead import EmbeddedDeadLetters
 from local.embedded_ledger import EmbeddedLedger
 from local.embedded_tasks import EmbeddedScheduler
 from local.posting import Pace
@@ -29,6 +30,7 @@ class Embedded:
         self.ledger = EmbeddedLedger(self._database)
         self.bus = EmbeddedBus(self._database, clock)
         self.scheduler = EmbeddedScheduler(self._database, clock, task_pace)
+        self.dead_letters = EmbeddedDeadLetters(self._database)
 
     def start(self) -> None:
         """Delivers from now on. `bus.subscribe` comes before."""

@@ -8,6 +8,7 @@ from functools import partial
 
 import msgspec
 
+from local.identity import bearer
 from local.posting import Pace, post
 from local.pump import Job, Pump
 from local.sandbox.database import Database
@@ -77,6 +78,13 @@ class EmbeddedBus:
         with self._database.transaction() as db:
             return int(db.execute("select count(*) from deliveries").fetchone()[0])
 
+    def oldest(self) -> datetime | None:
+        """When the oldest message that is not acknowledged yet was published."""
+        query = "select m.published_at from deliveries d join messages m on m.id = d.message order by d.message limit 1"
+        with self._database.transaction() as db:
+            row = db.execute(query).fetchone()
+        return datetime.fromtimestamp(row[0], UTC) if row else None
+
     # -- delivering
 
     def subscribe(self, subscription: Subscription) -> None:
@@ -118,7 +126,8 @@ class EmbeddedBus:
         return [partial(self._push, subscription, d) for d in deliveries]
 
     def _push(self, subscription: Subscription, delivery: Delivery) -> None:
-        reply = post(subscription.endpoint, envelope(subscription.name, delivery), {}, subscription.ack_deadline)
+        endpoint, body = subscription.endpoint, envelope(subscription.name, delivery)
+        reply = post(endpoint, body, bearer(endpoint), subscription.ack_deadline)
         with self._database.transaction() as db:
             if reply.status in ACKS:
                 _done(db, subscription.name, delivery.id)

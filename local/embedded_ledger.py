@@ -10,22 +10,34 @@ from typing import TypeVar
 import msgspec
 
 from local.sandbox.database import Database
-from shared.adapters.collections import COLLECTIONS
+from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
 from shared.domain.model import Record, Request
 from shared.domain.outcomes import Retry
-from shared.ports import Stored
+from shared.ports import Mark, Only, Stored
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 SCHEMA = """
 create table if not exists documents (
     collection text not null, key text not null, json blob not null, version integer not null,
-    next_at real, request_id text, changed_at real, purge_at real, primary key (collection, key));
+    next_at real, request_id text, purge_at real, primary key (collection, key));
 create index if not exists documents_due on documents (collection, next_at) where next_at is not null;
 create index if not exists documents_of on documents (collection, request_id) where request_id is not null;
-create index if not exists documents_changed on documents (collection, changed_at) where changed_at is not null;
 create index if not exists documents_old on documents (purge_at) where purge_at is not null;
+create table if not exists listed (
+    collection text not null, label text not null, at real not null, key text not null,
+    primary key (collection, label, at, key)) without rowid;
+create index if not exists listed_of on listed (collection, key);
+create trigger if not exists unlisted after delete on documents begin
+    delete from listed where collection = old.collection and key = old.key;
+end;
 """
+NEWEST = (
+    "select d.key, d.json from listed l join documents d on d.collection = l.collection and d.key = l.key "
+    "where l.collection = ? and l.label = ? and (l.at, l.key) < (?, ?) order by l.at desc, l.key desc limit ?"
+)
+COUNT = "select key from listed where collection = ? and label = ? and at >= ? limit ?"
+END = (float("inf"), "")  # after every document
 
 
 class EmbeddedLedger:
@@ -42,6 +54,8 @@ class EmbeddedLedger:
         fresh = secrets.randbits(62)  # a count would start anew after a deletion, and an old version fit again
         with self._transaction() as db:
             written = _create(db, key, item, fresh) if version is None else _replace(db, key, item, version, fresh)
+            if written and type(item) in CHANGED:
+                _list(db, key, item)
         return fresh if written else None
 
     def due(self, now: datetime, limit: int) -> Sequence[str]:
@@ -55,14 +69,18 @@ class EmbeddedLedger:
             rows = db.execute(query, (COLLECTIONS[Record], request)).fetchall()
         return {key: msgspec.json.decode(json, type=Record) for key, json in rows}
 
-    def recent(self, limit: int) -> Sequence[Request]:
-        query = (
-            "select json from documents where collection = ? and changed_at is not null "
-            "order by changed_at desc limit ?"
-        )
+    def newest(
+        self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
+    ) -> Sequence[tuple[str, T]]:
+        last = (after[0].timestamp(), after[1]) if after else END
         with self._transaction() as db:
-            rows = db.execute(query, (COLLECTIONS[Request], limit)).fetchall()
-        return [msgspec.json.decode(json, type=Request) for (json,) in rows]
+            rows = db.execute(NEWEST, (COLLECTIONS[kind], _label(only), *last, limit)).fetchall()
+        return [(key, msgspec.json.decode(json, type=kind)) for key, json in rows]
+
+    def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
+        least = since.timestamp() if since else 0.0
+        with self._transaction() as db:
+            return len(db.execute(COUNT, (COLLECTIONS[kind], _label(only), least, most)).fetchall())
 
     def purge(self, now: datetime) -> int:
         """Drops what has outlived its `purge_at` (Firestore's TTL policy, in the cloud). Returns how many."""
@@ -80,14 +98,14 @@ class EmbeddedLedger:
 
 def _create(db: sqlite3.Connection, key: str, item: msgspec.Struct, fresh: int) -> bool:
     row = (COLLECTIONS[type(item)], key, *_columns(item), fresh)
-    columns = "(collection, key, json, next_at, request_id, changed_at, purge_at, version)"
-    query = f"insert into documents {columns} values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
+    columns = "(collection, key, json, next_at, request_id, purge_at, version)"
+    query = f"insert into documents {columns} values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
     return db.execute(query, row).rowcount == 1
 
 
 def _replace(db: sqlite3.Connection, key: str, item: msgspec.Struct, version: object, fresh: int) -> bool:
     query = (
-        "update documents set json = ?, next_at = ?, request_id = ?, changed_at = ?, purge_at = ?, version = ? "
+        "update documents set json = ?, next_at = ?, request_id = ?, purge_at = ?, version = ? "
         "where collection = ? and key = ? and version = ?"
     )
     row = (*_columns(item), fresh, COLLECTIONS[type(item)], key, version)
@@ -100,4 +118,25 @@ def _columns(item: msgspec.Struct) -> tuple[object, ...]:
         return at.timestamp() if at else None
 
     request_id = getattr(item, "request_id", None)
-    return msgspec.json.encode(item), seconds("next_at"), request_id, seconds("changed_at"), seconds("purge_at")
+    return msgspec.json.encode(item), seconds("next_at"), request_id, seconds("purge_at")
+
+
+def _list(db: sqlite3.Connection, key: str, item: msgspec.Struct) -> None:
+    """What Firestore's indexes hold: an entry in each list that the document belongs to."""
+    collection = COLLECTIONS[type(item)]
+    db.execute("delete from listed where collection = ? and key = ?", (collection, key))
+    at: datetime | None = getattr(item, CHANGED[type(item)])
+    if at is not None:
+        rows = [(collection, label, at.timestamp(), key) for label in _labels(item)]
+        db.executemany("insert or ignore into listed values (?, ?, ?, ?)", rows)
+
+
+def _labels(item: msgspec.Struct) -> Iterator[str]:
+    yield _label(None)
+    for field in NARROWED.get(type(item), ()):
+        value = getattr(item, field)
+        yield from (_label((field, v)) for v in ([value] if isinstance(value, str) else value))
+
+
+def _label(only: Only | None) -> str:
+    return "=".join(only) if only else ""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 
+from local.identity import bearer
 from local.posting import Pace, Reply, Tally, post, task_headers
 from local.pump import Job, Pump
 from local.sandbox.database import Database
@@ -50,6 +51,13 @@ class EmbeddedScheduler:
         with self._database.transaction() as db:
             return int(db.execute("select count(*) from tasks where due is not null").fetchone()[0])
 
+    def next_due(self, queue: str) -> datetime | None:
+        """When the next task of this queue is called. Calls under way do not count."""
+        query = "select min(due) from tasks where queue = ? and due is not null and not leased"
+        with self._database.transaction() as db:
+            due = db.execute(query, (queue,)).fetchone()[0]
+        return None if due is None else datetime.fromtimestamp(due, UTC)
+
     def start(self) -> None:
         """What was under way when the last process died is due again."""
         now = self._clock().timestamp()
@@ -80,7 +88,7 @@ class EmbeddedScheduler:
         return [partial(self._call, _task(*row[:5]), Tally(*row[5:]).begun()) for row in rows]
 
     def _call(self, task: Task, tally: Tally) -> None:
-        headers = task_headers(task.queue, task.name, task.at.timestamp(), tally)
+        headers = task_headers(task.queue, task.name, task.at.timestamp(), tally) | bearer(task.url)
         reply = post(task.url, task.body, headers, DEADLINE)
         if reply.done:
             self.delete(task.queue, [task.name])

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -100,16 +100,36 @@ class OutboxChannel:
 
 pages = flask.Blueprint("pages", __name__)
 
-# An e-mail is shown in a frame without scripts that inherits this policy; e-mails style themselves inline.
-POLICY = f"{web.POLICY}; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
-LIVE_SECONDS = 3
+# Of the frame that shows an e-mail: it styles itself inline, runs nothing and loads nothing.
+MAIL_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+LIVE_SECONDS = 3  # between reloads, where they are asked for and there is no JavaScript
+
+
+class Thread(msgspec.Struct, frozen=True):
+    """All messages to one address, newest last."""
+
+    to: str
+    messages: list[Caught]
+
+
+def threads(messages: Iterable[Caught]) -> list[Thread]:
+    """The one that got the newest message first."""
+    found: dict[str, Thread] = {}
+    for message in messages:
+        thread = found.pop(message.to, Thread(message.to, []))
+        thread.messages.append(message)
+        found[message.to] = thread
+    return list(found.values())[::-1]
 
 
 def create_outbox_app(outbox: Outbox) -> flask.Flask:
     """Meant to be mounted (under /outbox)."""
     app = flask.Flask(__name__, template_folder="sandbox/templates", static_folder="sandbox/static")
     app.extensions["outbox"] = outbox
-    web.dress(app, POLICY)
+    web.dress(app)
     app.register_blueprint(pages)
     return app
 
@@ -122,14 +142,33 @@ def _outbox() -> Outbox:
 
 @pages.get("/")
 def index() -> str:
-    newest_first = _outbox().messages()[::-1]
+    """?sms=number and ?mail=id choose what is shown; the newest unless chosen."""
+    args, caught = flask.request.args, _outbox().messages()
+    texts, mails = [m for m in caught if not m.is_mail], [m for m in caught if m.is_mail]
+    numbers = threads(texts)
     return flask.render_template(
         "outbox.html",
-        texts=[m for m in newest_first if not m.is_mail],
-        mails=[m for m in newest_first if m.is_mail],
-        times=Counter((m.notice, m.to) for m in newest_first),
-        refresh=LIVE_SECONDS if "live" in flask.request.args else None,
+        texts=numbers,
+        mails=threads(mails),
+        count_texts=len(texts),
+        count_mails=len(mails),
+        thread=next((t for t in numbers if t.to == args.get("sms")), numbers[0] if numbers else None),
+        mail=next((m for m in mails if str(m.id) == args.get("mail")), mails[-1] if mails else None),
+        chosen={name: args[name] for name in ("sms", "mail") if name in args},
+        times=Counter((m.notice, m.to) for m in caught),
+        refresh=LIVE_SECONDS if "live" in args else None,
     )
+
+
+@pages.get("/mails/<int:key>")
+def html(key: int) -> flask.typing.ResponseReturnValue:
+    """An e-mail's HTML for the frame; its links open beside the page."""
+    mail = next((m for m in _outbox().messages() if m.id == key), None)
+    if mail is None:
+        flask.abort(404, "no such e-mail")
+    answer = flask.Response(f'{mail.html}<base target="_blank">')
+    answer.headers["Content-Security-Policy"] = MAIL_POLICY
+    return answer
 
 
 @pages.get("/messages")

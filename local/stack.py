@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, MutableMapping
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -16,6 +17,8 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.backends import LocalBackend, start_backend
+from local.clock import Calls, Travel, VirtualClock
+from local.identity import bearer, guarded
 from shared import wiring
 from shared.settings import SettingError
 
@@ -23,10 +26,13 @@ ROOT = Path(__file__).parent.parent
 MOUNTS = {"receive": "/receive", "resolve": "/resolve", "deliver": "/deliver", "remind": "/remind"} | {
     "reconcile": "/reconcile",
     "links": "/l",
+    "receipts": "/receipts",
+    "console": "/console",
 }
 BANNER = """Clickwrap Relay ({backend}) on {base}
   sandbox  {base}/sandbox/   create a request, sign it
   outbox   {base}/outbox/    what its signers get
+  console  {base}/console/   why they did, or did not
   Ctrl-C stops it."""
 
 
@@ -47,6 +53,7 @@ def defaults(base: str) -> dict[str, str]:
         "RESOLVE_URL": f"{base}/resolve",
         "DELIVER_URL": f"{base}/deliver",
         "REMIND_URL": f"{base}/remind",
+        "TASKS_SERVICE_ACCOUNT": "tasks@clickwrap-local.iam.gserviceaccount.com",
     }
 
 
@@ -62,16 +69,19 @@ class Stack(AbstractContextManager["Stack"]):
         configure(os.environ, port)
         self.port, self.base, self.directory = port, f"http://127.0.0.1:{port}", directory
         self._up = threading.Event()
-        self._stopping = threading.Event()
+        self._stopping, self._calls = threading.Event(), Calls()
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             self._serve(stack)
-            self.backend: LocalBackend = stack.enter_context(start_backend(self.directory, self.base))
+            clock = VirtualClock(self.directory / "time")
+            wiring.set_time(clock)
+            self.backend: LocalBackend = stack.enter_context(start_backend(self.directory, self.base, clock))
             wiring.use(self.backend)
+            self.travel = Travel(clock, self._calls, wiring.settings().policy().day, self.backend.next_reminder)
             self._mount(stack)
-            stack.callback(self._stopping.set)
+            stack.callback(self._stop_reconciling)
             threading.Thread(target=self._reconcile_forever, daemon=True).start()
             self._up.set()
             self._stack = stack.pop_all()
@@ -102,26 +112,59 @@ class Stack(AbstractContextManager["Stack"]):
         from local.outbox import create_outbox_app
         from local.sandbox.app import create_app as create_sandbox
         from local.sandbox.app import webhooks_of
+        from local.sandbox.times import travels
 
         mounts = self._routes.mounts = {}
         for name, path in MOUNTS.items():
-            mounts[path] = rooted(create_app(name, str(ROOT / "functions" / name / "main.py")))
+            app = create_app(name, str(ROOT / "functions" / name / "main.py"))
+            mounts[path] = rooted(counted(checked(name, app), self._calls))
         token = wiring.settings().webhook_tokens[0]
         speed = 86_400 / wiring.settings().policy().day
         sandbox = create_sandbox(
             self.directory / "sandbox.db", f"{self.base}/receive", token, f"{self.base}/sandbox", wiring.clock, speed
         )
+        travels(sandbox, self.travel)
         mounts["/sandbox"] = sandbox
         webhooks_of(sandbox).start()
         stack.callback(webhooks_of(sandbox).stop)
-        mounts["/outbox"] = create_outbox_app(self.backend.caught)
+        outbox = create_outbox_app(self.backend.caught)
+        travels(outbox, self.travel)
+        mounts["/outbox"] = outbox
+
+    def _stop_reconciling(self) -> None:
+        self._stopping.set()
+        self.travel.moved.set()
 
     def _reconcile_forever(self) -> None:
         """Cloud Scheduler's part."""
         pause = wiring.settings().policy().span(60, floor=0.5).total_seconds()
-        while not self._stopping.wait(pause):
+        while True:
+            self.travel.moved.wait(pause)
+            self.travel.moved.clear()
+            if self._stopping.is_set():
+                return
             with suppress(OSError):
-                urllib.request.urlopen(urllib.request.Request(f"{self.base}/reconcile", b"{}"), timeout=60).close()
+                url = f"{self.base}/reconcile"
+                urllib.request.urlopen(urllib.request.Request(url, b"{}", bearer(url)), timeout=60).close()
+
+
+def checked(name: str, app: Callable[..., Any]) -> Callable[..., Any]:
+    """The private functions, as far as callers here can prove who they are: Google's Pub/Sub emulator sends no token,
+    and whoever tries the stack by hand may call `remind` and `reconcile`, which take no orders from a caller."""
+    settings = wiring.settings()
+    open_to_all = {"remind", "reconcile"} | ({"resolve", "deliver"} if settings.backend == "emulators" else set())
+    private = name in ("resolve", "deliver", "remind", "reconcile")
+    return guarded(app, settings.text("OIDC_AUDIENCE", ""), anonymous=name in open_to_all) if private else app
+
+
+def counted(app: Callable[..., Any], calls: Calls) -> Callable[..., Any]:
+    """Time does not move while the app is at work."""
+
+    def wrapped(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+        with calls.one():
+            return app(environ, start)
+
+    return wrapped
 
 
 def rooted(app: Callable[..., Any]) -> Callable[..., Any]:
@@ -144,15 +187,16 @@ def _plain(start: Callable[..., Any], status: str, *headers: tuple[str, str]) ->
 
 
 def main() -> int:
-    stop = threading.Event()
+    stops = list[int]()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: stops.append(number))
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     port = int(os.environ.get("PORT") or 8080)
     try:
         with Stack(Path(os.environ.get("LOCAL_DIR") or ROOT / ".local"), port) as stack:
             print(BANNER.format(backend=os.environ["BACKEND"], base=stack.base), flush=True)
-            stop.wait()
+            while not stops:  # a wait without end would miss a signal that another thread was handed
+                time.sleep(0.2)
     except SettingError as e:
         print(f"cannot start: {e}", file=sys.stderr)
         return 1

@@ -5,8 +5,8 @@
         ...
         emulator.advance(3 * 86_400)
 
-Or `python -m local.tasks_emulator --port 8123`. It makes HTTP calls only (no App Engine), sends no OIDC token and does
-not limit the rate. Nothing is kept when it stops.
+Or `python -m local.tasks_emulator --port 8123`. It makes HTTP calls only (no App Engine) and does not limit the rate.
+Where a task asks for an OIDC token it sends one of `local.identity`. Nothing is kept when it stops.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +24,8 @@ import grpc
 from google.cloud import tasks_v2
 from google.protobuf.empty_pb2 import Empty
 
+from local.clock import VirtualClock
+from local.identity import bearer
 from local.posting import post, task_headers
 from local.pump import Job, Pump
 from local.tasks_queues import Entry, Queues, Refused
@@ -35,24 +37,11 @@ DEFAULT_DEADLINE = timedelta(minutes=10)
 Method = Callable[[Any], Any]
 
 
-class VirtualClock:
-    """The real time, and as far ahead of it as it was told to go."""
-
-    def __init__(self) -> None:
-        self._ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self._ahead
-
-    def advance(self, seconds: float) -> None:
-        self._ahead += timedelta(seconds=seconds)
-
-
 class TasksEmulator(AbstractContextManager["TasksEmulator"]):
-    """host: where it listens, for CLOUD_TASKS_EMULATOR_HOST. port 0 takes a free one."""
+    """host: where it listens, for CLOUD_TASKS_EMULATOR_HOST. port 0 takes a free one. clock: its own unless given."""
 
-    def __init__(self, port: int = 0) -> None:
-        self._clock, self._lock = VirtualClock(), threading.Lock()
+    def __init__(self, port: int = 0, clock: VirtualClock | None = None) -> None:
+        self._clock, self._lock = clock or VirtualClock(), threading.Lock()
         self._queues = Queues(self._clock)
         self._pump = Pump("tasks emulator", self._take, WIDTH)
         self._server = grpc.server(ThreadPoolExecutor(CALLERS))
@@ -76,6 +65,11 @@ class TasksEmulator(AbstractContextManager["TasksEmulator"]):
         """Lets time pass for the emulator alone; what has come due by then is called at once."""
         self._clock.advance(seconds)
         self._pump.wake()
+
+    def next_due(self, queue: str) -> datetime | None:
+        """When the next task of this queue (its short name) is called."""
+        with self._lock:
+            return self._queues.next_due(queue)
 
     # -- the API
 
@@ -116,13 +110,18 @@ class TasksEmulator(AbstractContextManager["TasksEmulator"]):
         task = entry.task
         queue, _, name = task.name.rpartition("/queues/")[2].partition("/tasks/")
         eta = task.schedule_time.timestamp()
-        return dict(task.http_request.headers) | task_headers(queue, name, eta, entry.tally)
+        return dict(task.http_request.headers) | task_headers(queue, name, eta, entry.tally) | _identity(task)
 
     def _call(self, entry: Entry, headers: dict[str, str]) -> None:
         call, deadline = entry.task.http_request, entry.task.dispatch_deadline or DEFAULT_DEADLINE
         reply = post(call.url, call.body, headers, deadline.total_seconds())
         with self._lock:
             self._queues.settle(entry, reply)
+
+
+def _identity(task: tasks_v2.Task) -> dict[str, str]:
+    call = task.http_request
+    return bearer(call.oidc_token.audience or call.url) if call.oidc_token.service_account_email else {}
 
 
 def main() -> int:

@@ -129,6 +129,11 @@ class Queues:
         now, pace = self._clock(), _pace(retry)
         self._schedule(name, now.timestamp() + pace.pause(reply, now, entry.tally.tries))
 
+    def next_due(self, queue: str) -> datetime | None:
+        """queue: the last part of its name. Calls under way do not count."""
+        dues = [e.due for name, e in self._tasks.items() if _queue_of(name).endswith(f"/queues/{queue}") and e.due]
+        return datetime.fromtimestamp(min(dues), UTC) if dues else None
+
     # -- the maps
 
     def _queue(self, name: str, missing: StatusCode) -> tasks_v2.Queue:

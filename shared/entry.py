@@ -4,16 +4,16 @@ import base64
 import json
 import logging
 import os
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import flask
 import msgspec
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.receipts import ReceiptRequest
 from shared.settings import SettingError
 
 if TYPE_CHECKING:
@@ -40,8 +40,11 @@ def subscriber(
     except Retry as e:
         if not _parked(data, published_at, e, parking):
             nack(e.reason)
-    except (GiveUp, msgspec.DecodeError) as e:  # ends in the dead-letter topic, where an operator sees it
-        nack(str(e))
+    except (GiveUp, msgspec.DecodeError, UnicodeDecodeError) as e:
+        try:
+            parking().bury(data, str(e))
+        except Retry:
+            nack(str(e))
 
 
 def _parked(data: bytes, published_at: datetime | None, retry: Retry, parking: "Callable[[], Parking]") -> bool:
@@ -66,18 +69,39 @@ def nack(reason: str) -> None:
 
 def body_of(request: flask.Request, limit: int) -> bytes | None:
     """The raw body; None when it is larger than `limit` bytes, whether it says so or not."""
-    request.max_content_length = limit
+    request.max_content_length = limit + 1  # a body without a length is cut there, and no error raised
     try:
         body = request.get_data()
     except RequestEntityTooLarge:
-        request.max_content_length = None  # the framework reads the rest before it answers
         return None
     return body if len(body) <= limit else None
+
+
+def tail(request: flask.Request) -> str:
+    """The last part of the path: whether what stands before it is cut off depends on the URL a function is called by."""
+    return request.path.rstrip("/").rpartition("/")[2]
+
+
+def as_sent(request: flask.Request, base: str, body: bytes) -> ReceiptRequest:
+    """As the provider sent it. base: the public URL, which it may have signed, and which no function sees of itself."""
+    headers = cast("Mapping[str, str]", request.headers)
+    query = f"?{request.query_string.decode(errors='replace')}" if request.query_string else ""
+    return ReceiptRequest(f"{base or request.root_url.rstrip('/')}{request.path}{query}", headers, body)
 
 
 def reply(status: int, document: dict[str, Any], **headers: str) -> flask.Response:
     response = flask.Response(json.dumps(document) + "\n", status, mimetype="application/json")
     response.headers.update(headers)
+    return early(response) if status >= 400 else response
+
+
+def early(response: flask.Response) -> flask.Response:
+    """Goes out before the rest of the request is in: the framework would read that into memory, at its sender's pace.
+
+    It leaves streamed responses alone, so this becomes one. The server then discards what still comes, within bounds.
+    """
+    body = response.get_data()
+    response.content_length, response.response = len(body), iter([body])
     return response
 
 
@@ -93,18 +117,31 @@ class JsonLines(logging.Formatter):
 
 def start(make: Callable[[], object]) -> None:
     """At import of an entry point: a wrong setting stops the start, with one line. Makes no client, see wiring."""
-    logs_to()
+    logs()
     try:
         make()
     except SettingError as e:
         raise SystemExit(f"cannot start: {e}") from None
 
 
-def logs_to(stream: Any = sys.stderr) -> None:
+class Stderr(logging.Handler):
+    """A line a write, without logging's lock: threads that queue for it cost `receive` a seventh of its throughput."""
+
+    def createLock(self) -> None:
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            os.write(2, f"{self.format(record)}\n".encode(errors="backslashreplace"))
+        except Exception:  # a log line that fails must not fail its request
+            self.handleError(record)
+
+
+def logs() -> None:
     """Our own loggers only: a library's debug output may hold what must not be logged."""
     root = logging.getLogger("shared")
     if not root.handlers:
-        handler = logging.StreamHandler(stream)
+        handler = Stderr()
         handler.setFormatter(JsonLines())
         root.addHandler(handler)
         root.setLevel(os.environ.get("LOG_LEVEL", "INFO").upper())

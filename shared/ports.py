@@ -1,13 +1,16 @@
 """What the handlers need of the world. Each port has one contract suite, run against every implementation."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from shared.domain.dead_letters import DeadLetter
 from shared.domain.model import Answer, Notice, Record, Request
 from shared.domain.outcomes import Accepted
+from shared.domain.receipts import Receipt, ReceiptRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -26,11 +29,24 @@ class Bus(Protocol):
         """Returns once every message is stored. Raises Retry when any is not (some may be)."""
 
 
+class DeadLetters(Protocol):
+    """What the dead-letter topics keep. Both methods raise Retry."""
+
+    def open(self, topic: str, limit: int) -> AbstractContextManager[Sequence[DeadLetter]]:
+        """The letters of a topic, the oldest first. Those not dropped when it closes stay."""
+
+    def drop(self, letters: Sequence[DeadLetter]) -> None: ...
+
+
 class Stored(msgspec.Struct, Generic[T], frozen=True):
     """A document and the version it was read at; the version only means something to its ledger."""
 
     item: T
     version: object
+
+
+Only = tuple[str, str]  # a field and the value it must have, or hold
+Mark = tuple[datetime, str]  # a document's place in a list: its time and its key
 
 
 class Ledger(Protocol):
@@ -53,8 +69,16 @@ class Ledger(Protocol):
     def records(self, request: str) -> dict[str, Record]:
         """All notices of a request, by id."""
 
-    def recent(self, limit: int) -> Sequence[Request]:
-        """The requests changed last, newest first."""
+    def newest(
+        self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
+    ) -> Sequence[tuple[str, T]]:
+        """Keys and documents, the last changed first: requests, notices, suppressions.
+
+        only: a request's `status` or one of its `search` words, a notice's `state`. after: the last of the page before.
+        """
+
+    def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
+        """How many `newest` would list, changed at or after `since`. Counting ends at `most`."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +111,9 @@ class Requests(Protocol):
     def fetch(self, request: str) -> Answer:
         """Raises NotFound on 404, Retry on anything else that is no answer."""
 
+    def listed(self, site: str, limit: int) -> Sequence[str]:
+        """Ids of a site's requests, the newest first. Raises GiveUp where the API does not list them, Retry."""
+
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
     """A rendered message. `subject` and `html` are empty for SMS."""
@@ -105,6 +132,15 @@ class Channel(Protocol):
 
     def send(self, message: Outgoing) -> Accepted:
         """Raises Retry, GiveUp or Unknown."""
+
+
+class Receiver(Protocol):
+    """A provider that tells later what arrived."""
+
+    name: str
+
+    def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
+        """What a request of the provider's says, for any of its messages, ours or not. Raises Forged."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

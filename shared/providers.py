@@ -8,7 +8,7 @@ from shared.domain.model import ChannelName
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.ports import Channel, Shortener
+    from shared.ports import Channel, Receiver, Shortener
 
 Clock = Callable[[], datetime]
 
@@ -87,6 +87,48 @@ CHANNELS: "dict[str, Callable[[Settings, ChannelName, Clock], Channel]]" = {
     "mailgun": _mailgun,
     "postmark": _postmark,
     "apprise": _apprise,
+}
+
+
+# -- what only hears of deliveries has no key to send with
+
+
+def _twilio_receipts(s: Settings, clock: Clock) -> "Receiver":
+    from shared.adapters.channels.twilio import Twilio
+
+    return Twilio("", s.text("TWILIO_AUTH_TOKEN"), "", "", "", clock)
+
+
+def _vonage_receipts(s: Settings, clock: Clock) -> "Receiver":
+    from shared.adapters.channels.vonage import Vonage
+
+    return Vonage("", "", "", s.text("VONAGE_SIGNATURE_SECRET", ""), "", "", clock)
+
+
+def _sendgrid_receipts(s: Settings, clock: Clock) -> "Receiver":
+    from shared.adapters.channels.sendgrid import SendGrid
+
+    return SendGrid("", s.text("EMAIL_FROM"), "", s.text("SENDGRID_WEBHOOK_PUBLIC_KEY", ""), "", clock)
+
+
+def _mailgun_receipts(s: Settings, clock: Clock) -> "Receiver":
+    from shared.adapters.channels.mailgun import Mailgun
+
+    return Mailgun("", "", s.text("EMAIL_FROM"), "", s.text("MAILGUN_SIGNING_KEY", ""), "", clock)
+
+
+def _postmark_receipts(s: Settings, clock: Clock) -> "Receiver":
+    from shared.adapters.channels.postmark import Postmark
+
+    return Postmark("", s.text("EMAIL_FROM"), "", s.text("POSTMARK_WEBHOOK_TOKEN", ""), "", clock)
+
+
+RECEIVERS: "dict[str, Callable[[Settings, Clock], Receiver]]" = {
+    "twilio": _twilio_receipts,
+    "vonage": _vonage_receipts,
+    "sendgrid": _sendgrid_receipts,
+    "mailgun": _mailgun_receipts,
+    "postmark": _postmark_receipts,
 }
 
 

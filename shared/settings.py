@@ -18,6 +18,7 @@ BACKENDS = ("gcp", "embedded", "emulators")
 SMS_PROVIDERS = ("twilio", "vonage", "apprise", "outbox", "none")
 EMAIL_PROVIDERS = ("smtp", "sendgrid", "mailgun", "postmark", "apprise", "outbox", "none")
 SHORTENERS = ("links", "bitly", "rebrandly", "none")
+SHARED_DOMAINS = {"bitly": "bit.ly", "rebrandly": "rebrand.ly"}
 CHANNEL_POLICIES = ("send_to", "all", "sms-first", "email-first", "sms", "email")
 
 
@@ -121,11 +122,29 @@ class Settings:
             available=self._available(),
             progress_to=self.choice("PROGRESS_TO", ("others", "all", "none"), "others"),
             progress_max_signers=int(self.number("PROGRESS_MAX_SIGNERS", 10)),
-            retention_days=int(self.number("RETENTION_DAYS", 90, least=32)),
+            retention_days=self.retention_days,
             max_attempts=int(self.number("MAX_ATTEMPTS", 20)),
             completion_link=self.choice("COMPLETION_LINK", ("request_url", "download_url", "auto"), "request_url"),
             day=day,
         )
+
+    @property
+    def retention_days(self) -> int:
+        return int(self.number("RETENTION_DAYS", 90, least=32))
+
+    def warnings(self) -> list[str]:
+        """What is allowed, but better done otherwise: a line each, that names the variable."""
+        domain = self.text(f"{self.shortener.upper()}_DOMAIN", "")
+        shared = SHARED_DOMAINS.get(self.shortener)
+        found = []
+        if shared and domain in ("", shared):
+            found.append(
+                f"SHORTENER={self.shortener} uses {shared}, a domain shared with strangers, which carriers block: "
+                f"set {self.shortener.upper()}_DOMAIN to your own, or SHORTENER to links"
+            )
+        if self.sms_provider == "twilio" and not self.text("RECEIPTS_BASE_URL", ""):
+            found.append("RECEIPTS_BASE_URL is not set: Twilio will not tell what arrived")
+        return found
 
     def _available(self) -> frozenset[ChannelName]:
         providers = {ChannelName.SMS: self.sms_provider, ChannelName.EMAIL: self.email_provider}

@@ -3,25 +3,32 @@
 functions-framework imports the entry point before gunicorn forks its worker, so no client may be made at import.
 """
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from shared.domain.model import ChannelName
 from shared.settings import SettingError, Settings
 
 if TYPE_CHECKING:
+    from flask import Flask
+
+    from shared.handlers.dead_letters import DeadLetterDesk
     from shared.handlers.deliver import Deliver
     from shared.handlers.echo import Echo
+    from shared.handlers.fallback import Fallback
     from shared.handlers.links import Links
     from shared.handlers.parking import Parking
+    from shared.handlers.receipts import Receipts
     from shared.handlers.receive import Receive
     from shared.handlers.reconcile import Reconcile
     from shared.handlers.remind import Remind
     from shared.handlers.resolve import Resolve
-    from shared.ports import Bus, Channel, Ledger, Render, Requests, Scheduler, Shortener
+    from shared.ports import Bus, Channel, DeadLetters, Ledger, Receiver, Render, Requests, Scheduler, Shortener
 
 
 class Backend(Protocol):
@@ -33,7 +40,12 @@ class Backend(Protocol):
 
     def scheduler(self) -> "Scheduler": ...
 
+    def dead_letters(self) -> "DeadLetters": ...
+
     def outbox(self, channel: ChannelName) -> "Channel": ...
+
+    def gauges(self) -> Mapping[str, object]:
+        """What it knows of its queues, by name."""
 
 
 class GoogleBackend:
@@ -60,17 +72,34 @@ class GoogleBackend:
             s.project, s.location, s.text("TASKS_SERVICE_ACCOUNT", ""), audience=s.text("OIDC_AUDIENCE", "")
         )
 
+    @cache  # noqa: B019
+    def dead_letters(self) -> "DeadLetters":
+        from shared.adapters.gcp.dead_letters import PubSubDeadLetters
+
+        return PubSubDeadLetters(settings().project)
+
     def outbox(self, channel: ChannelName) -> "Channel":
         raise SettingError(f"{channel.upper()}_PROVIDER=outbox is for local use only")
 
+    def gauges(self) -> Mapping[str, object]:
+        return {}  # Cloud Monitoring knows; the console leads there
 
+
+log = logging.getLogger(__name__)
 _local: Backend | None = None
+_time: Callable[[], datetime] = partial(datetime.now, UTC)
 
 
 def use(backend: Backend) -> None:
     """The local stack puts its own backend here; the cloud never does."""
     global _local
     _local = backend
+
+
+def set_time(time: Callable[[], datetime]) -> None:
+    """The local stack's time may run ahead; the cloud's never does."""
+    global _time
+    _time = time
 
 
 @cache
@@ -86,7 +115,7 @@ def backend() -> Backend:
 
 
 def clock() -> datetime:
-    return datetime.now(UTC)
+    return _time()
 
 
 # -- one handler a function
@@ -114,7 +143,9 @@ def deliver() -> "Deliver":
     from shared.handlers.deliver import Deliver
 
     policy = settings().policy()
-    return Deliver(backend().ledger(), requests(), channels(), shortener(), renderer(), policy, clock)
+    for warning in settings().warnings():
+        log.warning(warning)
+    return Deliver(backend().ledger(), requests(), channels(), shortener(), renderer(), fallback(), policy, clock)
 
 
 @cache
@@ -128,7 +159,15 @@ def remind() -> "Remind":
 def reconcile() -> "Reconcile":
     from shared.handlers.reconcile import Reconcile
 
-    return Reconcile(backend().ledger(), resolve(), clock)
+    s = settings()
+    return Reconcile(backend().ledger(), resolve(), requests(), s.words("RECONCILE_LIST"), s.policy(), clock)
+
+
+@cache
+def receipts() -> "Receipts":
+    from shared.handlers.receipts import Receipts
+
+    return Receipts(backend().ledger(), receivers(), fallback(), clock)
 
 
 @cache
@@ -140,10 +179,41 @@ def links() -> "Links":
 
 
 @cache
+def console() -> "Flask":
+    from shared.console.app import Console, create_console
+    from shared.handlers.inspect import Inspect
+    from shared.handlers.operate import Operate
+
+    b, s = backend(), settings()
+    console = Console(
+        inspect=Inspect(b.ledger(), s.policy(), clock),
+        operate=Operate(b.ledger(), echo(), s.policy(), clock),
+        letters=dead_letters(),
+        environ=os.environ,
+        warnings=s.warnings(),
+        clock=clock,
+        day=s.policy().days(1),
+        gauges=b.gauges,
+        local=s.backend != "gcp",
+    )
+    return create_console(console)
+
+
+@cache
 def parking(url_variable: str) -> "Parking":
     from shared.handlers.parking import Parking
 
-    return Parking(backend().scheduler(), settings().names().retries_queue, settings().url(url_variable), clock)
+    b, names = backend(), settings().names()
+    topic = {"RESOLVE_URL": names.events_topic, "DELIVER_URL": names.notices_topic}[url_variable]
+    return Parking(b.scheduler(), names.retries_queue, settings().url(url_variable), b.bus(), topic, clock)
+
+
+@cache
+def dead_letters() -> "DeadLetterDesk":
+    from shared.handlers.dead_letters import DeadLetterDesk
+
+    b, s = backend(), settings()
+    return DeadLetterDesk(b.ledger(), b.dead_letters(), b.bus(), s.names(), s.policy(), clock)
 
 
 # -- what they are made of
@@ -159,18 +229,34 @@ def echo() -> "Echo":
 
 
 @cache
+def fallback() -> "Fallback":
+    from shared.handlers.fallback import Fallback
+
+    return Fallback(backend().ledger(), backend().bus(), settings().names().notices_topic, clock)
+
+
+@cache
 def requests() -> "Requests":
     from shared.adapters.clickwrap import Clickwrap
 
     s = settings()
     url = s.url("CLICKWRAP_API_URL", "https://api.pactsafe.com/v1.1")
-    return Clickwrap(url, s.text("CLICKWRAP_API_TOKEN"), s.fields(), s.number("API_RATE_PER_MINUTE", 1600))
+    rate, hosts = s.number("API_RATE_PER_MINUTE", 1600), tuple(h.lower() for h in s.words("LINK_HOSTS"))
+    return Clickwrap(url, s.text("CLICKWRAP_API_TOKEN"), s.fields(), rate, hosts)
 
 
 def channels() -> "Mapping[ChannelName, Channel]":
     s = settings()
     chosen = {ChannelName.SMS: s.sms_provider, ChannelName.EMAIL: s.email_provider}
     return {channel: _provider(name, channel) for channel, name in chosen.items() if name != "none"}
+
+
+def receivers() -> "Mapping[str, Receiver]":
+    """Those of the providers in use that report. They need no more than the secret that proves who reports."""
+    from shared.providers import RECEIVERS
+
+    s = settings()
+    return {name: RECEIVERS[name](s, clock) for name in (s.sms_provider, s.email_provider) if name in RECEIVERS}
 
 
 def _provider(name: str, channel: ChannelName) -> "Channel":
@@ -186,17 +272,33 @@ def _provider(name: str, channel: ChannelName) -> "Channel":
 
 def shortener() -> "Shortener":
     s = settings()
-    if s.shortener != "links":
-        from shared.providers import SHORTENERS
+    retention = s.policy().days(s.retention_days)
+    if s.shortener == "links":
+        from shared.adapters.shorteners.links import OwnLinks
 
-        return SHORTENERS[s.shortener](s, clock)
-    from shared.adapters.shorteners.links import OwnLinks
+        return OwnLinks(s.url("LINKS_BASE_URL"), s.text("LINKS_SECRET"), backend().ledger(), retention, clock)
+    from shared.adapters.shorteners.remembered import Remembered
+    from shared.providers import SHORTENERS
 
-    retention = s.policy().days(int(s.number("RETENTION_DAYS", 90, least=32)))
-    return OwnLinks(s.url("LINKS_BASE_URL"), s.text("LINKS_SECRET"), backend().ledger(), retention, clock)
+    made = SHORTENERS[s.shortener](s, clock)
+    return made if s.shortener == "none" else Remembered(s.shortener, made, backend().ledger(), retention, clock)
 
 
 def renderer() -> "Render":
     from shared.text.wording import Words
 
-    return Words(settings().text("BRAND_NAME", "Ironclad Clickwrap"), settings().text("TEMPLATES_DIR", ""))
+    s = settings()
+    directory, language = s.text("TEMPLATES_DIR", ""), s.text("TEMPLATES_LANGUAGE", "en")
+    folder = Path(directory) if directory else None
+    if folder or language != "en":  # the built-in texts need no proof, and a start without Jinja2 is a faster one
+        _prove(folder, language)
+    return Words(s.text("BRAND_NAME", "Ironclad Clickwrap"), folder, language)
+
+
+def _prove(folder: Path | None, language: str) -> None:
+    from shared.text.check import check_templates
+
+    try:
+        check_templates(folder, language)
+    except (ValueError, OSError) as e:
+        raise SettingError(f"TEMPLATES_DIR: {e}") from None

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from shared.adapters.collections import CHANGED
 from shared.domain.gates import needed
 from shared.domain.model import (
     Answer,
@@ -27,13 +28,14 @@ from shared.domain.outcomes import Accepted, GiveUp, Retry
 from shared.domain.policy import Policy
 from shared.handlers.deliver import Deliver
 from shared.handlers.echo import Echo
+from shared.handlers.fallback import Fallback
 from shared.handlers.links import Links
 from shared.handlers.names import Names
 from shared.handlers.receive import Receive
 from shared.handlers.reconcile import Reconcile
 from shared.handlers.remind import Firing, Remind
 from shared.handlers.resolve import Resolve
-from shared.ports import Message, NotFound, Outgoing, Stored, Target, Task, Wording
+from shared.ports import Mark, Message, NotFound, Only, Outgoing, Stored, Target, Task, Wording
 
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, 10:00 in New York
 PHONES = {"a": "+13175550101", "b": "+13175550102", "c": "+13175550103"}
@@ -95,8 +97,26 @@ class FakeLedger:
         self.faults.point()
         return {key: r for key, r in self.all(Record).items() if r.request_id == request}
 
-    def recent(self, limit: int) -> Sequence[Request]:
-        return list(self.all(Request).values())[-limit:]
+    def newest(
+        self, kind: type[Any], limit: int, *, only: Only | None = None, after: Mark | None = None
+    ) -> Sequence[tuple[str, Any]]:
+        field = CHANGED[kind]
+        found = [
+            (getattr(d, field), key, d) for key, d in self.all(kind).items() if getattr(d, field) and fits(d, only)
+        ]
+        listed = sorted((f for f in found if after is None or f[:2] < after), key=lambda f: f[:2], reverse=True)
+        return [(key, document) for _, key, document in listed[:limit]]
+
+    def count(self, kind: type[Any], only: Only, *, most: int, since: datetime | None = None) -> int:
+        found = self.newest(kind, 1_000_000, only=only)
+        return min(most, sum(since is None or getattr(d, CHANGED[kind]) >= since for _, d in found))
+
+
+def fits(document: Any, only: Only | None) -> bool:
+    if only is None:
+        return True
+    value = getattr(document, only[0])
+    return bool(only[1] == value or (isinstance(value, tuple) and only[1] in value))
 
 
 class FakeBus:
@@ -141,7 +161,14 @@ class FakeApi:
     def __init__(self, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
         self.truth: dict[str, Answer | Exception] = {}
+        self.lists: dict[str, list[str] | Exception] = {}
         self.calls = 0
+
+    def listed(self, site: str, limit: int) -> Sequence[str]:
+        said = self.lists.get(site, GiveUp("no list"))
+        if isinstance(said, Exception):
+            raise said
+        return said[:limit]
 
     def fetch(self, request: str) -> Answer:
         self.faults.point()
@@ -207,9 +234,13 @@ class World:
         providers = {c: p for c, p in ((ChannelName.SMS, self.sms), (ChannelName.EMAIL, self.email)) if c in channels}
         self.echo = Echo(self.ledger, self.bus, self.scheduler, self.names, self.policy, self.clock)
         self.resolve = Resolve(self.ledger, self.api, self.echo, self.policy, self.clock)
-        self.deliver = Deliver(self.ledger, self.api, providers, self.shortener, render, self.policy, self.clock)
+        self.fallback = Fallback(self.ledger, self.bus, self.names.notices_topic, self.clock)
+        self.deliver = Deliver(
+            self.ledger, self.api, providers, self.shortener, render, self.fallback, self.policy, self.clock
+        )
         self.remind = Remind(self.ledger, self.echo, self.policy, self.clock)
-        self.reconcile = Reconcile(self.ledger, self.resolve, self.clock)
+        self.sites: list[str] = []
+        self.reconcile = Reconcile(self.ledger, self.resolve, self.api, self.sites, self.policy, self.clock)
         self.receive = Receive(self.bus, self.names.events_topic, ("secret",), self.clock)
         self.links = Links(self.ledger, "request_url")
         self.later: list[tuple[datetime, str, bytes]] = []  # nacked or parked messages

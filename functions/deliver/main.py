@@ -7,7 +7,9 @@ import functions_framework
 from cloudevents.http import CloudEvent
 
 from shared import entry, wiring
-from shared.domain.model import Notice
+from shared.domain.model import ChannelName, Notice
+
+OTHERS = {c: {o.value for o in ChannelName} - {c.value} for c in ChannelName}
 
 entry.start(wiring.deliver)
 
@@ -19,5 +21,5 @@ def deliver(event: CloudEvent) -> None:
 
 def mine(notice: Notice) -> None:
     """The subscription of a channel pushes to /<channel>: its filter is checked again here."""
-    if flask.request.path.strip("/") in ("", notice.channel):
+    if entry.tail(flask.request) not in OTHERS[notice.channel]:
         wiring.deliver().notice(notice)

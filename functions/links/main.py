@@ -1,5 +1,7 @@
 """HTTP, public: `GET /<code>` leads a signer to his document."""
 
+import logging
+
 import flask
 import functions_framework
 
@@ -8,6 +10,7 @@ from shared.domain.outcomes import Retry
 from shared.handlers.links import Followed
 from shared.text.pages import link_page
 
+log = logging.getLogger("shared.links")
 entry.start(wiring.links)
 
 
@@ -15,11 +18,17 @@ entry.start(wiring.links)
 def links(request: flask.Request) -> flask.Response:
     if request.method not in ("GET", "HEAD"):
         return entry.reply(405, {"error": "only GET and HEAD"}, Allow="GET, HEAD")
+    return answer(follow(entry.tail(request)))
+
+
+def follow(code: str) -> Followed:
     try:
-        followed = wiring.links().follow(request.path.strip("/"))
-    except Retry:
-        followed = Followed(503, reason="Please try again in a minute.")
-    return answer(followed)
+        return wiring.links().follow(code)
+    except Retry as e:
+        log.warning("a link could not be followed", extra={"json": {"reason": e.reason}})
+    except Exception:  # left to Flask, it would be logged with the path, whose reader may sign
+        log.exception("a link could not be followed")
+    return Followed(503, reason="Please try again in a minute.")
 
 
 def answer(followed: Followed) -> flask.Response:
@@ -31,4 +40,4 @@ def answer(followed: Followed) -> flask.Response:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Robots-Tag"] = "noindex"
     response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
-    return response
+    return entry.early(response)

@@ -12,18 +12,19 @@ from local.sandbox import answers
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 
 
-def dress(app: flask.Flask, policy: str = POLICY) -> None:
+def dress(app: flask.Flask) -> None:
     """Gives the app the common headers, filters and error pages."""
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = 1_000_000
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.add_template_filter(when)
+    app.add_template_filter(minute)
     app.before_request(refuse_strangers)
-    app.after_request(lambda response: _with_headers(response, policy))
+    app.after_request(_with_headers)
     app.register_error_handler(HTTPException, failed)
 
 
-def _with_headers(response: flask.Response, policy: str) -> flask.Response:
-    response.headers["Content-Security-Policy"] = policy
+def _with_headers(response: flask.Response) -> flask.Response:
+    response.headers.setdefault("Content-Security-Policy", POLICY)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Referrer-Policy"] = "no-referrer"  # signing links are bearer links
     if flask.request.endpoint != "static":
@@ -64,5 +65,12 @@ def failure(status: int, reason: str) -> flask.typing.ResponseReturnValue:
 def when(at: datetime | None) -> str:
     if at is None:
         return ""
-    shown = f"{at.day} {at:%b %Y, %H:%M:%S} UTC"
+    return _time(at, f"{at.day} {at:%b %Y, %H:%M:%S} UTC")
+
+
+def minute(at: datetime) -> str:
+    return _time(at.replace(second=0, microsecond=0), f"{at.day} {at:%b %Y, %H:%M} UTC")
+
+
+def _time(at: datetime, shown: str) -> str:
     return Markup('<time datetime="{}">{}</time>').format(answers.iso(at), shown)

@@ -1,12 +1,13 @@
-"""The Clickwrap REST API: one call, `GET /requests/:id`, and what it takes to read its answer.
+"""The Clickwrap REST API: `GET /requests/:id`, what it takes to read its answer, and a list where one is wanted.
 
 2,000 calls a minute and token are allowed; past them the vendor mails the customer's admins, so we stay below.
 """
 
 import logging
+import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -14,14 +15,17 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.adapters.fields import Fields, read, unwrap
+from shared.adapters.hosts import Hosts, on_loopback
 from shared.domain.model import Answer
-from shared.domain.outcomes import Retry
+from shared.domain.outcomes import GiveUp, Retry
 from shared.ports import NotFound
 
 if TYPE_CHECKING:
     import requests
 
 TIMEOUT = (5, 15)  # seconds to connect, to answer
+PAGE = 100  # requests a page of a list, the most the vendor allows
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 REFUSED_AFTER = 900.0  # seconds; someone has to mend the token first
 log = logging.getLogger(__name__)
 
@@ -47,15 +51,20 @@ class Bucket:
 
 
 class Clickwrap:
-    """Implements the port Requests."""
+    """Implements the port Requests.
 
-    def __init__(self, url: str, token: str, fields: Fields, rate: float) -> None:
+    link_hosts: the domains its links may lead to; none means any with a public name. An API on this machine may also
+    lead to this machine.
+    """
+
+    def __init__(self, url: str, token: str, fields: Fields, rate: float, link_hosts: tuple[str, ...] = ()) -> None:
         self._url, self._token, self._fields, self._bucket = url, token, fields, Bucket(rate)
+        self._hosts = Hosts(link_hosts, loopback=on_loopback(url))
         self._local = threading.local()  # a session is not safe to share between threads
 
     def fetch(self, request: str) -> Answer:
         try:
-            answer = read(self.document(request), self._fields)
+            answer = read(self.document(request), self._fields, self._hosts)
         except ValueError as e:
             raise Retry(f"the API's answer cannot be read: {e}") from e
         return replace(answer, id=request)
@@ -67,6 +76,26 @@ class Clickwrap:
         if isinstance(rows, list):
             document = {**document, "signers": [self._whole(row) for row in rows]}
         return document
+
+    def listed(self, site: str, limit: int) -> Sequence[str]:
+        """`GET /sites/{site}/requests`, which older documentation shows once and nothing describes.
+
+        The paging is that of the vendor's other lists: `per_page` at most 100, `has_more`.
+        """
+        found: list[str] = []
+        for page in range(1, limit // PAGE + 1):
+            query = f"?per_page={PAGE}&page={page}&sort=-created_time"
+            ids, more = _ids(self._listing(f"/sites/{quote(site, safe='')}/requests{query}"))
+            found += ids
+            if not more:
+                break
+        return found
+
+    def _listing(self, path: str) -> Any:
+        try:
+            return self._get(path)
+        except NotFound:
+            raise GiveUp("the API does not list requests") from None
 
     def _whole(self, row: Any) -> Any:
         """`signers[]`, or its `signer`, may be an id only: then the signer is asked for."""
@@ -117,6 +146,14 @@ class Clickwrap:
             return msgspec.json.decode(response.content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise Retry("the API's answer is not whole JSON") from e
+
+
+def _ids(listing: Any) -> tuple[list[str], bool]:
+    rows = listing.get("data") if isinstance(listing, dict) else None
+    ids = [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else [None]
+    if not all(isinstance(i, str | int) and REQUEST_ID.fullmatch(str(i)) for i in ids):
+        raise GiveUp("the API's list of requests is not in the form of its other lists")
+    return [str(i) for i in ids], listing.get("has_more") is True
 
 
 def _retry_after(response: "requests.Response") -> float | None:

@@ -2,10 +2,16 @@
 
 import msgspec
 
-from shared.domain.model import Link, Record, Request
+from shared.domain.model import Control, Link, Record, Request, Suppression
 
 COLLECTIONS: dict[type[msgspec.Struct], str] = {
     Request: "requests",
     Record: "notices",
     Link: "links",
+    Suppression: "suppressions",
+    Control: "control",
 }
+
+# What lists are sorted by, newest first, and what they may be narrowed to: an index each.
+CHANGED: dict[type[msgspec.Struct], str] = {Request: "changed_at", Record: "changed_at", Suppression: "since"}
+NARROWED: dict[type[msgspec.Struct], tuple[str, ...]] = {Request: ("status", "search"), Record: ("state",)}

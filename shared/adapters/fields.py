@@ -4,13 +4,17 @@ A path is dotted; `*` stands for every element of a list. The first path that ho
 is "silent", and a word that is in no table is silent too: never guessed, and never taken for "signed".
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.adapters.hosts import PUBLIC, Hosts
 from shared.domain.model import Answer, ChannelName, Role, Seen, Status
 
 Fields = Mapping[str, tuple[str, ...]]
+
+log = logging.getLogger(__name__)
 
 FIELDS: Fields = {
     "id": ("id", "_id", "request_id"),
@@ -102,6 +106,16 @@ class Reader:
     def text(self, name: str) -> str:
         return next(iter(self.texts(name)), "")
 
+    def url(self, name: str, hosts: Hosts) -> str:
+        """The first that a link may lead to; the others count as absent."""
+        for url in self.texts(name):
+            reason = hosts.refusal(url)
+            if not reason:
+                return url
+            told = {"alert": "link_refused", "field": self._prefix + name, "reason": reason}
+            log.warning("a link of the API's answer is not used", extra={"json": told})  # it may let its reader sign
+        return ""
+
     def flag(self, name: str) -> bool | None:
         return next((v for v in self.all(name) if isinstance(v, bool)), None)
 
@@ -122,8 +136,8 @@ def parse_time(value: Any) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def read(document: Any, fields: Fields = FIELDS) -> Answer:
-    """Raises ValueError for what is no request at all."""
+def read(document: Any, fields: Fields = FIELDS, hosts: Hosts = PUBLIC) -> Answer:
+    """hosts: where links may lead. Raises ValueError for what is no request at all."""
     document = unwrap(document)
     if not isinstance(document, dict):
         raise ValueError("the answer is not a JSON object")
@@ -137,8 +151,8 @@ def read(document: Any, fields: Fields = FIELDS) -> Answer:
         ordered=top.flag("ordered"),
         created_at=top.when("created_at"),
         expires_at=top.when("expires_at"),
-        download_url=top.text("download_url"),
-        signers=tuple(read_signer(row, fields) for row in rows if row),
+        download_url=top.url("download_url", hosts),
+        signers=tuple(read_signer(row, fields, hosts) for row in rows if row),
     )
 
 
@@ -159,7 +173,7 @@ def _status(top: Reader) -> Status | None:
     return Status.PAUSED if top.flag("paused") else status
 
 
-def read_signer(row: Any, fields: Fields = FIELDS) -> Seen:
+def read_signer(row: Any, fields: Fields = FIELDS, hosts: Hosts = PUBLIC) -> Seen:
     """A bare id in place of an object is a signer of whom nothing else is known."""
     if not isinstance(row, dict):
         return Seen(ids=(str(row),))
@@ -172,7 +186,7 @@ def read_signer(row: Any, fields: Fields = FIELDS) -> Seen:
         send_to=_send_to(reader),
         role=Role.RECIPIENT if reader.text("role").lower() == Role.RECIPIENT else Role.SIGNER,
         order=next((int(t) for t in reader.texts("order") if t.isdecimal()), None),
-        request_url=reader.text("request_url"),
+        request_url=reader.url("request_url", hosts),
         signed=_signed(reader),
     )
 

@@ -6,8 +6,8 @@ import msgspec
 
 from shared.domain.merge import is_due, pending
 from shared.domain.model import Kind, Notice, Request, Signer, SignerState, Status
-from shared.domain.planner import notice_for, useful_for
-from shared.domain.policy import Policy, into_window
+from shared.domain.planner import notice_for, resent_at, useful_for
+from shared.domain.policy import Policy, into_window, other_channel
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ def gate(request: Request, notice: Notice, now: datetime, policy: Policy, *, inv
         return Suppress("the signer is no longer on the request")
     if notice.round != request.round:
         return Suppress("a new signing round has begun")
-    if not _same_address(request, notice, signer):
+    if not _same_address(request, notice, signer, policy):
         return Suppress("the address has changed or is no longer to be used")
     by_kind = {
         Kind.INVITATION: _invitation,
@@ -63,7 +63,11 @@ def gate(request: Request, notice: Notice, now: datetime, policy: Policy, *, inv
 
 
 def since(request: Request, notice: Notice, signer: Signer, now: datetime) -> datetime:
-    """When the notice became due."""
+    """When the notice became due, or was sent once more by an operator."""
+    return resent_at(request, notice) or _due_since(request, notice, signer, now)
+
+
+def _due_since(request: Request, notice: Notice, signer: Signer, now: datetime) -> datetime:
     if notice.kind is Kind.INVITATION:
         return signer.invited_at or now
     if notice.kind is Kind.REMINDER:
@@ -86,9 +90,10 @@ def needed(request: Request) -> int:
     return sum(pending(s) for s in request.signers.values())
 
 
-def _same_address(request: Request, notice: Notice, signer: Signer) -> bool:
+def _same_address(request: Request, notice: Notice, signer: Signer, policy: Policy) -> bool:
     planned = notice_for(request, notice.signer, notice.kind, notice.step, notice.channel)
-    return planned.notice == notice.notice and notice.channel in signer.channels
+    stands_in = bool(notice.instead_of) and any(other_channel(policy, c) is notice.channel for c in signer.channels)
+    return planned.notice == notice.notice and (stands_in or notice.channel in signer.channels)
 
 
 def _open(request: Request, policy: Policy) -> Verdict:
@@ -111,6 +116,8 @@ def _reminder(request: Request, notice: Notice, signer: Signer, now: datetime, p
     verdict = _invitation(request, notice, signer, now, policy)
     if not isinstance(verdict, Send):
         return verdict
+    if request.reminders_stopped:
+        return Suppress("an operator has stopped the reminders")
     if request.unmatched:
         return Wait("a signature could not be matched to a signer", policy.span(900, floor=1).total_seconds())
     opens = into_window(now, signer.mobile, policy)

@@ -27,6 +27,7 @@ from shared.domain.model import (
 )
 from shared.domain.outcomes import GiveUp, Retry
 from shared.domain.policy import Policy, choose_channels, into_window, normal_email, normal_mobile
+from shared.domain.search import words_of
 
 MAX_SIGNERS = 1_000
 SIGNED_LAG, COMPLETE_LAG, GONE_LAG = 120.0, 600.0, 600.0  # seconds a denial is taken for a lagging answer
@@ -325,13 +326,25 @@ class _Merge:
         return replace(signer, reminders=self._reminders(key, signer, request, hop=int(self.now.timestamp())))
 
     def _reminders(self, key: str, signer: Signer, request: Request, *, hop: int) -> dict[str, Reminder]:
-        assert signer.invited_at is not None
-        made = {}
-        for day in self.policy.reminder_days:
-            due = into_window(signer.invited_at + self.policy.days(day), signer.mobile, self.policy)
-            if due > self.now:
-                made[str(day)] = reminder(request.id, key, request.round, day, due, hop)
-        return made
+        return {} if request.reminders_stopped else ahead(key, signer, request, self.now, self.policy, hop)
+
+
+def steps(signer: Signer, policy: Policy) -> dict[int, datetime]:
+    """When each reminder falls due, by its day, while nothing stops it."""
+    if signer.invited_at is None:
+        return {}
+    return {
+        day: into_window(signer.invited_at + policy.days(day), signer.mobile, policy) for day in policy.reminder_days
+    }
+
+
+def ahead(key: str, signer: Signer, request: Request, now: datetime, policy: Policy, hop: int) -> dict[str, Reminder]:
+    """The reminders still to come."""
+    return {
+        str(day): reminder(request.id, key, request.round, day, due, hop)
+        for day, due in steps(signer, policy).items()
+        if due > now
+    }
 
 
 def _known_by(seen: Seen, place: int) -> Seen:
@@ -366,14 +379,32 @@ def _stamp(request: Request, event: Event | None, now: datetime, policy: Policy)
     if event is None and _silent(request, now, policy):
         request = replace(request, status=Status.DORMANT)
     ended = request.status in (Status.COMPLETE, Status.EXPIRED, Status.GONE, Status.DORMANT)
+    purge_at = request.purge_at or now + policy.days(policy.retention_days) if ended else None
+    request = replace(request, purge_at=purge_at)
     return replace(
         request,
         events=_trimmed(events, now, policy),
         checked_at=now,
         changed_at=now if event is not None else request.changed_at or now,
-        search=_search(request),
+        search=words_of(request),
         next_at=next_look(request, event, now, policy),
-        purge_at=request.purge_at or now + policy.days(policy.retention_days) if ended else None,
+    )
+
+
+def forget_at(request: Request, policy: Policy) -> datetime | None:
+    """When an ended request loses its personal data: before the database would drop it whole."""
+    return request.purge_at - policy.days(1) if request.purge_at else None
+
+
+def stub(request: Request) -> Request:
+    """What stays: that there was such a request, and how it ended."""
+    return Request(
+        id=request.id,
+        status=request.status,
+        round=request.round,
+        completed_at=request.completed_at,
+        changed_at=request.changed_at,
+        forgotten=True,
     )
 
 
@@ -393,13 +424,6 @@ def _trimmed(events: dict[str, datetime], now: datetime, policy: Policy) -> dict
     young = {k: at for k, at in events.items() if now - at <= policy.days(EVENTS_DAYS)}
     newest = sorted(young.items(), key=lambda item: item[1])[-EVENTS_KEPT:]
     return dict(newest)
-
-
-def _search(request: Request) -> tuple[str, ...]:
-    words = [request.id, *request.title.split()]
-    for signer in request.signers.values():
-        words += [*signer.name.split(), signer.email, signer.mobile]
-    return tuple(dict.fromkeys(w.lower() for w in words if w))[:200]
 
 
 RECHECK: dict[Status, Callable[[float], float | None]] = {
@@ -435,6 +459,8 @@ def next_look(request: Request, event: Event | None, now: datetime, policy: Poli
         times.append(now + policy.span(SECOND_READING, floor=1))
     if request.status in (Status.OPEN, Status.PAUSED):
         times += _reminder_checks(request, now, policy)
+    if forget := forget_at(request, policy):
+        times.append(forget)
     return max(min(times), now + policy.span(60, floor=1)) if times else None
 
 

@@ -76,6 +76,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """One message on `signer-notices`: one thing to tell one signer on one channel.
 
     step: the day of a reminder; the `number` of the signer who signed in a progress notice; else 0.
+    instead_of: id of the notice on the signer's first channel that did not arrive; absent unless this one stands in.
     """
 
     v: int = 1
@@ -86,6 +87,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     channel: ChannelName
     round: int
+    instead_of: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Reminder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -116,6 +118,22 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reminders: dict[str, Reminder] = {}  # by step
 
 
+class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an operator did to a request. who: his e-mail address, as the cloud has checked it."""
+
+    at: datetime
+    who: str
+    what: str
+    why: str = ""
+
+
+class Resend(msgspec.Struct, frozen=True, kw_only=True):
+    """A notice that an operator sent once more: an effect of its own, due since `at`."""
+
+    at: datetime
+    notice: Notice
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`requests/{id}`: everything known of one signature request."""
 
@@ -139,6 +157,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     changed_at: datetime | None = None
     next_at: datetime | None = None
     search: tuple[str, ...] = ()
+    reminders_stopped: bool = False  # by an operator
+    resends: tuple[Resend, ...] = ()
+    notes: tuple[Note, ...] = ()
+    forgotten: bool = False  # a stub: its personal data is gone, and nothing follows from its events any more
     purge_at: datetime | None = None
 
 
@@ -165,7 +187,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     segments: int = 0
     text: str = ""  # as sent, the link's code masked
+    address: str = ""  # key of its Suppression, should there be one: a hash
+    fallback: str = ""  # the notice that goes by the other channel if this one does not arrive; "" for none
+    instead_of: str = ""  # the notice whose fallback this one is
     history: tuple[Step, ...] = ()
+    changed_at: datetime | None = None  # time of the last step
     purge_at: datetime | None = None
 
 
@@ -175,7 +201,37 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     request_id: str
     signer: str
     round: int
+    short_url: str = ""  # as a public shortener made it; "" for our own
     purge_at: datetime | None = None
+
+
+class Suppression(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`suppressions/{address hash}`: an address that must not be tried again, until an operator clears it."""
+
+    channel: ChannelName
+    reason: str
+    since: datetime
+    cleared_at: datetime | None = None
+    cleared_by: str = ""
+    cleared_why: str = ""
+
+
+class Outage(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider that has failed at every try since `since`. Nobody tries before `until`."""
+
+    since: datetime
+    last: datetime
+    until: datetime
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`control/relay`: how the relay itself is doing."""
+
+    outages: dict[str, Outage] = {}  # by provider
+    reconciled_at: datetime | None = None
+    looked: int = 0  # requests at the last pass
+    later: int = 0  # of them, those that must wait
+    listed_at: datetime | None = None  # when the sites' requests were last listed
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,6 +260,11 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     download_url: str = ""
     signers: tuple[Seen, ...] = ()
+
+
+def address_key(channel: ChannelName, address: str) -> str:
+    """The id of an address's Suppression."""
+    return digest(channel, address)
 
 
 def digest(*parts: object) -> str:

@@ -13,11 +13,12 @@ class Retry(Exception):
     """Not done, certainly without effect, and worth doing again.
 
     after: seconds to wait at least; None leaves the pace to whoever retries.
+    of_message: this one message or recipient is the cause, so that nothing follows for the others.
     """
 
-    def __init__(self, reason: str, after: float | None = None) -> None:
+    def __init__(self, reason: str, after: float | None = None, *, of_message: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.after = reason, after
+        self.reason, self.after, self.of_message = reason, after, of_message
 
 
 class GiveUp(Exception):

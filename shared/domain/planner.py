@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.domain.merge import address_of
 from shared.domain.model import (
@@ -14,13 +15,14 @@ from shared.domain.model import (
     Record,
     Reminder,
     Request,
+    Resend,
     Role,
     Signer,
     SignerState,
     Status,
     digest,
 )
-from shared.domain.policy import Policy
+from shared.domain.policy import Policy, other_channel
 
 SECOND_TRY = {Kind.INVITATION, Kind.COMPLETION}  # worth the risk of a double once an answer was lost
 SECOND_TRY_AFTER = 900.0  # seconds in which a receipt may still settle an unknown
@@ -47,7 +49,7 @@ def useful_for(kind: Kind, policy: Policy, step: int = 0) -> timedelta:
 
 def notices(request: Request, now: datetime, policy: Policy) -> dict[str, Notice]:
     """Every notice the state implies at `now`, by id, sent already or not."""
-    plans = (_invitations, _reminders, _progress, _completions)
+    plans = (_invitations, _reminders, _progress, _completions, _resends)
     return {n.notice: n for plan in plans for n in plan(request, now, policy)}
 
 
@@ -77,17 +79,27 @@ def idle(record: Record, now: datetime, policy: Policy) -> bool:
 
 def second_try(record: Record, now: datetime, policy: Policy) -> bool:
     """An unknown invitation or completion gets one more try, unless a receipt settles it in time."""
-    if record.state is not NoticeState.UNKNOWN or record.kind not in SECOND_TRY:
-        return False
-    unknowns = [s.at for s in record.history if s.state is NoticeState.UNKNOWN]
-    return len(unknowns) == 1 and now - unknowns[0] >= policy.span(SECOND_TRY_AFTER, floor=2)
+    wait = second_try_in(record, policy)
+    return wait is not None and now - record.history[-1].at >= wait
+
+
+def second_try_in(record: Record, policy: Policy) -> timedelta | None:
+    """How long after it became unknown; None when once was enough."""
+    unknowns = [s for s in record.history if s.state is NoticeState.UNKNOWN]
+    worth_it = record.state is NoticeState.UNKNOWN and record.kind in SECOND_TRY and len(unknowns) == 1
+    return policy.span(SECOND_TRY_AFTER, floor=2) if worth_it else None
 
 
 def notice_for(request: Request, key: str, kind: Kind, step: int, channel: ChannelName) -> Notice:
-    """The id names the effect: the same effect has the same id, however often and in whatever order it is planned."""
+    """The id names the effect: the same effect has the same id, however often and in whatever order it is planned.
+
+    An operator's resends are counted in it, so that each is an effect of its own.
+    """
     address = digest(address_of(request.signers[key], channel))
+    effect = (request.id, key, kind, step, channel, request.round, address)
+    again = len(_resends_of(request, key, kind, step, channel))
     return Notice(
-        notice=digest(request.id, key, kind, step, channel, request.round, address),
+        notice=digest(*effect, again) if again else digest(*effect),
         request=request.id,
         signer=key,
         kind=kind,
@@ -95,6 +107,35 @@ def notice_for(request: Request, key: str, kind: Kind, step: int, channel: Chann
         channel=channel,
         round=request.round,
     )
+
+
+def resent(request: Request, notice: Notice, now: datetime) -> Request:
+    """The state in which this notice is to be sent once more, under an id of its own."""
+    counted = replace(request, resends=(*request.resends, Resend(at=now, notice=notice)))
+    fresh = notice_for(counted, notice.signer, notice.kind, notice.step, notice.channel)
+    again = Resend(at=now, notice=replace(fresh, instead_of=notice.instead_of))
+    return replace(request, resends=(*request.resends, again))
+
+
+def resent_at(request: Request, notice: Notice) -> datetime | None:
+    """When an operator last sent this once more; None if never."""
+    times = _resends_of(request, notice.signer, notice.kind, notice.step, notice.channel)
+    return times[-1] if times else None
+
+
+def _resends_of(request: Request, key: str, kind: Kind, step: int, channel: ChannelName) -> list[datetime]:
+    wanted = (key, kind, step, channel, request.round)
+    same = ((r.at, r.notice) for r in request.resends)
+    return [at for at, n in same if (n.signer, n.kind, n.step, n.channel, n.round) == wanted]
+
+
+def fallback_of(request: Request, notice: Notice, policy: Policy) -> Notice | None:
+    """The same effect by the signer's other channel, should this not arrive; None where there is none, or was one."""
+    other = None if notice.instead_of else other_channel(policy, notice.channel)
+    if other is None or not address_of(request.signers[notice.signer], other):
+        return None
+    same = notice_for(request, notice.signer, notice.kind, notice.step, other)
+    return replace(same, instead_of=notice.notice)
 
 
 def _each(request: Request, key: str, kind: Kind, step: int = 0) -> Iterator[Notice]:
@@ -158,3 +199,11 @@ def _completions(request: Request, now: datetime, policy: Policy) -> Iterator[No
         for key, signer in request.signers.items():
             if signer.state is not SignerState.LEFT:
                 yield from _each(request, key, Kind.COMPLETION)
+
+
+def _resends(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
+    """What an operator sent once more, in this round. Whether it is still due is for the gates to say."""
+    for resend in request.resends:
+        notice = resend.notice
+        if notice.round == request.round and now - resend.at < useful_for(notice.kind, policy, notice.step):
+            yield notice

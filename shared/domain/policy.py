@@ -49,6 +49,12 @@ def choose_channels(policy: Policy, seen: Seen, email: str, mobile: str) -> tupl
     return tuple(sorted(usable, key=lambda c: c != wanted)[:1])
 
 
+def other_channel(policy: Policy, first: ChannelName) -> ChannelName | None:
+    """What takes over when the first does not arrive: the channel that a "-first" policy holds in reserve."""
+    other = ChannelName.EMAIL if first is ChannelName.SMS else ChannelName.SMS
+    return other if policy.channels.endswith("-first") and other in policy.available else None
+
+
 def normal_email(text: str) -> str:
     """Lower-case; "" for what cannot be an address."""
     email = text.strip().lower()

@@ -22,15 +22,19 @@ from shared.domain.model import (
     Request,
     Signer,
     Step,
+    address_key,
 )
 from shared.domain.outcomes import GiveUp, Retry, Unknown
 from shared.domain.policy import Policy
+from shared.handlers.circuit import Circuit
 from shared.handlers.echo import begun
+from shared.handlers.fallback import Fallback
 from shared.handlers.links import completion_url
 from shared.ports import Channel, Ledger, NotFound, Outgoing, Render, Requests, Shortener, Stored, Target, Wording
 
 LEASE = 90.0  # seconds; longer than the function's time-out (60 s), which is longer than a provider's deadline (20 s)
 FRESH = 60.0  # seconds in which an invitation may rely on the last answer of the API
+HISTORY = 60  # steps kept of a notice
 LEFT = {NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN}
 
 log = logging.getLogger(__name__)
@@ -44,17 +48,22 @@ class Deliver:
         channels: Mapping[ChannelName, Channel],
         shortener: Shortener,
         render: Render,
+        fallback: Fallback,
         policy: Policy,
         clock: Callable[[], datetime],
     ) -> None:
         self._ledger, self._api, self._channels = ledger, api, channels
-        self._shortener, self._render, self._policy, self._clock = shortener, render, policy, clock
+        self._shortener, self._render, self._fallback = shortener, render, fallback
+        self._policy, self._clock = policy, clock
+        self._circuits = {c.name: Circuit(c.name, ledger, policy, clock) for c in channels.values()}
 
     def notice(self, notice: Notice) -> None:
         """Raises Retry when it is to come again, GiveUp when the ledger knows nothing of its request."""
         stored = self._ledger.get(Request, notice.request)
         if stored is None:
             raise GiveUp("the ledger holds no such request")
+        if channel := self._channels.get(notice.channel):
+            self._circuits[channel.name].check()
         request = self._current(stored.item, notice)
         verdict = gates.gate(request, notice, self._clock(), self._policy, invited=self._invited(request, notice))
         if isinstance(verdict, gates.Send):
@@ -97,13 +106,21 @@ class Deliver:
         if record is None or record.item.state is NoticeState.PLANNED:
             raise Retry(verdict.reason, after=verdict.after)
 
-    def _close(self, notice: Notice, state: NoticeState, reason: str) -> None:
+    def _close(self, notice: Notice, state: NoticeState, reason: str, **fields: Any) -> None:
         now = self._clock()
-        if self._ledger.put(notice.notice, begun(notice, state, now, self._policy, reason), None):
+        fresh = replace(begun(notice, state, now, self._policy, reason), **fields)
+        if self._ledger.put(notice.notice, fresh, None):
             return
         stored = self._ledger.get(Record, notice.notice)
         if stored and self._claimable(notice, stored) and stored.item.state is NoticeState.PLANNED:
-            self._write(notice, stored, moved(stored.item, state, now, reason))
+            self._write(notice, stored, moved(stored.item, state, now, reason, **fields))
+
+    def _pass_over(self, notice: Notice, reason: str, fields: dict[str, Any]) -> None:
+        """The address is known not to work: the other channel has its turn at once."""
+        now, reason = self._clock(), f"the address is not to be used: {reason}"
+        record = begun(notice, NoticeState.SUPPRESSED, now, self._policy, reason)
+        self._fallback.publish(notice.notice, replace(record, **fields))
+        self._close(notice, NoticeState.SUPPRESSED, reason, **fields)
 
     # -- what is sent
 
@@ -111,11 +128,16 @@ class Deliver:
         channel = self._channels.get(notice.channel)
         if channel is None:
             return self._close(notice, NoticeState.FAILED, f"no provider is set for {notice.channel}")
+        address = address_of(request.signers[notice.signer], notice.channel)
+        instead = planner.fallback_of(request, notice, self._policy)
+        fields = {"address": address_key(notice.channel, address), "fallback": instead.notice if instead else ""}
+        if reason := self._fallback.suppressed(fields["address"]):
+            return self._pass_over(notice, reason, fields)
         link = self._link(request, notice)
         wording = self._render(request, notice, link)
-        claimed = self._claim(notice, channel.name, masked(wording.text, link), wording.segments)
+        fields |= {"provider": channel.name, "text": masked(wording.text, link)}
+        claimed = self._claim(notice, segments=wording.segments, **fields)
         if claimed is not None:
-            address = address_of(request.signers[notice.signer], notice.channel)
             self._send(notice, claimed, channel, outgoing(notice, address, wording))
         return None
 
@@ -133,10 +155,9 @@ class Deliver:
             log.warning("shortener failed, the long link goes", extra={"json": {"reason": e.reason}})
             return url
 
-    def _claim(self, notice: Notice, provider: str, text: str, segments: int) -> Stored[Record] | None:
+    def _claim(self, notice: Notice, **fields: Any) -> Stored[Record] | None:
         """The right to send; None when it was sent or is lost. Raises Retry while another delivery holds it."""
         now = self._clock()
-        fields: dict[str, Any] = {"provider": provider, "text": text, "segments": segments}
         fields["lease_until"] = now + self._lease()
         fresh = replace(begun(notice, NoticeState.SENDING, now, self._policy), attempts=1, **fields)
         version = self._ledger.put(notice.notice, fresh, None)
@@ -162,9 +183,9 @@ class Deliver:
         try:
             accepted = channel.send(message)
         except Retry as e:
-            self._try_later(notice, claimed, e)
+            self._try_later(notice, claimed, e, self._circuits[channel.name])
         except GiveUp as e:
-            self._write(notice, claimed, moved(claimed.item, NoticeState.FAILED, self._clock(), e.reason))
+            self._give_up(notice, claimed, e)
         except Unknown as e:
             self._unknown(notice, claimed, e.reason)
         except Exception as e:  # a fault of ours after the claim: it may have left, so nobody may assume it did not
@@ -173,27 +194,44 @@ class Deliver:
         else:
             done = moved(claimed.item, NoticeState.ACCEPTED, self._clock(), provider_id=accepted.provider_id)
             self._write(notice, claimed, done)
+            self._circuits[channel.name].worked()
 
-    def _try_later(self, notice: Notice, claimed: Stored[Record], retry: Retry) -> None:
-        now, attempts = self._clock(), claimed.item.attempts
+    def _try_later(self, notice: Notice, claimed: Stored[Record], retry: Retry, circuit: Circuit) -> None:
+        """A provider that is down uses up no attempts: its outage may outlast any number of them."""
+        down = not retry.of_message and circuit.failed()
+        now, attempts = self._clock(), claimed.item.attempts - down
         if attempts >= self._policy.max_attempts:
-            reason = f"given up after {attempts} attempts: {retry.reason}"
-            return self._write(notice, claimed, moved(claimed.item, NoticeState.FAILED, now, reason))
+            return self._give_up(notice, claimed, GiveUp(f"given up after {attempts} attempts: {retry.reason}"))
         pause = self._policy.span(min(10.0 * 2 ** (attempts - 1), 3_600.0), floor=0.5).total_seconds()
         after = pause if retry.after is None else retry.after
         healed_from = now + self._policy.span(after, floor=after) + self._lease()
-        self._write(
-            notice, claimed, moved(claimed.item, NoticeState.PLANNED, now, retry.reason, lease_until=healed_from)
-        )
+        fields = {"lease_until": healed_from, "attempts": attempts}
+        self._write(notice, claimed, moved(claimed.item, NoticeState.PLANNED, now, retry.reason, **fields))
         raise Retry(retry.reason, after=after)
 
+    def _give_up(self, notice: Notice, claimed: Stored[Record], e: GiveUp) -> None:
+        """What follows comes first. If it cannot be done now, all of it comes again: nothing was sent."""
+        try:
+            if e.suppress:
+                self._fallback.suppress(claimed.item, e.reason)
+            self._fallback.publish(notice.notice, claimed.item)
+        except Retry:
+            self._write(notice, claimed, moved(claimed.item, NoticeState.PLANNED, self._clock(), e.reason))
+            raise
+        self._write(notice, claimed, moved(claimed.item, NoticeState.FAILED, self._clock(), e.reason))
+
     def _unknown(self, notice: Notice, stored: Stored[Record], reason: str) -> None:
-        self._write(notice, stored, moved(stored.item, NoticeState.UNKNOWN, self._clock(), reason))
+        """Raises Retry where a second try is worth it, unless a receipt settles it by then."""
+        record = moved(stored.item, NoticeState.UNKNOWN, self._clock(), reason)
+        self._write(notice, stored, record)
+        if wait := planner.second_try_in(record, self._policy):
+            raise Retry(reason, after=wait.total_seconds())
 
     def _write(self, notice: Notice, stored: Stored[Record], record: Record) -> None:
         """A receipt may have been faster, and knows better: then nothing is left to write."""
         self._ledger.put(notice.notice, record, stored.version)
-        why = {"notice": notice.notice[:12], "state": record.state, "reason": record.reason}
+        told = {"state": record.state, "reason": record.reason, "provider": record.provider}
+        why = {"notice": notice.notice[:12], **told}
         log.info("notice %s", record.state.value, extra={"json": why})
 
     def _lease(self) -> timedelta:
@@ -207,7 +245,16 @@ def planned_out(record: Record) -> bool:
 
 def moved(record: Record, state: NoticeState, now: datetime, why: str = "", **fields: Any) -> Record:
     step = Step(at=now, state=state, why=why)
-    return replace(record, state=state, reason=why, history=(*record.history, step), **fields)
+    history = shortened((*record.history, step))
+    return replace(record, state=state, reason=why, history=history, changed_at=now, **fields)
+
+
+def shortened(history: tuple[Step, ...]) -> tuple[Step, ...]:
+    """After days of retries: the beginning, the end, and every `unknown`, which a second try depends on."""
+    if len(history) <= HISTORY:
+        return history
+    first, last = history[:10], history[10 - HISTORY :]
+    return (*first, *(s for s in history[10 : 10 - HISTORY] if s.state is NoticeState.UNKNOWN), *last)
 
 
 def outgoing(notice: Notice, address: str, wording: Wording) -> Outgoing:

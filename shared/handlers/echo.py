@@ -1,5 +1,6 @@
 """After the commit: what the state implies is published, scheduled and called off. Safe to repeat at any time."""
 
+import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
@@ -7,10 +8,12 @@ import msgspec
 
 from shared.domain import planner
 from shared.domain.merge import changed, public
-from shared.domain.model import ChannelName, Notice, NoticeState, Record, Request, Step, digest
+from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Record, Request, Step, digest
 from shared.domain.policy import Policy
 from shared.handlers.names import Names
 from shared.ports import Bus, Ledger, Message, Scheduler, Task
+
+log = logging.getLogger(__name__)
 
 
 class Echo:
@@ -42,7 +45,9 @@ class Echo:
         now = self._clock()
         implied = planner.notices(new, now, self._policy)
         records = self._ledger.records(new.id) if implied else {}
-        self.publish(planner.unsent(implied, records, now, self._policy))
+        unsent = planner.unsent(implied, records, now, self._policy)
+        _warn_of_overdue(new, unsent)
+        self.publish(unsent)
         have = planner.tasks(new, now, self._policy)
         self._schedule(new, have)
         had = planner.tasks(old, now, self._policy) if old else {}
@@ -90,6 +95,12 @@ class Echo:
         self._bus.publish(self._names.status_topic, [Message(msgspec.json.encode(event), attributes)])
 
 
+def _warn_of_overdue(request: Request, unsent: Iterable[Notice]) -> None:
+    if count := sum(n.kind is Kind.REMINDER for n in unsent):
+        why = {"alert": "overdue_reminders", "request": request.id, "count": count}
+        log.warning("reminders that no task fired", extra={"json": why})
+
+
 def begun(notice: Notice, state: NoticeState, now: datetime, policy: Policy, why: str = "") -> Record:
     """A notice's first entry in the ledger."""
     return Record(
@@ -101,7 +112,9 @@ def begun(notice: Notice, state: NoticeState, now: datetime, policy: Policy, why
         round=notice.round,
         state=state,
         reason=why,
+        instead_of=notice.instead_of or "",
         history=(Step(at=now, state=state, why=why),),
+        changed_at=now,
         purge_at=now + policy.days(policy.retention_days),
     )
 

@@ -1,22 +1,32 @@
-"""Waiting longer than a nack should: the message sleeps in a Cloud Task, so that an outage burns no attempts."""
+"""Messages that cannot be handled now, or ever: they sleep in a Cloud Task, or go to the dead-letter topic."""
 
 import base64
+import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
 
+from shared.domain.dead_letters import REASON, dead_topic
 from shared.domain.model import digest
 from shared.domain.outcomes import Retry
-from shared.ports import Scheduler, Task
+from shared.ports import Bus, Message, Scheduler, Task
 
 NACK_UP_TO = 60.0  # seconds; Pub/Sub's own backoff serves up to here
 LONGEST = 86_400.0
+REASON_LENGTH = 1_000  # characters; Pub/Sub takes 1,024 bytes
+
+log = logging.getLogger(__name__)
 
 
 class Parking:
-    def __init__(self, scheduler: Scheduler, queue: str, url: str, clock: Callable[[], datetime]) -> None:
+    """topic: whose messages these are. url: of the function that handles them."""
+
+    def __init__(
+        self, scheduler: Scheduler, queue: str, url: str, bus: Bus, topic: str, clock: Callable[[], datetime]
+    ) -> None:
         self._scheduler, self._queue, self._url, self._clock = scheduler, queue, url, clock
+        self._bus, self._topic = bus, topic
 
     def park(self, data: bytes, published_at: datetime | None, retry: Retry) -> bool:
         """False when a nack will do. Raises Retry when the scheduler cannot be reached."""
@@ -30,6 +40,12 @@ class Parking:
         body = envelope(data, name, published_at or now)
         self._scheduler.create([Task(name=name, queue=self._queue, url=self._url, body=body, at=at)])
         return True
+
+    def bury(self, data: bytes, reason: str) -> None:
+        """What no repetition will mend goes to the dead-letter topic at once, with its reason. Raises Retry."""
+        why = reason.encode(errors="replace")[:REASON_LENGTH].decode(errors="ignore")
+        self._bus.publish(dead_topic(self._topic), [Message(data, {REASON: why})])
+        log.error("dead letter", extra={"json": {"alert": "dead_letter", "topic": self._topic, "reason": why}})
 
     def _after(self, now: datetime, published_at: datetime | None, retry: Retry) -> float:
         """As asked, else the longer the older the message is: a long outage is asked about ever less often."""

@@ -1,33 +1,89 @@
 """Whatever is due by `next_at` is looked at again: makes up for lost webhooks, tasks, messages and crashes."""
 
 import logging
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
+from shared.domain.model import Control, Request
 from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.policy import Policy
+from shared.handlers.circuit import amend
 from shared.handlers.resolve import Resolve
-from shared.ports import Ledger
+from shared.ports import Ledger, Requests
 
 BATCH = 200  # requests a pass; the next pass goes on where this one stopped, since `next_at` orders them
+PASS = 50.0  # seconds a pass may take: the scheduler calls every minute
+POSTPONED = 300.0  # seconds until one that could not be read is due again, so that it does not stand before the others
+HOPELESS = 5  # failures in a row after which the rest of a pass is left to the next one
+LISTING = 3_600.0  # seconds between two lists of a site's requests
+LISTED = 1_000  # the newest requests of a site that are looked for
 
 log = logging.getLogger(__name__)
 
 
 class Reconcile:
-    def __init__(self, ledger: Ledger, resolve: Resolve, clock: Callable[[], datetime]) -> None:
-        self._ledger, self._resolve, self._clock = ledger, resolve, clock
+    """sites: whose requests are listed too, so that one whose every webhook was lost is met."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        resolve: Resolve,
+        api: Requests,
+        sites: Sequence[str],
+        policy: Policy,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger, self._resolve, self._api = ledger, resolve, api
+        self._sites, self._policy, self._clock = sites, policy, clock
 
     def run(self) -> dict[str, int]:
-        """Counts of requests looked at and of those that must wait for a later pass."""
-        counts = {"looked": 0, "later": 0}
-        for request in self._ledger.due(self._clock(), BATCH):
-            counts["looked" if self._look(request) else "later"] += 1
+        """Counts of requests looked at and of those that must wait for a later pass. Raises Retry."""
+        counts = self._pass(self._ledger.due(self._clock(), BATCH))
+        now = self._clock()
+        control = amend(self._ledger, lambda c: replace(c, reconciled_at=now, **counts))
+        if self._sites and self._listing_due(control):
+            self._adopt()
         return counts
+
+    def _pass(self, due: Iterable[str]) -> dict[str, int]:
+        end, looked, later, in_a_row = self._clock() + timedelta(seconds=PASS), 0, 0, 0
+        for request in due:
+            if in_a_row == HOPELESS or self._clock() > end:
+                break
+            done = self._look(request)
+            looked, later, in_a_row = looked + done, later + (not done), 0 if done else in_a_row + 1
+        return {"looked": looked, "later": later}
 
     def _look(self, request: str) -> bool:
         try:
             self._resolve.look(request)
-        except (Retry, GiveUp) as e:  # it stays due; one request must not hold up the others
+        except (Retry, GiveUp) as e:  # one request must not hold up the others
             log.warning("reconcile: not now", extra={"json": {"request": request, "reason": e.reason}})
+            self._postpone(request)
             return False
         return True
+
+    def _postpone(self, request: str) -> None:
+        if stored := self._ledger.get(Request, request):
+            later = self._clock() + self._policy.span(POSTPONED, floor=1)
+            self._ledger.put(request, replace(stored.item, next_at=later), stored.version)
+
+    # -- requests never heard of
+
+    def _listing_due(self, control: Control) -> bool:
+        return not control.listed_at or self._clock() - control.listed_at >= self._policy.span(LISTING, floor=2)
+
+    def _adopt(self) -> None:
+        """Met without a `request_sent`: nobody is invited by it, reminders still ahead are sent."""
+        try:
+            for site in self._sites:
+                new = [r for r in self._api.listed(site, LISTED) if self._ledger.get(Request, r) is None]
+                self._pass(new)
+        except GiveUp as e:
+            log.error("RECONCILE_LIST is off: %s", e.reason, extra={"json": {"alert": "reconcile_list"}})
+        except Retry as e:
+            log.warning("reconcile: no list now", extra={"json": {"reason": e.reason}})
+        now = self._clock()
+        amend(self._ledger, lambda c: replace(c, listed_at=now))

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.domain.merge import Merged, event_key, gone, merge
+from shared.domain.merge import Merged, event_key, forget_at, gone, merge, stub
 from shared.domain.model import Event, Request
 from shared.domain.outcomes import GiveUp, Retry
 from shared.domain.policy import Policy
 from shared.handlers.echo import Echo
-from shared.ports import Ledger, NotFound, Requests
+from shared.ports import Ledger, NotFound, Requests, Stored
 
 RACES = 5  # lost commits in a row before the message is left to a later delivery
 STALE_DAYS = 31
@@ -37,12 +37,23 @@ class Resolve:
         for _ in range(RACES):
             stored = self._ledger.get(Request, key)
             old = stored.item if stored else None
+            if stored and old and self._over(old):
+                return self._forget(stored)
             if old and event and event_key(event.event) in old.events:
                 return self._echo.heal(None, old)
             merged = self._merged(key, old, event)
             if self._ledger.put(key, merged.request, stored.version if stored else None):
                 return self._after(old, merged, event)
         raise Retry("others keep changing this request", after=1)
+
+    def _over(self, request: Request) -> bool:
+        due = forget_at(request, self._policy)
+        return request.forgotten or (due is not None and due <= self._clock())
+
+    def _forget(self, stored: Stored[Request]) -> None:
+        """Nobody is told anything more. A lost race is run again by the next look."""
+        if not stored.item.forgotten:
+            self._ledger.put(stored.item.id, stub(stored.item), stored.version)
 
     def _merged(self, key: str, old: Request | None, event: Event | None) -> Merged:
         try:

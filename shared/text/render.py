@@ -1,6 +1,6 @@
 """The words of a message: templates (Jinja2, sandboxed) filled from the state of the request.
 
-An operator's `templates_dir` may replace any single file of `templates/`; the rest stays built in.
+An operator's own files replace single ones of `templates/`; the rest stays built in, which is English only.
 """
 
 import bisect
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 BUILT_IN = Path(__file__).parent / "templates"
+ENGLISH = "en"
 MAX_SEGMENTS = 2
 MAX_SUBJECT = 150
 MAX_TITLE = 300
@@ -50,16 +51,25 @@ class Rendered(msgspec.Struct, frozen=True):
     html: str
 
 
-def render(kind: Kind, channel: ChannelName, context: Context, templates_dir: Path | None = None) -> Rendered:
+Folders = tuple[Path, ...]
+
+
+def folders(templates_dir: Path | None = None, language: str = ENGLISH) -> Folders:
+    """Where each template is looked for; the first that has it wins. language: a folder within `templates_dir`."""
+    own = (templates_dir / language, templates_dir) if templates_dir else ()
+    return (*own, BUILT_IN)
+
+
+def render(kind: Kind, channel: ChannelName, context: Context, where: Folders = (BUILT_IN,)) -> Rendered:
     """Raises jinja2.TemplateError when an operator's template is faulty (`check_templates` finds those at start)."""
     context = _cleaned(context)
     if channel is ChannelName.SMS:
-        return Rendered("", _sms(f"{kind}.sms.txt", context, templates_dir), "")
+        return Rendered("", _sms(f"{kind}.sms.txt", context, where), "")
     name = f"{kind}.email"
     return Rendered(
-        _subject(f"{name}.subject.txt", context, templates_dir),
-        _draw(f"{name}.txt", context, templates_dir),
-        _draw(f"{name}.html", context, templates_dir),
+        _subject(f"{name}.subject.txt", context, where),
+        _draw(f"{name}.txt", context, where),
+        _draw(f"{name}.html", context, where),
     )
 
 
@@ -87,9 +97,9 @@ def _cleaned(context: Context) -> Context:
     )
 
 
-def _sms(template: str, context: Context, templates_dir: Path | None) -> str:
+def _sms(template: str, context: Context, where: Folders) -> str:
     def draw(title: str) -> str:
-        return _draw(template, msgspec.structs.replace(context, title=title), templates_dir)
+        return _draw(template, msgspec.structs.replace(context, title=title), where)
 
     def shortened(length: int) -> str:
         """A lone ellipsis character would turn a GSM-7 text into UCS-2: only a text that is UCS-2 anyway gets it."""
@@ -99,10 +109,10 @@ def _sms(template: str, context: Context, templates_dir: Path | None) -> str:
     return _longest(len(context.title), shortened, lambda text: segments(text).count <= MAX_SEGMENTS)
 
 
-def _subject(template: str, context: Context, templates_dir: Path | None) -> str:
+def _subject(template: str, context: Context, where: Folders) -> str:
     def shortened(length: int) -> str:
         title = _cut(context.title, length, "...")
-        return clean(_draw(template, msgspec.structs.replace(context, title=title), templates_dir))
+        return clean(_draw(template, msgspec.structs.replace(context, title=title), where))
 
     return _longest(len(context.title), shortened, lambda text: len(text) <= MAX_SUBJECT)
 
@@ -126,19 +136,19 @@ def _cut(text: str, length: int, ellipsis: str) -> str:
     return text[:length].rstrip() + ellipsis
 
 
-def _draw(template: str, context: Context, templates_dir: Path | None) -> str:
+def _draw(template: str, context: Context, where: Folders) -> str:
     values = msgspec.structs.asdict(context)
-    return environment(templates_dir).get_template(template).render(values).strip()
+    return environment(where).get_template(template).render(values).strip()
 
 
 @cache
-def environment(templates_dir: Path | None) -> "SandboxedEnvironment":
+def environment(where: Folders) -> "SandboxedEnvironment":
     """Jinja2 is imported with the first message: most functions never render one."""
     from jinja2 import FileSystemLoader, StrictUndefined, select_autoescape
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     return ImmutableSandboxedEnvironment(
-        loader=FileSystemLoader([d for d in (templates_dir, BUILT_IN) if d]),
+        loader=FileSystemLoader(where),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,

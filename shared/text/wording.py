@@ -1,22 +1,30 @@
 """The port Render on our templates: the state of a request, put into words."""
 
+import logging
 from pathlib import Path
 
 from shared.domain import gates
 from shared.domain.model import ChannelName, Kind, Notice, Request
 from shared.ports import Wording
-from shared.text.render import Context, render
+from shared.text.render import ENGLISH, MAX_SEGMENTS, Context, folders, render
 from shared.text.segments import segments
+
+log = logging.getLogger(__name__)
 
 
 class Words:
-    def __init__(self, brand: str, templates_dir: str = "") -> None:
-        self._brand, self._templates = brand, Path(templates_dir) if templates_dir else None
+    """language: a folder within `templates_dir`; what it lacks is English. `check_templates` proves both."""
+
+    def __init__(self, brand: str, templates_dir: Path | None = None, language: str = ENGLISH) -> None:
+        self._brand, self._where = brand, folders(templates_dir, language)
 
     def __call__(self, request: Request, notice: Notice, link: str) -> Wording:
-        rendered = render(notice.kind, notice.channel, self._context(request, notice, link), self._templates)
+        rendered = render(notice.kind, notice.channel, self._context(request, notice, link), self._where)
         sms = notice.channel is ChannelName.SMS
         count = segments(rendered.text).count if sms else 0
+        if count > MAX_SEGMENTS:  # it goes all the same, and costs as many
+            told = {"notice": notice.notice[:12], "kind": notice.kind, "segments": count}
+            log.warning("an SMS of %d segments", count, extra={"json": told})
         return Wording(text=rendered.text, subject=rendered.subject, html=rendered.html, segments=count)
 
     def _context(self, request: Request, notice: Notice, link: str) -> Context:

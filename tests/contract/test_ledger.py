@@ -1,11 +1,11 @@
 """What every Ledger must do."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -18,18 +18,22 @@ from shared.domain.model import (
     ChannelName,
     Kind,
     Link,
+    Note,
+    Notice,
     NoticeState,
     Record,
     Reminder,
     Request,
+    Resend,
     Role,
     Signer,
     SignerState,
     Status,
     Step,
+    Suppression,
 )
 from shared.domain.outcomes import Retry
-from shared.ports import Ledger
+from shared.ports import Ledger, Mark
 from tests.stand_in import closed_port
 
 T = TypeVar("T")
@@ -55,6 +59,7 @@ FULL_SIGNER = Signer(
     missing_at=NOW,
     reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1, done=True), "7": Reminder(due_at=NOW, task="u")},
 )
+NOTICE = Notice(notice="n1", request="r1", signer="5f", kind=Kind.REMINDER, step=3, channel=ChannelName.SMS, round=2)
 FULL_REQUEST = Request(
     id="r1",
     title="Möbelkauf 🛋",
@@ -75,6 +80,9 @@ FULL_REQUEST = Request(
     changed_at=NOW,
     next_at=NOW,
     search=("ann", "möbelkauf"),
+    reminders_stopped=True,
+    resends=(Resend(at=NOW, notice=NOTICE), Resend(at=NOW, notice=replace(NOTICE, instead_of="n0"))),
+    notes=(Note(at=NOW, who="ops@example.com", what="resend", why="he asked"),),
     purge_at=NOW,
 )
 RECORD = Record(
@@ -262,12 +270,74 @@ def test_records_gives_the_notices_of_one_request_by_id(ledger: Ledger) -> None:
     assert ledger.records("r3") == {}
 
 
-def test_recent_gives_the_requests_changed_last_newest_first(ledger: Ledger) -> None:
+def changed(key: str, minutes: float = 0, **fields: Any) -> Request:
+    return Request(id=key, changed_at=NOW - timedelta(minutes=minutes), **fields)
+
+
+def keys(found: Sequence[tuple[str, object]]) -> list[str]:
+    return [key for key, _ in found]
+
+
+def test_newest_gives_the_last_changed_first_and_none_that_never_changed(ledger: Ledger) -> None:
     for minutes in (2, 3, 1):
-        ledger.put(f"r{minutes}", Request(id=f"r{minutes}", changed_at=NOW - timedelta(minutes=minutes)), None)
+        ledger.put(f"r{minutes}", changed(f"r{minutes}", minutes), None)
     ledger.put("never", Request(id="never"), None)
-    assert [r.id for r in ledger.recent(10)] == ["r1", "r2", "r3"]
-    assert [r.id for r in ledger.recent(2)] == ["r1", "r2"]
+    assert keys(ledger.newest(Request, 10)) == ["r1", "r2", "r3"]
+    assert ledger.newest(Request, 1) == [("r1", changed("r1", 1))]
+
+
+def test_a_page_goes_on_where_the_one_before_it_ended_even_amid_equal_times(ledger: Ledger) -> None:
+    for key, minutes in (("a", 1), ("b/ä", 1), ("c", 1), ("old", 2), ("new", 0)):
+        ledger.put(key, changed(key, minutes), None)
+    seen: list[str] = []
+    after: Mark | None = None
+    while page := ledger.newest(Request, 2, after=after):
+        seen += keys(page)
+        last = page[-1][1].changed_at
+        assert last is not None
+        after = (last, page[-1][0])
+    assert seen == ["new", "c", "b/ä", "a", "old"]
+
+
+def test_newest_narrows_to_a_status_or_a_word(ledger: Ledger) -> None:
+    ledger.put("r1", changed("r1", 1, search=("eric", "smith")), None)
+    ledger.put("r2", changed("r2", 2, search=("smith",), status=Status.COMPLETE), None)
+    ledger.put("r3", changed("r3", 3, status=Status.COMPLETE), None)
+    assert keys(ledger.newest(Request, 10, only=("search", "smith"))) == ["r1", "r2"]
+    assert keys(ledger.newest(Request, 10, only=("search", "smit"))) == []
+    assert keys(ledger.newest(Request, 10, only=("status", "complete"))) == ["r2", "r3"]
+    assert keys(ledger.newest(Request, 10, only=("status", "complete"), after=(NOW - timedelta(minutes=2), "r2"))) == [
+        "r3"
+    ]
+
+
+def test_a_document_stands_only_in_the_lists_of_its_last_version(ledger: Ledger) -> None:
+    version = ledger.put("r1", changed("r1", 2, search=("old",)), None)
+    ledger.put("r1", changed("r1", 1, search=("new",), status=Status.GONE), version)
+    assert keys(ledger.newest(Request, 10)) == ["r1"]
+    assert keys(ledger.newest(Request, 10, only=("search", "old"))) == []
+    assert keys(ledger.newest(Request, 10, only=("status", "open"))) == []
+    assert ledger.count(Request, ("status", "open"), most=10) == 0
+    assert ledger.count(Request, ("status", "gone"), most=10) == 1
+
+
+def test_newest_lists_notices_by_state_and_suppressions(ledger: Ledger) -> None:
+    failed = replace(RECORD, state=NoticeState.FAILED, changed_at=NOW)
+    ledger.put("n1", failed, None)
+    ledger.put("n2", replace(RECORD, changed_at=NOW), None)
+    blocked = Suppression(channel=ChannelName.SMS, reason="opted out", since=NOW)
+    ledger.put("s1", blocked, None)
+    assert ledger.newest(Record, 10, only=("state", "failed")) == [("n1", failed)]
+    assert ledger.newest(Suppression, 10) == [("s1", blocked)]
+
+
+def test_count_ends_at_most_and_leaves_out_what_is_older(ledger: Ledger) -> None:
+    for minutes in range(5):
+        ledger.put(f"r{minutes}", changed(f"r{minutes}", minutes), None)
+    assert ledger.count(Request, ("status", "open"), most=10) == 5
+    assert ledger.count(Request, ("status", "open"), most=3) == 3
+    assert ledger.count(Request, ("status", "open"), most=10, since=NOW - timedelta(minutes=1)) == 2
+    assert ledger.count(Request, ("status", "gone"), most=10) == 0
 
 
 # -- faults
@@ -277,7 +347,8 @@ CALLS: dict[str, Callable[[Ledger], object]] = {
     "create": lambda ledger: ledger.put("r1", Request(id="r1"), None),
     "due": lambda ledger: ledger.due(NOW, 1),
     "records": lambda ledger: ledger.records("r1"),
-    "recent": lambda ledger: ledger.recent(1),
+    "newest": lambda ledger: ledger.newest(Request, 1),
+    "count": lambda ledger: ledger.count(Request, ("status", "open"), most=1),
 }
 
 

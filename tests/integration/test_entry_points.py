@@ -23,8 +23,9 @@ EVENT = msgspec.json.decode((ENVELOPES / "event.json").read_bytes(), type=Event)
 class Scripted:
     """Stands where a handler would: keeps what it got, raises what it is told."""
 
-    def __init__(self, fault: Exception | None = None) -> None:
-        self.fault, self.got, self.parked = fault, [], []
+    def __init__(self, fault: Exception | None = None, grave: Exception | None = None) -> None:
+        self.fault, self.grave = fault, grave
+        self.got, self.parked, self.buried = [], [], []
 
     def event(self, event: Event) -> None:
         self.got.append(event)
@@ -34,6 +35,11 @@ class Scripted:
     def park(self, data: bytes, published_at: datetime | None, retry: Retry) -> bool:
         self.parked.append((data, published_at, retry.after))
         return (retry.after or 0) > 60
+
+    def bury(self, data: bytes, reason: str) -> None:
+        if self.grave:
+            raise self.grave
+        self.buried.append((data, reason))
 
 
 @pytest.fixture
@@ -79,15 +85,23 @@ def test_a_short_wait_is_a_nack_and_a_long_one_is_parked(client_of: Any) -> None
     assert parked.parked[0][1:] == (datetime(2026, 1, 1, 12, 0, 0, 123000, tzinfo=UTC), 600)
 
 
-def test_what_no_repetition_mends_is_never_acknowledged(client_of: Any) -> None:
-    assert push(resolve_client(client_of, Scripted(GiveUp("stale")))).status_code == 503
+def test_what_no_repetition_mends_goes_to_the_dead_letters_at_once(client_of: Any) -> None:
+    handler = Scripted(GiveUp("stale"))
+    assert push(resolve_client(client_of, handler)).status_code == 200
+    [(data, reason)] = handler.buried
+    assert (msgspec.json.decode(data, type=Event), reason) == (EVENT, "stale")
 
 
-def test_a_message_that_is_no_event_is_never_acknowledged(client_of: Any) -> None:
-    envelope = json.loads((ENVELOPES / "push.json").read_text())
+def test_a_message_that_is_no_event_goes_there_too(client_of: Any) -> None:
+    envelope, handler = json.loads((ENVELOPES / "push.json").read_text()), Scripted()
     envelope["message"]["data"] = "bm90IGpzb24="
-    answer = resolve_client(client_of, Scripted()).post("/", json=envelope)
-    assert answer.status_code == 503
+    assert resolve_client(client_of, handler).post("/", json=envelope).status_code == 200
+    assert handler.buried[0][0] == b"not json"
+
+
+def test_what_cannot_be_put_among_the_dead_letters_is_never_acknowledged(client_of: Any) -> None:
+    handler = Scripted(GiveUp("stale"), grave=Retry("Pub/Sub cannot be reached"))
+    assert push(resolve_client(client_of, handler)).status_code == 503
 
 
 def receiving(accept: Any = lambda body: "accepted") -> SimpleNamespace:

@@ -12,7 +12,7 @@ from shared.adapters import clickwrap
 from shared.adapters.clickwrap import Bucket, Clickwrap
 from shared.adapters.fields import FIELDS
 from shared.domain.model import Status
-from shared.domain.outcomes import Retry
+from shared.domain.outcomes import GiveUp, Retry
 from shared.ports import NotFound
 
 WHOLE = {
@@ -205,3 +205,29 @@ def test_the_bucket_fills_again_but_not_beyond_its_size():
         bucket.take()
     with pytest.raises(Retry):
         bucket.take()
+
+
+PAGES = "/sites/s%2F1/requests?per_page=100&page={}&sort=-created_time"
+
+
+def test_the_list_of_a_site_is_read_page_by_page(vendor: Vendor, api: Clickwrap) -> None:
+    vendor.says(PAGES.format(1), {"data": [{"id": "r1"}, {"id": 2}], "has_more": True})
+    vendor.says(PAGES.format(2), {"data": [{"id": "r3"}], "has_more": False})
+    assert api.listed("s/1", 1000) == ["r1", "2", "r3"]
+
+
+def test_no_more_pages_are_read_than_asked_for(vendor: Vendor, api: Clickwrap) -> None:
+    vendor.says(PAGES.format(1), {"data": [{"id": "r1"}], "has_more": True})
+    assert api.listed("s/1", 100) == ["r1"]
+
+
+@pytest.mark.parametrize("listing", [[], {}, {"data": 1}, {"data": [{"name": "x"}]}, {"data": [{"id": "../x"}]}])
+def test_a_list_in_another_form_is_given_up(vendor: Vendor, api: Clickwrap, listing: Any) -> None:
+    vendor.says(PAGES.format(1), listing)
+    with pytest.raises(GiveUp):
+        api.listed("s/1", 1000)
+
+
+def test_an_api_without_the_list_is_given_up(vendor: Vendor, api: Clickwrap) -> None:
+    with pytest.raises(GiveUp):
+        api.listed("s/1", 1000)

@@ -17,7 +17,7 @@ from local import embedded_bus, pump
 from local.embedded import Embedded
 from local.posting import Pace
 from local.topology import Subscription
-from shared.domain.model import Link, Request
+from shared.domain.model import Link, Record, Request
 from shared.ports import Message, Task
 from tests.contract.until import until
 from tests.stand_in import Reply, StandIn
@@ -209,7 +209,9 @@ def test_no_query_that_is_asked_again_and_again_scans_or_sorts(path: Path, endpo
     with running(path, to(endpoint)) as ports:
         with ports._database.transaction() as db:
             db.set_trace_callback(statements.append)
-        ports.ledger.due(NOW, 10), ports.ledger.records("r"), ports.ledger.recent(10)
+        ports.ledger.due(NOW, 10), ports.ledger.records("r")
+        ports.ledger.newest(Request, 10, only=("search", "smith"), after=(NOW, "r"))
+        ports.ledger.count(Record, ("state", "failed"), most=10, since=NOW)
         until(lambda: all(any(f"from {table}" in s for s in statements) for table in ("deliveries", "tasks")))
         with ports._database.transaction() as db:
             db.set_trace_callback(None)

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.domain.model import ChannelName, Event, EventType, Kind, Request, Signer, SignerState, Status
-from shared.domain.planner import notice_for
+from shared.domain.model import ChannelName, Event, EventType, Kind, Notice, Request, Signer, SignerState, Status
+from shared.domain.planner import fallback_of, notice_for
+from shared.domain.policy import Policy
 from shared.handlers.echo import notice_message, status_event
 from shared.handlers.parking import envelope
 from shared.handlers.remind import Firing
@@ -22,11 +23,14 @@ SIGNERS = {
 }
 REQUEST = Request(id="123456abcdef", title="Employment Agreement", status=Status.OPEN, signers=SIGNERS)
 EVENT = Event(event="abcdef12345", type=EventType.SIGNED, request="123456abcdef", signer="a-signer-id", received_at=AT)
+FIRST = notice_for(REQUEST, "fedcba9876543210", Kind.INVITATION, 0, ChannelName.SMS)
+INSTEAD = fallback_of(REQUEST, FIRST, Policy(channels="sms-first"))
 SHAPES: dict[str, Any] = {
     "clickwrap-events": EVENT,
     "signer-notices": msgspec.Raw(
         notice_message(notice_for(REQUEST, "fedcba9876543210", Kind.PROGRESS, 1, ChannelName.EMAIL)).data
     ),
+    "signer-notices-instead": msgspec.Raw(notice_message(INSTEAD).data),
     "request-status": status_event(REQUEST, AT),
     "reminder-task": Firing(request="123456abcdef", signer="fedcba9876543210", step=3, task="ab" * 32),
     "parked-message": msgspec.Raw(envelope(b'{"v":1}', "park-1", AT)),
@@ -38,7 +42,40 @@ def test_the_shape_on_the_wire_is_the_golden_one(name: str) -> None:
     assert json.loads(msgspec.json.encode(SHAPES[name])) == json.loads((GOLDEN / f"{name}.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["clickwrap-events", "signer-notices", "request-status"])
+@pytest.mark.parametrize("name", ["clickwrap-events", "signer-notices", "signer-notices-instead", "request-status"])
 def test_no_contact_and_no_link_rests_in_a_topic(name: str) -> None:
     text = msgspec.json.encode(SHAPES[name]).decode()
     assert not [word for word in ("+1317", "jane@", "Eric", "http") if word in text]
+
+
+class OldNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """What `deliver` read before a notice could stand in for another."""
+
+    v: int = 1
+    notice: str
+    request: str
+    signer: str
+    kind: Kind
+    step: int
+    channel: ChannelName
+    round: int
+
+
+@pytest.mark.parametrize("name", ["signer-notices", "signer-notices-instead"])
+def test_a_deliver_of_the_last_version_reads_what_resolve_publishes_now(name: str) -> None:
+    assert msgspec.json.decode((GOLDEN / f"{name}.json").read_bytes(), type=OldNotice).request == REQUEST.id
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("clickwrap-events", Event), ("signer-notices", Notice), ("reminder-task", Firing)]
+)
+def test_readers_take_a_later_version_with_keys_they_do_not_know(name: str, kind: Any) -> None:
+    golden = json.loads((GOLDEN / f"{name}.json").read_text())
+    later = json.dumps({**golden, "v": 2, "more": {"new": True}})
+    assert msgspec.json.decode(later, type=kind).request == REQUEST.id
+
+
+def test_a_notice_without_the_new_key_is_one_that_stands_in_for_none() -> None:
+    notice = msgspec.json.decode((GOLDEN / "signer-notices.json").read_bytes(), type=Notice)
+    assert not notice.instead_of
+    assert msgspec.json.decode((GOLDEN / "signer-notices-instead.json").read_bytes(), type=Notice).instead_of

@@ -620,7 +620,7 @@ class TestParking:
         return World()
 
     def park(self, world: World, retry: Retry, age: timedelta | None = MINUTE) -> bool:
-        parking = Parking(world.scheduler, "retries", "https://deliver.test", world.clock)
+        parking = Parking(world.scheduler, "retries", "https://deliver.test", world.bus, "notices", world.clock)
         return parking.park(b"{}", world.now - age if age is not None else None, retry)
 
     @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.merge import MAX_SIGNERS, gone, is_due, merge, next_look, public
+from shared.domain.merge import MAX_SIGNERS, forget_at, gone, is_due, merge, next_look, public
 from shared.domain.model import Answer, ChannelName, Event, EventType, Request, Role, Seen, Signer, SignerState, Status
 from shared.domain.outcomes import GiveUp, Retry
 from shared.domain.policy import Policy, choose_channels, normal_email, normal_mobile
@@ -174,7 +174,7 @@ class TestStatus:
     def test_thirty_silent_days_after_the_last_step_it_is_dormant(self):
         request = later(sent(*TWO), answer(*TWO), minutes=60 * 24 * 45).request
         assert request.status is Status.DORMANT
-        assert request.next_at is None
+        assert request.next_at == forget_at(request, Policy())
         assert later(request, answer(*SILENT, status=None), SIGNED, "x").request.status is Status.OPEN
 
 
@@ -377,10 +377,11 @@ class TestNextLook:
         after = next_look(request, None, due + timedelta(minutes=3), POLICY)
         assert after >= due + timedelta(minutes=15)
 
-    def test_a_complete_request_is_looked_at_once_more_and_then_left(self):
+    def test_a_complete_request_is_looked_at_once_more_and_then_left_until_it_is_forgotten(self):
         done = later(sent(*TWO), answer(*TWO, status=Status.COMPLETE), COMPLETE).request
         assert done.next_at == done.checked_at + timedelta(minutes=20)
-        assert later(done, answer(*TWO, status=Status.COMPLETE), minutes=22).request.next_at is None
+        again = later(done, answer(*TWO, status=Status.COMPLETE), minutes=22).request
+        assert again.next_at == forget_at(again, Policy())
 
 
 class TestAddresses:

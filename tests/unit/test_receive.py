@@ -63,6 +63,13 @@ class TestToken:
     def test_both_are_taken_during_a_rotation(self, token):
         door(tokens=("old", "new")).authenticate(token)
 
+    def test_a_letter_beyond_latin_1_is_no_question_mark(self):
+        with pytest.raises(Refused):
+            door(tokens=("a?b",)).authenticate("a\u2603b")
+
+    def test_a_token_beyond_ascii_is_taken_as_its_octets(self):
+        door(tokens=("säcret",)).authenticate("säcret".encode().decode("latin-1"))
+
     def test_a_door_without_a_token_cannot_be_built(self):
         with pytest.raises(ValueError, match="token"):
             door(tokens=())

@@ -5,14 +5,18 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.adapters.shorteners.bitly import Bitly
 from shared.adapters.shorteners.links import OwnLinks
 from shared.adapters.shorteners.none import NoShortener
 from shared.adapters.shorteners.rebrandly import Rebrandly
-from shared.domain.model import Link, Record, Request
+from shared.adapters.shorteners.remembered import Remembered
+from shared.domain.model import Link, Record
 from shared.domain.outcomes import GiveUp, Retry
-from shared.ports import Shortener, Stored, T, Target
+from shared.handlers.links import CODE
+from shared.ports import Mark, Only, Shortener, Stored, T, Target
+from tests.fakes import FakeLedger
 from tests.stand_in import Reply, StandIn, closed_port
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -41,7 +45,12 @@ class Links:
     def records(self, request: str) -> dict[str, Record]:
         raise NotImplementedError
 
-    def recent(self, limit: int) -> Sequence[Request]:
+    def newest(
+        self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
+    ) -> Sequence[tuple[str, T]]:
+        raise NotImplementedError
+
+    def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
         raise NotImplementedError
 
 
@@ -212,3 +221,36 @@ def test_bitlys_monthly_limit_is_given_up_as_waiting_does_not_help(code: str) ->
         bitly(server.url).shorten(TARGET)
     with StandIn(Reply(429, {"message": "RATE_LIMIT_EXCEEDED"})) as server, pytest.raises(Retry):
         bitly(server.url).shorten(TARGET)
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def shorten(self, target: Target) -> str:
+        self.calls += 1
+        return f"https://go.example/{self.calls}"
+
+
+def remembered(shortener: Counting, ledger: FakeLedger) -> Remembered:
+    return Remembered("bitly", shortener, ledger, timedelta(days=90), lambda: NOW)
+
+
+def test_a_public_short_link_is_asked_for_once_and_reused_by_another_instance():
+    shortener, ledger = Counting(), FakeLedger()
+    first = remembered(shortener, ledger).shorten(TARGET)
+    assert remembered(shortener, ledger).shorten(TARGET) == first
+    assert shortener.calls == 1
+
+
+def test_a_new_round_or_another_address_of_the_document_gets_a_short_link_of_its_own():
+    shortener, ledger = Counting(), FakeLedger()
+    targets = [TARGET, replace(TARGET, round=2), replace(TARGET, url="https://sign.example/other")]
+    assert len({remembered(shortener, ledger).shorten(t) for t in targets}) == 3
+
+
+def test_what_is_remembered_is_no_code_that_our_own_links_would_follow():
+    shortener, ledger = Counting(), FakeLedger()
+    remembered(shortener, ledger).shorten(TARGET)
+    [key] = ledger.all(Link)
+    assert not CODE.fullmatch(key)

@@ -1,14 +1,23 @@
 import html as markup
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.model import ChannelName, Kind
+from shared import wiring
+from shared.domain.model import ChannelName, Kind, Notice, Request, Signer
+from shared.ports import Wording
+from shared.settings import SettingError, Settings
 from shared.text.check import check_templates
-from shared.text.render import Context, Rendered, clean, render
+from shared.text.render import Context, Rendered, clean, folders, render
 from shared.text.segments import GSM7, UCS2, segments
+from shared.text.wording import Words
 
 SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL
 LINK = "https://short.example/l/0123456789abcdefghijkl"
@@ -195,16 +204,40 @@ def test_a_long_name_is_cut() -> None:
     assert sms(Kind.PROGRESS, who="N" * 500, title="T").startswith("N" * 60 + "... has signed")
 
 
+def given(folder: Path, name: str, template: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(template)
+
+
 def test_one_template_of_the_operators_replaces_the_built_in_one_and_no_other(tmp_path: Path) -> None:
-    (tmp_path / "invitation.sms.txt").write_text("Bitte unterschreiben: {{ link }}\n")
-    assert render(Kind.INVITATION, SMS, Context(link=LINK), tmp_path).text == f"Bitte unterschreiben: {LINK}"
-    assert render(Kind.COMPLETION, SMS, Context(link=LINK), tmp_path).text == sms(Kind.COMPLETION)
+    given(tmp_path, "invitation.sms.txt", "Sign here: {{ link }}\n")
+    assert render(Kind.INVITATION, SMS, Context(link=LINK), folders(tmp_path)).text == f"Sign here: {LINK}"
+    assert render(Kind.COMPLETION, SMS, Context(link=LINK), folders(tmp_path)).text == sms(Kind.COMPLETION)
     check_templates(tmp_path)
 
 
+def test_a_template_of_the_language_goes_before_one_without_and_that_before_the_built_in(tmp_path: Path) -> None:
+    given(tmp_path, "de/invitation.sms.txt", "Bitte unterschreiben: {{ link }}")
+    given(tmp_path, "invitation.sms.txt", "Sign here: {{ link }}")
+    given(tmp_path, "reminder.sms.txt", "Still to sign: {{ link }}")
+    german = folders(tmp_path, "de")
+    texts = [render(kind, SMS, Context(link=LINK), german).text for kind in Kind]
+    assert texts[list(Kind).index(Kind.INVITATION)] == f"Bitte unterschreiben: {LINK}"
+    assert texts[list(Kind).index(Kind.REMINDER)] == f"Still to sign: {LINK}"
+    assert texts[list(Kind).index(Kind.COMPLETION)] == sms(Kind.COMPLETION)
+    assert render(Kind.INVITATION, SMS, Context(link=LINK), folders(tmp_path)).text == f"Sign here: {LINK}"
+    check_templates(tmp_path, "de")
+
+
+def test_a_language_has_a_layout_of_its_own(tmp_path: Path) -> None:
+    given(tmp_path, "de/base.html", "<p lang=de>{% block sentence %}{% endblock %}</p>{{ link }}")
+    page = render(Kind.PROGRESS, EMAIL, Context(who="Eric"), folders(tmp_path, "de")).html
+    assert page.startswith("<p lang=de>Eric has signed")
+
+
 def test_the_layout_alone_can_be_replaced(tmp_path: Path) -> None:
-    (tmp_path / "base.html").write_text("<p>{% block sentence %}{% endblock %}</p>{{ link }}")
-    page = render(Kind.PROGRESS, EMAIL, Context(who="Eric", needed=2), tmp_path).html
+    given(tmp_path, "base.html", "<p>{% block sentence %}{% endblock %}</p>{{ link }}")
+    page = render(Kind.PROGRESS, EMAIL, Context(who="Eric", needed=2), folders(tmp_path)).html
     assert page.startswith("<p>Eric has signed a document.")
 
 
@@ -215,29 +248,89 @@ def test_the_built_in_templates_pass_the_check() -> None:
 @pytest.mark.parametrize(
     ("name", "template", "complaint"),
     [
-        ("invitation.sms.txt", "ok\n{% if %}{{ link }}", r"invitation\.sms\.txt:2: "),
-        ("reminder.email.txt", "{{ link }}\n\n{{ tilte }}", r"reminder\.email\.txt:3: 'tilte' is undefined"),
-        ("progress.email.html", "{{ who.__class__.__mro__ }}", r"progress\.email\.html:1: .*unsafe"),
-        ("completion.email.html", "no way to the document", r"completion\.email\.html: .*link"),
-        ("completion.email.subject.txt", "{% extends 'nowhere.txt' %}", r"completion\.email\.subject\.txt:1: "),
-        ("progress.sms.txt", "{{ needed + who }}", r"progress\.sms\.txt:1: "),
-        ("invite.sms.txt", "typo", r"invite\.sms\.txt: replaces no template"),
+        ("invitation.sms.txt", "ok\n{% if %}{{ link }}", r"/invitation\.sms\.txt:2: "),
+        ("reminder.email.txt", "{{ link }}\n\n{{ tilte }}", r"/reminder\.email\.txt:3: 'tilte' is undefined"),
+        ("progress.email.html", "{{ who.__class__.__mro__ }}", r"/progress\.email\.html:1: .*unsafe"),
+        ("completion.email.html", "no way to the document", r"/completion\.email\.html: .*link"),
+        (
+            "completion.email.subject.txt",
+            "{% extends 'nowhere.txt' %}",
+            r"/completion\.email\.subject\.txt:1: 'nowhere\.txt",
+        ),
+        ("progress.sms.txt", "{{ needed + who }}", r"/progress\.sms\.txt:1: "),
+        ("invite.sms.txt", "typo", r"/invite\.sms\.txt: replaces no template"),
+        ("de/invitation.sms.txt", "{{ link }}\n{{ nmae }}", r"/de/invitation\.sms\.txt:2: 'nmae' is undefined"),
+        ("de/invitatio.sms.txt", "typo", r"/de/invitatio\.sms\.txt: replaces no template"),
     ],
 )
-def test_a_faulty_template_is_named_with_its_file_and_line(
+def test_a_faulty_template_is_named_with_its_file_and_line_in_one_line(
     tmp_path: Path, name: str, template: str, complaint: str
 ) -> None:
-    (tmp_path / name).write_text(template)
-    with pytest.raises(ValueError, match=complaint):
-        check_templates(tmp_path)
+    (tmp_path / "de").mkdir()
+    given(tmp_path, name, template)
+    with pytest.raises(ValueError, match=complaint) as raised:
+        check_templates(tmp_path, "de")
+    assert len(str(raised.value).splitlines()) == 1
 
 
-def test_a_template_that_is_not_utf8_is_named(tmp_path: Path) -> None:
-    (tmp_path / "invitation.sms.txt").write_bytes(b"\xff {{ link }}")
-    with pytest.raises(ValueError, match="invitation"):
+def test_a_template_that_is_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "invitation.sms.txt").write_bytes(b"ok\n\xff {{ link }}")
+    with pytest.raises(ValueError, match=r"/invitation\.sms\.txt:2: not UTF-8"):
         check_templates(tmp_path)
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="absent is not a directory"):
         check_templates(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("has_folder", [True, False])
+def test_a_language_nobody_wrote_is_named(tmp_path: Path, has_folder: bool) -> None:
+    with pytest.raises(ValueError, match="TEMPLATES_LANGUAGE"):
+        check_templates(tmp_path if has_folder else None, "de")
+
+
+# -- the port
+
+
+NOTICE = Notice(notice="0123456789abcdef", request="r", signer="s", kind=Kind.INVITATION, step=0, channel=SMS, round=1)
+
+
+REQUEST = Request(id="r", title="Deal", signers={"s": Signer(number=1, name="Ann")})
+
+
+def words(link: str) -> Wording:
+    return Words("Acme")(REQUEST, NOTICE, link)
+
+
+def test_an_sms_over_two_segments_is_sent_and_warned_of_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="shared"):
+        assert words(LINK).segments == 1
+        assert not caplog.records
+        assert words("https://sign.example/" + "x" * 400).segments == 4
+    [record] = caplog.records
+    assert record.json == {"notice": "0123456789ab", "kind": "invitation", "segments": 4}  # type: ignore[attr-defined]
+    assert "sign.example" not in record.getMessage()
+
+
+@pytest.fixture
+def settings_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    return lambda **environ: monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
+
+
+def test_a_faulty_template_stops_the_start_with_one_line(settings_of: Any, tmp_path: Path) -> None:
+    given(tmp_path, "invitation.sms.txt", "{{ link }}\n{{ tilte }}")
+    settings_of(TEMPLATES_DIR=str(tmp_path))
+    with pytest.raises(SettingError, match=r"^TEMPLATES_DIR: \S+/invitation\.sms\.txt:2: 'tilte' is undefined$"):
+        wiring.renderer()
+
+
+def test_the_settings_choose_folder_and_language(settings_of: Any, tmp_path: Path) -> None:
+    given(tmp_path, "de/invitation.sms.txt", "Bitte: {{ link }}")
+    settings_of(TEMPLATES_DIR=str(tmp_path), TEMPLATES_LANGUAGE="de")
+    assert wiring.renderer()(REQUEST, NOTICE, LINK).text == f"Bitte: {LINK}"
+
+
+def test_a_start_without_texts_of_ones_own_does_not_import_jinja2() -> None:
+    code = "import sys; from shared import wiring; wiring.renderer(); sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env={}, cwd=Path(__file__).parents[2]).returncode == 0

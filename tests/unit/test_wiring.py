@@ -26,7 +26,7 @@ CLOUD = {
     "LINKS_BASE_URL": "https://l.example",
     "LINKS_SECRET": "secret",
 }
-FUNCTIONS = ("receive", "resolve", "deliver", "remind", "reconcile", "links")
+FUNCTIONS = ("receive", "resolve", "deliver", "remind", "reconcile", "links", "receipts", "console")
 
 
 @pytest.fixture
@@ -132,6 +132,34 @@ def test_each_shortener_names_what_is_missing(given: Any, name: str, variable: s
         wiring.shortener()
     given(**CLOUD, **{"SHORTENER": name, variable: "secret"})
     assert wiring.shortener() is not None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "warned"),
+    [
+        ({"SHORTENER": "bitly"}, "BITLY_DOMAIN"),
+        ({"SHORTENER": "bitly", "BITLY_DOMAIN": "bit.ly"}, "BITLY_DOMAIN"),
+        ({"SHORTENER": "rebrandly"}, "REBRANDLY_DOMAIN"),
+        ({"SMS_PROVIDER": "twilio"}, "RECEIPTS_BASE_URL"),
+        ({"SHORTENER": "bitly", "BITLY_DOMAIN": "go.example"}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_would_be_better_otherwise_is_warned_of_by_name(chosen: dict[str, str], warned: str) -> None:
+    found = Settings(chosen).warnings()
+    assert len(found) == bool(warned)
+    assert warned in "".join(found)
+
+
+@pytest.mark.parametrize("variable", ["TWILIO_AUTH_TOKEN", "EMAIL_FROM"])
+def test_receipts_need_what_proves_them_and_no_key_to_send_with(given: Any, variable: str) -> None:
+    needed = {"SMS_PROVIDER": "twilio", "EMAIL_PROVIDER": "sendgrid"}
+    proofs = {"TWILIO_AUTH_TOKEN": "t", "EMAIL_FROM": "relay@example.com", "SENDGRID_WEBHOOK_PUBLIC_KEY": "k"}
+    given(**CLOUD, **needed, **proofs)
+    assert set(wiring.receivers()) == {"twilio", "sendgrid"}
+    given(**CLOUD, **needed, **{k: v for k, v in proofs.items() if k != variable})
+    with pytest.raises(SettingError, match=variable):
+        wiring.receivers()
 
 
 def test_the_shortener_is_chosen_by_its_name(given: Any) -> None:

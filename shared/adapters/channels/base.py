@@ -24,10 +24,13 @@ class Rule(msgspec.Struct, frozen=True):
     retry: bool = False
     after: float | None = None  # seconds; the least wait before a retry
     suppress: bool = False  # the address itself is at fault
+    of_message: bool = False  # of a retry: only this message is held up
 
     def error(self, who: str, code: object) -> Retry | GiveUp:
         text = f"{who}: {self.reason} ({code})"
-        return Retry(text, self.after) if self.retry else GiveUp(text, suppress=self.suppress)
+        return (
+            Retry(text, self.after, of_message=self.of_message) if self.retry else GiveUp(text, suppress=self.suppress)
+        )
 
 
 REFUSED = Rule

@@ -12,6 +12,10 @@ from shared.ports import Outgoing
 
 WORD = re.compile(r"[^\s@<>,;:\"\\()\[\]\x00-\x1f\x7f]+")  # nothing that ends an address, or begins another
 
+# How an encoded word begins (RFC 2047). `email` decodes one wherever it stands and, before Python 3.11.10, writes the
+# line breaks in it as they are: a title could add headers, and a body.
+ENCODED = "=?"
+
 
 class Letterhead:
     """Whom our e-mail comes from. Raises ValueError that names the variable when an address cannot be used.
@@ -28,7 +32,7 @@ class Letterhead:
         recipient = recipient_of(message)
         beyond_ascii = not (self.sender.addr_spec + recipient).isascii()
         mail = EmailMessage(SMTP.clone(cte_type="7bit", utf8=beyond_ascii))
-        mail["Subject"] = message.subject
+        mail["Subject"] = message.subject.replace(ENCODED, "= ?")
         mail["To"] = _header("", recipient)
         mail["From"] = self.sender
         if self.reply_to:
@@ -62,7 +66,7 @@ def _ascii_domain(address: str) -> str:
         ascii_domain = domain.encode("idna").decode()
     except UnicodeError:
         ascii_domain = ""
-    if not ascii_domain or not WORD.fullmatch(local) or not WORD.fullmatch(ascii_domain):
+    if not ascii_domain or not WORD.fullmatch(local) or not WORD.fullmatch(ascii_domain) or ENCODED in local:
         raise GiveUp("the e-mail address is not one")
     return f"{local}@{ascii_domain}"
 

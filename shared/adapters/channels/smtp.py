@@ -24,6 +24,7 @@ from shared.ports import Outgoing
 
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 CREDENTIALS = SETTINGS("it refuses the login; check the user and password in SMTP_URL")
+OF_MAILBOX = {450, 451, 452}  # RFC 5321 §4.2.2: the mailbox, not the server, is busy or full; greylisting too
 LOGIN_WANTED = 530  # RFC 4954 §6
 NO_TLS = SETTINGS("no trusted TLS with it; check SMTP_URL")
 SENDER = SETTINGS("it refuses the sender; check EMAIL_FROM, or the login in SMTP_URL")
@@ -169,5 +170,5 @@ def _check(reply: tuple[int, bytes], refusal: Rule) -> None:
     enhanced = ENHANCED.match(words.decode("ascii", "replace"))
     said = f"{code} {enhanced[0]}" if enhanced else str(code)
     if not 500 <= code < 600:
-        raise Retry(f"SMTP: not now ({said})")
+        raise Retry(f"SMTP: not now ({said})", of_message=code in OF_MAILBOX)
     raise (CREDENTIALS if code == LOGIN_WANTED else refusal).error("SMTP", said)

@@ -25,7 +25,7 @@ SENDER = "TWILIO_FROM, TWILIO_MESSAGING_SERVICE_SID"
 
 # The answer to a send. A code that is not here is judged by its HTTP status.
 REFUSALS: dict[int, Rule] = {
-    14107: AGAIN("too many messages between the two numbers within 30 s", after=60.0),
+    14107: AGAIN("too many messages between the two numbers within 30 s", after=60.0, of_message=True),
     20003: SETTINGS(f"it refuses the credentials; check {CREDENTIALS}"),
     20404: SETTINGS(f"no such account; check {CREDENTIALS}"),
     20429: AGAIN("too many requests"),

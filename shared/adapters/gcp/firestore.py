@@ -11,10 +11,10 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from shared.adapters.collections import COLLECTIONS
+from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
 from shared.adapters.gcp.calls import Lazy, limits, reaching
 from shared.domain.model import Record, Request
-from shared.ports import Stored
+from shared.ports import Mark, Only, Stored
 
 if TYPE_CHECKING:
     from google.cloud.firestore import Client, CollectionReference, DocumentReference, Query
@@ -58,10 +58,35 @@ class FirestoreLedger:
             query = self._collection(Record).where(filter=FieldFilter("request_id", "==", request))
             return {key_of(found.id): load(found.to_dict(), Record) for found in _run(query)}
 
-    def recent(self, limit: int) -> Sequence[Request]:
+    def newest(
+        self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
+    ) -> Sequence[tuple[str, T]]:
         with reaching(WHO):
-            query = self._collection(Request).order_by("changed_at", direction="DESCENDING").limit(limit)
-            return [load(found.to_dict(), Request) for found in _run(query)]
+            query = self._newest(kind, only).order_by("__name__", direction="DESCENDING")
+            if after:
+                at, key = after
+                query = query.start_after({CHANGED[kind]: at, "__name__": self._document(kind, key)})
+            return [(key_of(found.id), load(found.to_dict(), kind)) for found in _run(query.limit(limit))]
+
+    def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
+        from google.cloud.firestore import FieldFilter
+
+        with reaching(WHO):
+            query = self._newest(kind, only)
+            if since:
+                query = query.where(filter=FieldFilter(CHANGED[kind], ">=", since))
+            rows: Any = query.limit(most).count().get(**limits())
+            return int(rows[0][0].value)
+
+    def _newest(self, kind: type[msgspec.Struct], only: Only | None) -> "Query":
+        """Sorted even where it is only counted: that takes the index there is."""
+        from google.cloud.firestore import FieldFilter
+
+        query = self._collection(kind).order_by(CHANGED[kind], direction="DESCENDING")
+        if only is None:
+            return query
+        field, value = only
+        return query.where(filter=FieldFilter(field, "array_contains" if field == "search" else "==", value))
 
     def _collection(self, kind: type[msgspec.Struct]) -> "CollectionReference":
         return self._client().collection(COLLECTIONS[kind])
@@ -110,9 +135,10 @@ def _run(query: "Query") -> Sequence[Any]:
 
 
 def dump(item: msgspec.Struct) -> dict[str, Any]:
-    """Times stay times: queries and the TTL policy need them as Firestore's own."""
+    """Times stay times: queries and the TTL policy need them as Firestore's own. A default is written if looked for."""
     document: dict[str, Any] = _mapped(msgspec.to_builtins(item, builtin_types=(datetime,)), _escaped_key, _as_is)
-    return document
+    looked_for = {field: getattr(item, field) for field in NARROWED.get(type(item), ())}
+    return {field: str(value) for field, value in looked_for.items() if isinstance(value, str)} | document
 
 
 def load(document: dict[str, Any] | None, kind: type[T]) -> T:

@@ -1,0 +1,27 @@
+# Where the functions' images go: a repository of our own, so that the build account needs no right on any other.
+resource "google_artifact_registry_repository" "functions" {
+  repository_id = "relay-functions"
+  location      = var.region
+  format        = "DOCKER"
+  description   = "Images of the relay's functions, made by their deployment"
+
+  cleanup_policies {
+    id     = "old-images"
+    action = "DELETE"
+
+    condition {
+      older_than = "2592000s"
+    }
+  }
+
+  cleanup_policies {
+    id     = "to-go-back-to"
+    action = "KEEP"
+
+    most_recent_versions {
+      keep_count = 5
+    }
+  }
+
+  depends_on = [google_project_service.required]
+}

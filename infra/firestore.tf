@@ -1,0 +1,90 @@
+locals {
+  # Personal data goes by itself once `purge_at` has passed, within a day or so. Of a request the code has made a stub by then.
+  expiring = ["requests", "notices", "links"]
+
+  # Maps and lists that grow: indexed, they would hit the limit of 40,000 index entries a document.
+  unindexed = {
+    requests-signers = { collection = "requests", field = "signers" }
+    requests-events  = { collection = "requests", field = "events" }
+    requests-resends = { collection = "requests", field = "resends" }
+    requests-notes   = { collection = "requests", field = "notes" }
+    notices-history  = { collection = "notices", field = "history" }
+  }
+}
+
+resource "google_firestore_database" "relay" {
+  name                              = "(default)"
+  location_id                       = coalesce(var.firestore_location, var.region)
+  type                              = "FIRESTORE_NATIVE"
+  point_in_time_recovery_enablement = "POINT_IN_TIME_RECOVERY_ENABLED"
+  delete_protection_state           = var.deletion_protection ? "DELETE_PROTECTION_ENABLED" : "DELETE_PROTECTION_DISABLED"
+  deletion_policy                   = "DELETE" # a destroy fails on a protected database instead of leaving it behind unseen
+  depends_on                        = [google_project_service.required]
+}
+
+resource "google_firestore_index" "requests_by_status" {
+  database   = google_firestore_database.relay.name
+  collection = "requests"
+
+  fields {
+    field_path = "status"
+    order      = "ASCENDING"
+  }
+
+  fields {
+    field_path = "changed_at"
+    order      = "DESCENDING"
+  }
+}
+
+resource "google_firestore_index" "requests_by_search" {
+  database   = google_firestore_database.relay.name
+  collection = "requests"
+
+  fields {
+    field_path   = "search"
+    array_config = "CONTAINS"
+  }
+
+  fields {
+    field_path = "changed_at"
+    order      = "DESCENDING"
+  }
+}
+
+resource "google_firestore_index" "notices_by_state" {
+  database   = google_firestore_database.relay.name
+  collection = "notices"
+
+  fields {
+    field_path = "state"
+    order      = "ASCENDING"
+  }
+
+  fields {
+    field_path = "changed_at"
+    order      = "DESCENDING"
+  }
+}
+
+resource "google_firestore_field" "unindexed" {
+  for_each = local.unindexed
+
+  database   = google_firestore_database.relay.name
+  collection = each.value.collection
+  field      = each.value.field
+
+  index_config {}
+}
+
+# Nothing is looked up by `purge_at`, and an index on ever rising times would slow the writes.
+resource "google_firestore_field" "expiring" {
+  for_each = toset(local.expiring)
+
+  database   = google_firestore_database.relay.name
+  collection = each.key
+  field      = "purge_at"
+
+  index_config {}
+  ttl_config {}
+}

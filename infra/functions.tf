@@ -1,0 +1,29 @@
+locals {
+  # One table of functions for deploy and Terraform.
+  functions = jsondecode(file("${path.module}/functions.json"))
+
+  # Known before a function is deployed.
+  urls      = { for name in keys(local.functions) : name => "https://${var.region}-${var.project}.cloudfunctions.net/${name}" }
+  audiences = { for name, url in local.urls : name => coalesce(var.oidc_audience, url) }
+
+  # What the functions must know of this infrastructure. Their other settings come from whoever deploys them.
+  environment = {
+    GOOGLE_CLOUD_PROJECT  = var.project
+    LOCATION              = var.region
+    EVENTS_TOPIC          = google_pubsub_topic.relay["clickwrap-events"].name
+    NOTICES_TOPIC         = google_pubsub_topic.relay["signer-notices"].name
+    STATUS_TOPIC          = google_pubsub_topic.relay["request-status"].name
+    REMINDERS_QUEUE       = google_cloud_tasks_queue.relay["reminders"].name
+    RETRIES_QUEUE         = google_cloud_tasks_queue.relay["retries"].name
+    REMIND_URL            = local.urls["remind"]
+    DELIVER_URL           = local.urls["deliver"]
+    RESOLVE_URL           = local.urls["resolve"]
+    TASKS_SERVICE_ACCOUNT = google_service_account.relay["tasks"].email
+    OIDC_AUDIENCE         = var.oidc_audience
+    SMS_PROVIDER          = var.sms_provider
+    EMAIL_PROVIDER        = var.email_provider
+    SHORTENER             = var.shortener
+    LINKS_BASE_URL        = coalesce(var.links_base_url, local.urls["links"])
+    RECEIPTS_BASE_URL     = local.urls["receipts"]
+  }
+}

@@ -1,0 +1,107 @@
+"""Running gcloud and terraform: what is about to happen is printed, a failure becomes one line that says what to do."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+INSTALL = {
+    "gcloud": "https://cloud.google.com/sdk/docs/install",
+    "terraform": "https://developer.hashicorp.com/terraform/install",
+}
+# What gcloud and terraform say -> what to do. The first that fits wins.
+ADVICE = (
+    ("do not currently have an active account", "no gcloud login: run `gcloud auth login`"),
+    ("Reauthentication", "the gcloud login has expired: run `gcloud auth login`"),
+    ("could not find default credentials", "terraform has no login: run `gcloud auth application-default login`"),
+    ("has not been used in project", "a service is not enabled: run `make infra` first"),
+    ("SERVICE_DISABLED", "a service is not enabled: run `make infra` first"),
+)
+
+
+class Stop(Exception):
+    """Nothing more can be done: one line for the operator, with what to do."""
+
+
+def dry() -> bool:
+    return os.environ.get("DRY_RUN", "") not in ("", "0")
+
+
+def forced() -> bool:
+    return os.environ.get("FORCE", "") not in ("", "0")
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def ask(*command: str) -> str:
+    """Runs a command that changes nothing; returns what it prints. Under DRY_RUN it is printed only. Raises Stop."""
+    if dry():
+        say(shlex.join(command))
+        return ""
+    return _captured(command)
+
+
+def do(*command: str, text: str | None = None) -> str:
+    """Prints a command that changes something, then runs it. text: its standard input, never printed. Raises Stop."""
+    say(("" if dry() else "+ ") + shlex.join(command))
+    return "" if dry() else _captured(command, text)
+
+
+def attached(*command: str, **environ: str) -> int:
+    """Runs a command on the operator's own terminal; returns its exit status. environ: added to its environment."""
+    say(
+        ("" if dry() else "+ ")
+        + " ".join([*(f"{k}={shlex.quote(v)}" for k, v in environ.items()), shlex.join(command)])
+    )
+    if dry():
+        return 0
+    try:
+        return subprocess.run(command, check=False, env={**os.environ, **environ}).returncode
+    except FileNotFoundError:
+        raise missing(command[0]) from None
+
+
+def _captured(command: Sequence[str], text: str | None = None) -> str:
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, input=text)
+    except FileNotFoundError:
+        raise missing(command[0]) from None
+    if done.returncode:
+        raise Stop(advice(command, done.stderr))
+    return done.stdout.strip()
+
+
+def missing(tool: str) -> Stop:
+    return Stop(f"{tool} is not installed: see {INSTALL.get(tool, 'its home page')}")
+
+
+def advice(command: Sequence[str], complaint: str) -> str:
+    for words, line in ADVICE:
+        if words in complaint:
+            return line
+    wrong = [line for line in complaint.splitlines() if "ERROR" in line or line.startswith("Error")]
+    last = (wrong or complaint.strip().splitlines() or ["it says nothing more"])[0].strip()
+    return f"{shlex.join(command[:4])} failed: {last}"
+
+
+def agreed(question: str) -> bool:
+    """The operator's yes; FORCE=1 says it for scripts."""
+    if dry() or os.environ.get("FORCE", "") not in ("", "0"):
+        return True
+    try:
+        return input(f"{question} Type yes: ").strip() == "yes"
+    except EOFError:
+        return False
+
+
+def main(action: Callable[[], int | None]) -> None:
+    """The end of every module here that is run as a command."""
+    try:
+        sys.exit(action())
+    except Stop as stop:
+        sys.exit(str(stop))
+    except KeyboardInterrupt:
+        sys.exit("stopped")

@@ -1,0 +1,186 @@
+locals {
+  # docs/permissions.md holds the whole table of who may do what; a test keeps the two alike. One kind is not bound
+  # here: roles/run.invoker on the functions' services, which do not exist before the first deployment. `make deploy` binds it.
+  accounts = toset(concat(keys(local.functions), ["push", "tasks", "scheduler", "build"]))
+
+  publishers = {
+    receive   = ["clickwrap-events"]
+    resolve   = ["signer-notices", "request-status"]
+    deliver   = ["signer-notices"]
+    remind    = ["signer-notices"]
+    receipts  = ["signer-notices"]
+    reconcile = ["signer-notices", "request-status"]
+    console   = ["clickwrap-events", "signer-notices", "request-status"]
+  }
+
+  database_roles = {
+    resolve   = "roles/datastore.user"
+    deliver   = "roles/datastore.user"
+    remind    = "roles/datastore.user"
+    links     = "roles/datastore.viewer"
+    receipts  = "roles/datastore.user"
+    reconcile = "roles/datastore.user"
+    console   = "roles/datastore.user"
+  }
+
+  task_creators = {
+    resolve   = ["reminders", "retries"]
+    deliver   = ["retries"]
+    reconcile = ["reminders"]
+    console   = ["reminders"]
+  }
+
+  task_deleters = {
+    resolve   = ["reminders"]
+    reconcile = ["reminders"]
+    console   = ["reminders"]
+  }
+
+  # What no repetition will mend goes to the topic's dead letters at once.
+  buriers = {
+    resolve = ["clickwrap-events"]
+    deliver = ["signer-notices"]
+  }
+
+  dead_letter_readers = ["console"]
+
+  # function => members of roles/run.invoker. A parked message comes back by a task, so tasks call whoever parks.
+  invokers = {
+    for name, f in local.functions : name => (
+      f.public ? [for member in ["allUsers"] : member if var.public_by_iam]
+      : f.caller == "operators" ? var.operators
+      : [for caller in concat([f.caller], f.parked ? ["tasks"] : []) : "serviceAccount:relay-${caller}@${var.project}.iam.gserviceaccount.com"]
+    )
+  }
+
+  pubsub_agent = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
+}
+
+resource "google_service_account" "relay" {
+  for_each = local.accounts
+
+  account_id   = "relay-${each.key}"
+  display_name = "Clickwrap Relay: ${each.key}"
+  depends_on   = [google_project_service.required]
+}
+
+# -- what the functions do
+
+resource "google_pubsub_topic_iam_member" "publisher" {
+  for_each = merge([for name, topics in local.publishers : { for topic in topics : "${name}:${topic}" => { function = name, topic = topic } }]...)
+
+  topic  = google_pubsub_topic.relay[each.value.topic].name
+  role   = "roles/pubsub.publisher"
+  member = google_service_account.relay[each.value.function].member
+}
+
+# Firestore knows no narrower resource than the project; the project holds this one database.
+resource "google_project_iam_member" "database" {
+  for_each = local.database_roles
+
+  project = var.project
+  role    = each.value
+  member  = google_service_account.relay[each.key].member
+}
+
+resource "google_cloud_tasks_queue_iam_member" "enqueuer" {
+  for_each = merge([for name, queues in local.task_creators : { for queue in queues : "${name}:${queue}" => { function = name, queue = queue } }]...)
+
+  name     = google_cloud_tasks_queue.relay[each.value.queue].name
+  location = var.region
+  role     = "roles/cloudtasks.enqueuer"
+  member   = google_service_account.relay[each.value.function].member
+}
+
+resource "google_cloud_tasks_queue_iam_member" "deleter" {
+  for_each = merge([for name, queues in local.task_deleters : { for queue in queues : "${name}:${queue}" => { function = name, queue = queue } }]...)
+
+  name     = google_cloud_tasks_queue.relay[each.value.queue].name
+  location = var.region
+  role     = "roles/cloudtasks.taskDeleter"
+  member   = google_service_account.relay[each.value.function].member
+}
+
+# Whoever creates a task that carries an identity must be allowed to act as that identity.
+resource "google_service_account_iam_member" "task_identity" {
+  for_each = local.task_creators
+
+  service_account_id = google_service_account.relay["tasks"].name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.relay[each.key].member
+}
+
+resource "google_secret_manager_secret_iam_member" "reader" {
+  for_each = local.secret_grants
+
+  secret_id = google_secret_manager_secret.relay[each.value.secret].secret_id
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.relay[each.value.function].member
+}
+
+resource "google_pubsub_topic_iam_member" "burier" {
+  for_each = merge([for name, topics in local.buriers : { for topic in topics : "${name}:${topic}" => { function = name, topic = topic } }]...)
+
+  topic  = google_pubsub_topic.dead[each.value.topic].name
+  role   = "roles/pubsub.publisher"
+  member = google_service_account.relay[each.value.function].member
+}
+
+resource "google_pubsub_subscription_iam_member" "dead_letter_reader" {
+  for_each = merge([for name in local.dead_letter_readers : { for topic in local.dead_lettered : "${name}:${topic}" => { function = name, topic = topic } }]...)
+
+  subscription = google_pubsub_subscription.kept[each.value.topic].name
+  role         = "roles/pubsub.subscriber"
+  member       = google_service_account.relay[each.value.function].member
+}
+
+# -- what Pub/Sub does for us
+
+resource "google_pubsub_topic_iam_member" "dead_letters" {
+  for_each = local.dead_lettered
+
+  topic  = google_pubsub_topic.dead[each.key].name
+  role   = "roles/pubsub.publisher"
+  member = local.pubsub_agent
+}
+
+resource "google_pubsub_subscription_iam_member" "dead_letters" {
+  for_each = local.pushes
+
+  subscription = google_pubsub_subscription.push[each.key].name
+  role         = "roles/pubsub.subscriber"
+  member       = local.pubsub_agent
+}
+
+resource "google_service_account_iam_member" "push_tokens" {
+  service_account_id = google_service_account.relay["push"].name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = local.pubsub_agent
+}
+
+# -- the build
+
+resource "google_artifact_registry_repository_iam_member" "build" {
+  repository = google_artifact_registry_repository.functions.name
+  location   = var.region
+  role       = "roles/artifactregistry.writer"
+  member     = google_service_account.relay["build"].member
+}
+
+resource "google_project_iam_member" "build_logs" {
+  project = var.project
+  role    = "roles/logging.logWriter"
+  member  = google_service_account.relay["build"].member
+}
+
+# Google makes the bucket of sources at the first deployment, hence a condition instead of a binding on the bucket.
+resource "google_project_iam_member" "build_sources" {
+  project = var.project
+  role    = "roles/storage.objectViewer"
+  member  = google_service_account.relay["build"].member
+
+  condition {
+    title      = "sources of the functions only"
+    expression = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-\")"
+  }
+}

@@ -1,0 +1,273 @@
+# Every alert has an entry of the same name in docs/runbook.md.
+locals {
+  from_functions = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^(${join("|", keys(local.functions))})$\""
+
+  alert_metric  = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.alerts.name}\""
+  notice_metric = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"deliver\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.notices.name}\""
+  requests_to   = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/request_count\""
+  subscription  = "resource.type=\"pubsub_subscription\""
+
+  # Values of the field `alert` that have an alert of their own; any other is about a request.
+  own_alerts = ["api_credentials", "dead_letter", "overdue_reminders"]
+
+  # Alerts that open when a figure is above a threshold: within `window`, for each of `by` alone. gauge: a level, not a count.
+  alerts = {
+    "dead letters" = {
+      severity  = "CRITICAL"
+      threshold = 0
+      gauge     = true
+      window    = "300s"
+      by        = "resource.label.subscription_id"
+      filter    = "${local.subscription} AND resource.labels.subscription_id=monitoring.regex.full_match(\".*-dead-kept\") AND metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\""
+    }
+    "oldest message" = {
+      severity  = "ERROR"
+      threshold = var.oldest_message_seconds
+      gauge     = true
+      window    = "300s"
+      by        = "resource.label.subscription_id"
+      filter    = "${local.subscription} AND resource.labels.subscription_id=one_of(${join(", ", formatlist("\"%s\"", keys(local.pushes)))}) AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+    }
+    "API credentials" = {
+      severity  = "CRITICAL"
+      threshold = 0
+      gauge     = false
+      window    = "1800s" # parked events ask every 15 minutes: one alert, not one a try
+      by        = "metric.label.alert"
+      filter    = "${local.alert_metric} AND metric.labels.alert=\"api_credentials\""
+    }
+    "webhooks refused" = {
+      severity  = "ERROR"
+      threshold = var.refused_webhooks
+      gauge     = false
+      window    = "300s"
+      by        = "resource.label.service_name"
+      filter    = "${local.requests_to} AND resource.labels.service_name=\"receive\" AND metric.labels.response_code=\"401\""
+    }
+    "public functions failing" = {
+      severity  = "CRITICAL"
+      threshold = 5
+      gauge     = false
+      window    = "300s"
+      by        = "resource.label.service_name"
+      filter    = "${local.requests_to} AND resource.labels.service_name=one_of(${join(", ", formatlist("\"%s\"", [for name, f in local.functions : name if f.public]))}) AND metric.labels.response_code_class=\"5xx\""
+    }
+    "request to look at" = {
+      severity  = "WARNING"
+      threshold = 0
+      gauge     = false
+      window    = "3600s"
+      by        = "metric.label.alert"
+      filter    = "${local.alert_metric} AND ${join(" AND ", formatlist("metric.labels.alert!=\"%s\"", local.own_alerts))}"
+    }
+  }
+}
+
+resource "google_monitoring_notification_channel" "email" {
+  for_each = toset(var.alert_emails)
+
+  display_name = "Clickwrap Relay: ${each.key}"
+  type         = "email"
+  labels       = { email_address = each.key }
+  depends_on   = [google_project_service.required]
+}
+
+# Counts the log lines that carry a field `alert`.
+resource "google_logging_metric" "alerts" {
+  name             = "relay_alerts"
+  description      = "Log lines with a field alert, by its value"
+  filter           = "${local.from_functions} AND jsonPayload.alert:*"
+  label_extractors = { alert = "EXTRACT(jsonPayload.alert)" }
+  depends_on       = [google_project_service.required]
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+
+    labels {
+      key         = "alert"
+      value_type  = "STRING"
+      description = "api_credentials, dead_letter, overdue_reminders, or what is odd about a request"
+    }
+  }
+}
+
+# Counts what became of notices, an attempt a line. LOG_LEVEL above INFO silences it, and the alert on it.
+resource "google_logging_metric" "notices" {
+  name             = "relay_notices"
+  description      = "What became of a notice, by its state: planned means to be tried again"
+  filter           = "${local.from_functions} AND jsonPayload.notice:* AND jsonPayload.state:*"
+  label_extractors = { state = "EXTRACT(jsonPayload.state)" }
+  depends_on       = [google_project_service.required]
+
+  metric_descriptor {
+    metric_kind = "DELTA"
+    value_type  = "INT64"
+
+    labels {
+      key         = "state"
+      value_type  = "STRING"
+      description = "accepted, failed, unknown, planned ..."
+    }
+  }
+}
+
+resource "google_monitoring_alert_policy" "threshold" {
+  for_each = local.alerts
+
+  display_name          = "Relay: ${each.key}"
+  severity              = each.value.severity
+  combiner              = "OR"
+  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+
+  documentation {
+    content = "What it means and what to do: docs/runbook.md, \"${each.key}\"."
+  }
+
+  conditions {
+    display_name = each.key
+
+    condition_threshold {
+      filter          = each.value.filter
+      comparison      = "COMPARISON_GT"
+      threshold_value = each.value.threshold
+      duration        = "0s"
+
+      aggregations {
+        alignment_period     = each.value.window
+        per_series_aligner   = each.value.gauge ? "ALIGN_MAX" : "ALIGN_SUM"
+        cross_series_reducer = each.value.gauge ? "REDUCE_MAX" : "REDUCE_SUM"
+        group_by_fields      = [each.value.by]
+      }
+    }
+  }
+}
+
+# A ratio alone would call out for the one failure of a quiet night.
+resource "google_monitoring_alert_policy" "provider_failures" {
+  display_name          = "Relay: provider failures"
+  severity              = "ERROR"
+  combiner              = "AND"
+  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+
+  documentation {
+    content = "What it means and what to do: docs/runbook.md, \"provider failures\"."
+  }
+
+  conditions {
+    display_name = "part of the sends that did not succeed"
+
+    condition_threshold {
+      filter             = "${local.notice_metric} AND metric.labels.state=one_of(\"failed\", \"unknown\", \"planned\")"
+      denominator_filter = "${local.notice_metric} AND metric.labels.state=one_of(\"accepted\", \"failed\", \"unknown\", \"planned\")"
+      comparison         = "COMPARISON_GT"
+      threshold_value    = var.provider_failure_ratio
+      duration           = "0s"
+
+      aggregations {
+        alignment_period     = "900s"
+        per_series_aligner   = "ALIGN_SUM"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+
+      denominator_aggregations {
+        alignment_period     = "900s"
+        per_series_aligner   = "ALIGN_SUM"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+
+  conditions {
+    display_name = "sends that did not succeed"
+
+    condition_threshold {
+      filter          = "${local.notice_metric} AND metric.labels.state=one_of(\"failed\", \"unknown\", \"planned\")"
+      comparison      = "COMPARISON_GT"
+      threshold_value = 4
+      duration        = "0s"
+
+      aggregations {
+        alignment_period     = "900s"
+        per_series_aligner   = "ALIGN_SUM"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+}
+
+# Overdue reminders are found by reconcile, so its own silence counts as well.
+resource "google_monitoring_alert_policy" "overdue_reminders" {
+  display_name          = "Relay: overdue reminders"
+  severity              = "ERROR"
+  combiner              = "OR"
+  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+
+  documentation {
+    content = "What it means and what to do: docs/runbook.md, \"overdue reminders\"."
+  }
+
+  conditions {
+    display_name = "reminders that no task fired"
+
+    condition_threshold {
+      filter          = "${local.alert_metric} AND metric.labels.alert=\"overdue_reminders\""
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+
+      aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_SUM"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+
+  conditions {
+    display_name = "reconcile has not succeeded for 15 minutes"
+
+    condition_absent {
+      filter   = "${local.requests_to} AND resource.labels.service_name=\"reconcile\" AND metric.labels.response_code_class=\"2xx\""
+      duration = "900s"
+
+      aggregations {
+        alignment_period     = "60s"
+        per_series_aligner   = "ALIGN_SUM"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+}
+
+# No data and a count of zero both mean silence.
+resource "google_monitoring_alert_policy" "webhook_silence" {
+  count = var.webhook_silence_hours == 0 ? 0 : 1
+
+  display_name          = "Relay: no webhook seen"
+  severity              = "WARNING"
+  combiner              = "OR"
+  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+
+  documentation {
+    content = "What it means and what to do: docs/runbook.md, \"no webhook seen\"."
+  }
+
+  conditions {
+    display_name = "no webhook accepted for ${var.webhook_silence_hours} hours"
+
+    condition_threshold {
+      filter                  = "${local.requests_to} AND resource.labels.service_name=\"receive\" AND metric.labels.response_code_class=\"2xx\""
+      comparison              = "COMPARISON_LT"
+      threshold_value         = 1
+      duration                = "${var.webhook_silence_hours * 3600}s"
+      evaluation_missing_data = "EVALUATION_MISSING_DATA_ACTIVE"
+
+      aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_SUM"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+    }
+  }
+}

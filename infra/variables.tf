@@ -1,0 +1,153 @@
+variable "project" {
+  description = "Id of a project that holds this relay and nothing else: one project an environment."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project))
+    error_message = "project must be a project id (6 to 30 lower-case letters, digits, hyphens), not a name or a number."
+  }
+}
+
+variable "region" {
+  description = "Region of the functions, queues, scheduler and images, for example us-central1."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "region must be a region like us-central1, not a zone."
+  }
+}
+
+variable "firestore_location" {
+  description = "Location of the database, a region or a multi-region like nam5 or eur3. Empty means the region. It cannot be changed later."
+  type        = string
+  default     = ""
+}
+
+variable "alert_emails" {
+  description = "Who is told when an alert opens."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.alert_emails) > 0 && alltrue([for a in var.alert_emails : can(regex("^[^@ ]+@[^@ ]+$", a))])
+    error_message = "alert_emails must hold at least one e-mail address: an alert that reaches nobody is none."
+  }
+}
+
+variable "sms_provider" {
+  description = "As SMS_PROVIDER of the functions: decides which secrets exist and who may read them."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["twilio", "vonage", "apprise", "none"], var.sms_provider)
+    error_message = "sms_provider must be one of twilio, vonage, apprise, none."
+  }
+}
+
+variable "email_provider" {
+  description = "As EMAIL_PROVIDER of the functions: decides which secrets exist and who may read them."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["smtp", "sendgrid", "mailgun", "postmark", "apprise", "none"], var.email_provider)
+    error_message = "email_provider must be one of smtp, sendgrid, mailgun, postmark, apprise, none."
+  }
+}
+
+variable "shortener" {
+  description = "As SHORTENER of the functions: links (our own), bitly, rebrandly or none."
+  type        = string
+  default     = "links"
+
+  validation {
+    condition     = contains(["links", "bitly", "rebrandly", "none"], var.shortener)
+    error_message = "shortener must be one of links, bitly, rebrandly, none."
+  }
+}
+
+variable "links_base_url" {
+  description = "As LINKS_BASE_URL of the functions: public base of short links on a domain of your own. Empty means the URL of links."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.links_base_url == "" || can(regex("^https://[^/]+(/.*[^/])?$", var.links_base_url))
+    error_message = "links_base_url must be an https:// URL without a slash at its end."
+  }
+}
+
+variable "public_by_iam" {
+  description = "Whether allUsers may call receive, links and receipts. False where a policy of the organisation forbids allUsers: see README.md."
+  type        = bool
+  default     = true
+}
+
+variable "operators" {
+  description = "Who may call the console: IAM members such as group:relay-operators@example.com."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for m in var.operators : can(regex("^(user|group|serviceAccount):[^ ]+$", m))])
+    error_message = "operators must be IAM members that begin with user:, group: or serviceAccount:. The console is never public."
+  }
+}
+
+variable "oidc_audience" {
+  description = "Audience of the identity tokens of pushes, tasks and scheduler. Empty means the URL of the function that is called."
+  type        = string
+  default     = ""
+}
+
+variable "vpc_connector" {
+  description = "Serverless VPC Access connector through which calls to the outside leave, for a fixed address. Empty means none."
+  type        = string
+  default     = ""
+}
+
+variable "deletion_protection" {
+  description = "Whether the database and the secrets refuse to be deleted. False only just before a destroy."
+  type        = bool
+  default     = true
+}
+
+variable "oldest_message_seconds" {
+  description = "Alert when a message waits longer than this, in seconds."
+  type        = number
+  default     = 900
+
+  validation {
+    condition     = var.oldest_message_seconds >= 60
+    error_message = "oldest_message_seconds must be 60 or more: a redelivery alone takes that long."
+  }
+}
+
+variable "provider_failure_ratio" {
+  description = "Alert when more than this part of the sends of 15 minutes did not succeed, 0 to 1."
+  type        = number
+  default     = 0.25
+
+  validation {
+    condition     = var.provider_failure_ratio > 0 && var.provider_failure_ratio < 1
+    error_message = "provider_failure_ratio must lie between 0 and 1."
+  }
+}
+
+variable "refused_webhooks" {
+  description = "Alert when more webhooks than this are refused with 401 in five minutes."
+  type        = number
+  default     = 20
+}
+
+variable "webhook_silence_hours" {
+  description = "Alert when no webhook was accepted for so many hours, 1 to 23 (Cloud Monitoring looks back no further); 0 for no alert."
+  type        = number
+  default     = 23
+
+  validation {
+    condition     = var.webhook_silence_hours >= 0 && var.webhook_silence_hours <= 23 && floor(var.webhook_silence_hours) == var.webhook_silence_hours
+    error_message = "webhook_silence_hours must be a whole number from 0 to 23."
+  }
+}

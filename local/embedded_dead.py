@@ -1,0 +1,42 @@
+"""The dead letters on SQLite: what lies in a dead-letter topic, to which nobody subscribes."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import msgspec
+
+from local.sandbox.database import Database
+from shared.domain.dead_letters import DeadLetter, dead_topic, letter
+from shared.domain.outcomes import Retry
+
+QUERY = "select id, data, attributes, published_at from messages where topic = ? order by id limit ?"
+
+
+class EmbeddedDeadLetters:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextmanager
+    def open(self, topic: str, limit: int) -> Iterator[Sequence[DeadLetter]]:
+        with self._transaction() as db:
+            rows = db.execute(QUERY, (dead_topic(topic), limit)).fetchall()
+        yield [_letter(topic, *row) for row in rows]
+
+    def drop(self, letters: Sequence[DeadLetter]) -> None:
+        with self._transaction() as db:
+            db.executemany("delete from messages where id = ?", [(one.handle,) for one in letters])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._database.transaction() as db:
+                yield db
+        except sqlite3.Error as error:
+            raise Retry(f"SQLite: {error}") from error
+
+
+def _letter(topic: str, key: int, data: bytes, attributes: bytes, at: float) -> DeadLetter:
+    told = msgspec.json.decode(attributes, type=dict[str, str])
+    return letter(topic, str(key), data, told, datetime.fromtimestamp(at, UTC), key)

@@ -1,0 +1,63 @@
+"""The buttons that move time forward, on every page of the sandbox and the outbox."""
+
+import flask
+import msgspec
+
+from local.clock import Busy, Travel
+from local.sandbox import web
+from local.sandbox.answers import iso
+
+times = flask.Blueprint("times", __name__)
+
+
+class Move(msgspec.Struct, forbid_unknown_fields=True):
+    """So many days ahead, or to the next reminder without them. back: the page to return to."""
+
+    days: int | None = None
+    back: str = "/"
+
+
+def travels(app: flask.Flask, travel: Travel) -> None:
+    """Before the app's first request."""
+    app.extensions["travel"] = app.jinja_env.globals["travel"] = travel
+    app.register_blueprint(times)
+
+
+def _travel() -> Travel:
+    found = flask.current_app.extensions["travel"]
+    assert isinstance(found, Travel)
+    return found
+
+
+@times.get("/time")
+def show() -> flask.Response:
+    """For programs."""
+    travel = _travel()
+    return flask.jsonify(now=iso(travel.clock()), days_ahead=travel.days_ahead(), next=iso(travel.next_reminder()))
+
+
+@times.post("/time")
+def forward() -> flask.typing.ResponseReturnValue:
+    typed = web.json_body() if flask.request.is_json else flask.request.form.to_dict()
+    try:
+        move = msgspec.convert(typed, Move, strict=False)
+        _go(move)
+    except msgspec.ValidationError as error:
+        return web.failure(400, str(error))
+    except Busy as error:
+        return web.failure(503, str(error))
+    return show() if web.wants_json() else flask.redirect(_local(move.back), 303)
+
+
+def _go(move: Move) -> None:
+    if move.days is None:
+        _travel().to_next_reminder()
+    elif 0 < move.days <= 100:
+        _travel().days(move.days)
+    else:
+        raise msgspec.ValidationError("days: a whole number from 1 to 100; time goes only forward")
+
+
+def _local(path: str) -> str:
+    """Never another site's page."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"

@@ -1,0 +1,114 @@
+"""The pages that do something: each first shows what it will do, and does it when that is confirmed with a reason."""
+
+from collections.abc import Callable
+
+import flask
+import msgspec
+
+from shared.console.masking import Shown
+from shared.console.views import case_of, console, person
+from shared.domain import gates
+from shared.domain.model import Record
+from shared.domain.timeline import spoken
+from shared.handlers.inspect import Case
+from shared.handlers.operate import Why
+
+actions = flask.Blueprint("actions", __name__)
+Answer = flask.typing.ResponseReturnValue
+BOTH = ["GET", "POST"]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a confirmation shows. hindrance: why it cannot be done; "" if it can."""
+
+    title: str
+    effects: list[str]
+    button: str
+    back: str
+    hindrance: str = ""
+
+
+@actions.route("/requests/<key>/resend/<notice>", methods=BOTH)
+def resend(key: str, notice: str) -> Answer:
+    case = case_of(key)
+    record = case.records.get(notice) or flask.abort(404, "There is no such message.")
+    return asked(_resending(case, notice, record), lambda why: console().operate.resend(key, notice, why), "resend")
+
+
+@actions.route("/requests/<key>/stop", methods=BOTH)
+def stop(key: str) -> Answer:
+    case = case_of(key)
+    coming = [m for m in case.moments if m.mark == "due"]
+    plan = Plan(
+        title="Stop the reminders",
+        effects=[
+            f"{len(coming)} reminders ahead are called off, and no new ones are planned.",
+            "Invitations, progress and completion are still sent.",
+        ],
+        button="Stop the reminders",
+        back=_page(key),
+        hindrance="they are stopped already" if case.request.reminders_stopped else "",
+    )
+    return asked(plan, lambda why: console().operate.stop(key, why), "stop")
+
+
+@actions.route("/requests/<key>/resume", methods=BOTH)
+def resume(key: str) -> Answer:
+    plan = Plan(
+        title="Resume the reminders",
+        effects=["Reminders still ahead are planned again.", "Those missed meanwhile are not made up for."],
+        button="Resume the reminders",
+        back=_page(key),
+        hindrance="" if case_of(key).request.reminders_stopped else "they are not stopped",
+    )
+    return asked(plan, lambda why: console().operate.resume(key, why), "resume")
+
+
+@actions.route("/suppressions/<key>/clear", methods=BOTH)
+def clear(key: str) -> Answer:
+    found = console().inspect.suppression(key) or flask.abort(404, "There is no such address.")
+    plan = Plan(
+        title="Clear a blocked address",
+        effects=[
+            f"Messages by {found.channel} to this address are tried again. It was blocked because: {found.reason}.",
+            "What was held back before is not sent by itself: send it once more from its request's page.",
+        ],
+        button="Clear the address",
+        back=flask.url_for("pages.suppressions"),
+        hindrance="it is cleared already" if found.cleared_at else "",
+    )
+    return asked(plan, lambda why: console().operate.clear(key, why), "clear")
+
+
+def _resending(case: Case, notice: str, record: Record) -> Plan:
+    shown, signer = Shown(case.request, personal=False), case.request.signers.get(record.signer)
+    to = " or ".join(shown.addresses(signer)) if signer else "nobody"
+    what = spoken(record.kind, record.step, record.channel)
+    effects = [f"{what} goes to {shown.label(record.signer)} ({to}) once more, with the request as it stands now."]
+    hindrance = console().operate.refusal(case.request, notice, record)
+    verdict = None if hindrance else console().operate.verdict(case.request, record)
+    if isinstance(verdict, gates.Wait):
+        effects.append(f"It will wait: {verdict.reason}.")
+    return Plan(
+        title="Send a message once more",
+        effects=effects,
+        button="Send it once more",
+        back=_page(case.request.id),
+        hindrance=hindrance,
+    )
+
+
+def _page(key: str) -> str:
+    return flask.url_for("pages.request", key=key)
+
+
+def asked(plan: Plan, act: Callable[[Why], None], done: str) -> Answer:
+    """The confirmation, and on its way back the act."""
+    if flask.request.method == "GET":
+        return flask.render_template("confirm.html", plan=plan, fault="")
+    try:
+        why = Why(person(), flask.request.form.get("why", "")[:500])
+    except ValueError:
+        return flask.render_template("confirm.html", plan=plan, fault="Say why: it is kept in the time line."), 400
+    act(why)
+    return flask.redirect(f"{plan.back}?done={done}", 303)

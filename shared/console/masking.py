@@ -1,0 +1,46 @@
+"""Personal data, as far as it is shown before anybody asks for it: enough to tell people apart, no more."""
+
+import re
+
+from shared.domain.model import Request, Signer
+
+EMAIL = re.compile(r"[\w.+%-]+@[\w.-]+\w")
+MOBILE = re.compile(r"\+\d{7,15}")
+
+
+class Shown:
+    """How people of a request are shown. personal: as they are."""
+
+    def __init__(self, request: Request, *, personal: bool) -> None:
+        self._request, self.personal = request, personal
+        names = [request.sender, *(s.name for s in request.signers.values())]
+        self._names = sorted({n for n in names if n.strip()}, key=len, reverse=True)
+
+    def name(self, name: str) -> str:
+        return name if self.personal else initials(name)
+
+    def label(self, key: str) -> str:
+        """A signer by number and name; "" for none, and the bare key of one who is not known."""
+        signer = self._request.signers.get(key)
+        return f"{signer.number}. {self.name(signer.name)}".rstrip() if signer else key
+
+    def addresses(self, signer: Signer) -> list[str]:
+        return [self.text(address) for address in (signer.mobile, signer.email) if address]
+
+    def text(self, text: str) -> str:
+        """Free text: a message, a provider's reason."""
+        if self.personal:
+            return text
+        for name in self._names:
+            text = text.replace(name, initials(name))
+        return masked(text)
+
+
+def masked(text: str) -> str:
+    """Without the addresses and numbers in it."""
+    text = EMAIL.sub(lambda m: f"{m[0][0]}•••@{m[0].split('@')[1]}", text)
+    return MOBILE.sub(lambda m: f"{m[0][:2]}•••{m[0][-2:]}", text)
+
+
+def initials(name: str) -> str:
+    return " ".join(f"{word[0]}." for word in name.split())

@@ -1,0 +1,70 @@
+"""The small picture: signers as rows, days as columns, a mark for what was sent, is due, or was called off."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from shared.domain.model import Request
+from shared.domain.timeline import Moment
+
+LEFT, RIGHT, TOP, ROW = 150.0, 730.0, 34.0, 30.0  # where the first day, the last day and the first row stand
+ROWS = 40  # signers drawn
+SPACING = (1, 2, 7, 14, 30, 90, 365)  # days between two columns
+WORDS = {
+    "invited": "invitation planned",
+    "signed": "signed",
+    "sent": "message sent",
+    "failed": "message failed",
+    "waiting": "message waiting",
+    "due": "reminder due",
+    "cancelled": "called off",
+}
+
+
+class Spot(msgspec.Struct, frozen=True):
+    x: float
+    mark: str
+    title: str
+
+
+class Row(msgspec.Struct, frozen=True):
+    y: float
+    label: str
+    spots: list[Spot]
+
+
+class Picture(msgspec.Struct, frozen=True):
+    rows: list[Row]
+    columns: list[tuple[float, str]]
+    now: float
+    height: float
+    left_out: int  # signers not drawn
+    description: str
+
+
+def picture(
+    request: Request, moments: list[Moment], now: datetime, day: timedelta, label: Callable[[str], str]
+) -> Picture | None:
+    """None while there is nothing to show. day: how long a day lasts. label: how a signer is called."""
+    marked = [m for m in moments if m.mark]
+    if not marked:
+        return None
+    first, last = marked[0].at, max(marked[-1].at, now, marked[0].at + day)
+
+    def x(at: datetime) -> float:
+        return round(LEFT + (RIGHT - LEFT) * (at - first) / (last - first), 1)
+
+    def title(m: Moment) -> str:
+        return f"{m.what}, day {(m.at - first) / day:.1f}"
+
+    keys = sorted(request.signers, key=lambda k: request.signers[k].number)
+    rows = [
+        Row(TOP + ROW * n + ROW / 2, label(k), [Spot(x(m.at), m.mark, title(m)) for m in marked if m.signer == k])
+        for n, k in enumerate(keys[:ROWS])
+    ]
+    days = (last - first) / day
+    step = next((s for s in SPACING if days / s <= 16), SPACING[-1])
+    columns = [(x(first + n * day), f"{n}") for n in range(0, int(days) + 1, step)]
+    told = [f"{row.label}: {'; '.join(s.title for s in row.spots) or 'nothing yet'}." for row in rows]
+    return Picture(rows, columns, x(now), TOP + ROW * len(rows) + 8, max(0, len(keys) - ROWS), " ".join(told))

@@ -1,0 +1,46 @@
+"""A message that nobody could handle: where it is kept, and what its attributes tell of it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+REASON = "reason"  # attribute of a letter that we gave up ourselves
+# Of one that Pub/Sub gave up: https://cloud.google.com/pubsub/docs/dead-letter-topics#how_dead_letter_topics_work
+COUNT = "CloudPubSubDeadLetterSourceDeliveryCount"
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """topic: the one it was published to at first."""
+
+    key: str
+    topic: str
+    data: bytes
+    at: datetime  # when it was given up
+    attempts: int
+    reason: str
+    handle: object = None  # only means something to whoever holds it
+
+
+def dead_topic(topic: str) -> str:
+    return f"{topic}-dead"
+
+
+def kept_by(topic: str) -> str:
+    """The pull subscription on the dead-letter topic: Pub/Sub stores nothing for a topic alone."""
+    return f"{dead_topic(topic)}-kept"
+
+
+def letter(
+    topic: str, key: str, data: bytes, attributes: Mapping[str, str], at: datetime, handle: object
+) -> DeadLetter:
+    count = attributes.get(COUNT, "1")
+    return DeadLetter(
+        key=key,
+        topic=topic,
+        data=data,
+        at=datetime.fromtimestamp(at.timestamp(), UTC),
+        attempts=int(count) if count.isdecimal() else 1,
+        reason=attributes.get(REASON, "") or f"not handled in {count} deliveries; the function's log says why",
+        handle=handle,
+    )

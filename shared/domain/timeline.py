@@ -1,0 +1,215 @@
+"""What happened to a request, what did not and why, and what comes next. Names nobody: moments hold a signer's key."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+
+from shared.domain import planner
+from shared.domain.gates import since
+from shared.domain.merge import is_due, pending, steps
+from shared.domain.model import (
+    ChannelName,
+    Kind,
+    NoticeState,
+    Record,
+    Request,
+    Role,
+    Signer,
+    SignerState,
+    Status,
+)
+from shared.domain.policy import Policy
+
+ADOPTED = "the request was met without its Sent webhook, so nobody is invited for it"
+SPOKEN = {ChannelName.SMS: "by SMS", ChannelName.EMAIL: "by e-mail", ChannelName.NONE: "on no channel"}
+TOLD = {
+    NoticeState.PLANNED: "to be tried again",
+    NoticeState.SENDING: "handed to {}",
+    NoticeState.ACCEPTED: "taken by {}",
+    NoticeState.DELIVERED: "arrived",
+    NoticeState.UNDELIVERED: "did not arrive",
+    NoticeState.FAILED: "failed",
+    NoticeState.UNKNOWN: "may have left: the answer was lost",
+    NoticeState.SUPPRESSED: "not sent",
+}
+MARKS = {
+    NoticeState.PLANNED: "waiting",
+    NoticeState.SENDING: "waiting",
+    NoticeState.ACCEPTED: "sent",
+    NoticeState.DELIVERED: "sent",
+    NoticeState.UNDELIVERED: "failed",
+    NoticeState.FAILED: "failed",
+    NoticeState.UNKNOWN: "failed",
+    NoticeState.SUPPRESSED: "cancelled",
+}
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """signer: his key, "" for all. mark: invited, signed, sent, failed, waiting, due, cancelled, or "" for none.
+
+    notice, record: of a message's last step only. After `now`, `at` is when it is due.
+    """
+
+    at: datetime
+    what: str
+    why: str = ""
+    signer: str = ""
+    mark: str = ""
+    notice: str = ""
+    record: Record | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one signer stands: in a sentence, by what became of the last message on each channel, and what is next."""
+
+    signer: str
+    standing: str
+    last: tuple[Moment, ...] = ()
+    next: Moment | None = None
+
+
+def timeline(request: Request, records: dict[str, Record], now: datetime, policy: Policy) -> list[Moment]:
+    """The oldest first; those after `now` are still to come."""
+    moments = [*_of_request(request, now), *_of_notes(request)]
+    for key, signer in request.signers.items():
+        moments += _of_signer(key, signer)
+        moments += _called_off(key, signer, request, records, now, policy)
+    for notice, record in records.items():
+        moments += _of_record(notice, record)
+    moments += _unbegun(request, records, now, policy)
+    return sorted(moments, key=lambda m: m.at)
+
+
+def answers(request: Request, moments: list[Moment], now: datetime) -> list[Answer]:
+    """One a signer, in their order."""
+    found = []
+    for key in sorted(request.signers, key=lambda k: request.signers[k].number):
+        mine = [m for m in moments if m.signer == key]
+        last = {m.record.channel: m for m in mine if m.record is not None}
+        ahead = [m for m in mine if m.at > now and m.mark == "due"]
+        standing = standing_of(request, request.signers[key])
+        found.append(Answer(signer=key, standing=standing, last=tuple(last.values()), next=ahead[0] if ahead else None))
+    return found
+
+
+def standing_of(request: Request, signer: Signer) -> str:
+    if signer.state is SignerState.LEFT:
+        return "No longer on the request."
+    if signer.role is Role.RECIPIENT:
+        return "Signs nothing; gets the completion."
+    if signer.state is SignerState.SIGNED:
+        return "Has signed."
+    if signer.state is SignerState.WAITING:
+        return f"Not invited: {_not_invited(request, signer)}."
+    if signer.adopted:
+        return f"Counts as invited, but not by us: {ADOPTED}."
+    return "Invited." if signer.channels else "Cannot be reached: no usable address on a channel in use."
+
+
+def _not_invited(request: Request, signer: Signer) -> str:
+    if request.status is not Status.OPEN:
+        return f"the request is {request.status}"
+    if not signer.request_url:
+        return "the API shows no signing URL for this signer"
+    if not is_due(signer, request.signers, ordered=request.ordered):
+        first = [s for s in request.signers.values() if pending(s) and (s.order or 0) < (signer.order or 0)]
+        return f"{len(first)} before this one in the signing order have not signed"
+    return "the next look at the request will do it"
+
+
+# -- what happened
+
+
+def _of_request(request: Request, now: datetime) -> Iterator[Moment]:
+    if request.created_at:
+        yield Moment(at=request.created_at, what="Created at Clickwrap")
+    for at, times in Counter(request.events.values()).items():
+        yield Moment(at=at, what="Webhook handled" if times == 1 else f"{times} webhooks handled")
+    if request.completed_at:
+        yield Moment(at=request.completed_at, what="Complete", why="everyone has signed")
+    if request.doubt_at:
+        yield Moment(at=request.doubt_at, what="The API calls a signature undone", why="a second reading will decide")
+    if request.absent_at:
+        yield Moment(at=request.absent_at, what="The API answers 404", why="it knows no such request")
+    if request.next_at and request.next_at > now:
+        yield Moment(at=request.next_at, what="The API is asked again", why="makes up for what was lost")
+    if request.purge_at:
+        yield Moment(at=request.purge_at, what="Personal data is deleted", why="the request has ended")
+
+
+def _of_notes(request: Request) -> Iterator[Moment]:
+    for note in request.notes:
+        yield Moment(at=note.at, what=f"Operator: {note.what}", why=f"{note.who}: {note.why}")
+
+
+def _of_signer(key: str, signer: Signer) -> Iterator[Moment]:
+    if signer.invited_at and signer.adopted:
+        yield Moment(at=signer.invited_at, what="Counts as invited", why=ADOPTED, signer=key)
+    elif signer.invited_at:
+        yield Moment(at=signer.invited_at, what="Invitation planned", signer=key, mark="invited")
+    if signer.signed_at:
+        why = "the API says so" if signer.confirmed else "a webhook says so, the API does not yet"
+        yield Moment(at=signer.signed_at, what="Signed", why=why, signer=key, mark="signed")
+    if signer.missing_at:
+        why = "a second reading will decide whether this signer has left"
+        yield Moment(at=signer.missing_at, what="Missing in the API's answer", why=why, signer=key)
+
+
+def _of_record(notice: str, record: Record) -> Iterator[Moment]:
+    name = spoken(record.kind, record.step, record.channel)
+    name += ", as the other channel failed" if record.instead_of else ""
+    for n, step in enumerate(record.history, 1):
+        last = n == len(record.history)
+        yield Moment(
+            at=step.at,
+            what=f"{name}: {TOLD[step.state].format(record.provider or 'the provider')}",
+            why=step.why,
+            signer=record.signer,
+            mark=MARKS[record.state] if last else "",
+            notice=notice if last else "",
+            record=record if last else None,
+        )
+
+
+def spoken(kind: Kind, step: int, channel: ChannelName) -> str:
+    of = {Kind.REMINDER: f" of day {step}", Kind.PROGRESS: f" about signer {step}"}.get(kind, "")
+    return f"{kind.capitalize()}{of} {SPOKEN[channel]}"
+
+
+# -- what did not happen, and what is to come
+
+
+def _unbegun(request: Request, records: dict[str, Record], now: datetime, policy: Policy) -> Iterator[Moment]:
+    """Implied by the state, and nobody has taken it up."""
+    for key, notice in planner.notices(request, now, policy).items():
+        if key not in records:
+            name, signer = spoken(notice.kind, notice.step, notice.channel), request.signers[notice.signer]
+            at, why = since(request, notice, signer, now), "in the queue; should it be lost, the next look repeats it"
+            yield Moment(at=at, what=f"{name}: not begun yet", why=why, signer=notice.signer, mark="waiting")
+
+
+def _called_off(
+    key: str, signer: Signer, request: Request, records: dict[str, Record], now: datetime, policy: Policy
+) -> Iterator[Moment]:
+    begun = {r.step for r in records.values() if (r.signer, r.kind, r.round) == (key, Kind.REMINDER, request.round)}
+    for day, planned in steps(signer, policy).items():
+        reminder = signer.reminders.get(str(day))
+        if reminder and not reminder.done and reminder.due_at > now:
+            yield Moment(at=reminder.due_at, what=f"Reminder of day {day} due", signer=key, mark="due")
+        elif reminder is None and day not in begun:
+            why = _why_off(signer, request, planned, now)
+            yield Moment(at=planned, what=f"Reminder of day {day} called off", why=why, signer=key, mark="cancelled")
+
+
+def _why_off(signer: Signer, request: Request, planned: datetime, now: datetime) -> str:
+    if signer.state is SignerState.LEFT:
+        return "no longer on the request"
+    if signer.state is SignerState.SIGNED:
+        return "signed by then"
+    if request.status not in (Status.OPEN, Status.PAUSED):
+        return f"the request is {request.status}"
+    if request.reminders_stopped:
+        return "an operator has stopped the reminders"
+    return "it was past when it could have been planned" if planned <= now else "no longer planned"

@@ -1,0 +1,81 @@
+"""A provider that is down as a whole: nobody keeps trying it, and no message pays for it with its attempts."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from shared.domain.model import Control, Outage
+from shared.domain.outcomes import Retry
+from shared.domain.policy import Policy
+from shared.ports import Ledger
+
+CONTROL = "relay"
+PATIENCE = 60.0  # seconds of failures before the circuit opens: until then every message tries for itself
+DOWN = 600.0  # seconds of failures from which on they no longer count against a message
+LONGEST = 900.0  # seconds between two tries: how late a message may be once the provider is back
+FORGOTTEN = 7_200.0  # seconds without a failure after which a new one starts a new run
+RACES = 5
+
+
+class Circuit:
+    """One provider's. All instances know it by `control/relay`, which is read and written only after a failure."""
+
+    def __init__(self, provider: str, ledger: Ledger, policy: Policy, clock: Callable[[], datetime]) -> None:
+        self._provider, self._ledger, self._policy, self._clock = provider, ledger, policy, clock
+        self._outage: Outage | None = None
+        self._lock = threading.Lock()
+
+    def check(self) -> None:
+        """Raises Retry while nobody should try."""
+        outage, now = self._outage, self._clock()
+        if outage and now < outage.until:
+            wait = (outage.until - now).total_seconds()
+            raise Retry(f"{self._provider} has failed since {outage.since:%d %b %H:%M} UTC", after=wait)
+
+    def failed(self) -> bool:
+        """Whether the provider is down, so that this failure does not count against its message."""
+        with self._lock, suppress(Retry):
+            self._outage = self._recorded()
+        outage = self._outage
+        return outage is not None and outage.last - outage.since >= self._span(DOWN, 5)
+
+    def worked(self) -> None:
+        with self._lock:
+            outage, self._outage = self._outage, None
+        if outage is not None:
+            with suppress(Retry):
+                self._change(lambda outages: {k: v for k, v in outages.items() if k != self._provider})
+
+    def _recorded(self) -> Outage:
+        """Of many failures at once, one is written down."""
+        now, known = self._clock(), self._outage
+        if known and now - known.last < self._span(PATIENCE / 6, 0.5):
+            return known
+        name = self._provider
+        return self._change(lambda outages: {**outages, name: self._prolonged(outages.get(name), now)})[name]
+
+    def _prolonged(self, old: Outage | None, now: datetime) -> Outage:
+        broken = old is None or now - old.last > self._span(FORGOTTEN, 60)
+        since = now if broken or old is None else old.since
+        age = now - since
+        pause = min(age / 2, self._span(LONGEST, 1)) if age >= self._span(PATIENCE, 2) else timedelta(0)
+        return Outage(since=since, last=now, until=now + pause)
+
+    def _change(self, change: Callable[[dict[str, Outage]], dict[str, Outage]]) -> dict[str, Outage]:
+        return amend(self._ledger, lambda c: replace(c, outages=change(c.outages))).outages
+
+    def _span(self, seconds: float, floor: float) -> timedelta:
+        return self._policy.span(seconds, floor=floor)
+
+
+def amend(ledger: Ledger, change: Callable[[Control], Control]) -> Control:
+    """Changes `control/relay`. What loses five races in a row is dropped: the next one tells the same."""
+    for _ in range(RACES):
+        stored = ledger.get(Control, CONTROL)
+        fresh = change(stored.item if stored else Control())
+        if ledger.put(CONTROL, fresh, stored.version if stored else None):
+            break
+    return fresh

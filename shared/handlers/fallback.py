@@ -1,0 +1,56 @@
+"""When a message does not arrive: the address is remembered if it is at fault, and the other channel takes over.
+
+Both come before the notice's own record is written: after a crash in between they are only repeated, never lost.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from shared.domain.model import ChannelName, Notice, Record, Suppression
+from shared.domain.outcomes import Retry
+from shared.handlers.echo import notice_message
+from shared.ports import Bus, Ledger
+
+
+class Fallback:
+    def __init__(self, ledger: Ledger, bus: Bus, topic: str, clock: Callable[[], datetime]) -> None:
+        self._ledger, self._bus, self._topic, self._clock = ledger, bus, topic, clock
+
+    def suppressed(self, address: str) -> str:
+        """Why nothing may go to this address (its key); "" when it may be used. Raises Retry."""
+        stored = self._ledger.get(Suppression, address)
+        return stored.item.reason if stored and not stored.item.cleared_at else ""
+
+    def suppress(self, record: Record, reason: str) -> None:
+        """Nothing more goes to the record's address until an operator clears it. Raises Retry."""
+        if not record.address:
+            return
+        fresh = Suppression(channel=record.channel, reason=reason, since=self._clock())
+        if self._ledger.put(record.address, fresh, None):
+            return
+        stored = self._ledger.get(Suppression, record.address)
+        cleared = stored is None or stored.item.cleared_at
+        if cleared and not self._ledger.put(record.address, fresh, stored.version if stored else None):
+            raise Retry("others keep changing this suppression", after=1)
+
+    def publish(self, key: str, record: Record) -> None:
+        """The notice on the signer's other channel, where the record names one. `deliver` asks whether it is still due.
+
+        key: id of the notice that did not arrive. Raises Retry.
+        """
+        if record.fallback:
+            self._bus.publish(self._topic, [notice_message(_instead(key, record))])
+
+
+def _instead(key: str, record: Record) -> Notice:
+    other = ChannelName.EMAIL if record.channel is ChannelName.SMS else ChannelName.SMS
+    return Notice(
+        notice=record.fallback,
+        request=record.request_id,
+        signer=record.signer,
+        kind=record.kind,
+        step=record.step,
+        channel=other,
+        round=record.round,
+        instead_of=key,
+    )

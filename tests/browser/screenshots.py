@@ -1,0 +1,41 @@
+"""`make screenshots`: the pictures in docs/, taken from the stack itself."""
+
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from tests.browser.chromium import chromium
+from tests.e2e.stack import ERICS, JANES, ROOT, Running, until
+
+DOCS = ROOT / "docs"
+SIZE = {"width": 1280, "height": 900}
+ERIC = {"name": "Eric Smith", "mobile_number": ERICS, "send_to": {"email": False, "mobile_number": True}}
+JANE = {"name": "Jane Doe", "email": JANES, "send_to": {"email": True, "mobile_number": False}}
+
+
+def take(stack: Running, page: Page) -> None:
+    """A story worth looking at: invitations, reminders on day 3, Eric's signature, Jane told of it."""
+    request = stack.send(ERIC, JANE, sender="Ann Sender")
+    until(lambda: len(stack.messages()) == 2, "both are invited")
+    page.goto(f"{stack.base}/sandbox/")
+    page.get_by_role("button", name="To the next reminder").click()
+    until(lambda: len(stack.messages()) == 4, "both are reminded")
+    stack.sign(ERICS)
+    until(lambda: len(stack.messages()) == 5, "Jane hears of it")
+    for name, path in {"sandbox": f"/sandbox/requests/{request}", "outbox": "/outbox/"}.items():
+        page.goto(stack.base + path, wait_until="networkidle")
+        page.screenshot(path=DOCS / f"{name}.png")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory, chromium() as browser:
+        stack = Running(Path(directory), "embedded")
+        try:
+            take(stack, browser.new_page(viewport=SIZE, color_scheme="light"))
+        finally:
+            stack.stop()
+
+
+if __name__ == "__main__":
+    main()

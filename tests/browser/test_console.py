@@ -1,0 +1,150 @@
+"""The console under a browser: why Eric got no text, found by clicks, and mended by them."""
+
+import json
+import re
+from datetime import UTC, datetime
+
+from playwright.sync_api import Browser, Page, expect
+
+from local.embedded import Embedded
+from local.posting import Pace
+from shared.domain.dead_letters import dead_topic
+from shared.ports import Message
+from tests.browser.conftest import Axe, Errors
+from tests.e2e.stack import ERIC, ERICS, JANE, Running, until
+
+
+def invited(stack: Running) -> str:
+    stack.call("POST", "/outbox/clear", {})
+    request = stack.send(ERIC, JANE)
+    until(lambda: stack.messages(ERICS), "Eric is invited")
+    return request
+
+
+def bury(stack: Running, request: str) -> None:
+    """A notice that was given up, as the relay would have left it."""
+    notice = {"v": 1, "notice": "n", "request": request, "signer": "s", "kind": "invitation", "step": 0, "round": 1}
+    embedded = Embedded(stack.directory / "relay.db", lambda: datetime.now(UTC), Pace(1, 1))
+    data = json.dumps({**notice, "channel": "sms"}).encode()
+    embedded.bus.publish(dead_topic("signer-notices"), [Message(data, {"reason": "no such request"})])
+    embedded.stop()
+
+
+def find(page: Page, text: str) -> None:
+    page.goto("/console/")
+    page.get_by_label("Find a request").fill(text)
+    page.get_by_role("button", name="Find").click()
+
+
+def test_every_page_is_accessible_in_light_and_in_dark(page: Page, stack: Running, axe: Axe) -> None:
+    request = invited(stack)
+    pages = ["", "messages?state=accepted", "suppressions", "dead-letters", "health"]
+    for path in [*pages, f"requests/{request}", f"requests/{request}/stop"]:
+        page.goto(f"/console/{path}")
+        axe(page)
+
+
+def test_a_number_leads_to_the_answer(page: Page, stack: Running) -> None:
+    request = invited(stack)
+    find(page, "(317) 123-1234")
+    page.get_by_role("row", name=request).get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Employment Agreement")
+    expect(page.get_by_role("region", name="Signers")).to_contain_text("Invitation by SMS: taken by sms")
+    expect(page.get_by_role("region", name="Still to come").first).to_contain_text("Reminder of day 3 due")
+    expect(page.get_by_role("img", name="What each signer was sent")).to_be_visible()
+
+
+def test_personal_data_is_shown_when_asked_for_and_hidden_again(page: Page, stack: Running) -> None:
+    page.goto(f"/console/requests/{invited(stack)}")
+    expect(page.get_by_text("Eric Smith")).to_have_count(0)
+    page.get_by_role("button", name="Show personal data").click()
+    expect(page.get_by_role("region", name="Signers")).to_contain_text("Eric Smith")
+    page.get_by_role("link", name="Hide personal data").click()
+    expect(page.get_by_text("Eric Smith")).to_have_count(0)
+
+
+def test_a_message_is_sent_once_more_after_a_confirmation(page: Page, stack: Running, axe: Axe) -> None:
+    page.goto(f"/console/requests/{invited(stack)}")
+    page.get_by_role("link", name=re.compile("Send once more.*Invitation by SMS")).click()
+    expect(page.get_by_role("main")).to_contain_text("Invitation by SMS goes to 1. E. S.")
+    axe(page)
+    page.get_by_label("Why").fill("he deleted it")
+    page.get_by_role("button", name="Send it once more").click()
+    expect(page.get_by_role("status")).to_contain_text("on its way once more")
+    expect(page.get_by_role("main")).to_contain_text("local: he deleted it")
+    until(lambda: len(stack.messages(ERICS)) == 2, "the invitation came once more")
+
+
+def test_reminders_are_stopped_and_resumed(page: Page, stack: Running) -> None:
+    page.goto(f"/console/requests/{invited(stack)}")
+    for link, button in (("Stop reminders", "Stop the reminders"), ("Resume reminders", "Resume the reminders")):
+        page.get_by_role("link", name=link).click()
+        page.get_by_label("Why").fill("Ann asked for it")
+        page.get_by_role("button", name=button).click()
+        expect(page.get_by_role("status")).to_be_visible()
+        due = page.get_by_text("Reminder of day 3 due")
+        expect(due.first).to_be_visible() if link.startswith("Resume") else expect(due).to_have_count(0)
+
+
+def test_a_dead_letter_is_looked_at_replayed_and_gone(page: Page, stack: Running, axe: Axe) -> None:
+    bury(stack, "nobody")
+    page.goto("/console/dead-letters")
+    expect(page.get_by_role("row", name="of request nobody")).to_contain_text("nothing: the request")
+    axe(page)
+    page.get_by_role("link", name="Replay all").click()
+    expect(page.get_by_role("main")).to_contain_text("invitation by sms of request nobody")
+    page.get_by_label("Why").fill("to be rid of it")
+    page.get_by_role("button", name="Replay").click()
+    expect(page.get_by_role("status")).to_contain_text("Replayed")
+    expect(page.get_by_role("main")).to_contain_text("None.")
+
+
+def test_all_of_it_works_without_javascript(browser: Browser, stack: Running) -> None:
+    context = browser.new_context(base_url=stack.base, java_script_enabled=False)
+    page = context.new_page()
+    invited(stack)
+    find(page, "smith agreement")
+    page.get_by_role("row").get_by_role("link").first.click()
+    page.get_by_role("link", name="Stop reminders").click()
+    page.get_by_label("Why").fill("no script")
+    page.get_by_role("button", name="Stop the reminders").click()
+    expect(page.get_by_role("status")).to_contain_text("The reminders are stopped.")
+    page.goto("/console/health")
+    page.get_by_role("link", name="Keep refreshing").click()
+    expect(page.locator("meta[http-equiv=refresh]")).to_have_count(1)
+    context.close()
+
+
+def test_a_form_on_another_site_is_refused(page: Page, stack: Running, errors: Errors) -> None:
+    """127.0.0.1 and localhost are two sites."""
+    request = invited(stack)
+    page.goto(f"/console/requests/{request}/stop")
+    token = page.locator("input[name=token]").first.get_attribute("value")
+    page.goto("about:blank")
+    form = f'<form method="post" action="{stack.base}/console/requests/{request}/stop">'
+    page.set_content(
+        f'{form}<input name="token" value="{token}"><input name="why" value="x"><button>Go</button></form>'
+    )
+    page.get_by_role("button", name="Go").click()
+    expect(page.get_by_role("alert")).to_contain_text("sent by another site")
+    assert "403" in errors.pop()
+
+
+def test_nothing_is_cut_off_on_a_phone(page: Page, stack: Running) -> None:
+    request = invited(stack)
+    page.set_viewport_size({"width": 360, "height": 740})
+    for path in ("", f"requests/{request}", "health", "dead-letters", "messages?state=accepted"):
+        page.goto(f"/console/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+
+
+def test_the_keyboard_alone_stops_the_reminders(page: Page, stack: Running) -> None:
+    page.goto(f"/console/requests/{invited(stack)}")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.get_by_role("link", name="Stop reminders").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Why").focus()
+    page.keyboard.type("by keyboard")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("The reminders are stopped.")

@@ -1,0 +1,71 @@
+"""Run in an interpreter of its own: starts one function's entry point and tells what it took.
+
+    python -m tests.infra.started deliver '[{"SMS_PROVIDER": "twilio"}, {"SMS_PROVIDER": "vonage"}]'
+
+Prints, for each environment: the names of the settings that were read, our modules that were loaded, and whether the
+policy was asked for. A start that fails ends the run with the function's own line.
+"""
+
+import ast
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from shared import wiring
+from shared.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+
+class Recording(dict):
+    """An environment that remembers what it was asked for."""
+
+    asked: set[str]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+class Watched(Settings):
+    policies = 0
+
+    def policy(self) -> Any:
+        type(self).policies += 1
+        return super().policy()
+
+
+def wirings(main: Path) -> set[tuple[str, str | None]]:
+    """What an entry point makes of the composition root: `wiring.x`, or "X_URL" where it makes `parking` of that."""
+    tree = ast.parse(main.read_text())
+    named = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "wiring"}
+    urls = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and str(n.value).endswith("_URL")}
+    return {(name, None) for name in named - {"parking", "settings", "clock"}} | {
+        ("parking", u) for u in urls if "parking" in named
+    }
+
+
+def run(name: str, environ: dict[str, str]) -> dict[str, Any]:
+    for value in vars(wiring).values():
+        getattr(value, "cache_clear", lambda: None)()
+    asking = Recording(environ)
+    asking.asked = set()
+    Watched.policies = 0
+    wiring.settings = lambda: Watched(asking)
+    main = ROOT / "functions" / name / "main.py"
+    spec = importlib.util.spec_from_file_location("entry", main)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for wired, url in wirings(main):
+        getattr(wiring, wired)(*([url] if url else []))
+    loaded = sorted(m for m in sys.modules if m.startswith("shared."))
+    return {"read": sorted(asking.asked), "loaded": loaded, "policy": Watched.policies > 0}
+
+
+if __name__ == "__main__":
+    os.environ.clear()
+    sys.path.insert(0, str(ROOT))
+    print(json.dumps([run(sys.argv[1], environ) for environ in json.loads(sys.argv[2])]))

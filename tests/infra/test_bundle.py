@@ -1,0 +1,138 @@
+"""What is shipped: flat, whole, and the same bytes whenever and wherever it is built."""
+
+import importlib.util
+import marshal
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from infra.gcloud import bundle, lock, shell
+from infra.gcloud.lock import LOCKS, pins
+from infra.gcloud.table import ROOT, functions, written
+
+WRITTEN = {f.name: f for f in written()}
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RELAY_ENV", str(tmp_path / "none.env"))
+
+
+def sources(archive: Path) -> set[str]:
+    return {name for name in zipfile.ZipFile(archive).namelist() if not name.endswith(".pyc")}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_zip_holds_the_entry_point_what_all_share_and_the_lock_and_nothing_else(name: str, tmp_path: Path) -> None:
+    made = bundle.build(WRITTEN[name], tmp_path)
+    own = {p.relative_to(ROOT / "functions" / name).as_posix() for p in files(ROOT / "functions" / name)}
+    shared = {p.relative_to(ROOT).as_posix() for p in files(ROOT / "shared")}
+    assert sources(made.archive) == own | shared | {"requirements.txt"}
+
+
+def files(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+
+
+def test_nothing_of_the_local_stack_the_tests_or_the_tools_is_shipped(tmp_path: Path) -> None:
+    names = sources(bundle.build(WRITTEN["receive"], tmp_path).archive)
+    assert {name.split("/")[0] for name in names} == {"main.py", "shared", "requirements.txt"}
+
+
+def test_two_builds_are_the_same_to_the_last_byte(tmp_path: Path) -> None:
+    first = bundle.build(WRITTEN["resolve"], tmp_path / "a")
+    second = bundle.build(WRITTEN["resolve"], tmp_path / "elsewhere" / "b")
+    assert first.archive.name == second.archive.name
+    assert first.archive.read_bytes() == second.archive.read_bytes()
+
+
+def test_the_name_is_a_hash_of_what_is_inside(tmp_path: Path) -> None:
+    files = bundle.contents(WRITTEN["links"])
+    changed = {**files, "main.py": files["main.py"] + b"\n"}
+    assert bundle.digest_of(files) in bundle.build(WRITTEN["links"], tmp_path).archive.name
+    assert len({bundle.digest_of(files), bundle.digest_of(changed), bundle.digest_of({**files, "x": b""})}) == 3
+
+
+def test_only_the_last_bundle_of_a_function_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "links-000000000000").mkdir()
+    (tmp_path / "links-000000000000.zip").touch()
+    made = bundle.build(WRITTEN["links"], tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([made.folder, made.archive])
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="compiled code is shipped for the functions' own Python")
+def test_every_module_is_shipped_compiled_and_its_source_is_not_looked_at_again(tmp_path: Path) -> None:
+    made = bundle.build(WRITTEN["deliver"], tmp_path)
+    for source in made.folder.rglob("*.py"):
+        compiled = Path(importlib.util.cache_from_source(str(source)))
+        head = compiled.read_bytes()[:16]
+        assert head[:4] == importlib.util.MAGIC_NUMBER
+        assert int.from_bytes(head[4:8], "little") == 0b01, "hash-based, not checked against the source"
+        code = marshal.loads(compiled.read_bytes()[16:])
+        assert code.co_filename == f"/workspace/{source.relative_to(made.folder).as_posix()}"
+
+
+def test_a_bundle_starts_from_its_own_folder(tmp_path: Path) -> None:
+    made = bundle.build(WRITTEN["receive"], tmp_path)
+    environ = {"GOOGLE_CLOUD_PROJECT": "p", "CLICKWRAP_WEBHOOK_TOKENS": "t", "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-W", "ignore", "-c", "import main, shared; print(shared.__file__)"]
+    done = subprocess.run(command, cwd=made.folder, env=environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).parent == made.folder / "shared"
+
+
+def test_code_that_does_not_compile_is_not_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = bundle.contents(WRITTEN["links"])
+    monkeypatch.setattr(bundle, "contents", lambda function: {**whole, "shared/broken.py": b"def f(:\n"})
+    with pytest.raises(shell.Stop, match=r"does not compile.*broken\.py"):
+        bundle.build(WRITTEN["links"], tmp_path)
+
+
+def test_texts_of_the_operators_own_are_taken_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "invitation.sms.txt").write_text("Hello")
+    (tmp_path / "relay.env").write_text(f"TEMPLATES_DIR={tmp_path / 'texts'}\n")
+    monkeypatch.setenv("RELAY_ENV", str(tmp_path / "relay.env"))
+    assert bundle.contents(WRITTEN["deliver"])["templates/invitation.sms.txt"] == b"Hello"
+
+
+# -- what it installs
+
+
+@pytest.mark.parametrize("name", functions())
+def test_a_lock_holds_the_tables_packages_at_the_versions_of_requirements_txt(name: str) -> None:
+    locked = pins((LOCKS / f"{name}.txt").read_text())
+    assert pins(lock.wanted(functions()[name].packages)).items() <= locked.items()
+
+
+@pytest.mark.parametrize("name", functions())
+def test_every_package_of_a_lock_has_a_hash(name: str) -> None:
+    entries = (LOCKS / f"{name}.txt").read_text().replace("\\\n", "").splitlines()
+    assert entries
+    assert all("--hash=sha256:" in entry for entry in entries if not entry.startswith("#"))
+
+
+def test_no_package_has_two_versions() -> None:
+    versions: dict[str, set[str]] = {}
+    for name in functions():
+        for package, version in pins((LOCKS / f"{name}.txt").read_text()).items():
+            versions.setdefault(package, set()).add(version)
+    assert {p: v for p, v in versions.items() if len(v) > 1} == {}
+
+
+@pytest.mark.parametrize("name", functions())
+def test_nothing_brings_aiohttp_which_costs_a_third_of_an_import_of_cloud_tasks(name: str) -> None:
+    assert "aiohttp" not in pins((LOCKS / f"{name}.txt").read_text())
+
+
+def test_a_lock_names_no_place_to_download_from() -> None:
+    assert not [p for p in LOCKS.glob("*.txt") if "://" in p.read_text() or "index" in p.read_text().split("==")[0]]
+
+
+def test_a_package_that_requirements_txt_does_not_know_is_named() -> None:
+    with pytest.raises(shell.Stop, match="leftpad is in infra/functions.json but not in requirements.txt"):
+        lock.wanted(["leftpad"])

@@ -1,0 +1,259 @@
+"""docs/permissions.md says what the Terraform code and the table of functions say, and no more than the code needs."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from shared import wiring
+from shared.domain.dead_letters import dead_topic, kept_by
+from shared.handlers.names import Names
+from shared.settings import Settings
+from tests.infra.parsed import INFRA, ROOT, functions, local, resource_kinds, resources
+
+Grant = tuple[str, str, str]  # account, role, "<kind> <name>"
+BASIC_ROLES = {"roles/owner", "roles/editor", "roles/viewer", "roles/browser"}
+PLURALS = {"queues": "queue", "topics": "topic", "secrets": "secret", "services": "service", "buckets": "bucket"}
+PLURALS["subscriptions"] = "subscription"
+AGENT = "gcp-sa-pubsub"
+
+
+# -- what the .tf files and functions.json grant
+
+
+def secret_id(variable: str) -> str:
+    return variable.lower().replace("_", "-")
+
+
+def dead_lettered() -> set[str]:
+    return {push["topic"] for push in local("pushes").values()}
+
+
+def spread(table: dict[str, list[str]], kind: str) -> set[tuple[str, str]]:
+    return {(f"relay-{function}", f"{kind} {name}") for function, names in table.items() for name in names}
+
+
+def build_bucket(body: dict[str, Any]) -> str:
+    found = re.search(r'buckets/([^"]+)"', body["condition"][0]["expression"])
+    assert found, "the build account's right on storage must be bound to buckets"
+    return f"bucket {found[1]}*"
+
+
+def readers() -> dict[str, list[str]]:
+    return {name: [secret_id(v) for v in row["secrets"]] for name, row in functions().items()}
+
+
+def kept() -> dict[str, list[str]]:
+    return {name: [kept_by(topic) for topic in dead_lettered()] for name in local("dead_letter_readers")}
+
+
+def buried() -> dict[str, list[str]]:
+    return {name: [dead_topic(topic) for topic in topics] for name, topics in local("buriers").items()}
+
+
+# For each binding of the .tf files: to whom it grants its role, on what. A binding that is missing here fails a test.
+BINDINGS: dict[str, Callable[[dict[str, Any]], set[tuple[str, str]]]] = {
+    "google_pubsub_topic_iam_member.publisher": lambda _: spread(local("publishers"), "topic"),
+    "google_pubsub_topic_iam_member.burier": lambda _: spread(buried(), "topic"),
+    "google_pubsub_topic_iam_member.dead_letters": lambda _: {
+        (AGENT, f"topic {dead_topic(t)}") for t in dead_lettered()
+    },
+    "google_pubsub_subscription_iam_member.dead_letters": lambda _: {
+        (AGENT, f"subscription {name}") for name in local("pushes")
+    },
+    "google_pubsub_subscription_iam_member.dead_letter_reader": lambda _: spread(kept(), "subscription"),
+    "google_cloud_tasks_queue_iam_member.enqueuer": lambda _: spread(local("task_creators"), "queue"),
+    "google_cloud_tasks_queue_iam_member.deleter": lambda _: spread(local("task_deleters"), "queue"),
+    "google_service_account_iam_member.task_identity": lambda _: {
+        (f"relay-{function}", "account relay-tasks") for function in local("task_creators")
+    },
+    "google_service_account_iam_member.push_tokens": lambda _: {(AGENT, "account relay-push")},
+    "google_secret_manager_secret_iam_member.reader": lambda _: spread(readers(), "secret"),
+    "google_artifact_registry_repository_iam_member.build": lambda _: {("relay-build", "repository relay-functions")},
+    "google_project_iam_member.build_logs": lambda _: {("relay-build", "project")},
+    "google_project_iam_member.build_sources": lambda body: {("relay-build", build_bucket(body))},
+}
+DATABASE = "google_project_iam_member.database"  # its role differs by function
+
+
+def bindings() -> Iterator[tuple[str, dict[str, Any]]]:
+    for kind in resource_kinds():
+        if "_iam_" in kind:
+            yield from ((f"{kind}.{name}", body) for name, body in resources(kind).items())
+
+
+def callers(row: dict[str, Any]) -> set[str]:
+    if row["public"]:
+        return {"allUsers"}
+    if row["caller"] == "operators":
+        return {"operators"}
+    return {f"relay-{caller}" for caller in (row["caller"], *(["tasks"] if row["parked"] else []))}
+
+
+def invocations() -> set[Grant]:
+    return {(who, "roles/run.invoker", f"service {name}") for name, row in functions().items() for who in callers(row)}
+
+
+def granted() -> set[Grant]:
+    found = {(f"relay-{name}", role, "project") for name, role in local("database_roles").items()}
+    for address, body in bindings():
+        if address != DATABASE:
+            found |= {(who, body["role"], what) for who, what in BINDINGS[address](body)}
+    return found | invocations()
+
+
+# -- what the document says
+
+
+def documented() -> list[Grant]:
+    text = (ROOT / "docs/permissions.md").read_text()
+    table = text.split("## Who may do what")[1].split("\n## ")[0]
+    return [grant for line in table.splitlines() if line.startswith("| `") for grant in grants_of(line)]
+
+
+def grants_of(line: str) -> list[Grant]:
+    account, role, resource, why = [cell.strip() for cell in line.strip("|").split("|")]
+    assert why, f"no reason given: {line}"
+    kind = PLURALS.get(resource.split()[0], resource.split()[0])
+    names = re.findall(r"`([^`]+)`", resource)
+    return [(account.strip("`"), role.strip("`"), f"{kind} {name}") for name in names] or [
+        (account.strip("`"), role.strip("`"), kind)
+    ]
+
+
+# -- the tests
+
+
+def test_every_binding_of_the_terraform_code_is_known_here() -> None:
+    assert {address for address, _ in bindings()} == {*BINDINGS, DATABASE}
+
+
+def test_the_document_lists_what_is_granted_and_nothing_else() -> None:
+    assert set(documented()) == granted()
+
+
+def test_the_document_lists_nothing_twice() -> None:
+    assert sorted(documented()) == sorted(set(documented()))
+
+
+def test_no_basic_role_is_granted() -> None:
+    assert not {role for _, role, _ in granted()} & BASIC_ROLES
+
+
+def test_bindings_add_a_member_and_never_replace_those_of_others() -> None:
+    assert all(address.split(".")[0].endswith("_iam_member") for address, _ in bindings())
+
+
+def test_only_receive_links_and_receipts_are_public() -> None:
+    assert {what for who, _, what in granted() if who == "allUsers"} == {
+        "service receive",
+        "service links",
+        "service receipts",
+    }
+
+
+def test_the_terraform_code_names_the_public_for_public_functions_only() -> None:
+    text = "\n".join(re.sub(r"#.*|description .*", "", path.read_text()) for path in INFRA.glob("*.tf"))
+    assert "allAuthenticatedUsers" not in text
+    assert re.findall(r".*allUsers.*", text) == [
+        '      f.public ? [for member in ["allUsers"] : member if var.public_by_iam]'
+    ]
+
+
+def test_rights_on_the_whole_project_are_the_database_and_the_builds_log() -> None:
+    on_project = {role for _, role, what in granted() if what == "project"}
+    assert on_project == {"roles/datastore.user", "roles/datastore.viewer", "roles/logging.logWriter"}
+
+
+@pytest.mark.parametrize(
+    ("caller", "services"),
+    [
+        ("relay-push", {"resolve", "deliver"}),
+        ("relay-tasks", {"remind", "resolve", "deliver"}),
+        ("relay-scheduler", {"reconcile"}),
+        ("operators", {"console"}),
+    ],
+)
+def test_each_identity_may_call_its_own_functions_only(caller: str, services: set[str]) -> None:
+    assert {what.removeprefix("service ") for who, _, what in invocations() if who == caller} == services
+
+
+def test_only_functions_that_park_or_plan_may_act_as_the_tasks_identity() -> None:
+    acting = {who for who, role, _ in granted() if role == "roles/iam.serviceAccountUser"}
+    assert acting == {who for who, role, _ in granted() if role == "roles/cloudtasks.enqueuer"}
+
+
+# -- least privilege: what a function is wired to
+
+
+class Asked:
+    """A backend that notes what is asked of it."""
+
+    def __init__(self) -> None:
+        self.ports: set[str] = set()
+
+    def __getattr__(self, port: str) -> Callable[..., object]:
+        def ask(*_: object) -> object:
+            self.ports.add(port)
+            return object()
+
+        return ask
+
+
+@pytest.fixture
+def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]]:
+    """The ports that a function is wired to, in the cloud."""
+    environ = {
+        "GOOGLE_CLOUD_PROJECT": "p",
+        "LOCATION": "l",
+        "CLICKWRAP_WEBHOOK_TOKENS": "token",
+        "CLICKWRAP_API_TOKEN": "token",
+        "LINKS_BASE_URL": "https://l.example",
+        "LINKS_SECRET": "secret",
+        **{f"{name}_URL": f"https://{name.lower()}.example" for name in ("REMIND", "RESOLVE", "DELIVER")},
+    }
+
+    def clear() -> None:
+        for maker in vars(wiring).values():
+            if hasattr(maker, "cache_clear"):
+                maker.cache_clear()
+
+    def wired(function: str) -> set[str]:
+        clear()
+        asked = Asked()
+        monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
+        monkeypatch.setattr(wiring, "_local", asked)
+        getattr(wiring, function)()
+        if functions()[function]["parked"]:
+            wiring.parking(f"{function.upper()}_URL")
+        return asked.ports
+
+    yield wired
+    monkeypatch.undo()
+    clear()
+
+
+NEEDS = {
+    "roles/pubsub.publisher": "bus",
+    "roles/datastore.user": "ledger",
+    "roles/datastore.viewer": "ledger",
+    "roles/cloudtasks.enqueuer": "scheduler",
+    "roles/cloudtasks.taskDeleter": "scheduler",
+}
+
+
+@pytest.mark.parametrize("function", ["receive", "resolve", "deliver", "remind", "links", "receipts", "reconcile"])
+def test_a_function_has_a_role_only_for_what_it_is_wired_to(ports: Callable[[str], set[str]], function: str) -> None:
+    roles = {role for who, role, _ in granted() if who == f"relay-{function}"}
+    rightful = {NEEDS[role] for role in roles & NEEDS.keys()}
+    unused = {"scheduler"} if function == "remind" else set()  # the echo holds one; remind only publishes through it
+    assert rightful == ports(function) - unused
+
+
+def test_topics_and_queues_in_the_grants_exist() -> None:
+    names = Names()
+    topics = {names.events_topic, names.notices_topic, names.status_topic}
+    assert {topic for granted in local("publishers").values() for topic in granted} == topics
+    queues = {queue for table in ("task_creators", "task_deleters") for many in local(table).values() for queue in many}
+    assert queues == {names.reminders_queue, names.retries_queue}

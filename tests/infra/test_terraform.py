@@ -1,0 +1,343 @@
+"""Code, local stack and Terraform agree on names and on what must hold; the alerts have entries in the runbook."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from local.backends import pushes
+from local.topology import Queue
+from shared import wiring
+from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
+from shared.domain.dead_letters import dead_topic, kept_by
+from shared.domain.model import Record, Request
+from shared.handlers.deliver import LEASE
+from shared.handlers.names import Names
+from shared.settings import Settings
+from tests.infra.parsed import INFRA, ROOT, Body, blocks, functions, load, local, resource_kinds, resources
+
+NAMES = Names()
+CODE = sorted((ROOT / "shared").rglob("*.py"))
+
+
+# -- topics and subscriptions
+
+
+def test_the_topics_are_those_of_the_code() -> None:
+    assert sorted(local("topics")) == sorted([NAMES.events_topic, NAMES.notices_topic, NAMES.status_topic])
+
+
+def test_topics_keep_nothing() -> None:
+    assert all("message_retention_duration" not in body for body in resources("google_pubsub_topic").values())
+
+
+def test_the_push_subscriptions_are_those_of_the_local_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "settings", lambda: Settings({}))
+    ours = {s.name: s for s in pushes("")}
+    assert local("pushes").keys() == ours.keys()
+    for name, push in local("pushes").items():
+        s = ours[name]
+        assert (push["topic"], f"/{push['function']}{push['path']}") == (s.topic, s.endpoint)
+        assert push["filter"] == ('attributes.{} = "{}"'.format(*s.attribute) if s.attribute else "")
+
+
+def test_every_push_has_identity_backoff_dead_letter_and_a_minute_to_answer() -> None:
+    (push,) = [body for body in resources("google_pubsub_subscription").values() if "push_config" in body]
+    assert push["push_config"][0]["oidc_token"][0]["audience"] == "${local.audiences[each.value.function]}"
+    assert push["retry_policy"] == [{"minimum_backoff": "10s", "maximum_backoff": "600s"}]
+    assert push["dead_letter_policy"][0]["max_delivery_attempts"] == 100
+    assert push["dead_letter_policy"][0]["dead_letter_topic"] == "${google_pubsub_topic.dead[each.value.topic].id}"
+    assert push["ack_deadline_seconds"] == 60
+    assert push["filter"] == "${each.value.filter}"
+
+
+def test_no_subscription_expires_or_keeps_what_was_acknowledged() -> None:
+    for body in resources("google_pubsub_subscription").values():
+        assert body["expiration_policy"] == [{"ttl": ""}]
+        assert body["retain_acked_messages"] is False
+
+
+def test_dead_letters_are_kept_under_the_names_of_the_code() -> None:
+    dead, kept = resources("google_pubsub_topic")["dead"], resources("google_pubsub_subscription")["kept"]
+    assert dead["name"] == dead_topic("${each.key}")
+    assert kept["name"].replace("${google_pubsub_topic.dead[each.key].name}", dead["name"]) == kept_by("${each.key}")
+    assert "push_config" not in kept
+
+
+def test_a_provider_has_less_time_than_the_function_and_that_less_than_the_lease() -> None:
+    (push,) = [body for body in resources("google_pubsub_subscription").values() if "push_config" in body]
+    for name in ("resolve", "deliver"):
+        assert functions()[name]["timeout"] == push["ack_deadline_seconds"] < LEASE
+
+
+# -- queues and the clock
+
+
+def test_the_queues_are_those_of_the_code_and_retry_for_ever() -> None:
+    assert set(local("queues")) == {NAMES.reminders_queue, NAMES.retries_queue}
+    (queue,) = resources("google_cloud_tasks_queue").values()
+    ours, retry = Queue(name=""), queue["retry_config"][0]
+    assert (retry["max_attempts"], retry["max_retry_duration"]) == (-1, "0s")
+    assert (retry["min_backoff"], retry["max_backoff"]) == (f"{ours.min_backoff:.0f}s", f"{ours.max_backoff:.0f}s")
+
+
+def test_reconcile_is_called_every_minute_with_an_identity() -> None:
+    (job,) = resources("google_cloud_scheduler_job").values()
+    assert job["schedule"] == "* * * * *"
+    assert job["http_target"][0]["uri"] == '${local.urls["reconcile"]}'
+    assert 'relay["scheduler"]' in job["http_target"][0]["oidc_token"][0]["service_account_email"]
+
+
+# -- the database
+
+
+def test_documents_expire_wherever_the_model_says_so() -> None:
+    expiring = {name for kind, name in COLLECTIONS.items() if "purge_at" in kind.__struct_fields__}
+    assert set(local("expiring")) == expiring
+    ttl = resources("google_firestore_field")["expiring"]
+    assert ttl["field"] == "purge_at"
+    assert ttl["ttl_config"] == [{}]
+
+
+def grows(hint: Any) -> bool:
+    """A map, or a list of structures: as large as the customer makes it."""
+    inside = typing.get_args(hint)
+    structures = any(isinstance(kind, type) and issubclass(kind, msgspec.Struct) for kind in inside)
+    return typing.get_origin(hint) is dict or (typing.get_origin(hint) in (tuple, types.UnionType) and structures)
+
+
+def test_maps_and_lists_that_grow_have_no_index() -> None:
+    growing = {
+        (COLLECTIONS[kind], field)
+        for kind in (Request, Record)
+        for field, hint in typing.get_type_hints(kind).items()
+        if grows(hint)
+    }
+    assert {(f["collection"], f["field"]) for f in local("unindexed").values()} == growing
+    assert resources("google_firestore_field")["unindexed"]["index_config"] == [{}]
+
+
+def test_every_list_of_the_code_that_is_narrowed_has_its_index() -> None:
+    wanted = {
+        (COLLECTIONS[kind], field, "CONTAINS" if field == "search" else "ASCENDING", CHANGED[kind], "DESCENDING")
+        for kind, fields in NARROWED.items()
+        for field in fields
+    }
+    assert {index_of(body) for body in resources("google_firestore_index").values()} == wanted
+
+
+def index_of(body: Body) -> tuple[str, ...]:
+    ways = [(f["field_path"], f.get("order") or f["array_config"]) for f in body["fields"]]
+    return (body["collection"], *(part for way in ways for part in way))
+
+
+def test_the_database_can_be_taken_back_and_is_protected() -> None:
+    (database,) = resources("google_firestore_database").values()
+    assert database["point_in_time_recovery_enablement"] == "POINT_IN_TIME_RECOVERY_ENABLED"
+    assert database["type"] == "FIRESTORE_NATIVE"
+    assert blocks("variable")["deletion_protection"]["default"] is True
+
+
+# -- settings and secrets
+
+
+def test_no_value_of_a_secret_passes_through_terraform() -> None:
+    assert "google_secret_manager_secret_version" not in resource_kinds()
+
+
+def test_what_terraform_tells_the_functions_are_settings_they_know() -> None:
+    known = set(re.findall(r"^#?([A-Z][A-Z0-9_]*)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert set(local("environment")) <= known
+
+
+def secrets() -> set[str]:
+    return {variable for row in functions().values() for variable in row["secrets"]}
+
+
+def test_every_secret_is_a_variable_that_the_code_reads() -> None:
+    code = "\n".join(path.read_text() for path in CODE)
+    literal = {name for name in secrets() if f'"{name}"' in code}
+    assert secrets() - literal == {"APPRISE_SMS_URL", "APPRISE_EMAIL_URL"}  # put together from the channel's name
+    assert 'f"APPRISE_{channel.upper()}_URL"' in code
+
+
+def choices() -> Iterator[tuple[str, dict[str, str]]]:
+    for variable in ("sms_provider", "email_provider", "shortener"):
+        condition = blocks("variable")[variable]["validation"][0]["condition"]
+        for value in re.findall(r'"([^"]+)"', condition):
+            yield f"{variable.upper()}={value}", {variable.upper(): value}
+
+
+PLAIN = {
+    "GOOGLE_CLOUD_PROJECT": "p",
+    "LOCATION": "l",
+    "LINKS_BASE_URL": "https://l.example",
+    "EMAIL_FROM": "relay@example.com",
+    "TWILIO_ACCOUNT_SID": "AC1",
+    "TWILIO_FROM": "+15005550006",
+    "VONAGE_API_KEY": "k",
+    "VONAGE_FROM": "Relay",
+    "MAILGUN_DOMAIN": "mg.example.com",
+    "SENDGRID_WEBHOOK_PUBLIC_KEY": "",
+    "REMIND_URL": "https://remind.example",
+    "RESOLVE_URL": "https://resolve.example",
+    "DELIVER_URL": "https://deliver.example",
+}
+VALUES = {"SMTP_URL": "smtp://127.0.0.1:25", "APPRISE_SMS_URL": "json://h/{to}", "APPRISE_EMAIL_URL": "json://h/{to}"}
+
+
+@pytest.fixture
+def compose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    def clear() -> None:
+        for maker in vars(wiring).values():
+            if hasattr(maker, "cache_clear"):
+                maker.cache_clear()
+
+    def make(function: str, environ: dict[str, str]) -> object:
+        clear()
+        monkeypatch.setattr(wiring, "_local", None)
+        monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
+        return getattr(wiring, function)()
+
+    yield make
+    monkeypatch.undo()
+    clear()
+
+
+@pytest.mark.parametrize(("condition", "choice"), choices(), ids=[condition for condition, _ in choices()])
+@pytest.mark.parametrize("function", sorted(functions()))
+def test_a_function_starts_with_the_secrets_it_is_given(
+    compose: Any, function: str, condition: str, choice: dict[str, str]
+) -> None:
+    holds = {"always", condition} | ({"SHORTENER=links"} if "SHORTENER" not in choice else set())
+    given = {name for name, when in functions()[function]["secrets"].items() if when in holds}
+    environ = {**PLAIN, **choice, **{name: VALUES.get(name, "secret") for name in given}}
+    assert compose(function, environ)
+
+
+# -- monitoring
+
+
+def policies() -> list[str]:
+    named = [body["display_name"] for name, body in resources("google_monitoring_alert_policy").items()]
+    return [*local("alerts"), *(name.removeprefix("Relay: ") for name in named if "${" not in name)]
+
+
+def runbook() -> dict[str, str]:
+    entries = (ROOT / "docs/runbook.md").read_text().split("\n## ")[1:]
+    return {entry.split("\n", 1)[0].strip(): entry for entry in entries}
+
+
+def test_every_alert_has_an_entry_in_the_runbook_and_every_entry_an_alert() -> None:
+    assert sorted(policies()) == sorted(runbook())
+
+
+def test_the_alerts_that_were_asked_for_are_there() -> None:
+    asked = "dead letters, oldest message, API credentials, provider failures, overdue reminders, webhooks refused"
+    assert {*asked.split(", "), "no webhook seen"} <= set(policies())
+
+
+def test_every_entry_says_what_it_means_what_to_look_at_and_what_to_do() -> None:
+    for name, entry in runbook().items():
+        assert all(f"**{part}.**" in entry for part in ("Means", "Look at", "Do")), name
+
+
+def test_every_alert_tells_somebody_and_names_its_entry() -> None:
+    for body in resources("google_monitoring_alert_policy").values():
+        assert "google_monitoring_notification_channel.email" in body["notification_channels"]
+        assert "docs/runbook.md" in body["documentation"][0]["content"]
+
+
+def logged_fields() -> set[str]:
+    """Keys of the dictionaries that are logged as JSON, `extra={"json": {...}}`, also where one has a name first."""
+    trees = (ast.parse(path.read_text()) for path in CODE)
+    defined = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return {key for function in defined for key in fields_logged_in(function)}
+
+
+def fields_logged_in(function: ast.FunctionDef) -> set[str]:
+    nodes = list(ast.walk(function))
+    named = {ast.unparse(n.targets[0]): n.value for n in nodes if isinstance(n, ast.Assign)}
+    extras = [
+        n.value for n in nodes if isinstance(n, ast.keyword) and n.arg == "extra" and isinstance(n.value, ast.Dict)
+    ]
+    logged = [named.get(ast.unparse(extra.values[0]), extra.values[0]) for extra in extras]
+    return {key for dictionary in logged if isinstance(dictionary, ast.Dict) for key in keys_of(dictionary)}
+
+
+def keys_of(dictionary: ast.Dict) -> set[str]:
+    return {str(key.value) for key in dictionary.keys if isinstance(key, ast.Constant)}
+
+
+def test_log_based_metrics_count_fields_that_the_code_logs() -> None:
+    for body in resources("google_logging_metric").values():
+        read = f"{body['filter']} {body['label_extractors']}"
+        assert set(re.findall(r"jsonPayload\.(\w+)", read)) <= logged_fields() | {"message"}
+
+
+def alerts_in_code() -> set[str]:
+    code = "\n".join(path.read_text() for path in CODE)
+    literal = re.findall(r'"alert": "(\w+)"', code)
+    of_requests = re.findall(r'"(\w+): (?:a webhook|the API)', code)
+    return {*literal, *of_requests}
+
+
+@pytest.mark.parametrize(
+    "alert",
+    [
+        "api_credentials",
+        "dead_letter",
+        "overdue_reminders",
+    ],
+)
+def test_an_alert_that_a_policy_waits_for_is_one_that_the_code_raises(alert: str) -> None:
+    assert alert in local("own_alerts")
+    assert alert in alerts_in_code()
+
+
+def test_every_policy_on_logged_alerts_waits_for_one_that_it_names() -> None:
+    text = "\n".join(path.read_text().replace("\\", "") for path in INFRA.glob("*.tf"))
+    assert set(re.findall(r'metric\.labels\.alert="(\w+)"', text)) <= set(local("own_alerts"))
+
+
+def test_every_other_alert_of_the_code_is_explained_in_the_runbook() -> None:
+    explained = set(re.findall(r"^\| `(\w+)` \|", runbook()["request to look at"], re.MULTILINE)) - {"alert"}
+    assert explained == alerts_in_code() - set(local("own_alerts"))
+
+
+# -- form
+
+
+def test_the_readme_lists_every_input_and_output() -> None:
+    text = (INFRA / "README.md").read_text()
+    inputs, outputs = text.split("## Inputs")[1].split("## Outputs")
+    assert re.findall(r"^\| `(\w+)`", inputs, re.MULTILINE) == list(blocks("variable"))
+    assert re.findall(r"^\| `(\w+)`", outputs.split("\n## ")[0], re.MULTILINE) == list(blocks("output"))
+
+
+def test_variables_are_typed_and_described_and_outputs_described() -> None:
+    assert all(body["type"] and body["description"] for body in blocks("variable").values())
+    assert all(body["description"] for body in blocks("output").values())
+
+
+@pytest.mark.parametrize("path", sorted(INFRA.glob("*.tfvars.example")), ids=lambda path: path.name)
+def test_an_example_sets_variables_that_exist_and_all_that_are_required(path: Any) -> None:
+    given, variables = load(path).keys(), blocks("variable")
+    assert given <= variables.keys()
+    assert {name for name, body in variables.items() if "default" not in body} <= given
+
+
+@pytest.mark.skipif(not shutil.which("terraform"), reason="terraform is not installed")
+def test_the_files_are_formatted_as_terraform_does_it() -> None:
+    environ = {name: value for name, value in os.environ.items() if name != "TF_CLI_CONFIG_FILE"}
+    command = ["terraform", "fmt", "-check", "-recursive", str(INFRA)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environ)
+    assert (done.returncode, done.stdout) == (0, "")

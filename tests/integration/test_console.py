@@ -1,0 +1,109 @@
+"""The console as functions-framework runs it, on the embedded ledger, with its settings alone."""
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import functions_framework
+import pytest
+
+from local.backends import LocalBackend
+from local.embedded import Embedded
+from local.outbox import Outbox
+from local.posting import Pace
+from local.why import main as why
+from shared import wiring
+from shared.domain.model import ChannelName, Request, Signer, SignerState
+from shared.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
+ERIC = Signer(
+    number=1,
+    name="Eric Smith",
+    mobile="+13175550101",
+    channels=(ChannelName.SMS,),
+    request_url="https://sign.example/1",
+    state=SignerState.INVITED,
+    invited_at=NOW,
+)
+LEASE = Request(id="r1", title="Lease", signers={"k": ERIC}, changed_at=NOW, search=("eric", "smith", "lease"))
+
+
+def clear() -> None:
+    for maker in vars(wiring).values():
+        if hasattr(maker, "cache_clear"):
+            maker.cache_clear()
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Embedded]:
+    """What `make run` would have left."""
+    environ = {"BACKEND": "embedded", "REMIND_URL": "http://127.0.0.1:1/remind", "LOCAL_DIR": str(tmp_path)}
+    monkeypatch.setattr(os, "environ", {**os.environ, **environ})  # a command adds its defaults to it
+    embedded = Embedded(tmp_path / "relay.db", lambda: NOW, Pace(1, 1))
+    ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters
+    clear()
+    monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
+    monkeypatch.setattr(wiring, "_time", lambda: NOW)
+    monkeypatch.setattr(
+        wiring, "_local", LocalBackend(*ports, Outbox(tmp_path / "outbox.db"), embedded.scheduler.next_due)
+    )
+    embedded.ledger.put("r1", LEASE, None)
+    yield embedded
+    embedded.stop()
+    monkeypatch.undo()
+    clear()
+
+
+@pytest.fixture
+def client(state: Embedded) -> Any:
+    return functions_framework.create_app("console", str(ROOT / "functions" / "console" / "main.py")).test_client()
+
+
+def test_the_pages_and_the_stylesheet_come_through_the_framework(client: Any) -> None:
+    assert "Lease" in client.get("/").text
+    assert client.get("/style.css").content_type.startswith("text/css")
+    for path in ("/requests/r1", "/messages", "/suppressions", "/dead-letters", "/health"):
+        assert client.get(path).status_code == 200
+
+
+def test_links_follow_where_the_function_is_mounted(client: Any) -> None:
+    page = client.get("/", base_url="http://127.0.0.1/console").text
+    assert 'href="/console/requests/r1"' in page
+    assert 'href="/console/style.css"' in page
+
+
+def test_a_form_comes_through_the_framework_with_its_cookie(client: Any, state: Embedded) -> None:
+    token = re.search(r'name="token" value="([\w-]+)"', client.get("/").text)
+    assert token
+    answer = client.post("/search", data={"token": token[1], "q": "Smith"})
+    assert "/requests/r1" in answer.text
+    assert client.post("/requests/r1/stop", data={"token": token[1], "why": "asked for it"}).status_code == 303
+    stored = state.ledger.get(Request, "r1")
+    assert stored is not None
+    assert stored.item.reminders_stopped
+
+
+def test_why_prints_the_time_line_with_personal_data_masked(state: Embedded, capsys: Any) -> None:
+    assert why("r1") == 0
+    printed = capsys.readouterr().out
+    assert "Lease (r1): open" in printed
+    assert "1. E. S.: Invitation planned" in printed
+    assert "Reminder of day 3" in printed
+    assert "Eric" not in printed
+
+
+@pytest.mark.parametrize(("request_id", "said"), [("", "set REQUEST"), ("nope", "no request 'nope'")])
+def test_why_says_what_it_misses(state: Embedded, capsys: Any, request_id: str, said: str) -> None:
+    assert why(request_id) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_why_without_any_state_says_where_it_looked(state: Embedded, capsys: Any) -> None:
+    os.environ["LOCAL_DIR"] = "/nonexistent"
+    assert why("r1") == 1
+    assert "/nonexistent" in capsys.readouterr().err

@@ -1,0 +1,120 @@
+"""Each provider's receipts through the entry point: signed as the provider signs, read on the raw bytes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import functions_framework
+import pytest
+from werkzeug.test import Client
+
+from shared import wiring
+from shared.domain.model import ChannelName, Kind, NoticeState, Record, Step
+from shared.domain.receipts import ReceiptRequest
+from shared.settings import Settings
+from tests import signed
+from tests.contract import test_channels as providers
+from tests.contract.channel_kit import NOTICE, NOW, ReceiptKit
+from tests.fakes import FakeBus, FakeLedger
+from tests.unit.test_receipts import KITS, off_by_one
+
+MAIN = Path(__file__).parents[2] / "functions" / "receipts" / "main.py"
+PROOFS = {
+    "TWILIO_AUTH_TOKEN": "t0ken",
+    "VONAGE_SIGNATURE_SECRET": "s1gning",
+    "SENDGRID_WEBHOOK_PUBLIC_KEY": signed.sendgrid_public_key(),
+    "MAILGUN_SIGNING_KEY": "s1gning",
+    "POSTMARK_WEBHOOK_TOKEN": "h00k",
+    "EMAIL_FROM": "relay@example.com",
+    "RECEIPTS_BASE_URL": providers.RECEIPTS,
+    "GOOGLE_CLOUD_PROJECT": "p",
+}
+SMS = ("twilio", "vonage")
+
+
+class Backend:
+    def __init__(self) -> None:
+        self.documents, self.messages = FakeLedger(), FakeBus()
+
+    def ledger(self) -> FakeLedger:
+        return self.documents
+
+    def bus(self) -> FakeBus:
+        return self.messages
+
+
+def record(provider: str) -> Record:
+    return Record(
+        request_id="r1",
+        signer="s1",
+        kind=Kind.INVITATION,
+        step=0,
+        channel=ChannelName.SMS,
+        round=1,
+        state=NoticeState.UNKNOWN,
+        provider=provider,
+        fallback="f" * 64,
+        history=(Step(at=NOW, state=NoticeState.UNKNOWN),),
+    )
+
+
+@pytest.fixture(params=KITS, ids=KITS)
+def kit(request: Any) -> tuple[str, ReceiptKit]:
+    return request.param.split()[0], KITS[request.param]
+
+
+@pytest.fixture
+def backend(kit: tuple[str, ReceiptKit], monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
+    provider, _ = kit
+    environ = {**PROOFS, ("SMS_PROVIDER" if provider in SMS else "EMAIL_PROVIDER"): provider}
+    backend = Backend()
+    monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
+    monkeypatch.setattr(wiring, "backend", lambda: backend)
+    monkeypatch.setattr(wiring, "clock", lambda: NOW)
+    backend.documents.put(NOTICE, record(provider), None)
+    yield backend
+    wiring.receipts.cache_clear()
+    wiring.fallback.cache_clear()
+
+
+def post(sent: ReceiptRequest, body: bytes | None = None) -> Any:
+    """As Cloud Run passes it on: the function's name is gone from the path."""
+    client = Client(functions_framework.create_app("receipts", str(MAIN)))
+    path = sent.url.removeprefix(providers.RECEIPTS)
+    return client.post(path, data=sent.body if body is None else body, headers=list(sent.headers.items()))
+
+
+def test_a_genuine_receipt_settles_its_notice(kit: tuple[str, ReceiptKit], backend: Backend) -> None:
+    answer = post(kit[1].request("delivered"))
+    assert (answer.status_code, answer.json) == (200, {"settled": 1})
+    assert backend.documents.all(Record)[NOTICE].state is NoticeState.DELIVERED
+
+
+def test_an_undelivered_message_sends_for_the_other_channel(kit: tuple[str, ReceiptKit], backend: Backend) -> None:
+    assert post(kit[1].request("undelivered")).status_code == 200
+    [message] = backend.messages.topics["signer-notices"]
+    assert message.attributes["channel"] == "email"
+    assert NOTICE.encode() in message.data
+
+
+def test_a_forged_receipt_gets_401_and_changes_nothing(kit: tuple[str, ReceiptKit], backend: Backend) -> None:
+    sent = kit[1].request("delivered")
+    forged = ReceiptRequest(sent.url, {k: off_by_one(v, 5) for k, v in sent.headers.items()}, sent.body)
+    body = sent.body.replace(b"signature", b"signatory").replace(b"sig=", b"sag=")
+    assert post(forged, body).status_code == 401
+    assert backend.documents.all(Record)[NOTICE].state is NoticeState.UNKNOWN
+
+
+def test_another_path_gets_404(kit: tuple[str, ReceiptKit], backend: Backend) -> None:
+    assert post(ReceiptRequest(f"{providers.RECEIPTS}/nobody", {}, b"{}")).status_code == 404
+
+
+def test_a_ledger_out_of_reach_gets_503_so_that_the_provider_repeats(
+    kit: tuple[str, ReceiptKit], backend: Backend
+) -> None:
+    backend.documents.races = 99
+    assert post(kit[1].request("delivered")).status_code == 503
+
+
+def test_a_body_without_end_gets_413(kit: tuple[str, ReceiptKit], backend: Backend) -> None:
+    assert post(kit[1].request("delivered"), b"x" * 5_000_000).status_code == 413

@@ -1,0 +1,151 @@
+"""An outage costs lateness, not messages; and one provider's does not slow the other."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.model import Control, EventType, NoticeState, Record, Status, Step
+from shared.domain.outcomes import Retry, Unknown
+from shared.domain.policy import Policy
+from shared.handlers.circuit import CONTROL, Circuit, amend
+from shared.handlers.deliver import HISTORY, shortened
+from tests.fakes import PHONES, START, FakeLedger, World, seen
+
+SENT = EventType.SENT
+DOWN = Retry("the provider answered 503")
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def sent_while_down(policy: Policy | None = None, error: Retry = DOWN) -> World:
+    world = World(policy)
+    world.sms.always = error
+    world.says(seen("a"), seen("b", mobile="", email="b@example.com"))
+    world.hear(SENT)
+    return world
+
+
+def tries(world: World) -> int:
+    return sum(s.state is NoticeState.SENDING for r in world.records() for s in r.history)
+
+
+@pytest.mark.parametrize("days", [1, 3])
+def test_an_outage_of_days_costs_lateness_but_no_message(days):
+    world = sent_while_down()
+    world.advance(days * DAY, reconcile=True)
+    world.sms.always = None
+    world.advance(HOUR, reconcile=True)
+    assert PHONES["a"] in [m.to for m in world.sms.sent]
+    assert not world.dead
+    assert NoticeState.FAILED not in [r.state for r in world.records()]
+
+
+def test_each_instance_may_be_new_and_still_no_attempt_is_counted():
+    world = sent_while_down()
+    for _ in range(3 * 24):
+        world.deliver._circuits["sms"] = Circuit("sms", world.ledger, world.policy, world.clock)
+        world.advance(HOUR, reconcile=True)
+    world.sms.always = None
+    world.advance(HOUR, reconcile=True)
+    assert [m.to for m in world.sms.sent][:1] == [PHONES["a"]]
+
+
+def test_the_other_channel_keeps_its_pace():
+    assert [m.to for m in sent_while_down().email.sent] == ["b@example.com"]
+
+
+def test_a_provider_that_is_down_is_tried_ever_less_often():
+    world = World()
+    world.sms.always = DOWN
+    world.says(*[seen(f"s{n}", mobile=f"+131755502{n:02}") for n in range(30)])
+    world.hear(SENT)
+    world.advance(2 * HOUR)
+    before = tries(world)
+    world.advance(2 * HOUR)
+    assert tries(world) - before <= 30 * 2 * 4
+    assert {r.state for r in world.records()} == {NoticeState.PLANNED}
+
+
+def test_the_first_success_ends_it_for_all():
+    world = sent_while_down()
+    world.advance(HOUR)
+    assert "sms" in world.ledger.get(Control, CONTROL).item.outages
+    world.sms.always = None
+    world.advance(HOUR)
+    assert world.ledger.get(Control, CONTROL).item.outages == {}
+    world.deliver._circuits["sms"].check()
+
+
+def test_what_only_one_recipient_is_the_cause_of_counts_and_holds_up_nobody():
+    world = sent_while_down(error=Retry("greylisted", of_message=True))
+    world.advance(2 * DAY)
+    assert [r.state for r in world.records() if r.channel == "sms"] == [NoticeState.FAILED]
+    assert world.ledger.get(Control, CONTROL) is None
+
+
+def test_an_old_failure_is_not_the_beginning_of_a_new_outage():
+    clock = [START]
+    circuit = Circuit("sms", FakeLedger(), Policy(), lambda: clock[0])
+    assert not circuit.failed()
+    clock[0] += 3 * HOUR
+    assert not circuit.failed()
+    circuit.check()
+
+
+def test_a_ledger_out_of_reach_does_not_make_a_failure_worse():
+    class Gone:
+        def get(self, kind, key):
+            raise Retry("Firestore")
+
+    circuit = Circuit("sms", Gone(), Policy(), lambda: START)
+    assert not circuit.failed()
+    circuit.worked()
+    circuit.check()
+
+
+def test_of_many_failures_at_once_one_is_written():
+    ledger = FakeLedger()
+    circuit = Circuit("sms", ledger, Policy(), lambda: START)
+    for _ in range(50):
+        circuit.failed()
+    assert ledger._version == 1
+
+
+def test_a_lost_race_for_the_control_document_is_run_again():
+    ledger = FakeLedger()
+    amend(ledger, lambda c: replace(c, looked=1))
+    ledger.races = 2
+    amend(ledger, lambda c: replace(c, looked=c.looked + 1))
+    assert ledger.get(Control, CONTROL).item.looked == 2
+
+
+def test_a_long_history_keeps_its_ends_and_every_unknown():
+    steps = tuple(Step(at=START + n * MINUTE, state=NoticeState.PLANNED) for n in range(100))
+    steps = (*steps[:20], Step(at=START, state=NoticeState.UNKNOWN), *steps[20:])
+    kept = shortened(steps)
+    assert len(kept) == HISTORY + 1
+    assert (kept[0], kept[-1]) == (steps[0], steps[-1])
+    assert sum(s.state is NoticeState.UNKNOWN for s in kept) == 1
+
+
+def test_an_unknown_invitation_comes_back_by_itself_after_15_minutes():
+    world = World()
+    world.sms.outcomes = [Unknown("lost")]
+    world.says(seen("a"))
+    world.hear(SENT)
+    world.advance(16 * MINUTE)
+    assert [m.to for m in world.sms.sent] == [PHONES["a"]]
+
+
+def test_a_late_unknown_completion_gets_its_second_try_too():
+    world = World()
+    world.says(seen("a"))
+    world.hear(SENT)
+    world.sms.always = DOWN
+    world.says(seen("a", signed=True), status=Status.COMPLETE)
+    world.hear(EventType.COMPLETE)
+    world.advance(DAY)
+    world.sms.always = None
+    world.sms.outcomes = [Unknown("lost")]
+    world.advance(2 * HOUR)
+    assert [r.state for r in world.ledger.all(Record).values() if r.kind == "completion"] == [NoticeState.ACCEPTED]
