@@ -108,8 +108,11 @@ class NotFound(Exception):
 class Requests(Protocol):
     """The Clickwrap REST API."""
 
-    def fetch(self, request: str) -> Answer:
-        """Raises NotFound on 404, Retry on anything else that is no answer."""
+    def fetch(self, request: str, after: datetime | None = None) -> Answer:
+        """Raises NotFound on 404, Retry on anything else that is no answer.
+
+        after: an answer will do whose call began later than this; None asks now.
+        """
 
     def listed(self, site: str, limit: int) -> Sequence[str]:
         """Ids of a site's requests, the newest first. Raises GiveUp where the API does not list them, Retry."""

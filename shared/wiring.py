@@ -133,9 +133,10 @@ def receive() -> "Receive":
 
 @cache
 def resolve() -> "Resolve":
+    from shared.adapters.coalesced import Coalesced
     from shared.handlers.resolve import Resolve
 
-    return Resolve(backend().ledger(), requests(), echo(), settings().policy(), clock)
+    return Resolve(backend().ledger(), Coalesced(requests(), clock), echo(), settings().policy(), clock)
 
 
 @cache

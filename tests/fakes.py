@@ -170,7 +170,7 @@ class FakeApi:
             raise said
         return said[:limit]
 
-    def fetch(self, request: str) -> Answer:
+    def fetch(self, request: str, after: datetime | None = None) -> Answer:
         self.faults.point()
         self.calls += 1
         said = self.truth.get(request, NotFound())

@@ -57,7 +57,7 @@ class Resolve:
 
     def _merged(self, key: str, old: Request | None, event: Event | None) -> Merged:
         try:
-            answer = self._api.fetch(key)
+            answer = self._api.fetch(key, event.received_at if event else None)
         except NotFound:
             return Merged(gone(old, event, key, self._clock(), self._policy), ("absent: the API answers 404",))
         return merge(old, answer, event, self._clock(), self._policy)

@@ -59,7 +59,7 @@ class TestAPass:
         due(world, *[f"r{n}" for n in range(5)])
         fetch = world.api.fetch
 
-        def slow(request: str):
+        def slow(request: str, after=None):
             world.now += timedelta(seconds=30)
             return fetch(request)
 

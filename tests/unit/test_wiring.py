@@ -1,6 +1,10 @@
 """The composition root: settings alone decide who stands behind a port, and say so when they cannot."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +17,7 @@ from shared.adapters.shorteners.none import NoShortener
 from shared.domain.model import ChannelName
 from shared.settings import SettingError, Settings
 
+ROOT = Path(__file__).parents[2]
 ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t", "TWILIO_FROM": "+15005550006"}
 TWILIO = {"SMS_PROVIDER": "twilio", **ACCOUNT}
 SMTP = {"EMAIL_PROVIDER": "smtp", "SMTP_URL": "smtp://127.0.0.1:25", "EMAIL_FROM": "relay@example.com"}
@@ -167,3 +172,20 @@ def test_the_shortener_is_chosen_by_its_name(given: Any) -> None:
     assert isinstance(wiring.shortener(), OwnLinks)
     given(**CLOUD, SHORTENER="none")
     assert isinstance(wiring.shortener(), NoShortener)
+
+
+IMPORTED = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("main", "functions/deliver/main.py")
+spec.loader.exec_module(importlib.util.module_from_spec(spec))
+ours = ("shared.adapters.channels.", "shared.adapters.shorteners.")
+print(*sorted(m.rpartition(".")[2] for m in sys.modules if m.startswith(ours)))
+"""
+
+
+def test_an_instance_imports_the_adapters_it_uses_and_no_other() -> None:
+    environ = {**CLOUD, **TWILIO, "EMAIL_PROVIDER": "postmark", "POSTMARK_SERVER_TOKEN": "t"}
+    environ |= {"EMAIL_FROM": "relay@example.com", "DELIVER_URL": "https://deliver.example", "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", IMPORTED]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["base", "links", "mail", "postmark", "twilio"]

@@ -1,0 +1,52 @@
+"""One GET for all events of a request that were waiting when it began: bursts cost the API's budget once."""
+
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from shared.domain.model import Answer
+from shared.ports import Requests
+
+KEPT = timedelta(seconds=5)  # longer than a burst, shorter than anybody would wait for a newer answer
+
+
+class _Kept:
+    """An answer, and when its call began."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.began: datetime | None = None
+        self.answer: Answer | None = None
+
+
+class Coalesced:
+    """Implements the port Requests for one instance."""
+
+    def __init__(self, api: Requests, clock: Callable[[], datetime]) -> None:
+        self._api, self._clock = api, clock
+        self._kept: dict[str, _Kept] = {}
+        self._lock = threading.Lock()
+
+    def fetch(self, request: str, after: datetime | None = None) -> Answer:
+        if after is None:
+            return self._api.fetch(request)
+        kept = self._of(request)
+        with kept.lock:
+            if kept.answer is not None and kept.began is not None and kept.began > after and self._young(kept):
+                return kept.answer
+            kept.began, kept.answer = self._clock(), None
+            kept.answer = self._api.fetch(request)
+            return kept.answer
+
+    def listed(self, site: str, limit: int) -> Sequence[str]:
+        return self._api.listed(site, limit)
+
+    def _of(self, request: str) -> _Kept:
+        with self._lock:
+            old = [k for k, kept in self._kept.items() if not (kept.lock.locked() or self._young(kept))]
+            for key in old:
+                del self._kept[key]
+            return self._kept.setdefault(request, _Kept())
+
+    def _young(self, kept: _Kept) -> bool:
+        return kept.began is not None and self._clock() - kept.began < KEPT
