@@ -78,7 +78,7 @@ def body_of(request: flask.Request, limit: int) -> bytes | None:
 
 
 def tail(request: flask.Request) -> str:
-    """The last part of the path: whether what stands before it is cut off depends on the URL a function is called by."""
+    """The last part of the path: what stands before it depends on the URL by which a function is called."""
     return request.path.rstrip("/").rpartition("/")[2]
 
 

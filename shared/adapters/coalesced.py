@@ -11,12 +11,17 @@ KEPT = timedelta(seconds=5)  # longer than a burst, shorter than anybody would w
 
 
 class _Kept:
-    """An answer, and when its call began."""
+    """An answer, when its call began, and which events it has served: one that asks again was not content with it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.began: datetime | None = None
         self.answer: Answer | None = None
+        self.served: set[datetime] = set()
+
+    def answer_for(self, after: datetime) -> Answer | None:
+        fits = self.began is not None and self.began > after and after not in self.served
+        return self.answer if fits else None
 
 
 class Coalesced:
@@ -32,11 +37,12 @@ class Coalesced:
             return self._api.fetch(request)
         kept = self._of(request)
         with kept.lock:
-            if kept.answer is not None and kept.began is not None and kept.began > after and self._young(kept):
-                return kept.answer
-            kept.began, kept.answer = self._clock(), None
-            kept.answer = self._api.fetch(request)
-            return kept.answer
+            answer = kept.answer_for(after) if self._young(kept) else None
+            if answer is None:
+                kept.began, kept.answer, kept.served = self._clock(), None, set()
+                answer = kept.answer = self._api.fetch(request)
+            kept.served.add(after)
+            return answer
 
     def listed(self, site: str, limit: int) -> Sequence[str]:
         return self._api.listed(site, limit)

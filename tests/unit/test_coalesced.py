@@ -61,6 +61,15 @@ def test_who_names_no_time_asks_now(now):
     assert api.calls == 2
 
 
+def test_an_event_that_comes_again_was_not_content_with_the_answer(now):
+    api = FakeApi()
+    shared = coalesced(api, now)
+    for _ in range(2):
+        shared.fetch("r1", START - SECOND)
+        shared.fetch("r1", START - 2 * SECOND)
+    assert api.calls == 2
+
+
 def test_an_answer_is_kept_for_seconds_only_and_so_is_the_memory_of_it(now):
     api = FakeApi()
     shared = coalesced(api, now)
@@ -86,7 +95,7 @@ def test_a_failed_call_is_nobodys_answer(now):
 def test_events_that_wait_for_one_call_under_way_get_its_answer_and_other_requests_do_not_wait(now):
     api = Slow()
     shared = coalesced(api, now)
-    waiting = [threading.Thread(target=shared.fetch, args=("r1", START - SECOND)) for _ in range(4)]
+    waiting = [threading.Thread(target=shared.fetch, args=("r1", START - n * SECOND)) for n in range(1, 5)]
     for thread in waiting:
         thread.start()
     assert api.began.wait(5)
@@ -100,7 +109,9 @@ def test_a_burst_of_webhooks_costs_one_call_and_tells_the_same():
     world = World()
     world.resolve = Resolve(world.ledger, Coalesced(world.api, world.clock), world.echo, world.policy, world.clock)
     world.says(seen("a", signed=True), seen("b"))
-    events = [world.event(EventType.SENT), world.event(EventType.SIGNED, "a")]
+    events = [world.event(EventType.SENT)]
+    world.now += SECOND
+    events.append(world.event(EventType.SIGNED, "a"))
     world.now += SECOND
     for event in events:
         world.resolve.event(event)
