@@ -271,3 +271,10 @@ resource "google_monitoring_alert_policy" "webhook_silence" {
     }
   }
 }
+
+# Cloud Run logs each request with its path, and that of `links` is a credential: it must not rest in a log.
+resource "google_logging_project_exclusion" "links_requests" {
+  name        = "links-requests"
+  description = "Requests of links: their path lets its bearer sign"
+  filter      = "log_id(\"run.googleapis.com/requests\") AND resource.labels.service_name=\"links\""
+}

@@ -123,12 +123,13 @@ def _columns(item: msgspec.Struct) -> tuple[object, ...]:
 
 def _list(db: sqlite3.Connection, key: str, item: msgspec.Struct) -> None:
     """What Firestore's indexes hold: an entry in each list that the document belongs to."""
-    collection = COLLECTIONS[type(item)]
-    db.execute("delete from listed where collection = ? and key = ?", (collection, key))
+    place = (COLLECTIONS[type(item)], key)
     at: datetime | None = getattr(item, CHANGED[type(item)])
-    if at is not None:
-        rows = [(collection, label, at.timestamp(), key) for label in _labels(item)]
-        db.executemany("insert or ignore into listed values (?, ?, ?, ?)", rows)
+    wanted = {(label, at.timestamp()) for label in _labels(item)} if at else set()
+    if wanted != set(db.execute("select label, at from listed where collection = ? and key = ?", place)):
+        db.execute("delete from listed where collection = ? and key = ?", place)
+        rows = [(place[0], label, seconds, key) for label, seconds in wanted]
+        db.executemany("insert into listed values (?, ?, ?, ?)", rows)
 
 
 def _labels(item: msgspec.Struct) -> Iterator[str]:

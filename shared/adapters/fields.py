@@ -6,7 +6,7 @@ is "silent", and a word that is in no table is silent too: never guessed, and ne
 
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
 
 from shared.adapters.hosts import PUBLIC, Hosts
@@ -128,10 +128,12 @@ class Reader:
 
 
 def parse_time(value: Any) -> datetime | None:
-    """ISO 8601; without a zone it is UTC, as the vendor's times are."""
+    """ISO 8601; without a zone it is UTC, as the vendor's times are. Years 1 and 9999 stand for "none"."""
     try:
         at = datetime.fromisoformat(value)
     except (TypeError, ValueError):
+        return None
+    if at.year in (MINYEAR, MAXYEAR):
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 

@@ -1,15 +1,17 @@
 """The small picture: signers as rows, days as columns, a mark for what was sent, is due, or was called off."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.domain.model import Request
 from shared.domain.timeline import Moment
 
 LEFT, RIGHT, TOP, ROW = 150.0, 730.0, 34.0, 30.0  # where the first day, the last day and the first row stand
 ROWS = 40  # signers drawn
+NEAR, SHIFTS = 9.0, (0.0, -11.0, 11.0)
 SPACING = (1, 2, 7, 14, 30, 90, 365)  # days between two columns
 WORDS = {
     "invited": "invitation planned",
@@ -24,6 +26,7 @@ WORDS = {
 
 class Spot(msgspec.Struct, frozen=True):
     x: float
+    y: float
     mark: str
     title: str
 
@@ -59,12 +62,20 @@ def picture(
         return f"{m.what}, day {(m.at - first) / day:.1f}"
 
     keys = sorted(request.signers, key=lambda k: request.signers[k].number)
-    rows = [
-        Row(TOP + ROW * n + ROW / 2, label(k), [Spot(x(m.at), m.mark, title(m)) for m in marked if m.signer == k])
-        for n, k in enumerate(keys[:ROWS])
-    ]
+    rows = []
+    for n, key in enumerate(keys[:ROWS]):
+        y = TOP + ROW * n + ROW / 2
+        spots = [Spot(x(m.at), y, m.mark, title(m)) for m in marked if m.signer == key]
+        rows.append(Row(y, label(key), list(_apart(spots))))
     days = (last - first) / day
     step = next((s for s in SPACING if days / s <= 16), SPACING[-1])
     columns = [(x(first + n * day), f"{n}") for n in range(0, int(days) + 1, step)]
     told = [f"{row.label}: {'; '.join(s.title for s in row.spots) or 'nothing yet'}." for row in rows]
     return Picture(rows, columns, x(now), TOP + ROW * len(rows) + 8, max(0, len(keys) - ROWS), " ".join(told))
+
+
+def _apart(spots: list[Spot]) -> Iterator[Spot]:
+    """What would lie on top of one another stands above and below instead."""
+    for n, spot in enumerate(spots):
+        near = sum(spot.x - before.x < NEAR for before in spots[:n])
+        yield replace(spot, y=spot.y + SHIFTS[near % len(SHIFTS)])

@@ -6,7 +6,7 @@ import msgspec
 
 from shared.domain.merge import is_due, pending
 from shared.domain.model import Kind, Notice, Request, Signer, SignerState, Status
-from shared.domain.planner import notice_for, resent_at, useful_for
+from shared.domain.planner import latest_due, notice_for, resent_at, useful_for
 from shared.domain.policy import Policy, into_window, other_channel
 
 
@@ -52,14 +52,18 @@ def gate(request: Request, notice: Notice, now: datetime, policy: Policy, *, inv
         Kind.COMPLETION: _completion,
     }
     verdict = by_kind[notice.kind](request, notice, signer, now, policy)
-    late = isinstance(verdict, Send | Wait) and now - since(request, notice, signer, now) >= useful_for(
-        notice.kind, policy, notice.step
-    )
-    if late:
+    if isinstance(verdict, Send | Wait) and _late(request, notice, signer, now, policy):
         return Fail("too late")
     if isinstance(verdict, Send) and notice.kind is Kind.REMINDER and not invited:
         return Wait("the invitation has not left yet", policy.span(300, floor=1).total_seconds())
     return verdict
+
+
+def _late(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> bool:
+    """Past its last useful moment, which for a reminder is no later than its next step: a day may have 23 hours."""
+    overtaken = notice.kind is Kind.REMINDER and (latest_due(signer, now) or 0) > notice.step
+    age = now - since(request, notice, signer, now)
+    return age >= useful_for(notice.kind, policy, notice.step) or (overtaken and not resent_at(request, notice))
 
 
 def since(request: Request, notice: Notice, signer: Signer, now: datetime) -> datetime:

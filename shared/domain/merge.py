@@ -64,7 +64,7 @@ def gone(stored: Request | None, event: Event | None, key: str, now: datetime, p
     since = request.absent_at or now
     lost = event is not None or now - since >= policy.span(SECOND_READING, floor=1)
     status = Status.GONE if lost else request.status
-    return _stamp(replace(request, status=status, absent_at=since), event, now, policy)
+    return _stamp(replace(request, status=status, absent_at=since), stored, event, now, policy)
 
 
 def is_sent(event: Event | None) -> bool:
@@ -95,7 +95,8 @@ class _Merge:
         request = self._signatures(request)
         request = self._rounds(request)
         request = self._turns(request)
-        return _stamp(replace(request, signers=self.signers), self.event, self.now, self.policy)
+        request = replace(request, signers=self.signers)
+        return _stamp(request, self.before, self.event, self.now, self.policy)
 
     # -- who is who
 
@@ -200,9 +201,14 @@ class _Merge:
             return Status.OPEN if old in (Status.GONE, Status.DORMANT) else old
         if said in (Status.OPEN, Status.PAUSED, Status.EXPIRED) and old is Status.COMPLETE:
             return old  # only a new round undoes a completion; its date of expiry may pass
-        if old is Status.DISPUTED and said in (Status.OPEN, Status.PAUSED) and self.event is None:
+        if old is Status.DISPUTED and said in (Status.OPEN, Status.PAUSED) and self._may_lag():
             return old
         return said
+
+    def _may_lag(self) -> bool:
+        """For a day the API's denial of a completion is doubted; then the webhook is: its token may have leaked."""
+        heard_at = self.before.changed_at or self.now
+        return self.event is None and self.now - heard_at < self.policy.days(1)
 
     # -- signatures
 
@@ -317,7 +323,7 @@ class _Merge:
         return (fresh or heard) and is_due(signer, self.signers, ordered=request.ordered)
 
     def _invite(self, key: str, signer: Signer, request: Request) -> Signer:
-        at = (request.created_at or self.now) if request.adopted else self.now
+        at = min(request.created_at or self.now, self.now) if request.adopted else self.now  # clocks differ
         signer = replace(signer, state=SignerState.INVITED, adopted=request.adopted, invited_at=at)
         return replace(signer, reminders=self._reminders(key, signer, request, hop=0))
 
@@ -371,13 +377,17 @@ def pending(signer: Signer) -> bool:
     return signer.role is Role.SIGNER and signer.state in (SignerState.WAITING, SignerState.INVITED)
 
 
-def _stamp(request: Request, event: Event | None, now: datetime, policy: Policy) -> Request:
+def _stamp(request: Request, before: Request | None, event: Event | None, now: datetime, policy: Policy) -> Request:
     """The book-keeping fields: which events are handled, when to look again, when to forget."""
     events = dict(request.events)
     if event is not None:
         events[event_key(event.event)] = now
-    if event is None and _silent(request, now, policy):
+    news = event is not None or request.changed_at is None
+    if not news and _silent(request, now, policy):
         request = replace(request, status=Status.DORMANT)
+    elif changed(before, request):  # what a look finds begins the quick looks anew: its echo may be lost in a crash
+        news = True
+    request = replace(request, changed_at=now if news else request.changed_at)
     ended = request.status in (Status.COMPLETE, Status.EXPIRED, Status.GONE, Status.DORMANT)
     purge_at = request.purge_at or now + policy.days(policy.retention_days) if ended else None
     request = replace(request, purge_at=purge_at)
@@ -385,7 +395,6 @@ def _stamp(request: Request, event: Event | None, now: datetime, policy: Policy)
         request,
         events=_trimmed(events, now, policy),
         checked_at=now,
-        changed_at=now if event is not None else request.changed_at or now,
         search=words_of(request),
         next_at=next_look(request, event, now, policy),
     )
@@ -409,8 +418,8 @@ def stub(request: Request) -> Request:
 
 
 def _silent(request: Request, now: datetime, policy: Policy) -> bool:
-    """No event for 30 days past the last reminder step."""
-    live = request.status in (Status.OPEN, Status.PAUSED)
+    """No news for 30 days past the last reminder step."""
+    live = request.status in (Status.OPEN, Status.PAUSED, Status.DISPUTED)
     last_step = policy.days(max(policy.reminder_days, default=0) + 30)
     return live and now - (request.changed_at or now) > last_step
 
@@ -427,7 +436,7 @@ def _trimmed(events: dict[str, datetime], now: datetime, policy: Policy) -> dict
 
 
 RECHECK: dict[Status, Callable[[float], float | None]] = {
-    # seconds until the next look, by the seconds since the last event: ever less often as a request ages
+    # seconds until the next look, by the seconds since the last news: ever less often as a request ages
     Status.OPEN: lambda age: min(max(900.0, age / 2), 86_400.0),
     Status.PAUSED: lambda age: min(max(900.0, age / 2), 86_400.0),
     Status.EXPIRED: lambda age: 86_400.0 if age < 7 * 86_400 else None,

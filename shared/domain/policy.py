@@ -59,7 +59,7 @@ def normal_email(text: str) -> str:
     """Lower-case; "" for what cannot be an address."""
     email = text.strip().lower()
     usable = email.count("@") == 1 and all(email.split("@")) and email.isprintable() and " " not in email
-    return email if usable and len(email) <= 254 and not set(email) & set('<>,;:"\\()[]') else ""
+    return email if usable and len(email) <= 254 and not set(email) & set('<>,;:"\\()[]') and "=?" not in email else ""
 
 
 def normal_mobile(text: str, region: str) -> str:
@@ -97,4 +97,5 @@ def into_window(at: datetime, mobile: str, policy: Policy) -> datetime:
     if opens <= local.time() < closes:
         return at
     day = local.date() + timedelta(days=1 if local.time() >= closes else 0)
-    return datetime.combine(day, opens, local.tzinfo).astimezone(at.tzinfo)
+    opening = datetime.combine(day, opens, local.tzinfo).astimezone(at.tzinfo)
+    return into_window(opening, mobile, policy)  # where the clocks skip the opening, it may lie past the closing

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from shared.domain import planner
-from shared.domain.gates import since
+from shared.domain.gates import Send, gate, since
 from shared.domain.merge import is_due, pending, steps
 from shared.domain.model import (
     ChannelName,
@@ -23,6 +23,7 @@ from shared.domain.model import (
 from shared.domain.policy import Policy
 
 ADOPTED = "the request was met without its Sent webhook, so nobody is invited for it"
+QUEUED = "in the queue; should it be lost, the next look repeats it"
 SPOKEN = {ChannelName.SMS: "by SMS", ChannelName.EMAIL: "by e-mail", ChannelName.NONE: "on no channel"}
 TOLD = {
     NoticeState.PLANNED: "to be tried again",
@@ -186,7 +187,9 @@ def _unbegun(request: Request, records: dict[str, Record], now: datetime, policy
     for key, notice in planner.notices(request, now, policy).items():
         if key not in records:
             name, signer = spoken(notice.kind, notice.step, notice.channel), request.signers[notice.signer]
-            at, why = since(request, notice, signer, now), "in the queue; should it be lost, the next look repeats it"
+            verdict = gate(request, notice, now, policy)
+            why = QUEUED if isinstance(verdict, Send) else verdict.reason
+            at = since(request, notice, signer, now)
             yield Moment(at=at, what=f"{name}: not begun yet", why=why, signer=notice.signer, mark="waiting")
 
 

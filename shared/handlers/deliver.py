@@ -5,6 +5,7 @@ The claim is the last write before the provider's first byte. From there on, wha
 """
 
 import logging
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -189,7 +190,9 @@ class Deliver:
         except Unknown as e:
             self._unknown(notice, claimed, e.reason)
         except Exception as e:  # a fault of ours after the claim: it may have left, so nobody may assume it did not
-            log.exception("unexpected failure of a provider's adapter")
+            where = traceback.extract_tb(e.__traceback__)[-1]  # not its text, which may hold the address
+            fault = {"fault": type(e).__name__, "at": f"{where.filename}:{where.lineno}"}
+            log.error("unexpected failure of a provider's adapter", extra={"json": fault})
             self._unknown(notice, claimed, f"unexpected {type(e).__name__} in the {channel.name} adapter")
         else:
             done = moved(claimed.item, NoticeState.ACCEPTED, self._clock(), provider_id=accepted.provider_id)

@@ -1,7 +1,7 @@
 """After the commit: what the state implies is published, scheduled and called off. Safe to repeat at any time."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from datetime import datetime
 
 import msgspec
@@ -37,7 +37,7 @@ class Echo:
         self.publish(n for key, n in after.items() if key not in before)
         had = planner.tasks(old, now, self._policy) if old else {}
         have = planner.tasks(new, now, self._policy)
-        self._schedule(new, {k: d for k, d in have.items() if k not in had})
+        self._schedule(new, have, self._made(old))
         self._tell(old, new, had.keys() - have.keys())
 
     def heal(self, old: Request | None, new: Request) -> None:
@@ -49,7 +49,7 @@ class Echo:
         _warn_of_overdue(new, unsent)
         self.publish(unsent)
         have = planner.tasks(new, now, self._policy)
-        self._schedule(new, have)
+        self._schedule(new, have, self._made(old) - doubted(old))
         had = planner.tasks(old, now, self._policy) if old else {}
         self._tell(old, new, had.keys() - have.keys())
 
@@ -75,9 +75,14 @@ class Echo:
         record = begun(notice, NoticeState.FAILED, now, self._policy, reason)
         self._ledger.put(notice.notice, record, None)
 
-    def _schedule(self, request: Request, due: dict[str, planner.Due]) -> None:
-        if due:
-            self._scheduler.create(self._task(request, name, d) for name, d in due.items())
+    def _schedule(self, request: Request, due: dict[str, planner.Due], made: Container[str]) -> None:
+        tasks = [self._task(request, name, d) for name, d in due.items() if name not in made]
+        if tasks:
+            self._scheduler.create(tasks)
+
+    def _made(self, old: Request | None) -> set[str]:
+        """Names of the tasks that the commits up to `old` made; Cloud Tasks reached no further ahead at the time."""
+        return set(planner.tasks(old, old.checked_at or self._clock(), self._policy)) if old else set()
 
     def _task(self, request: Request, name: str, due: planner.Due) -> Task:
         body = {"request": request.id, "signer": due.signer, "step": due.step, "task": name}
@@ -99,6 +104,12 @@ def _warn_of_overdue(request: Request, unsent: Iterable[Notice]) -> None:
     if count := sum(n.kind is Kind.REMINDER for n in unsent):
         why = {"alert": "overdue_reminders", "request": request.id, "count": count}
         log.warning("reminders that no task fired", extra={"json": why})
+
+
+def doubted(old: Request | None) -> set[str]:
+    """Tasks of the invitations that `old` itself committed: its echo may have been lost, which the next look repeats."""
+    fresh = [s for s in old.signers.values() if s.invited_at == old.checked_at] if old else []
+    return {reminder.task for signer in fresh for reminder in signer.reminders.values()}
 
 
 def begun(notice: Notice, state: NoticeState, now: datetime, policy: Policy, why: str = "") -> Record:

@@ -14,7 +14,7 @@ from shared.ports import Ledger, Mark, Only
 
 PAGE = 25
 SCANNED = 200  # requests that hold the rarest word, looked through for the other ones on one page
-MOST = 10_000  # counting ends there, so that it takes no longer with more
+MOST = 1_000  # counting ends there, so that it takes no longer with more
 HOUR = timedelta(hours=1)
 BLOCKED = 20  # addresses looked up for one request
 AILING = (NoticeState.FAILED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN)

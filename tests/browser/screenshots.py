@@ -23,7 +23,11 @@ def take(stack: Running, page: Page) -> None:
     until(lambda: len(stack.messages()) == 4, "both are reminded")
     stack.sign(ERICS)
     until(lambda: len(stack.messages()) == 5, "Jane hears of it")
-    for name, path in {"sandbox": f"/sandbox/requests/{request}", "outbox": "/outbox/"}.items():
+    for name, path in {
+        "sandbox": f"/sandbox/requests/{request}",
+        "outbox": "/outbox/",
+        "console": f"/console/requests/{request}",
+    }.items():
         page.goto(stack.base + path, wait_until="networkidle")
         page.screenshot(path=DOCS / f"{name}.png")
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.gcloud import bundle, config
-from tests.infra.tools import Tools
+from infra.gcloud import config
+from tests.infra.tools import Tools, around
 
 
 @pytest.fixture
@@ -15,11 +15,6 @@ def tools(tmp_path: Path) -> Tools:
 @pytest.fixture
 def here(tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tools]:
     """The stand-ins around this very process, and bundles in a folder of their own."""
-    for name, value in tools.environ().items():
-        monkeypatch.setenv(name, value)
-    for name in ("DRY_RUN", "FORCE", "FUNCTIONS", "OPERATORS", "ALERT_EMAILS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(bundle, "DIST", tmp_path / "dist")
-    config.outputs.cache_clear()
+    around(tools, tmp_path / "dist", monkeypatch)
     yield tools
     config.outputs.cache_clear()

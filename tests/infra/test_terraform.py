@@ -341,3 +341,10 @@ def test_the_files_are_formatted_as_terraform_does_it() -> None:
     command = ["terraform", "fmt", "-check", "-recursive", str(INFRA)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environ)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_paths_of_links_rest_in_no_log() -> None:
+    text = (INFRA / "monitoring.tf").read_text()
+    exclusion = text[text.index('resource "google_logging_project_exclusion"') :]
+    assert "run.googleapis.com/requests" in exclusion
+    assert 'service_name=\\"links\\"' in exclusion

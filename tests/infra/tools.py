@@ -7,6 +7,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
+from infra.gcloud import bundle, config
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = """#!{python} -S
 import json, os, pathlib, sys
@@ -81,3 +85,13 @@ class Tools:
 
     def relay_env(self, text: str) -> None:
         (self.folder / "relay.env").write_text(text)
+
+
+def around(tools: Tools, dist: Path, patch: pytest.MonkeyPatch) -> None:
+    """The stand-ins around this very process, and bundles in a folder of their own."""
+    for name, value in tools.environ().items():
+        patch.setenv(name, value)
+    for name in ("DRY_RUN", "FORCE", "FUNCTIONS", "OPERATORS", "ALERT_EMAILS"):
+        patch.delenv(name, raising=False)
+    patch.setattr(bundle, "DIST", dist)
+    config.outputs.cache_clear()

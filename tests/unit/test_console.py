@@ -22,7 +22,9 @@ from shared.domain.model import (
     NoticeState,
     Outage,
     Record,
+    Request,
     Seen,
+    Status,
     Suppression,
     address_key,
 )
@@ -112,6 +114,24 @@ class TestRequests:
         assert "/requests/r1" not in page
         assert "No requests for" in page
 
+    def test_that_share_a_word_are_paged_too(self, world):
+        for n in range(PAGE + 2):
+            world.api.truth[f"q{n:02}"] = world.api.truth["r1"]
+            world.resolve.event(replace(world.event(SENT), request=f"q{n:02}"))
+            world.now += timedelta(minutes=1)
+        client = made(world)
+        first = press(client, "/search", q="lease smith").text
+        after = re.search(r'name="after" value="([^"]+)"', first)
+        assert after
+        assert "q26" in first
+        assert "q01" not in first
+        second = press(client, "/search", q="lease smith", after=html.unescape(after[1])).text
+        assert "q01" in second
+        assert "q26" not in second
+
+    def test_of_no_word_at_all_are_none(self, client):
+        assert "No requests for" in press(client, "/search", q=" . ").text
+
     def test_an_id_leads_straight_to_its_request(self, client):
         assert press(client, "/search", q=" r1 ").location == "/requests/r1"
 
@@ -142,6 +162,13 @@ class TestRequest:
         page = client.get("/requests/r1").text
         assert page.count('class="lane"') == 2
         assert "1. E. S.: Invitation planned, day 0.0" in page
+
+    def test_of_which_nothing_is_known_but_its_id_is_shown(self, world, client):
+        world.ledger.put("bare", Request(id="bare", forgotten=True), None)
+        page = client.get("/requests/bare").text
+        assert "No signer is known." in page
+        assert "personal data was deleted" in page
+        assert '<svg class="days"' not in page
 
     def test_that_is_not_there_is_a_404(self, client):
         answer = client.get("/requests/nope")
@@ -179,6 +206,12 @@ class TestActions:
         answer = press(client, f"/requests/r1/resend/{failed(world)}", why="x")
         assert answer.status_code == 409
         assert "already signed" in answer.text
+
+    def test_a_resend_that_would_wait_says_so(self, world, client):
+        world.says(seen("b"), eric(), status=Status.PAUSED)
+        world.hear(SENT, key="again")
+        page = client.get(f"/requests/r1/resend/{failed(world)}").text
+        assert "It will wait: the request is paused." in page
 
     def test_reminders_are_stopped_and_resumed(self, world, client):
         assert "6 reminders ahead are called off" in client.get("/requests/r1/stop").text

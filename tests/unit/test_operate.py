@@ -120,6 +120,13 @@ class TestResend:
         with pytest.raises(Refused, match="new signing round"):
             operate(world).resend("r1", first, WHY)
 
+    def test_of_one_who_has_left_is_refused(self, world):
+        world.says(seen("b"))
+        first = key_of(world, NoticeState.FAILED)
+        record = world.ledger.get(Record, first).item
+        request = replace(world.request(), signers={})
+        assert operate(world).refusal(request, first, record) == "the signer is no longer on the request"
+
     def test_after_a_crash_between_commit_and_echo_is_healed_within_minutes(self, world):
         world.faults.at = world.faults.count + 7  # right after the commit
         with pytest.raises(Crash):
@@ -194,6 +201,22 @@ def test_a_cleared_address_says_who_cleared_it_and_why(world):
 def test_nothing_is_done_without_a_reason(reason):
     with pytest.raises(ValueError, match="reason"):
         Why("ops@example.com", reason)
+
+
+def test_an_address_that_somebody_else_changes_meanwhile_is_left_alone(world):
+    world.ledger.put("k", Suppression(channel=ChannelName.SMS, reason="opted out", since=world.now), None)
+    world.ledger.races = 1
+    with pytest.raises(Refused, match="look again"):
+        operate(world).clear("k", WHY)
+
+
+def test_those_who_have_signed_get_no_reminder_back(world):
+    operate(world).stop("r1", WHY)
+    world.says(seen("a", signed=True), seen("b"))
+    world.hear(EventType.SIGNED, "a")
+    operate(world).resume("r1", WHY)
+    assert world.request().signers[world.signer("a")].reminders == {}
+    assert world.request().signers[world.signer("b")].reminders
 
 
 def test_a_lost_race_is_run_again_and_many_are_a_retry(world):

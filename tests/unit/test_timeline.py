@@ -83,6 +83,9 @@ def test_a_notice_that_nobody_has_begun_is_said_to_wait():
     (waiting,) = [m for m in timeline(request, {}, world.now, world.policy) if m.mark == "waiting"]
     assert waiting.what == "Invitation by SMS: not begun yet"
     assert "queue" in waiting.why
+    paused = replace(request, status=Status.PAUSED)
+    (waiting,) = [m for m in timeline(paused, {}, world.now, world.policy) if m.mark == "waiting"]
+    assert waiting.why == "the request is paused"
 
 
 def test_reminders_ahead_are_due_and_those_past_are_not_repeated():
@@ -107,6 +110,11 @@ def test_a_reminder_called_off_says_why():
     expired.says(seen("a"), status=Status.EXPIRED)
     expired.hear(EXPIRED)
     assert called_off(expired) == {"the request is expired"}
+
+    left = sent(seen("a"), seen("b"))
+    left.says(seen("b"))
+    left.advance(timedelta(hours=2), reconcile=True)
+    assert called_off(left) == {"no longer on the request"}
 
     stopped = sent(seen("a"))
     operate = Operate(stopped.ledger, stopped.echo, stopped.policy, stopped.clock)

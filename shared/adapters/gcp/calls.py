@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from shared.domain.outcomes import Retry
+from shared.domain.outcomes import GiveUp, Retry
 
 if TYPE_CHECKING:
     from google.api_core.retry import Retry as CallRetry
@@ -55,11 +55,16 @@ def _retry() -> "CallRetry":
 
 @contextmanager
 def reaching(what: str) -> Iterator[None]:
-    """Raises Retry for whatever Google refuses. Google's own text may hold a link's code: it stays in the cause."""
-    from google.api_core.exceptions import GoogleAPIError
+    """Raises Retry for whatever Google refuses, GiveUp for what it would refuse again (a document over 1 MiB).
+
+    Google's own text may hold a link's code: it stays in the cause.
+    """
+    from google.api_core.exceptions import GoogleAPIError, InvalidArgument
     from google.auth.exceptions import GoogleAuthError
 
     try:
         yield
+    except InvalidArgument as fault:
+        raise GiveUp(f"{what} refuses it: InvalidArgument (is the document over its limit?)") from fault
     except (GoogleAPIError, GoogleAuthError, TimeoutError) as fault:
         raise Retry(f"{what}: {type(fault).__name__}") from fault

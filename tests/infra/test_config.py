@@ -1,0 +1,119 @@
+"""A mistake in what the operator decides is one line that says what to do."""
+
+import json
+
+import pytest
+
+from infra.gcloud import config
+from infra.gcloud.shell import Stop
+from tests.infra.tools import Tools
+
+
+@pytest.mark.parametrize("name", ["PROJECT", "REGION"])
+def test_a_missing_project_or_region_is_asked_for(tools: Tools, name: str) -> None:
+    done = tools.run("deploy", DRY_RUN="1", **{name: ""})
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{name} is not set: add {name}=<")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "module", ["deploy", "secrets", "smoke", "url", "logs", "console", "destroy", "infra", "rotate"]
+)
+def test_every_command_asks_for_it_in_one_line(tools: Tools, module: str) -> None:
+    done = tools.run(module, PROJECT="")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "PROJECT" in done.stderr
+
+
+def test_relay_env_may_hold_project_and_region(tools: Tools) -> None:
+    tools.relay_env("PROJECT=of-the-file\nREGION=europe-west1\n")
+    done = tools.run("deploy", DRY_RUN="1", FUNCTIONS="links", PROJECT="", REGION="")
+    assert "--project=of-the-file --region=europe-west1" in done.stdout
+
+
+def test_the_command_line_wins_over_relay_env(tools: Tools) -> None:
+    tools.relay_env("PROJECT=of-the-file\n")
+    assert "--project=mine" in tools.run("deploy", DRY_RUN="1", FUNCTIONS="links", PROJECT="mine").stdout
+
+
+@pytest.mark.parametrize("tool", ["gcloud", "terraform"])
+def test_a_missing_tool_is_named_with_where_to_get_it(tools: Tools, tool: str) -> None:
+    tools.without(tool)
+    done = tools.run("secrets")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{tool} is not installed: see https://")
+
+
+@pytest.mark.parametrize(
+    ("complaint", "advice"),
+    [
+        (
+            "ERROR: You do not currently have an active account selected.\n",
+            "no gcloud login: run `gcloud auth login`\n",
+        ),
+        ("ERROR: Reauthentication failed. cannot prompt.\n", "the gcloud login has expired: run `gcloud auth login`\n"),
+        (
+            "ERROR: Secret Manager API has not been used in project 1 before\n",
+            "a service is not enabled: run `make infra` first\n",
+        ),
+        ("", "gcloud secrets versions list failed: it says nothing more\n"),
+    ],
+)
+def test_what_gcloud_complains_of_becomes_what_to_do(tools: Tools, complaint: str, advice: str) -> None:
+    tools.answer("secrets versions list", error=complaint, status=1)
+    assert tools.run("secrets").stderr == advice
+
+
+def test_an_unknown_function_is_named(tools: Tools) -> None:
+    done = tools.run("deploy", FUNCTIONS="links lynx")
+    assert done.stderr.startswith("FUNCTIONS: there is no function lynx; choose of: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("SMTP_URL=smtps://u:p@h", "SMTP_URL is a secret: remove it and run `make secrets`"),
+        ("REMINDER_DAY=3", "REMINDER_DAY is no setting of a deployed relay: see .env.example"),
+        ("SECONDS_PER_DAY=1", "SECONDS_PER_DAY is no setting of a deployed relay: see .env.example"),
+        ("BRAND_NAME=Acme Legal", "relay.env line 2: NAME=value expected, in quotes if the value has spaces"),
+        ('BRAND_NAME="Acme', "relay.env line 2: NAME=value expected, in quotes if the value has spaces"),
+        ("BRAND_NAME", "relay.env line 2: NAME=value expected, in quotes if the value has spaces"),
+    ],
+)
+def test_a_line_of_relay_env_that_would_not_work_is_refused(here: Tools, line: str, complaint: str) -> None:
+    here.relay_env(f"# ours\n{line}\n")
+    with pytest.raises(Stop) as stop:
+        config.operator()
+    assert complaint in str(stop.value)
+    assert "u:p@h" not in str(stop.value)
+
+
+def test_quotes_exports_comments_and_empty_values_are_read_as_a_shell_reads_them(here: Tools) -> None:
+    here.relay_env("\n  # a comment\nexport BRAND_NAME='Acme  Legal'\nEMAIL_REPLY_TO=\nEMAIL_FROM=a\\ b\n")
+    assert config.operator() == {"BRAND_NAME": "Acme  Legal", "EMAIL_REPLY_TO": "", "EMAIL_FROM": "a b"}
+
+
+def test_the_state_of_another_project_is_not_deployed_from(tools: Tools) -> None:
+    said = {"environment": {"value": {"GOOGLE_CLOUD_PROJECT": "the-other", "LOCATION": "us-central1"}}}
+    tools.answer("output -json", json.dumps(said))
+    done = tools.run("deploy", FUNCTIONS="links")
+    assert (
+        done.stderr
+        == "infra/ holds the state of the-other, not of demo-project: initialise Terraform for demo-project first\n"
+    )
+    assert not tools.asked("gcloud")
+
+
+def test_a_state_that_cannot_be_read_stops_a_deployment(tools: Tools) -> None:
+    tools.answer("output -json", error="╷\n│ Error: Backend initialization required\n", status=1)
+    done = tools.run("deploy", FUNCTIONS="links")
+    assert done.returncode == 1
+    assert "terraform -chdir=infra output -json failed:" in done.stderr
+    assert not tools.asked("gcloud")
+
+
+def test_a_shortener_that_is_not_named_is_our_own() -> None:
+    assert config.holds("SHORTENER=links", {})
+    assert not config.holds("SHORTENER=links", {"SHORTENER": "bitly"})

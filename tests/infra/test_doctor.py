@@ -1,0 +1,222 @@
+"""Each check of `make doctor`: OK, or what to do."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from infra.gcloud import credentials, doctor
+from infra.gcloud.credentials import PROBES, Values, chosen
+from infra.gcloud.doctor import SERVICES, status_of
+from infra.gcloud.report import Finding
+from infra.gcloud.table import ROOT, every_secret, written
+from tests.infra.tools import Tools
+from tests.stand_in import Reply, StandIn, closed_port
+
+BY_NAME = {probe.name: probe for probe in PROBES}
+
+
+def advices(findings: Iterator[Finding]) -> list[str]:
+    return [finding.advice for finding in findings]
+
+
+# -- tools and project
+
+
+def test_tools_are_found_with_their_versions(here: Tools) -> None:
+    here.answer("terraform version", out="Terraform v1.11.4\non linux_amd64\n")
+    assert advices(doctor.tools()) == ["", "", ""]
+    here.answer("terraform version", out="Terraform v1.5.7\n")
+    assert advices(doctor.tools())[2] == "is too old: install 1.9 or newer"
+
+
+def test_terraforms_least_version_is_the_one_infra_asks_for() -> None:
+    least = ".".join(map(str, doctor.TERRAFORM))
+    assert f'required_version = ">= {least}"' in (ROOT / "infra" / "versions.tf").read_text()
+
+
+def test_the_services_are_those_that_infra_enables() -> None:
+    text = (ROOT / "infra" / "services.tf").read_text()
+    assert [name for name in SERVICES if f'"{name}.googleapis.com"' not in text] == []
+
+
+def test_nobody_logged_in(here: Tools) -> None:
+    assert advices(doctor.login()) == ["run `gcloud auth login`"]
+    here.answer("auth list", out="ann@example.com\n")
+    assert advices(doctor.login()) == [""]
+
+
+def test_a_project_that_is_not_active(here: Tools) -> None:
+    assert advices(doctor.project()) == ["demo-project is unknown: check PROJECT"]
+    here.answer("projects describe", out="ACTIVE\n")
+    assert advices(doctor.project()) == [""]
+
+
+def test_services_that_are_not_enabled_are_named(here: Tools) -> None:
+    here.answer("services list", out="".join(f"{name}.googleapis.com\n" for name in SERVICES if name != "run"))
+    assert advices(doctor.services()) == ["run `make infra`: run not enabled"]
+
+
+def test_secrets_without_a_value_are_named(here: Tools) -> None:
+    here.answer("versions list clickwrap-api-token", out="1\n")
+    told = {finding.what: finding.advice for finding in doctor.secrets()}
+    assert told["secret CLICKWRAP_API_TOKEN"] == ""
+    assert told["secret LINKS_SECRET"] == "has no value: run `make secrets`"
+
+
+def test_functions_that_do_not_run_are_named(here: Tools) -> None:
+    here.answer("functions list", out="receive\tACTIVE\nlinks\tFAILED\n")
+    told = {finding.what: finding.advice for finding in doctor.deployed()}
+    assert told["function receive"] == ""
+    assert told["function links"] == "is not running: run `make deploy FUNCTIONS=links`"
+
+
+@pytest.mark.parametrize("member", ["allUsers", "allAuthenticatedUsers"])
+def test_a_private_function_that_somebody_opened_by_hand_is_found(here: Tools, member: str) -> None:
+    policy = {"bindings": [{"role": "roles/run.invoker", "members": [member]}]}
+    here.answer("get-iam-policy remind", out=json.dumps(policy))
+    told = {finding.what: finding.advice for finding in doctor.privacy()}
+    assert set(told) == {f"{f.name} is private" for f in written() if not f.public}
+    assert [what for what, advice in told.items() if advice] == ["remind is private"]
+
+
+def test_the_door_is_there_when_it_refuses_a_get(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    with StandIn(Reply(405), Reply(404)) as receive:
+        monkeypatch.setattr(doctor.config, "url", lambda name: receive.url)
+        assert advices(doctor.door()) == [""]
+        assert advices(doctor.door()) == ["answers 404: run `make deploy FUNCTIONS=receive`"]
+
+
+def test_a_check_that_cannot_be_made_is_told_and_the_others_go_on(tools: Tools) -> None:
+    tools.without("gcloud")
+    done = tools.run("doctor", CLICKWRAP_API_URL="http://127.0.0.1:1")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("python") and " OK " in line for line in lines)
+    assert any("gcloud is not installed: see https://" in line for line in lines)
+
+
+# -- credentials
+
+
+CASES = {
+    "Clickwrap's API": ("/requests/doctor", {"CLICKWRAP_API_URL": "", "CLICKWRAP_API_TOKEN": "t"}, "Bearer t", 404),
+    "SMS by Twilio": (
+        "/2010-04-01/Accounts/AC1.json",
+        {"TWILIO_API_URL": "", "TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t"},
+        "Basic QUMxOnQ=",
+        200,
+    ),
+    "SMS by Vonage": (
+        "/account/get-balance?api_key=k&api_secret=t",
+        {"VONAGE_API_URL": "", "VONAGE_API_KEY": "k", "VONAGE_API_SECRET": "t"},
+        "",
+        200,
+    ),
+    "e-mail by SendGrid": ("/v3/scopes", {"SENDGRID_API_URL": "", "SENDGRID_API_KEY": "t"}, "Bearer t", 200),
+    "e-mail by Mailgun": (
+        "/v3/domains/example.com",
+        {"MAILGUN_API_URL": "", "MAILGUN_DOMAIN": "example.com", "MAILGUN_API_KEY": "t"},
+        "Basic YXBpOnQ=",
+        200,
+    ),
+    "e-mail by Postmark": ("/server", {"POSTMARK_API_URL": "", "POSTMARK_SERVER_TOKEN": "t"}, "", 200),
+    "short links by Bitly": ("/v4/user", {"BITLY_API_URL": "", "BITLY_TOKEN": "t"}, "Bearer t", 200),
+    "short links by Rebrandly": ("/v1/account", {"REBRANDLY_API_URL": "", "REBRANDLY_API_KEY": "t"}, "", 200),
+}
+
+
+def checked(name: str, url: str) -> str:
+    settings = {key: value or url for key, value in CASES[name][1].items()}
+    plain = {key: value for key, value in settings.items() if key not in every_secret()}
+    return BY_NAME[name].check(Values(plain, lambda secret: settings[secret]), status_of)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_credentials_are_tried_with_a_call_that_only_reads(name: str) -> None:
+    path, _, authorization, status = CASES[name]
+    with StandIn(Reply(status)) as provider:
+        assert checked(name, provider.url) == ""
+        (asked,) = provider.asked
+    assert (asked.method, asked.path, asked.headers.get("authorization", "")) == ("GET", path, authorization)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_refused_credentials_are_named_but_not_shown(name: str) -> None:
+    secret = next(variable for variable in CASES[name][1] if variable in every_secret())
+    with StandIn(Reply(401)) as provider:
+        assert (
+            checked(name, provider.url) == f"refuses {secret} (401): give the right one to `make secrets`, then deploy"
+        )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_provider_that_is_down_or_not_there_says_nothing_about_credentials(name: str) -> None:
+    with StandIn(Reply(500)) as provider:
+        assert checked(name, provider.url) == "answers 500: see its status page"
+    assert checked(name, f"http://127.0.0.1:{closed_port()}") == "cannot be reached: check its URL in the settings"
+
+
+def test_tokens_that_go_in_headers_of_their_own_go_there() -> None:
+    with StandIn(Reply()) as provider:
+        checked("e-mail by Postmark", provider.url)
+        checked("short links by Rebrandly", provider.url)
+        assert provider.asked[0].headers["x-postmark-server-token"] == "t"
+        assert provider.asked[1].headers["apikey"] == "t"
+
+
+def test_a_mailgun_domain_of_another_region_is_told_apart() -> None:
+    with StandIn(Reply(404)) as provider:
+        assert checked("e-mail by Mailgun", provider.url).startswith("does not know MAILGUN_DOMAIN")
+
+
+def test_an_smtp_server_that_is_not_there_is_named_without_the_password() -> None:
+    url = f"smtp://user:hidden@127.0.0.1:{closed_port()}"
+    advice = credentials.smtp(Values({}, lambda secret: url), status_of)
+    assert advice == "cannot be used (ConnectionRefusedError): check SMTP_URL"
+
+
+def test_an_smtp_login_is_tried_and_nothing_is_sent() -> None:
+    from aiosmtpd.controller import Controller
+    from aiosmtpd.smtp import AuthResult
+
+    class Silent:
+        async def handle_DATA(self, *_: object) -> str:
+            raise AssertionError("a message was sent")
+
+    def login(server: object, session: object, envelope: object, mechanism: str, data: object) -> AuthResult:
+        return AuthResult(success=data.password == b"right", handled=False)
+
+    server = Controller(Silent(), hostname="127.0.0.1", port=0, authenticator=login, auth_require_tls=False)
+    server.port = closed_port()
+    server.start()
+    try:
+        for password, advice in (("right", ""), ("wrong", "refuses the login: give the right SMTP_URL")):
+            url = f"smtp://user:{password}@127.0.0.1:{server.port}"
+            said = credentials.smtp(Values({}, lambda secret, url=url: url), status_of)
+            assert said.startswith(advice)
+            assert bool(said) == bool(advice)
+    finally:
+        server.stop()
+
+
+def test_our_own_links_answer_that_they_do_not_know_the_code() -> None:
+    with StandIn(Reply(404), Reply(500)) as links:
+        values = Values({"LINKS_BASE_URL": links.url}, lambda secret: "")
+        assert credentials.own_links(values, status_of) == ""
+        assert credentials.own_links(values, status_of) == "answer 500: run `make deploy FUNCTIONS=links`"
+
+
+def test_only_what_the_settings_choose_is_tried() -> None:
+    assert [p.name for p in chosen({"SMS_PROVIDER": "twilio", "EMAIL_PROVIDER": "apprise", "SHORTENER": "none"})] == [
+        "Clickwrap's API",
+        "SMS by Twilio",
+    ]
+    assert [p.name for p in chosen({})] == ["Clickwrap's API", "short links"]
+
+
+def test_a_setting_that_is_nowhere_is_named(here: Tools) -> None:
+    here.relay_env("SMS_PROVIDER=twilio\nSHORTENER=none\nCLICKWRAP_API_URL=http://127.0.0.1:1\n")
+    here.answer("versions access", out="t\n")
+    told = {finding.what: finding.advice for finding in doctor.accounts()}
+    assert told["SMS by Twilio"] == "cannot be checked: TWILIO_ACCOUNT_SID is not set"

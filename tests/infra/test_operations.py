@@ -1,0 +1,254 @@
+"""The commands besides deploy: what they ask, what they change, what they keep to themselves."""
+
+import json
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from infra.gcloud import destroy, smoke
+from infra.gcloud.shell import Stop
+from infra.gcloud.smoke import Run
+from infra.gcloud.table import written
+from tests.infra.tools import Tools
+from tests.stand_in import Reply, StandIn
+
+SECRETS = ["clickwrap-webhook-values", "clickwrap-api-token", "links-secret", "smtp-url"]
+
+
+def added(tools: Tools) -> dict[str, str]:
+    return {asked.command[4]: asked.text for asked in tools.asked("secrets versions add")}
+
+
+# -- secrets
+
+
+def test_each_needed_secret_without_a_value_is_asked_for_and_never_shown(tools: Tools) -> None:
+    tools.relay_env("EMAIL_PROVIDER=smtp\nEMAIL_FROM=a@example.com\n")
+    tools.answer("list links-secret", out="projects/1/secrets/links-secret/versions/1\n")
+    done = tools.run("secrets", stdin="hook-value\nAPI TOKEN\nsmtps://u:p@h\n")
+    assert done.returncode == 0, done.stderr
+    assert added(tools) == {
+        "clickwrap-webhook-values": "hook-value",
+        "clickwrap-api-token": "API TOKEN",
+        "smtp-url": "smtps://u:p@h",
+    }
+    arguments = str([asked.command for asked in tools.asked()])
+    for secret in ("hook-value", "API TOKEN", "u:p@h"):
+        assert secret not in done.stdout + done.stderr + arguments
+
+
+def test_what_nobody_gives_us_is_made_up(tools: Tools) -> None:
+    assert tools.run("secrets", stdin="\napi\n\n").returncode == 0
+    made = added(tools)
+    assert len(made["clickwrap-webhook-values"]) >= 43
+    assert len(made["links-secret"]) >= 43
+    assert made["links-secret"] != made["clickwrap-webhook-values"]
+
+
+def test_a_secret_that_only_others_know_is_not_made_up(tools: Tools) -> None:
+    done = tools.run("secrets", stdin="\n\n")
+    assert done.stderr == "CLICKWRAP_API_TOKEN has no value yet: run `make secrets` again when you have it\n"
+
+
+def test_a_second_run_asks_nothing(tools: Tools) -> None:
+    tools.answer("secrets versions list", out="1\n")
+    assert "0 of them a new one" in tools.run("secrets").stdout
+    assert not added(tools)
+
+
+# -- the webhook's token
+
+
+def test_a_rotation_takes_both_tokens_until_clickwrap_sends_the_new_one(tools: Tools) -> None:
+    tools.answer("versions access latest", out="old\n")
+    done = tools.run("rotate")
+    assert done.returncode == 0, done.stderr
+    new, _, old = added(tools)["clickwrap-webhook-values"].partition(",")
+    assert old == "old"
+    assert len(new) >= 43
+    assert new not in done.stdout
+    assert [asked.command[3] for asked in tools.asked("functions deploy")] == ["receive"]
+    lines = [asked.line() for asked in tools.asked()]
+    assert "versions add" in next(line for line in lines if "versions add" in line or "functions deploy" in line)
+
+
+def test_its_second_run_refuses_the_old_one_once_the_operator_says_so(tools: Tools) -> None:
+    tools.answer("versions access latest", out="new,old\n")
+    assert tools.run("rotate", stdin="no\n").stderr == "nothing changed: both tokens are taken\n"
+    assert not added(tools)
+    assert tools.run("rotate", stdin="yes\n").returncode == 0
+    assert added(tools)["clickwrap-webhook-values"] == "new"
+
+
+# -- Clickwrap, logs, console
+
+
+def test_the_url_comes_with_the_events_to_tick_and_without_the_token(tools: Tools) -> None:
+    said = tools.run("url").stdout
+    assert "https://us-central1-demo-project.cloudfunctions.net/receive" in said
+    assert "Request Sent, Request Signed, Request Complete, Request Expired" in said
+    assert not tools.asked("versions access")
+
+
+def test_logs_are_of_the_functions_asked_for(tools: Tools) -> None:
+    assert tools.run("logs", FUNCTIONS="receive links", SINCE="2d").returncode == 0
+    (asked,) = tools.asked("logging read")
+    assert 'service_name=("receive" OR "links")' in asked.line()
+    assert "--freshness=2d" in asked.command
+
+
+@pytest.mark.skipif("console" not in {f.name for f in written()}, reason="there is no console")
+def test_the_console_is_reached_with_the_operators_own_identity(tools: Tools) -> None:
+    assert "http://127.0.0.1:8090/" in tools.run("console").stdout
+    assert tools.asked("run services proxy console --port=8090 --project=demo-project --region=us-central1")
+
+
+# -- Terraform
+
+
+def test_infra_plans_asks_and_applies_what_was_planned(tools: Tools) -> None:
+    tools.relay_env(
+        'SMS_PROVIDER=vonage\nOPERATORS="user:a@example.com user:b@example.com"\nALERT_EMAILS=ops@example.com\n'
+    )
+    assert tools.run("infra", stdin="yes\n").returncode == 0
+    steps = [(asked.command[2], asked.variables) for asked in tools.asked("terraform -chdir=infra")]
+    assert [step for step, _ in steps] == ["init", "output", "plan", "apply"]
+    assert steps[2][1] == {
+        "TF_VAR_project": "demo-project",
+        "TF_VAR_region": "us-central1",
+        "TF_VAR_sms_provider": "vonage",
+        "TF_VAR_operators": '["user:a@example.com", "user:b@example.com"]',
+        "TF_VAR_alert_emails": '["ops@example.com"]',
+    }
+
+
+def test_infra_applies_nothing_without_a_yes(tools: Tools) -> None:
+    done = tools.run("infra", stdin="n\n", ALERT_EMAILS="ops@example.com")
+    assert done.stderr == "nothing changed: the plan was not applied\n"
+    assert not tools.asked("apply")
+
+
+def test_infra_asks_for_whom_to_alert(tools: Tools) -> None:
+    assert tools.run("infra").stderr.startswith("ALERT_EMAILS is not set: add ALERT_EMAILS=<")
+
+
+def test_terraforms_variables_are_those_that_infra_has() -> None:
+    from infra.gcloud.infra import LISTS, TEXTS
+    from infra.gcloud.table import ROOT
+
+    declared = re.findall(r'^variable "(\w+)"', (ROOT / "infra" / "variables.tf").read_text(), re.MULTILINE)
+    assert {name.lower() for name in (*TEXTS, *LISTS, "PROJECT", "REGION")} <= set(declared)
+
+
+# -- the end
+
+
+def live(all_requests: int, ended: int) -> list[Reply]:
+    return [
+        Reply(body=[{"result": {"aggregateFields": {"n": {"integerValue": str(n)}}}}]) for n in (all_requests, ended)
+    ]
+
+
+def test_a_relay_with_live_requests_is_not_destroyed(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.answer("print-access-token", out="token\n")
+    with StandIn(*live(5, 2)) as firestore:
+        monkeypatch.setattr(destroy, "FIRESTORE", firestore.url)
+        with pytest.raises(Stop, match="3 requests are still live"):
+            destroy.destroy()
+        assert firestore.asked[0].path == "/v1/projects/demo-project/databases/(default)/documents:runAggregationQuery"
+        assert firestore.asked[0].headers["authorization"] == "Bearer token"
+        values = firestore.asked[1].json()["structuredAggregationQuery"]["structuredQuery"]["where"]["fieldFilter"][
+            "value"
+        ]
+        assert {v["stringValue"] for v in values["arrayValue"]["values"]} == {"complete", "expired", "gone", "dormant"}
+    assert not here.asked("delete")
+
+
+def test_a_database_that_cannot_be_asked_is_not_destroyed_either(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    with StandIn(Reply(403)) as firestore:
+        monkeypatch.setattr(destroy, "FIRESTORE", firestore.url)
+        with pytest.raises(Stop, match="cannot be counted"):
+            destroy.destroy()
+    assert not here.asked("delete")
+
+
+def test_the_projects_id_must_be_typed(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda prompt: "demo")
+    with StandIn(*live(2, 2)) as firestore:
+        monkeypatch.setattr(destroy, "FIRESTORE", firestore.url)
+        with pytest.raises(Stop, match="nothing destroyed"):
+            destroy.destroy()
+    assert not here.asked("delete")
+
+
+def test_forced_it_deletes_functions_then_lifts_the_protection_then_destroys(tools: Tools) -> None:
+    tools.answer("functions delete links", error="ERROR: Resource 'links' was not found\n", status=1)
+    assert tools.run("destroy", FORCE="1", ALERT_EMAILS="a@example.com").returncode == 0
+    assert [a.command[3] for a in tools.asked("functions delete")] == [f.name for f in written()]
+    apply, gone = tools.asked("-auto-approve")
+    assert (apply.command[2], gone.command[2]) == ("apply", "destroy")
+    assert apply.variables["TF_VAR_deletion_protection"] == "false"
+
+
+# -- smoke
+
+
+def run(patience: int = 3) -> Run:
+    """A run whose clock goes a minute a look."""
+    minutes = iter(range(0, 60 * 1000, 60))
+    return Run("mark", datetime(2026, 1, 1, tzinfo=UTC), lambda: next(minutes), lambda seconds: None)
+
+
+def test_a_test_event_with_the_token_goes_through_the_door(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.answer("versions access", out="new,old\n")
+    here.answer('service_name="receive"', out="200\n")
+    with StandIn(Reply(body={"status": "ignored"})) as receive:
+        monkeypatch.setattr(smoke.config, "url", lambda name: f"{receive.url}/{name}")
+        (finding,) = smoke.door(run())
+        (asked,) = receive.asked
+    assert finding.advice == ""
+    assert (asked.path, asked.headers["pactsafe-webhook-value"]) == ("/receive?smoke=mark", "new")
+    assert asked.json()["event_type"] == "test_event"
+
+
+@pytest.mark.parametrize(("status", "advice"), [(401, "deploy receive again"), (503, "answers 503")])
+def test_a_door_that_does_not_open_is_told(
+    here: Tools, monkeypatch: pytest.MonkeyPatch, status: int, advice: str
+) -> None:
+    with StandIn(Reply(status)) as receive:
+        monkeypatch.setattr(smoke.config, "url", lambda name: receive.url)
+        (finding,) = smoke.door(run())
+    assert advice in finding.advice
+
+
+def test_the_notice_that_proves_the_push_is_one_that_deliver_leaves_alone(here: Tools) -> None:
+    here.answer('service_name="deliver"', out="200\n")
+    (finding,) = smoke.push(run())
+    assert finding.advice == ""
+    (asked,) = here.asked("topics publish signer-notices")
+    message = json.loads(next(w for w in asked.command if w.startswith("--message=")).removeprefix("--message="))
+    assert "--attribute=channel=sms" in asked.command
+    assert message["channel"] == "email"
+
+
+def test_the_task_carries_the_identity_and_audience_that_resolve_gives_its_own(here: Tools) -> None:
+    here.answer('service_name="remind"', out="200\n")
+    (finding,) = smoke.task(run())
+    assert finding.advice == ""
+    (asked,) = here.asked("tasks create-http-task")
+    assert "--oidc-service-account-email=relay-tasks@demo-project.iam.gserviceaccount.com" in asked.command
+    assert "--oidc-token-audience=https://us-central1-demo-project.cloudfunctions.net/remind" in asked.command
+
+
+@pytest.mark.parametrize("status", ["401", "403"])
+def test_a_refused_identity_leads_to_the_page_on_audiences(here: Tools, status: str) -> None:
+    here.answer('service_name="reconcile"', out=f"{status}\n")
+    (finding,) = smoke.scheduler(run())
+    assert finding.advice == f'Cloud Scheduler\'s identity is refused ({status}): see "The audience" in docs/deploy.md'
+
+
+def test_silence_in_the_logs_ends_the_wait(here: Tools) -> None:
+    (finding,) = smoke.scheduler(run())
+    assert "no call within 120 s" in finding.advice
+    assert 2 <= len(here.asked("logging read")) <= 5

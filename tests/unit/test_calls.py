@@ -1,0 +1,15 @@
+"""What Google would refuse again is given up, and not waited for until it is stale."""
+
+import pytest
+from google.api_core.exceptions import InvalidArgument, ServiceUnavailable
+
+from shared.adapters.gcp.calls import reaching
+from shared.domain.outcomes import GiveUp, Retry
+
+
+@pytest.mark.parametrize(("fault", "outcome"), [(InvalidArgument("1 MiB"), GiveUp), (ServiceUnavailable("busy"), Retry)])
+def test_a_refusal_for_good_is_told_from_one_that_may_pass(fault: Exception, outcome: type[Exception]) -> None:
+    with pytest.raises(outcome) as raised, reaching("Firestore"):
+        raise fault
+    assert "Firestore" in str(raised.value)
+    assert "1 MiB" not in str(raised.value)
