@@ -75,6 +75,10 @@ CLOUD := $(BIN)/python -m infra.gcloud
 infra: $(STAMP) ## Terraform: plan, ask, apply
 	@$(CLOUD).infra
 
+.PHONY: plan
+plan: $(STAMP) ## Terraform: show what `make infra` would change
+	@$(CLOUD).infra plan
+
 .PHONY: lock
 lock: $(STAMP) ## What each function installs, with hashes, after a change of requirements.txt
 	@$(CLOUD).lock

@@ -15,6 +15,7 @@ from tests.fakes import START, World
 
 DAY, HOUR, MINUTE, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 BACKOFF = timedelta(seconds=10)  # of a task that was refused
+PARKED = 600.0  # seconds until a message comes again whose Retry names no time: as Pub/Sub's backoff and parking end
 WHY = Why("op@example.com", "a test")
 
 
@@ -86,6 +87,11 @@ class Days(World):
         self.pump()
         for task in due:
             self.fire(task)
+
+    def _handle(self, topic: str, data: bytes) -> None:
+        super()._handle(topic, data)
+        soonest = self.now + 10 * SECOND  # what World makes of a Retry that names no time
+        self.later = [(self.now + timedelta(seconds=PARKED) if m[0] == soonest else m[0], *m[1:]) for m in self.later]
 
     def fires_at(self, task: Task) -> datetime:
         return self._refused.get(task.name, task.at + self.queue_late)

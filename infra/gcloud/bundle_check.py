@@ -86,6 +86,7 @@ CALLS = {
     "links": (Call("/code", 404), Call("/a-code-of-sixteen", 503)),
     "receipts": (Call("/nobody", 404, {}),),
     "reconcile": (Call("/", 503, {}),),
+    "console": (Call("/nowhere", 404), Call("/", 503)),
 }
 
 
@@ -111,7 +112,7 @@ def check(function: Function, scratch: Path) -> str:
     venv = install(made.folder, scratch / "venv" / function.name)
     installed = size(venv)
     with started(function, made.folder, venv) as base:
-        for call in CALLS.get(function.name, ()):
+        for call in CALLS[function.name]:
             status = answer(base, call)
             if status != call.status:
                 raise Stop(f"{function.name}: {call.path} answered {status}, not {call.status}")

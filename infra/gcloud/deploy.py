@@ -57,7 +57,7 @@ def _tried(plan: Plan, outputs: Outputs) -> str:
     """One function that fails does not stop the others. Returns what is wrong, or ""."""
     try:
         do(*deployment(plan, outputs))
-        for command in access(plan.function, outputs):
+        for command in access(plan, outputs):
             do(*command)
     except Stop as stop:
         return str(stop)
@@ -100,15 +100,19 @@ def _secrets(function: Function, environ: dict[str, str]) -> str:
     return f"--set-secrets={named}" if named else "--clear-secrets"
 
 
-def access(function: Function, outputs: Outputs) -> list[list[str]]:
+def access(plan: Plan, outputs: Outputs) -> list[list[str]]:
     """After the first deployment only: the Cloud Run service does not exist before."""
-    place = (*config.place(), "--quiet", "--format=none")
-    service = ("gcloud", "run", "services")
-    if function.public and "allUsers" not in outputs.invokers[function.name]:
-        return [[*service, "update", function.name, "--no-invoker-iam-check", *place]]
-    members = [] if function.public else outputs.invokers[function.name]
-    binding = (*service, "add-iam-policy-binding", function.name, "--role=roles/run.invoker")
-    return [[*binding, f"--member={member}", *place] for member in members]
+    name, public = plan.function.name, plan.function.public
+    members, audience = outputs.invokers[name], plan.environ.get("OIDC_AUDIENCE")
+    if public:
+        return [] if "allUsers" in members else [_service("update", name, "--no-invoker-iam-check")]
+    bind = [_service("add-iam-policy-binding", name, "--role=roles/run.invoker", f"--member={m}") for m in members]
+    accept = [_service("update", name, f"--add-custom-audiences={audience}")] if audience else []
+    return bind + accept
+
+
+def _service(verb: str, name: str, *flags: str) -> list[str]:
+    return ["gcloud", "run", "services", verb, name, *flags, *config.place(), "--quiet", "--format=none"]
 
 
 if __name__ == "__main__":

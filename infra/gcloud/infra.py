@@ -1,6 +1,7 @@
 """`make infra`: Terraform plans, shows the plan, asks, applies. relay.env is its source too, by TF_VAR_*."""
 
 import json
+import sys
 from pathlib import Path
 
 from infra.gcloud import config, shell
@@ -27,6 +28,14 @@ def apply() -> None:
         (ROOT / "infra" / PLAN).unlink(missing_ok=True)  # it holds what the state holds
 
 
+def plan() -> None:
+    """`make plan`: shows, and changes nothing."""
+    variables = tf_variables()
+    step("init", "-input=false")
+    config.said_by_terraform()
+    step("plan", "-input=false", "-lock=false", *var_file(), **variables)
+
+
 def step(*arguments: str, **variables: str) -> None:
     if attached(*TERRAFORM, *arguments, **variables):
         raise Stop(f"terraform {arguments[0]} failed: see above")
@@ -49,4 +58,4 @@ def var_file() -> list[str]:
 
 
 if __name__ == "__main__":
-    shell.main(apply)
+    shell.main(plan if sys.argv[1:] == ["plan"] else apply)

@@ -14,7 +14,7 @@ TOKENS = "CLICKWRAP_WEBHOOK_TOKENS"
 
 
 def rotate() -> int:
-    now = [token for token in vault.read(TOKENS).split(",") if token]
+    now = [token.strip() for token in vault.read(TOKENS).split(",") if token.strip()]
     if not now and not shell.dry():
         raise Stop(f"{TOKENS} has no value yet: run `make secrets`")
     ending = len(now) == 2

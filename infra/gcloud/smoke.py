@@ -72,7 +72,7 @@ def scheduler(run: Run) -> Iterator[Finding]:
 
 def _post_test_event(url: str) -> tuple[int, str]:
     """What Clickwrap's own "Test Webhook" button sends; `receive` answers it and keeps nothing."""
-    token = vault.read("CLICKWRAP_WEBHOOK_TOKENS").split(",")[0]
+    token = vault.read("CLICKWRAP_WEBHOOK_TOKENS").split(",")[0].strip()
     event = {"type": "webhook", "event_type": "test_event", "id": "smoke", "description": "make smoke"}
     if shell.dry():
         shell.say(f"POST {url} {json.dumps(event)}")

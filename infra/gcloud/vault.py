@@ -7,7 +7,7 @@ from infra.gcloud.table import secret_id
 
 def has_version(variable: str) -> bool:
     """Whether the secret has a version that functions can read. Raises Stop, as all here."""
-    wanted = ("--filter=state=ENABLED", "--limit=1", "--format=value(name)")
+    wanted = ("--filter=state:ENABLED", "--limit=1", "--format=value(name)")
     secret = secret_id(variable)
     return bool(ask("gcloud", "secrets", "versions", "list", secret, f"--project={config.project()}", *wanted))
 

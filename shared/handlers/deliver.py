@@ -166,10 +166,17 @@ class Deliver:
             return Stored(fresh, version)
         stored = self._ledger.get(Record, notice.notice)
         if stored is None or not self._claimable(notice, stored):
-            return None
+            return self._await_second_try(stored)
         again = moved(stored.item, NoticeState.SENDING, now, attempts=stored.item.attempts + 1, **fields)
         version = self._ledger.put(notice.notice, again, stored.version)
         return None if version is None else Stored(again, version)
+
+    def _await_second_try(self, stored: Stored[Record] | None) -> None:
+        """Brought before its time, it comes again: of a request that is over, no look of reconcile's may come in time."""
+        wait = planner.second_try_in(stored.item, self._policy) if stored else None
+        if stored and wait:
+            left = wait - (self._clock() - stored.item.history[-1].at)
+            raise Retry("its second try waits for a receipt", after=left.total_seconds())
 
     def _claimable(self, notice: Notice, stored: Stored[Record]) -> bool:
         record, now = stored.item, self._clock()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from infra.gcloud import bundle, lock, shell
+from infra.gcloud.bundle_check import CALLS
 from infra.gcloud.lock import LOCKS, pins
 from infra.gcloud.table import ROOT, functions, written
 
@@ -136,3 +137,8 @@ def test_a_lock_names_no_place_to_download_from() -> None:
 def test_a_package_that_requirements_txt_does_not_know_is_named() -> None:
     with pytest.raises(shell.Stop, match=r"leftpad is in infra/functions\.json but not in requirements\.txt"):
         lock.wanted(["leftpad"])
+
+
+def test_the_check_of_bundles_calls_every_function() -> None:
+    assert set(CALLS) == set(functions())
+    assert all(calls for calls in CALLS.values())

@@ -125,7 +125,10 @@ def test_secrets_are_those_of_the_chosen_providers_and_none_is_a_plain_variable(
         assert not set(variables(deployed, name)) & set(functions()[name].secrets)
 
 
-def test_the_variables_are_terraforms_over_them_relay_env_over_them_the_tables(here: Tools) -> None:
+def test_the_variables_are_terraforms_over_them_relay_env_over_them_the_tables(
+    here: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUNCTIONS", "resolve links")
     said = {
         "GOOGLE_CLOUD_PROJECT": "demo-project",
         "LOCATION": "us-central1",
@@ -149,7 +152,8 @@ def test_decisions_about_the_deployment_are_no_business_of_the_functions(deploye
     assert not {"OPERATORS", "PROJECT", "REGION", "ALERT_EMAILS"} & set(variables(deployed, "receive"))
 
 
-def test_a_connector_for_a_fixed_address_is_used_and_taken_away_again(here: Tools) -> None:
+def test_a_connector_for_a_fixed_address_is_used(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUNCTIONS", "deliver")
     here.answer("output -json", json.dumps({"vpc_connector": {"value": "relay"}}))
     assert deploy.deploy() == 0
     told = flags(here, "deliver")
@@ -169,7 +173,17 @@ def test_where_a_policy_forbids_all_users_the_check_of_the_caller_is_switched_of
     assert unchecked == {f.name for f in WRITTEN.values() if f.public}
 
 
-def test_one_function_that_fails_does_not_keep_the_others(here: Tools, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_audience_of_ones_own_is_accepted_by_the_private_functions(here: Tools) -> None:
+    here.relay_env("OIDC_AUDIENCE=https://relay.example.com\n")
+    assert deploy.deploy() == 0
+    accepting = {asked.command[4] for asked in here.asked("--add-custom-audiences=https://relay.example.com")}
+    assert accepting == {f.name for f in WRITTEN.values() if not f.public}
+
+
+def test_one_function_that_fails_does_not_keep_the_others(
+    here: Tools, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FUNCTIONS", "links remind")
     here.answer("functions deploy links", error="noise\nERROR: (gcloud.functions.deploy) quota exceeded\n", status=1)
     assert deploy.deploy() == 1
     assert (

@@ -13,7 +13,7 @@ from infra.gcloud.table import written
 from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn
 
-SECRETS = ["clickwrap-webhook-values", "clickwrap-api-token", "links-secret", "smtp-url"]
+SECRETS = ["clickwrap-webhook-tokens", "clickwrap-api-token", "links-secret", "smtp-url"]
 
 
 def added(tools: Tools) -> dict[str, str]:
@@ -26,24 +26,24 @@ def added(tools: Tools) -> dict[str, str]:
 def test_each_needed_secret_without_a_value_is_asked_for_and_never_shown(tools: Tools) -> None:
     tools.relay_env("EMAIL_PROVIDER=smtp\nEMAIL_FROM=a@example.com\n")
     tools.answer("list links-secret", out="projects/1/secrets/links-secret/versions/1\n")
-    done = tools.run("secrets", stdin="hook-value\nAPI TOKEN\nsmtps://u:p@h\n")
+    done = tools.run("secrets", stdin="of-the-hook\nAPI TOKEN\nsmtps://u:p@h\n")
     assert done.returncode == 0, done.stderr
     assert added(tools) == {
-        "clickwrap-webhook-values": "hook-value",
+        "clickwrap-webhook-tokens": "of-the-hook",
         "clickwrap-api-token": "API TOKEN",
         "smtp-url": "smtps://u:p@h",
     }
     arguments = str([asked.command for asked in tools.asked()])
-    for secret in ("hook-value", "API TOKEN", "u:p@h"):
+    for secret in ("of-the-hook", "API TOKEN", "u:p@h"):
         assert secret not in done.stdout + done.stderr + arguments
 
 
 def test_what_nobody_gives_us_is_made_up(tools: Tools) -> None:
     assert tools.run("secrets", stdin="\napi\n\n").returncode == 0
     made = added(tools)
-    assert len(made["clickwrap-webhook-values"]) >= 43
+    assert len(made["clickwrap-webhook-tokens"]) >= 43
     assert len(made["links-secret"]) >= 43
-    assert made["links-secret"] != made["clickwrap-webhook-values"]
+    assert made["links-secret"] != made["clickwrap-webhook-tokens"]
 
 
 def test_a_secret_that_only_others_know_is_not_made_up(tools: Tools) -> None:
@@ -64,7 +64,7 @@ def test_a_rotation_takes_both_tokens_until_clickwrap_sends_the_new_one(tools: T
     tools.answer("versions access latest", out="old\n")
     done = tools.run("rotate")
     assert done.returncode == 0, done.stderr
-    new, _, old = added(tools)["clickwrap-webhook-values"].partition(",")
+    new, _, old = added(tools)["clickwrap-webhook-tokens"].partition(",")
     assert old == "old"
     assert len(new) >= 43
     assert new not in done.stdout
@@ -78,7 +78,7 @@ def test_its_second_run_refuses_the_old_one_once_the_operator_says_so(tools: Too
     assert tools.run("rotate", stdin="no\n").stderr == "nothing changed: both tokens are taken\n"
     assert not added(tools)
     assert tools.run("rotate", stdin="yes\n").returncode == 0
-    assert added(tools)["clickwrap-webhook-values"] == "new"
+    assert added(tools)["clickwrap-webhook-tokens"] == "new"
 
 
 # -- Clickwrap, logs, console
@@ -127,6 +127,11 @@ def test_infra_applies_nothing_without_a_yes(tools: Tools) -> None:
     done = tools.run("infra", stdin="n\n", ALERT_EMAILS="ops@example.com")
     assert done.stderr == "nothing changed: the plan was not applied\n"
     assert not tools.asked("apply")
+
+
+def test_a_plan_changes_nothing(tools: Tools) -> None:
+    assert tools.run("infra plan", ALERT_EMAILS="ops@example.com").returncode == 0
+    assert [asked.command[2] for asked in tools.asked("terraform")] == ["init", "output", "plan"]
 
 
 def test_infra_asks_for_whom_to_alert(tools: Tools) -> None:
@@ -208,7 +213,7 @@ def test_a_test_event_with_the_token_goes_through_the_door(here: Tools, monkeypa
         (finding,) = smoke.door(run())
         (asked,) = receive.asked
     assert finding.advice == ""
-    assert (asked.path, asked.headers["pactsafe-webhook-value"]) == ("/receive?smoke=mark", "new")
+    assert (asked.path, asked.headers["pactsafe-webhook-token"]) == ("/receive?smoke=mark", "new")
     assert asked.json()["event_type"] == "test_event"
 
 

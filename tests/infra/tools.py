@@ -74,7 +74,7 @@ class Tools:
 
     def run(self, module: str, stdin: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", f"infra.gcloud.{module}"],
+            [sys.executable, "-m", *f"infra.gcloud.{module}".split()],
             cwd=ROOT,
             env=self.environ(**settings),
             input=stdin,

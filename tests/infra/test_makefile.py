@@ -1,0 +1,49 @@
+"""The targets reach their modules, with the variables of the command line."""
+
+import re
+import subprocess
+
+import pytest
+
+from infra.gcloud.table import ROOT
+from tests.infra.tools import Tools
+
+COMMANDS = {
+    path.stem for path in (ROOT / "infra" / "gcloud").glob("*.py") if '__name__ == "__main__"' in path.read_text()
+}
+
+
+def make(tools: Tools, *words: str) -> "subprocess.CompletedProcess[str]":
+    environ = tools.environ()
+    for name in ("PROJECT", "REGION"):
+        environ.pop(name)
+    environ["PATH"] += ":/usr/local/bin:/usr/bin:/bin"
+    return subprocess.run(["make", *words], cwd=ROOT, env=environ, capture_output=True, text=True)
+
+
+def test_every_command_has_a_target() -> None:
+    reached = set(re.findall(r"\$\(CLOUD\)\.(\w+)", (ROOT / "Makefile").read_text()))
+    assert reached == COMMANDS
+
+
+def test_help_lists_them(tools: Tools) -> None:
+    said = make(tools, "help").stdout
+    for target in ("infra", "bundle", "bundle-check", "deploy", "secrets", "smoke", "url", "logs", "console", "doctor"):
+        assert re.search(rf"^  make {target} +\S", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", ["infra", "secrets", "deploy", "smoke", "doctor", "rotate-token", "destroy", "logs"])
+def test_a_dry_run_prints_commands_and_runs_none(tools: Tools, target: str) -> None:
+    settings = ("PROJECT=demo-project", "REGION=us-central1", "DRY_RUN=1", "ALERT_EMAILS=a@example.com")
+    done = make(tools, target, *settings, "FUNCTIONS=links")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^(TF_VAR\S+ )*(gcloud|terraform) ", done.stdout, re.MULTILINE)
+    assert not [asked for asked in tools.asked() if "output" not in asked.command]
+
+
+def test_what_is_missing_is_one_line(tools: Tools) -> None:
+    done = make(tools, "deploy", "DRY_RUN=1")
+    assert done.returncode != 0
+    first, *rest = done.stderr.splitlines()
+    assert first.startswith("PROJECT is not set: add PROJECT=<")
+    assert all(line.startswith("make:") for line in rest)
