@@ -68,7 +68,7 @@ probe: $(STAMP) ## What the API of your account says of one request (REQUEST=id,
 
 # -- Google Cloud. PROJECT, REGION and all settings: relay.env (RELAY_ENV=prod.env for another), or on the command line.
 # DRY_RUN=1 prints the commands alone; FUNCTIONS="receive links" takes some; FORCE=1 answers yes.
-export PROJECT REGION RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
+export PROJECT REGION RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
 CLOUD := $(BIN)/python -m infra.gcloud
 
 .PHONY: infra
@@ -92,7 +92,7 @@ bundle-check: $(STAMP) ## Install each bundle alone, start it as the cloud does,
 	@$(CLOUD).bundle_check
 
 .PHONY: secrets
-secrets: $(STAMP) ## Ask for each secret that has no value yet
+secrets: $(STAMP) ## Ask for each secret that has no value yet (RENEW=CLICKWRAP_API_TOKEN: for a new value)
 	@$(CLOUD).secrets
 
 .PHONY: deploy

@@ -1,5 +1,9 @@
 # Names only: a value never passes through Terraform, so none stands in its state. `make secrets` asks for the values.
 locals {
+  # Of all providers, chosen or not: a change of provider must not delete a secret that what runs still needs, and could
+  # not, since secrets are protected. A name without a value costs nothing.
+  secrets = toset([for variable in flatten([for f in values(local.functions) : keys(f.secrets)]) : replace(lower(variable), "_", "-")])
+
   # The table of functions says when a secret is needed: "always", or with a choice like "SMS_PROVIDER=twilio".
   choices = [
     "always",
@@ -22,7 +26,7 @@ locals {
 }
 
 resource "google_secret_manager_secret" "relay" {
-  for_each = toset(flatten([for secrets in values(local.function_secrets) : values(secrets)]))
+  for_each = local.secrets
 
   secret_id           = each.key
   deletion_protection = var.deletion_protection

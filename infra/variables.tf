@@ -35,7 +35,7 @@ variable "alert_emails" {
 }
 
 variable "sms_provider" {
-  description = "As SMS_PROVIDER of the functions: decides which secrets exist and who may read them."
+  description = "As SMS_PROVIDER of the functions: decides who may read which secrets."
   type        = string
   default     = "none"
 
@@ -46,7 +46,7 @@ variable "sms_provider" {
 }
 
 variable "email_provider" {
-  description = "As EMAIL_PROVIDER of the functions: decides which secrets exist and who may read them."
+  description = "As EMAIL_PROVIDER of the functions: decides who may read which secrets."
   type        = string
   default     = "none"
 

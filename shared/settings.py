@@ -14,6 +14,7 @@ from shared.handlers.names import Names
 
 T = TypeVar("T")
 
+LONGEST = 3_650  # days: with a date past the end of the calendar every event would fail, and not the start
 BACKENDS = ("gcp", "embedded", "emulators")
 SMS_PROVIDERS = ("twilio", "vonage", "apprise", "outbox", "none")
 EMAIL_PROVIDERS = ("smtp", "sendgrid", "mailgun", "postmark", "apprise", "outbox", "none")
@@ -114,7 +115,9 @@ class Settings:
         if day != 86_400 and self.backend == "gcp":
             raise SettingError("SECONDS_PER_DAY is for local use only: unset it where BACKEND is gcp")
         return Policy(
-            reminder_days=self._parsed("REMINDER_DAYS", "3,7,14", _days, "rising whole days, like 3,7,14"),
+            reminder_days=self._parsed(
+                "REMINDER_DAYS", "3,7,14", _days, f"rising whole days up to {LONGEST}, like 3,7,14"
+            ),
             window=self._parsed("SEND_WINDOW", _window_default(day), _window, "HH:MM-HH:MM, rising, or off"),
             region=self._parsed("DEFAULT_REGION", "US", _region, "a two-letter country code"),
             timezone=self._parsed("DEFAULT_TIMEZONE", "America/New_York", _zone, "an IANA time zone"),
@@ -130,7 +133,7 @@ class Settings:
 
     @property
     def retention_days(self) -> int:
-        return int(self.number("RETENTION_DAYS", 90, least=32))
+        return self._parsed("RETENTION_DAYS", "90", _retention, f"a number of days, 32 to {LONGEST}")
 
     def warnings(self) -> list[str]:
         """What is allowed, but better done otherwise: a line each, that names the variable."""
@@ -168,9 +171,16 @@ class Settings:
 
 def _days(value: str) -> tuple[int, ...]:
     days = tuple(int(d) for d in value.split(","))
-    if list(days) != sorted(set(days)) or days[0] < 1:
+    if list(days) != sorted(set(days)) or days[0] < 1 or days[-1] > LONGEST:
         raise ValueError
     return days
+
+
+def _retention(value: str) -> int:
+    days = float(value)
+    if not 32 <= days <= LONGEST:
+        raise ValueError
+    return int(days)
 
 
 def _window_default(day: float) -> str:

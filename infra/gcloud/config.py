@@ -135,7 +135,7 @@ def said_by_terraform() -> dict[str, Any]:
 
 
 def _terraform_output() -> str:
-    command = ("terraform", "-chdir=infra", "output", "-json")
+    command = ("terraform", "-chdir=infra", "output", "-json", "-no-color")  # else a fault is drawn in a box
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     except FileNotFoundError:

@@ -53,7 +53,7 @@ def judged(status: int, secret: str, fine: tuple[int, ...] = (200,)) -> str:
     if status in fine:
         return ""
     if status in (401, 403):
-        return f"refuses {secret} ({status}): give the right one to `make secrets`, then deploy"
+        return f"refuses {secret} ({status}): run `make secrets RENEW={secret}` with the right one, then `make deploy`"
     return f"answers {status}: see its status page" if status else "cannot be reached: check its URL in the settings"
 
 
@@ -125,7 +125,7 @@ def smtp(v: Values, get: Get) -> str:
             if server.user:
                 connection.login(server.user, server.password)
     except smtplib.SMTPAuthenticationError:
-        return "refuses the login: give the right SMTP_URL to `make secrets`, then deploy"
+        return "refuses the login: run `make secrets RENEW=SMTP_URL` with the right one, then `make deploy`"
     except (OSError, ValueError) as e:
         return f"cannot be used ({e if isinstance(e, ValueError) else type(e).__name__}): check SMTP_URL"
     return ""

@@ -10,7 +10,7 @@ from infra.gcloud.shell import Stop, ask, do
 from infra.gcloud.table import Function, written
 
 FIRESTORE = "https://firestore.googleapis.com"
-# A live request is one that has not ended. "open" is not stored: it is what a request without a status is.
+# A live request is one that has not ended.
 ENDED = ("complete", "expired", "gone", "dormant")
 
 

@@ -1,5 +1,6 @@
 """`make doctor`: what is missing between here and a running relay. It changes nothing and writes to nobody."""
 
+import json
 import re
 import sys
 import urllib.error
@@ -74,12 +75,21 @@ def deployed() -> Iterator[Finding]:
 
 
 def privacy() -> Iterator[Finding]:
-    """A binding made by hand outlives deployments, so it is looked for."""
+    """A binding made by hand, or of somebody who is no operator any more, outlives deployments: it is looked for."""
+    invokers = config.outputs().invokers
     for name in (function.name for function in written() if not function.public):
         policy = ask("gcloud", "run", "services", "get-iam-policy", name, *config.place(), "--format=json")
-        opened = "allUsers" in policy or "allAuthenticatedUsers" in policy
-        advice = "may be called by anybody: take allUsers and allAuthenticatedUsers from its roles/run.invoker"
-        yield Finding(f"{name} is private", advice if opened else "")
+        strangers = sorted(_callers(policy) - set(invokers[name]))
+        advice = (
+            f"may be called by {', '.join(strangers)}: `gcloud run services remove-iam-policy-binding {name}` ends it"
+        )
+        yield Finding(f"{name} is private", advice if strangers else "")
+
+
+def _callers(policy: str) -> set[str]:
+    """Whom a service's own policy lets in. roles/run.viewer only looks: `make console` needs it."""
+    bindings = json.loads(policy or "{}").get("bindings", [])
+    return {member for b in bindings if b["role"] != "roles/run.viewer" for member in b["members"]}
 
 
 def door() -> Iterator[Finding]:

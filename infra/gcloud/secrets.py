@@ -1,6 +1,10 @@
-"""`make secrets`: asks for each secret that the relay needs and that has no value yet. Nothing is echoed."""
+"""`make secrets`: asks for each secret that the relay needs and that has no value yet. Nothing is echoed.
+
+RENEW="CLICKWRAP_API_TOKEN ..." asks for these again, though they have one.
+"""
 
 import getpass
+import os
 import secrets
 import sys
 
@@ -13,11 +17,20 @@ BYTES = 32
 
 def ask_for_all() -> None:
     wanted = config.needed_by_any()
-    absent = [variable for variable in wanted if shell.dry() or not vault.has_version(variable)]
+    again = _renewed(wanted)
+    absent = [variable for variable in wanted if shell.dry() or variable in again or not vault.has_version(variable)]
     for variable in absent:
         vault.add(variable, "" if shell.dry() else _asked(variable))
     if not shell.dry():
         shell.say(f"{len(wanted)} secrets have a value, {len(absent)} of them a new one")
+
+
+def _renewed(wanted: list[str]) -> list[str]:
+    names = os.environ.get("RENEW", "").replace(",", " ").split()
+    for name in names:
+        if name not in wanted:
+            raise Stop(f"RENEW: {name} is none of this relay's secrets: {' '.join(wanted)}")
+    return names
 
 
 def _asked(variable: str) -> str:

@@ -15,6 +15,7 @@ ADVICE = (
     ("do not currently have an active account", "no gcloud login: run `gcloud auth login`"),
     ("Reauthentication", "the gcloud login has expired: run `gcloud auth login`"),
     ("could not find default credentials", "terraform has no login: run `gcloud auth application-default login`"),
+    ("Backend initialization required", "terraform is not initialised in this folder: run `make plan` first"),
     ("has not been used in project", "a service is not enabled: run `make infra` first"),
     ("SERVICE_DISABLED", "a service is not enabled: run `make infra` first"),
 )

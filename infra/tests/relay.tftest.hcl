@@ -172,11 +172,16 @@ run "secrets_follow_the_choices" {
   command = apply
 
   assert {
-    condition = toset(keys(google_secret_manager_secret.relay)) == toset([
+    condition = toset([for g in values(local.secret_grants) : g.secret]) == toset([
       "clickwrap-api-token", "clickwrap-webhook-tokens", "links-secret",
       "postmark-server-token", "postmark-webhook-token", "twilio-auth-token",
     ])
-    error_message = "There is a secret for what is chosen, and for nothing else."
+    error_message = "What is chosen may be read, and nothing else."
+  }
+
+  assert {
+    condition     = contains(keys(google_secret_manager_secret.relay), "vonage-api-secret")
+    error_message = "A secret stays when another provider is chosen: it is protected, and what runs may still need it."
   }
 
   assert {

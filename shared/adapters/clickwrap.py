@@ -8,7 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from shared.adapters.fields import Fields, read, unwrap
 from shared.adapters.hosts import Hosts, on_loopback
+from shared.adapters.http import parse_retry_after
 from shared.domain.model import Answer
 from shared.domain.outcomes import GiveUp, Retry
 from shared.ports import NotFound
@@ -159,7 +160,8 @@ def _ids(listing: Any) -> tuple[list[str], bool]:
 
 
 def _retry_after(response: "requests.Response") -> float | None:
-    if response.status_code != 429:
+    """As the vendor asks; a 429 that asks for nothing waits until the minute it is counted by is over."""
+    if response.status_code not in (429, 503):
         return None
-    text = response.headers.get("Retry-After", "")
-    return min(float(text), 3_600.0) if text.isdecimal() else 60.0
+    asked = parse_retry_after(response.headers, datetime.now(UTC))
+    return 60.0 if asked is None and response.status_code == 429 else asked

@@ -4,10 +4,11 @@ from datetime import datetime
 
 import msgspec
 
-from shared.domain.merge import is_due, pending
 from shared.domain.model import Kind, Notice, Request, Signer, SignerState, Status
 from shared.domain.planner import latest_due, notice_for, resent_at, useful_for
 from shared.domain.policy import Policy, into_window, other_channel
+from shared.domain.signers import pending
+from shared.domain.turns import is_due
 
 
 class Send(msgspec.Struct, frozen=True):

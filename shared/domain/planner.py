@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from shared.domain.merge import address_of
 from shared.domain.model import (
     ChannelName,
     Kind,
@@ -23,6 +22,7 @@ from shared.domain.model import (
     digest,
 )
 from shared.domain.policy import Policy, other_channel
+from shared.domain.signers import address_of
 
 SECOND_TRY = {Kind.INVITATION, Kind.COMPLETION}  # worth the risk of a double once an answer was lost
 SECOND_TRY_AFTER = 900.0  # seconds in which a receipt may still settle an unknown

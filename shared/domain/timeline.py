@@ -8,7 +8,6 @@ import msgspec
 
 from shared.domain import planner
 from shared.domain.gates import Send, gate, since
-from shared.domain.merge import is_due, pending, steps
 from shared.domain.model import (
     ChannelName,
     Kind,
@@ -21,6 +20,8 @@ from shared.domain.model import (
     Status,
 )
 from shared.domain.policy import Policy
+from shared.domain.signers import pending
+from shared.domain.turns import is_due, steps
 
 ADOPTED = "the request was met without its Sent webhook, so nobody is invited for it"
 QUEUED = "in the queue; should it be lost, the next look repeats it"

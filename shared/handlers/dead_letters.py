@@ -11,7 +11,7 @@ import msgspec
 
 from shared.domain import gates, planner
 from shared.domain.dead_letters import DeadLetter
-from shared.domain.merge import event_key
+from shared.domain.looks import event_key
 from shared.domain.model import Event, Kind, Notice, NoticeState, Record, Request
 from shared.domain.policy import Policy
 from shared.handlers.echo import notice_message

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from shared.domain import gates, planner
-from shared.domain.merge import address_of, merge
+from shared.domain.merge import merge
 from shared.domain.model import (
     ChannelName,
     Kind,
@@ -27,6 +27,7 @@ from shared.domain.model import (
 )
 from shared.domain.outcomes import GiveUp, Retry, Unknown
 from shared.domain.policy import Policy
+from shared.domain.signers import address_of
 from shared.handlers.circuit import Circuit
 from shared.handlers.echo import begun
 from shared.handlers.fallback import Fallback
@@ -166,13 +167,14 @@ class Deliver:
             return Stored(fresh, version)
         stored = self._ledger.get(Record, notice.notice)
         if stored is None or not self._claimable(notice, stored):
-            return self._await_second_try(stored)
+            self._await_second_try(stored)
+            return None
         again = moved(stored.item, NoticeState.SENDING, now, attempts=stored.item.attempts + 1, **fields)
         version = self._ledger.put(notice.notice, again, stored.version)
         return None if version is None else Stored(again, version)
 
     def _await_second_try(self, stored: Stored[Record] | None) -> None:
-        """Brought before its time, it comes again: of a request that is over, no look of reconcile's may come in time."""
+        """Brought before its time, it comes again: of a request that is over, no look may come in time."""
         wait = planner.second_try_in(stored.item, self._policy) if stored else None
         if stored and wait:
             left = wait - (self._clock() - stored.item.history[-1].at)

@@ -7,9 +7,9 @@ from datetime import datetime
 import msgspec
 
 from shared.domain import planner
-from shared.domain.merge import changed, public
 from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Record, Request, Step, digest
 from shared.domain.policy import Policy
+from shared.domain.public import changed, public
 from shared.handlers.names import Names
 from shared.ports import Bus, Ledger, Message, Scheduler, Task
 
@@ -107,7 +107,7 @@ def _warn_of_overdue(request: Request, unsent: Iterable[Notice]) -> None:
 
 
 def doubted(old: Request | None) -> set[str]:
-    """Tasks of the invitations that `old` itself committed: its echo may have been lost, which the next look repeats."""
+    """Tasks of the invitations that `old` itself committed: its echo may have been lost, and a look repeats it."""
     fresh = [s for s in old.signers.values() if s.invited_at == old.checked_at] if old else []
     return {reminder.task for signer in fresh for reminder in signer.reminders.values()}
 

@@ -8,7 +8,6 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import gates, planner
-from shared.domain.merge import address_of, ahead
 from shared.domain.model import (
     Note,
     Notice,
@@ -23,6 +22,8 @@ from shared.domain.model import (
 )
 from shared.domain.outcomes import Retry
 from shared.domain.policy import Policy
+from shared.domain.signers import address_of
+from shared.domain.turns import ahead
 from shared.handlers.echo import Echo
 from shared.ports import Ledger
 

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.domain.merge import Merged, event_key, forget_at, gone, merge, stub
+from shared.domain.looks import event_key, forget_at, stub
+from shared.domain.merge import Merged, gone, merge
 from shared.domain.model import Event, Request
 from shared.domain.outcomes import GiveUp, Retry
 from shared.domain.policy import Policy

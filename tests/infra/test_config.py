@@ -66,6 +66,14 @@ def test_what_gcloud_complains_of_becomes_what_to_do(tools: Tools, complaint: st
     assert tools.run("secrets").stderr == advice
 
 
+def test_a_fresh_clone_whose_state_is_in_a_bucket_is_told_to_initialise(tools: Tools) -> None:
+    complaint = '\nError: Backend initialization required, please run "terraform init"\n'
+    tools.answer("output -json -no-color", error=complaint, status=1)
+    done = tools.run("url")
+    assert done.returncode == 0  # needs no state
+    assert tools.run("deploy").stderr == "terraform is not initialised in this folder: run `make plan` first\n"
+
+
 def test_an_unknown_function_is_named(tools: Tools) -> None:
     done = tools.run("deploy", FUNCTIONS="links lynx")
     assert done.stderr.startswith("FUNCTIONS: there is no function lynx; choose of: ")
@@ -107,10 +115,10 @@ def test_the_state_of_another_project_is_not_deployed_from(tools: Tools) -> None
 
 
 def test_a_state_that_cannot_be_read_stops_a_deployment(tools: Tools) -> None:
-    tools.answer("output -json", error="╷\n│ Error: Backend initialization required\n", status=1)
+    tools.answer("output -json", error="\nError: querying Cloud Storage failed\n", status=1)
     done = tools.run("deploy", FUNCTIONS="links")
     assert done.returncode == 1
-    assert "terraform -chdir=infra output -json failed:" in done.stderr
+    assert done.stderr == "terraform -chdir=infra output -json failed: Error: querying Cloud Storage failed\n"
     assert not tools.asked("gcloud")
 
 

@@ -71,13 +71,22 @@ def test_functions_that_do_not_run_are_named(here: Tools) -> None:
     assert told["function links"] == "is not running: run `make deploy FUNCTIONS=links`"
 
 
-@pytest.mark.parametrize("member", ["allUsers", "allAuthenticatedUsers"])
-def test_a_private_function_that_somebody_opened_by_hand_is_found(here: Tools, member: str) -> None:
+@pytest.mark.parametrize("member", ["allUsers", "allAuthenticatedUsers", "user:gone@example.com"])
+def test_a_private_function_that_somebody_may_call_who_should_not_is_found(here: Tools, member: str) -> None:
     policy = {"bindings": [{"role": "roles/run.invoker", "members": [member]}]}
     here.answer("get-iam-policy remind", out=json.dumps(policy))
     told = {finding.what: finding.advice for finding in doctor.privacy()}
     assert set(told) == {f"{f.name} is private" for f in written() if not f.public}
     assert [what for what, advice in told.items() if advice] == ["remind is private"]
+    assert member in told["remind is private"]
+
+
+def test_those_who_should_call_a_private_function_are_no_finding(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPERATORS", "user:ann@example.com")
+    ours = {"role": "roles/run.invoker", "members": ["user:ann@example.com"]}
+    looks = {"role": "roles/run.viewer", "members": ["group:ops@example.com"]}
+    here.answer("get-iam-policy console", out=json.dumps({"bindings": [ours, looks]}))
+    assert not any(advices(doctor.privacy()))
 
 
 def test_the_door_is_there_when_it_refuses_a_get(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +155,8 @@ def test_refused_credentials_are_named_but_not_shown(name: str) -> None:
     secret = next(variable for variable in CASES[name][1] if variable in every_secret())
     with StandIn(Reply(401)) as provider:
         assert (
-            checked(name, provider.url) == f"refuses {secret} (401): give the right one to `make secrets`, then deploy"
+            checked(name, provider.url)
+            == f"refuses {secret} (401): run `make secrets RENEW={secret}` with the right one, then `make deploy`"
         )
 
 
@@ -191,7 +201,7 @@ def test_an_smtp_login_is_tried_and_nothing_is_sent() -> None:
     server.port = closed_port()
     server.start()
     try:
-        for password, advice in (("right", ""), ("wrong", "refuses the login: give the right SMTP_URL")):
+        for password, advice in (("right", ""), ("wrong", "refuses the login: run `make secrets RENEW=SMTP_URL`")):
             url = f"smtp://user:{password}@127.0.0.1:{server.port}"
             said = credentials.smtp(Values({}, lambda secret, url=url: url), status_of)
             assert said.startswith(advice)

@@ -46,6 +46,14 @@ def test_what_nobody_gives_us_is_made_up(tools: Tools) -> None:
     assert made["links-secret"] != made["clickwrap-webhook-tokens"]
 
 
+def test_a_secret_that_has_a_value_gets_a_new_one_when_asked_to(tools: Tools) -> None:
+    tools.answer("secrets versions list", out="1\n")
+    assert tools.run("secrets", stdin="new-token\n", RENEW="CLICKWRAP_API_TOKEN").returncode == 0
+    assert added(tools) == {"clickwrap-api-token": "new-token"}
+    wrong = tools.run("secrets", RENEW="BITLY_TOKEN")
+    assert wrong.stderr.startswith("RENEW: BITLY_TOKEN is none of this relay's secrets: CLICKWRAP_WEBHOOK_TOKENS ")
+
+
 def test_a_secret_that_only_others_know_is_not_made_up(tools: Tools) -> None:
     done = tools.run("secrets", stdin="\n\n")
     assert done.stderr == "CLICKWRAP_API_TOKEN has no value yet: run `make secrets` again when you have it\n"

@@ -3,13 +3,15 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from shared.adapters import clickwrap
-from shared.adapters.clickwrap import Bucket, Clickwrap
+from shared.adapters.clickwrap import Clickwrap
 from shared.adapters.fields import FIELDS
 from shared.domain.model import Status
 from shared.domain.outcomes import GiveUp, Retry
@@ -104,15 +106,39 @@ def test_a_refused_token_waits_a_quarter_of_an_hour_and_alerts_without_showing_i
     assert "hush" not in caplog.text + str(e.value)
 
 
+@pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(
     ("header", "after"),
-    [({"Retry_After": "7"}, 7), ({"Retry_After": "99999"}, 3600), ({"Retry_After": "soon"}, 60), ({}, 60)],
+    [
+        ({"Retry_After": "7"}, 7),
+        ({"Retry_After": "0"}, 0),
+        ({"Retry_After": "99999"}, 3600),
+        ({"Retry_After": "Fri, 01 Jan 2100 00:00:00 GMT"}, 3600),
+        ({"Retry_After": "Thu, 01 Jan 2026 00:00:00 GMT"}, 0),
+        ({"X_RateLimit_Reset": "4102444800"}, 3600),
+        ({"Retry_After": "7", "X_RateLimit_Reset": "4102444800"}, 7),
+    ],
 )
-def test_429_waits_as_long_as_the_vendor_says(vendor, api, header, after):
-    vendor.says("/requests/r1", status=429, **header)
+def test_429_and_503_wait_as_long_as_the_vendor_says_up_to_an_hour(vendor, api, status, header, after):
+    vendor.says("/requests/r1", status=status, **header)
     with pytest.raises(Retry) as e:
         api.fetch("r1")
     assert e.value.after == after
+
+
+def test_429_with_a_date_waits_until_then(vendor, api):
+    vendor.says("/requests/r1", status=429, Retry_After=format_datetime(datetime.now(UTC) + timedelta(minutes=5)))
+    with pytest.raises(Retry) as e:
+        api.fetch("r1")
+    assert 290 <= e.value.after <= 300
+
+
+@pytest.mark.parametrize("header", [{"Retry_After": "soon"}, {"X_RateLimit_Reset": "12"}, {}])
+def test_429_that_does_not_say_waits_a_minute(vendor, api, header):
+    vendor.says("/requests/r1", status=429, **header)
+    with pytest.raises(Retry) as e:
+        api.fetch("r1")
+    assert e.value.after == 60
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 400, 418, 204])
@@ -188,23 +214,6 @@ def test_the_budget_of_calls_is_kept_on_our_own(vendor):
         slow.fetch("r1")
     assert 0 < e.value.after <= 60
     assert len(vendor.seen) == 1
-
-
-def test_the_bucket_fills_again_but_not_beyond_its_size():
-    now = [0.0]
-    bucket = Bucket(120, clock=lambda: now[0])
-    for _ in range(2):
-        bucket.take()
-    with pytest.raises(Retry) as e:
-        bucket.take()
-    assert e.value.after == pytest.approx(0.5)
-    now[0] += 0.5
-    bucket.take()
-    now[0] += 1_000
-    for _ in range(2):
-        bucket.take()
-    with pytest.raises(Retry):
-        bucket.take()
 
 
 PAGES = "/sites/s%2F1/requests?per_page=100&page={}&sort=-created_time"

@@ -1,49 +1,18 @@
 """Who is believed when the webhook and the API differ, and what the state becomes."""
 
 from datetime import timedelta
-from itertools import count
 
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.merge import MAX_SIGNERS, forget_at, gone, is_due, merge, next_look, public
-from shared.domain.model import Answer, ChannelName, Event, EventType, Request, Role, Seen, Signer, SignerState, Status
+from shared.domain.looks import forget_at, next_look
+from shared.domain.merge import MAX_SIGNERS, gone, merge
+from shared.domain.model import Answer, Role, Seen, Status
 from shared.domain.outcomes import GiveUp, Retry
-from shared.domain.policy import Policy, choose_channels, normal_email, normal_mobile
+from shared.domain.policy import Policy
+from shared.domain.public import public
 from tests.fakes import START, answer, seen
-
-POLICY = Policy()
-SENT, SIGNED, COMPLETE, EXPIRED = EventType
-SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL
-_ids = count()
-
-
-def event(kind: EventType, signer: str | None = None, *, age: float = 0, at=START) -> Event:
-    received = at - timedelta(seconds=age)
-    return Event(event=f"e{next(_ids)}", type=kind, request="r1", signer=signer, received_at=received)
-
-
-def sent(*signers: Seen, **fields) -> Request:
-    """The state after `request_sent`."""
-    return merge(None, answer(*signers, **fields), event(SENT), START, POLICY).request
-
-
-def later(stored: Request | None, said: Answer, kind: EventType | None = None, signer=None, *, minutes=1.0, age=0.0):
-    """The state after one more event (or look) some minutes later."""
-    now = START + timedelta(minutes=minutes)
-    return merge(stored, said, event(kind, signer, age=age, at=now) if kind else None, now, POLICY)
-
-
-def who(request: Request, name: str) -> Signer:
-    return next(s for s in request.signers.values() if name in s.aliases)
-
-
-def states(request: Request) -> list[str]:
-    return [s.state.value for s in request.signers.values()]
-
-
-TWO = (seen("a"), seen("b"))
-SILENT = (seen("a", signed=None), seen("b", signed=None))
+from tests.merging import COMPLETE, EXPIRED, POLICY, SENT, SIGNED, SILENT, TWO, event, later, sent, states, who
 
 
 class TestSignedAgainstTheApi:
@@ -178,160 +147,6 @@ class TestStatus:
         assert later(request, answer(*SILENT, status=None), SIGNED, "x").request.status is Status.OPEN
 
 
-class TestAdoption:
-    @pytest.mark.parametrize("kind", [None, SIGNED, COMPLETE])
-    def test_a_request_met_otherwise_invites_nobody(self, kind):
-        created = START - timedelta(days=5)
-        said = answer(seen("a", signed=True), seen("b"), status=Status.OPEN if kind is not COMPLETE else None)
-        said = replace(said, created_at=created)
-        if kind is COMPLETE:
-            said = replace(said, status=Status.COMPLETE)
-        request = later(None, said, kind, "a").request
-        assert request.adopted
-        assert all(s.adopted for s in request.signers.values() if s.state is SignerState.INVITED)
-
-    def test_counts_as_invited_at_its_own_time_and_skips_past_steps(self):
-        said = answer(*TWO, created_at=START - timedelta(days=5))
-        signer = who(later(None, said).request, "a")
-        assert signer.invited_at == START - timedelta(days=5)
-        assert list(signer.reminders) == ["7", "14"]
-
-    def test_a_later_request_sent_invites_those_still_due(self):
-        met = later(None, answer(seen("a", signed=True), seen("b")), SIGNED, "a").request
-        request = later(met, answer(seen("a", signed=True), seen("b")), SENT, minutes=2).request
-        assert not request.adopted
-        assert states(request) == ["signed", "invited"]
-        assert not who(request, "b").adopted
-        assert who(request, "b").invited_at == START + timedelta(minutes=2)
-
-    def test_what_happened_before_our_watch_is_no_news(self):
-        met = later(None, answer(seen("a", signed=True), seen("b", signed=True), seen("c")), SIGNED, "b").request
-        assert who(met, "a").signed_at is None
-        assert who(met, "b").signed_at is not None
-
-    def test_a_completion_seen_by_a_look_is_no_news_but_its_event_is(self):
-        met = later(None, answer(*TWO), None).request
-        complete = answer(*TWO, status=Status.COMPLETE)
-        looked = later(met, complete, minutes=2).request
-        assert looked.completed_at is None
-        heard = later(looked, complete, COMPLETE, minutes=3).request
-        assert heard.completed_at == START + timedelta(minutes=3)
-
-
-class TestOrder:
-    def test_whoever_is_next_is_invited_by_the_signature_before(self):
-        pair = (seen("a", order=1), seen("b", order=2))
-        first = sent(*pair, ordered=True)
-        assert states(first) == ["invited", "waiting"]
-        after = later(first, answer(replace(pair[0], signed=True), pair[1], ordered=True), SIGNED, "a").request
-        assert states(after) == ["signed", "invited"]
-
-    def test_equals_sign_together_and_one_without_an_order_at_once(self):
-        request = sent(seen("a", order=1), seen("b", order=1), seen("c"), ordered=True)
-        assert states(request) == ["invited"] * 3
-
-    def test_nobody_is_invited_without_a_url(self):
-        request = sent(seen("a", request_url=""))
-        assert states(request) == ["waiting"]
-        assert states(later(request, answer(seen("a"))).request) == ["invited"]
-
-    def test_a_recipient_is_never_due(self):
-        assert not is_due(Signer(number=1, role=Role.RECIPIENT, request_url="u"), {}, ordered=False)
-
-    def test_a_delegator_becomes_a_recipient_and_is_not_called_signed(self):
-        delegated = answer(seen("a", role=Role.RECIPIENT, signed=True), seen("b"))
-        request = later(sent(seen("a")), delegated, SIGNED, "a").request
-        assert who(request, "a").role is Role.RECIPIENT
-        assert states(request) == ["invited", "invited"]
-
-
-class TestRounds:
-    def signed(self) -> Request:
-        return later(sent(*TWO), answer(seen("a", signed=True), seen("b")), SIGNED, "a").request
-
-    def test_one_denial_only_raises_doubt(self):
-        doubted = later(self.signed(), answer(*TWO), minutes=20).request
-        assert doubted.round == 1
-        assert doubted.next_at == doubted.doubt_at + timedelta(minutes=5)
-        assert states(doubted) == ["signed", "invited"]
-
-    def test_a_second_denial_five_minutes_later_begins_a_round(self):
-        doubted = later(self.signed(), answer(*TWO), minutes=20).request
-        assert later(doubted, answer(*TWO), minutes=24).request.round == 1
-        again = later(doubted, answer(*TWO), minutes=25).request
-        assert (again.round, states(again)) == (2, ["invited", "invited"])
-        assert who(again, "a").signed_at is None
-        assert who(again, "b").invited_at == START + timedelta(minutes=25)
-
-    def test_a_request_sent_settles_a_doubt_at_once(self):
-        doubted = later(self.signed(), answer(*TWO), minutes=20).request
-        assert later(doubted, answer(*TWO), SENT, minutes=21).request.round == 2
-
-    def test_an_agreeing_answer_ends_the_doubt(self):
-        doubted = later(self.signed(), answer(*TWO), minutes=20).request
-        assert later(doubted, answer(seen("a", signed=True), seen("b")), minutes=25).request.doubt_at is None
-
-    def test_a_young_or_unconfirmed_signature_is_not_doubted(self):
-        assert later(self.signed(), answer(*TWO), minutes=10.9).request.doubt_at is None
-        believed = later(sent(*TWO), answer(*TWO), SIGNED, "a", age=120).request
-        assert later(believed, answer(*TWO), minutes=20).request.doubt_at is None
-
-    def test_a_completion_is_undone_by_a_round(self):
-        pair = [replace(s, signed=True) for s in TWO]
-        done = later(sent(*TWO), answer(*pair, status=Status.COMPLETE), COMPLETE).request
-        doubted = later(done, answer(*TWO), minutes=20).request
-        again = later(doubted, answer(*TWO), minutes=30).request
-        assert (again.status, again.round, again.completed_at) == (Status.OPEN, 2, None)
-
-
-class TestWhoIsWho:
-    def test_a_signer_absent_once_stays_and_absent_twice_leaves(self):
-        once = later(sent(*TWO), answer(TWO[0])).request
-        assert states(once) == ["invited", "invited"]
-        assert once.next_at == once.checked_at + timedelta(minutes=5)
-        assert states(later(once, answer(TWO[0]), minutes=3).request) == ["invited", "invited"]
-        left = later(once, answer(TWO[0]), minutes=7).request
-        assert states(left) == ["invited", "left"]
-        assert states(later(left, answer(*TWO), minutes=9).request) == ["invited", "invited"]
-
-    def test_any_shared_id_is_the_same_person(self):
-        request = sent(Seen(ids=("7", "a@x.org"), request_url="u"))
-        after = later(request, answer(Seen(ids=("new", "a@x.org"), request_url="u"))).request
-        assert len(after.signers) == 1
-        assert who(after, "new").aliases == ("7", "a@x.org", "new")
-
-    def test_two_with_one_id_are_both_kept(self):
-        twins = (seen("a"), seen("a", mobile="+13175550199"))
-        request = later(sent(*twins), answer(*twins)).request
-        assert [s.mobile for s in request.signers.values()] == ["+13175550101", "+13175550199"]
-
-    @pytest.mark.parametrize(
-        "nameless",
-        [Seen(ids=(), mobile="+13175550101", request_url="u"), Seen(ids=(), request_url="u"), Seen(ids=())],
-    )
-    def test_one_without_any_id_is_known_again(self, nameless):
-        request = later(sent(nameless, seen("b")), answer(nameless, seen("b"))).request
-        assert len(request.signers) == 2
-        assert not any(s.missing_at for s in request.signers.values())
-
-    def test_an_unknown_signer_id_is_the_one_who_is_left(self):
-        request = later(sent(seen("a", signed=None)), answer(seen("a", signed=None), status=None), SIGNED, "?").request
-        assert states(request) == ["signed"]
-
-    def test_an_unknown_signer_id_with_several_left_is_unmatched_until_the_api_tells(self):
-        merged = later(sent(*SILENT), answer(*SILENT), SIGNED, "?")
-        assert states(merged.request) == ["invited", "invited"]
-        assert len(merged.request.unmatched) == 1
-        assert merged.alerts[0].startswith("unmatched:")
-        assert later(merged.request, answer(*TWO), minutes=2).request.unmatched == ()
-
-    def test_an_unknown_signer_id_is_not_put_on_one_whom_the_api_denies_to_have_signed(self):
-        half = answer(seen("a", signed=True), seen("b"))
-        looked = later(sent(*TWO), half).request
-        request = later(looked, half, SIGNED, "?", minutes=30, age=900).request
-        assert states(request) == ["signed", "invited"]
-
-
 class TestAnswers:
     def test_without_a_signer_is_no_answer(self):
         with pytest.raises(Retry):
@@ -382,76 +197,3 @@ class TestNextLook:
         assert done.next_at == done.checked_at + timedelta(minutes=20)
         again = later(done, answer(*TWO, status=Status.COMPLETE), minutes=22).request
         assert again.next_at == forget_at(again, Policy())
-
-
-class TestAddresses:
-    @pytest.mark.parametrize(
-        ("written", "number"),
-        [
-            ("+13175551234", "+13175551234"),
-            ("13175551234", "+13175551234"),
-            ("317-123-1234", "+13171231234"),
-            ("(317) 403-7298", "+13174037298"),
-            ("+44 20 7946 0958", "+442079460958"),
-            ("", ""),
-            ("n/a", ""),
-            ("12", ""),
-            ("+1 317 555", ""),
-            ("1" * 40, ""),
-            ("\u0000", ""),
-        ],
-    )
-    def test_numbers_in_every_written_form(self, written, number):
-        assert normal_mobile(written, "US") == number
-
-    @pytest.mark.parametrize(
-        ("written", "email"),
-        [
-            (" Jo@X.org ", "jo@x.org"),
-            ("josé@exämple.de", "josé@exämple.de"),
-            ("", ""),
-            ("jo", ""),
-            ("@x.org", ""),
-            ("jo@", ""),
-            ("a@b@c", ""),
-            ("a b@x.org", ""),
-            ("a@x.org\nBcc: z@x.org", ""),
-            ("<a@x.org>", ""),
-            ("a@x.org,b@x.org", ""),
-            ("a" * 250 + "@x.org", ""),
-        ],
-    )
-    def test_email_addresses(self, written, email):
-        assert normal_email(written) == email
-
-
-@pytest.mark.parametrize(
-    ("policy", "send_to", "addresses", "expected"),
-    [
-        ("send_to", {}, "both", (SMS, EMAIL)),
-        ("send_to", {EMAIL: True, SMS: False}, "both", (EMAIL,)),
-        ("send_to", {EMAIL: False, SMS: True}, "both", (SMS,)),
-        ("send_to", {EMAIL: True}, "both", (EMAIL,)),
-        ("send_to", {EMAIL: False, SMS: False}, "both", ()),
-        ("send_to", {EMAIL: True}, "sms", ()),
-        ("all", {EMAIL: False}, "both", (SMS, EMAIL)),
-        ("sms-first", {}, "both", (SMS,)),
-        ("sms-first", {}, "email", (EMAIL,)),
-        ("email-first", {}, "both", (EMAIL,)),
-        ("email-first", {}, "sms", (SMS,)),
-        ("sms", {}, "both", (SMS,)),
-        ("sms", {}, "email", ()),
-        ("email", {}, "both", (EMAIL,)),
-        ("all", {}, "", ()),
-    ],
-)
-def test_the_channels_that_each_policy_chooses(policy, send_to, addresses, expected):
-    mobile = "+13175551234" if addresses in ("both", "sms") else ""
-    email = "jo@x.org" if addresses in ("both", "email") else ""
-    chosen = choose_channels(Policy(channels=policy), Seen(ids=("a",), send_to=send_to), email, mobile)
-    assert chosen == expected
-
-
-def test_a_channel_without_a_provider_is_never_chosen():
-    policy = Policy(channels="all", available=frozenset({EMAIL}))
-    assert choose_channels(policy, Seen(ids=("a",)), "jo@x.org", "+13175551234") == (EMAIL,)

@@ -152,3 +152,11 @@ def test_two_steps_that_meet_send_only_the_later_one():
     days.reconciling, days.queue_late = True, timedelta()
     days.live(DAY)
     assert days.steps() == [4]
+
+
+def test_every_zone_that_a_number_may_name_is_known_here():
+    from phonenumbers.tzdata import TIMEZONE_DATA
+
+    zones = {zone for zones in TIMEZONE_DATA.values() for zone in zones} - {"Etc/Unknown"}
+    assert len(zones) > 200
+    assert not [zone for zone in zones if ZoneInfo(zone).key != zone]

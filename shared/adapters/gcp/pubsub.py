@@ -10,8 +10,6 @@ from shared.ports import Message
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import PublisherClient
 
-BATCH_WITHIN = 0.002  # seconds a message waits for company: the client's own 10 ms are most of a publish at low load
-
 
 class PubSubBus:
     def __init__(self, project: str) -> None:
@@ -35,5 +33,4 @@ def _publisher() -> "PublisherClient":
     from google.cloud import pubsub_v1
 
     options = pubsub_v1.types.PublisherOptions(**limits())
-    batch = pubsub_v1.types.BatchSettings(max_latency=BATCH_WITHIN)
-    return pubsub_v1.PublisherClient(batch_settings=batch, publisher_options=options)
+    return pubsub_v1.PublisherClient(publisher_options=options)

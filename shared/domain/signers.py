@@ -1,0 +1,92 @@
+"""The signers of a request: known again in each answer, refreshed by it, missed by it, called back for a new round."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from shared.domain.model import ChannelName, Role, Seen, Signer, SignerState, digest
+from shared.domain.policy import Policy, choose_channels, normal_email, normal_mobile
+
+Signers = dict[str, Signer]  # by key
+
+
+def matched(
+    known: Signers, rows: tuple[Seen, ...], now: datetime, policy: Policy, reading: float
+) -> tuple[Signers, dict[str, Seen]]:
+    """The signers as an answer shows them, and its rows by their keys. reading: seconds between two readings."""
+    signers, seen = dict(known), dict[str, Seen]()
+    for place, row in enumerate(rows, 1):
+        named = _known_by(row, place)
+        key = _key_of(named, signers, seen)
+        seen[key] = named
+        signers[key] = _refreshed(signers.get(key) or Signer(number=len(signers) + 1), named, policy)
+    for key in signers.keys() - seen.keys():
+        signers[key] = _absent(signers[key], now, policy, reading)
+    return signers, seen
+
+
+def _known_by(seen: Seen, place: int) -> Seen:
+    """One without any id is known again by his number, or else by his place: never as somebody new."""
+    return seen if seen.ids else replace(seen, ids=(seen.mobile or f"#{place}",))
+
+
+def _key_of(seen: Seen, signers: Signers, taken: Collection[str]) -> str:
+    for alias in seen.ids:
+        for key, signer in signers.items():
+            if alias in signer.aliases and key not in taken:
+                return key
+    key = digest(seen.ids[0])[:16]
+    while key in signers:  # two signers with one id: both are kept
+        key = digest(key)[:16]
+    return key
+
+
+def _refreshed(old: Signer, seen: Seen, policy: Policy) -> Signer:
+    email, mobile = normal_email(seen.email), normal_mobile(seen.mobile, policy.region) if seen.mobile else ""
+    back = old.state is SignerState.LEFT
+    return replace(
+        old,
+        aliases=tuple(dict.fromkeys((*old.aliases, *seen.ids))),
+        name=seen.name or old.name,
+        email=email,
+        mobile=mobile,
+        channels=choose_channels(policy, seen, email, mobile),
+        role=seen.role,
+        order=seen.order,
+        request_url=seen.request_url or old.request_url,
+        state=SignerState.WAITING if back else old.state,
+        missing_at=None,
+    )
+
+
+def _absent(signer: Signer, now: datetime, policy: Policy, reading: float) -> Signer:
+    """Left once two readings some minutes apart miss him: one truncated answer removes nobody."""
+    if signer.missing_at is None:
+        return replace(signer, missing_at=now)
+    if now - signer.missing_at >= policy.span(reading, floor=1):
+        return replace(signer, state=SignerState.LEFT, reminders={})
+    return signer
+
+
+def reopened(signers: Signers, undone: Collection[str]) -> Signers:
+    """For a new round, those whose signature no longer stands and those still due are invited anew."""
+    back = {
+        "state": SignerState.WAITING,
+        "adopted": False,
+        "confirmed": False,
+        "invited_at": None,
+        "signed_at": None,
+        "reminders": {},
+    }
+    again = {k for k, s in signers.items() if k in undone or s.state is SignerState.INVITED}
+    return {k: replace(s, **back) if k in again else s for k, s in signers.items()}
+
+
+def pending(signer: Signer) -> bool:
+    """A signature of his is still needed."""
+    return signer.role is Role.SIGNER and signer.state in (SignerState.WAITING, SignerState.INVITED)
+
+
+def address_of(signer: Signer, channel: ChannelName) -> str:
+    return {ChannelName.SMS: signer.mobile, ChannelName.EMAIL: signer.email}.get(channel, "")

@@ -1,0 +1,152 @@
+"""Notices no longer due, and an API that has no answer or another one."""
+
+import pytest
+
+from shared.domain.model import NoticeState, Request, Status
+from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.policy import Policy
+from tests.fakes import Crash, World, seen
+from tests.lives import COMPLETE, DAY, HOUR, MINUTE, SENT, SIGNED, begun, sign
+
+
+class TestGates:
+    def test_a_notice_that_is_no_longer_due_is_recorded_with_its_reason(self):
+        world = World()
+        world.says(seen("a"), seen("b"))
+        world.sms.always = Retry("down")
+        world.hear(SENT)
+        sign(world, "ab", "a")
+        world.sms.always = None
+        world.advance(HOUR)
+        suppressed = [r.reason for r in world.records() if r.state is NoticeState.SUPPRESSED]
+        assert suppressed == ["already signed"]
+
+    def test_one_left_in_sending_and_no_longer_due_ends_as_unknown_too(self):
+        world = World()
+        world.says(seen("a"), seen("b"))
+        send, world.sms.send = world.sms.send, lambda message: (_ for _ in ()).throw(Crash())
+        with pytest.raises(Crash):
+            world.hear(SENT)
+        world.sms.send = send
+        world.says(seen("a", signed=True), seen("b", signed=True), status=Status.COMPLETE)
+        world.hear(COMPLETE)
+        world.advance(3 * MINUTE)
+        assert world.states("invitation").count(NoticeState.UNKNOWN) == 1
+        assert NoticeState.SENDING not in world.states("invitation")
+
+    def test_one_too_late_has_failed(self):
+        world = begun("a", policy=Policy(reminder_days=(30,)))
+        world.sms.sent.clear()
+        stale = world.bus.topics[world.names.notices_topic][0]
+        world.ledger.documents = {k: v for k, v in world.ledger.documents.items() if k[0] is Request}
+        world.now += 8 * DAY
+        world.bus.pending.append((world.names.notices_topic, stale.data))
+        world.pump()
+        assert [(r.state, r.reason) for r in world.records()] == [(NoticeState.FAILED, "too late")]
+
+    def test_a_paused_request_holds_its_notices_back(self):
+        world = World()
+        world.says(seen("a"), seen("b"))
+        world.sms.outcomes = [Retry("down", after=90)] * 2
+        world.hear(SENT)
+        world.says(seen("a"), seen("b"), status=Status.PAUSED)
+        world.advance(2 * HOUR, reconcile=True)
+        assert world.told() == []
+        world.says(seen("a"), seen("b"))
+        world.advance(4 * HOUR, reconcile=True)
+        assert len(world.told()) == 2
+
+    def test_a_wait_does_not_revive_what_has_left(self):
+        world = begun("a")
+        notice = world.bus.topics[world.names.notices_topic][0]
+        world.says(seen("a"), status=Status.PAUSED)
+        world.resolve.look("r1")
+        world.bus.pending.append((world.names.notices_topic, notice.data))
+        world.pump()
+        assert world.later == []
+
+    def test_an_invitation_older_than_a_minute_asks_the_api_again(self):
+        world = World()
+        world.says(seen("a"), seen("b"))
+        world.sms.always = Retry("down", after=90)
+        world.hear(SENT)
+        world.api.truth.clear()
+        world.sms.always = None
+        world.advance(2 * MINUTE)
+        assert world.told() == []
+        world.says(seen("a", signed=True), seen("b"))
+        world.advance(10 * MINUTE)
+        assert world.told() == [("invitation", "b", 0)]
+
+    def test_a_notice_of_a_request_that_the_ledger_does_not_hold_is_given_up(self):
+        world = begun("a")
+        world.ledger.documents.clear()
+        world.bus.pending.append((world.names.notices_topic, world.bus.topics[world.names.notices_topic][0].data))
+        world.pump()
+        assert world.dead == [(world.names.notices_topic, "the ledger holds no such request")]
+
+
+class TestTheApi:
+    def test_a_404_is_taken_for_lag_for_ten_minutes(self):
+        world = World()
+        world.hear(SENT)
+        world.advance(5 * MINUTE)
+        world.says(seen("a"))
+        world.advance(5 * MINUTE)
+        assert world.told() == [("invitation", "a", 0)]
+
+    def test_a_404_that_lasts_stops_everything_visibly(self):
+        world = begun("a")
+        world.api.truth.clear()
+        world.hear(SIGNED, "a")
+        world.advance(20 * MINUTE)
+        assert world.request().status is Status.GONE
+        assert world.scheduler.tasks == {}
+        assert len(world.sent()) == 1
+
+    def test_a_stray_404_does_not_cost_a_reminder(self):
+        world = begun("a")
+        said = world.api.truth.pop("r1")
+        world.advance(17 * MINUTE, reconcile=True)
+        world.api.truth["r1"] = said
+        world.advance(4 * DAY, reconcile=True)
+        assert world.told() == [("invitation", "a", 0), ("reminder", "a", 3)]
+
+    @pytest.mark.parametrize("refusal", [Retry("401", after=900), Retry("429", after=30), Retry("503")])
+    def test_what_is_no_answer_is_waited_for_and_loses_nothing(self, refusal):
+        world = World()
+        world.api.truth["r1"] = refusal
+        world.hear(SENT)
+        world.advance(HOUR)
+        world.says(seen("a"))
+        world.advance(HOUR)
+        assert world.told() == [("invitation", "a", 0)]
+
+    def test_a_lying_complete_sends_nothing_and_is_disputed(self):
+        world = begun("a", "b")
+        world.hear(COMPLETE)
+        world.advance(15 * MINUTE)
+        assert world.request().status is Status.DISPUTED
+        assert {kind for kind, _, _ in world.told()} == {"invitation"}
+
+    def test_more_than_a_thousand_signers_end_among_the_dead_letters(self):
+        world = begun(*map(str, range(1001)))
+        assert world.dead == [(world.names.events_topic, "the request has 1001 signers; at most 1000 are supported")]
+
+    def test_a_stale_event_is_given_up(self):
+        world = World()
+        event = world.event(SENT)
+        world.now += 32 * DAY
+        with pytest.raises(GiveUp, match="stale"):
+            world.resolve.event(event)
+
+    def test_a_lost_commit_publishes_nothing_and_is_planned_again(self):
+        world = World()
+        world.says(seen("a"))
+        world.ledger.races = 2
+        world.hear(SENT)
+        assert len(world.bus.topics[world.names.notices_topic]) == 1
+        world.ledger.races = 5
+        world.says(seen("a", signed=True))
+        with pytest.raises(Retry, match="keep changing"):
+            world.resolve.event(world.event(SIGNED, "a"))
