@@ -37,6 +37,10 @@ test: $(STAMP) ## All tests, on the embedded backend and on Google's emulators, 
 
 COVERAGE ?= 95
 
+.PHONY: soak
+soak: $(STAMP) ## The fault suite at full size, and its table (SEED repeats a run, SIZE=300 for fewer requests)
+	@SEED=$(SEED) SIZE=$(SIZE) $(BIN)/python -m tests.faults
+
 .PHONY: screenshots
 screenshots: $(STAMP) ## The pictures in docs/, taken from the local stack in a browser (chromium)
 	@$(BIN)/python -m tests.browser.screenshots

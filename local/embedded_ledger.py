@@ -63,11 +63,12 @@ class EmbeddedLedger:
         with self._transaction() as db:
             return [key for (key,) in db.execute(query, (COLLECTIONS[Request], now.timestamp(), limit))]
 
-    def records(self, request: str) -> dict[str, Record]:
+    def records(self, request: str, signer: str = "") -> dict[str, Record]:
         query = "select key, json from documents where collection = ? and request_id = ?"
         with self._transaction() as db:
             rows = db.execute(query, (COLLECTIONS[Record], request)).fetchall()
-        return {key: msgspec.json.decode(json, type=Record) for key, json in rows}
+        found = {key: msgspec.json.decode(json, type=Record) for key, json in rows}
+        return {key: record for key, record in found.items() if signer in ("", record.signer)}
 
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None

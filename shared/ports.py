@@ -66,8 +66,8 @@ class Ledger(Protocol):
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         """Ids of the requests whose `next_at` has come, the longest due first."""
 
-    def records(self, request: str) -> dict[str, Record]:
-        """All notices of a request, by id."""
+    def records(self, request: str, signer: str = "") -> dict[str, Record]:
+        """All notices of a request, or of one of its signers, by id."""
 
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None

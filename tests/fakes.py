@@ -93,9 +93,10 @@ class FakeLedger:
         due = [(r.next_at, key) for key, r in self.all(Request).items() if r.next_at and r.next_at <= now]
         return [key for _, key in sorted(due)][:limit]
 
-    def records(self, request: str) -> dict[str, Record]:
+    def records(self, request: str, signer: str = "") -> dict[str, Record]:
         self.faults.point()
-        return {key: r for key, r in self.all(Record).items() if r.request_id == request}
+        found = {key: r for key, r in self.all(Record).items() if r.request_id == request}
+        return {key: r for key, r in found.items() if signer in ("", r.signer)}
 
     def newest(
         self, kind: type[Any], limit: int, *, only: Only | None = None, after: Mark | None = None

@@ -13,6 +13,7 @@ from infra.gcloud.shell import Stop, ask
 from infra.gcloud.table import written
 
 TERRAFORM = (1, 9)  # see infra/versions.tf
+CLOSED = (0, 401, 403, 404)  # how a service answers a stranger that is private, or not there
 SERVICES = (
     "artifactregistry",
     "cloudbuild",
@@ -75,15 +76,22 @@ def deployed() -> Iterator[Finding]:
 
 
 def privacy() -> Iterator[Finding]:
-    """A binding made by hand, or of somebody who is no operator any more, outlives deployments: it is looked for."""
+    """What was opened by hand, or to somebody who is no operator any more, outlives deployments: it is looked for."""
     invokers = config.outputs().invokers
     for name in (function.name for function in written() if not function.public):
-        policy = ask("gcloud", "run", "services", "get-iam-policy", name, *config.place(), "--format=json")
-        strangers = sorted(_callers(policy) - set(invokers[name]))
-        advice = (
+        yield Finding(f"{name} is private", _opened(name, set(invokers[name])))
+
+
+def _opened(name: str, ours: set[str]) -> str:
+    """Without the check of the caller (--no-invoker-iam-check) a service is open, whatever its policy says."""
+    policy = ask("gcloud", "run", "services", "get-iam-policy", name, *config.place(), "--format=json")
+    if strangers := sorted(_callers(policy) - ours):
+        return (
             f"may be called by {', '.join(strangers)}: `gcloud run services remove-iam-policy-binding {name}` ends it"
         )
-        yield Finding(f"{name} is private", advice if strangers else "")
+    if not shell.dry() and status_of(config.url(name)) not in CLOSED:
+        return f"answers anybody: `gcloud run services update {name} --invoker-iam-check` ends it"
+    return ""
 
 
 def _callers(policy: str) -> set[str]:

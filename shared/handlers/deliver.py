@@ -97,8 +97,8 @@ class Deliver:
         signer = request.signers.get(notice.signer)
         if notice.kind is not Kind.REMINDER or signer is None or signer.adopted:
             return True
-        records = self._ledger.records(request.id).values()
-        mine = [r for r in records if (r.signer, r.kind, r.round) == (notice.signer, Kind.INVITATION, request.round)]
+        records = self._ledger.records(request.id, notice.signer).values()
+        mine = [r for r in records if (r.kind, r.round) == (Kind.INVITATION, request.round)]
         return any(r.state in LEFT for r in mine) or (bool(mine) and all(planned_out(r) for r in mine))
 
     # -- what is not sent

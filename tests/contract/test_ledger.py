@@ -270,6 +270,13 @@ def test_records_gives_the_notices_of_one_request_by_id(ledger: Ledger) -> None:
     assert ledger.records("r3") == {}
 
 
+def test_records_gives_those_of_one_signer(ledger: Ledger) -> None:
+    other = replace(RECORD, signer="another")
+    ledger.put("n1", RECORD, None)
+    ledger.put("n2", other, None)
+    assert ledger.records("r1", "another") == {"n2": other}
+
+
 def changed(key: str, minutes: float = 0, **fields: Any) -> Request:
     return Request(id=key, changed_at=NOW - timedelta(minutes=minutes), **fields)
 

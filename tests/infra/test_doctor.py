@@ -72,7 +72,10 @@ def test_functions_that_do_not_run_are_named(here: Tools) -> None:
 
 
 @pytest.mark.parametrize("member", ["allUsers", "allAuthenticatedUsers", "user:gone@example.com"])
-def test_a_private_function_that_somebody_may_call_who_should_not_is_found(here: Tools, member: str) -> None:
+def test_a_private_function_that_somebody_may_call_who_should_not_is_found(
+    here: Tools, monkeypatch: pytest.MonkeyPatch, member: str
+) -> None:
+    monkeypatch.setattr(doctor, "status_of", lambda url: 403)
     policy = {"bindings": [{"role": "roles/run.invoker", "members": [member]}]}
     here.answer("get-iam-policy remind", out=json.dumps(policy))
     told = {finding.what: finding.advice for finding in doctor.privacy()}
@@ -82,11 +85,21 @@ def test_a_private_function_that_somebody_may_call_who_should_not_is_found(here:
 
 
 def test_those_who_should_call_a_private_function_are_no_finding(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "status_of", lambda url: 403)
     monkeypatch.setenv("OPERATORS", "user:ann@example.com")
     ours = {"role": "roles/run.invoker", "members": ["user:ann@example.com"]}
     looks = {"role": "roles/run.viewer", "members": ["group:ops@example.com"]}
     here.answer("get-iam-policy console", out=json.dumps({"bindings": [ours, looks]}))
     assert not any(advices(doctor.privacy()))
+
+
+def test_a_private_function_whose_callers_are_not_checked_is_found(
+    here: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "status_of", lambda url: 405 if url.endswith("/deliver") else 403)
+    opened = [finding for finding in doctor.privacy() if finding.advice]
+    assert [finding.what for finding in opened] == ["deliver is private"]
+    assert opened[0].advice == "answers anybody: `gcloud run services update deliver --invoker-iam-check` ends it"
 
 
 def test_the_door_is_there_when_it_refuses_a_get(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,11 +51,13 @@ class FirestoreLedger:
             query = self._collection(Request).where(filter=FieldFilter("next_at", "<=", now)).order_by("next_at")
             return [key_of(found.id) for found in _run(query.limit(limit).select(["__name__"]))]
 
-    def records(self, request: str) -> dict[str, Record]:
+    def records(self, request: str, signer: str = "") -> dict[str, Record]:
+        """Two equalities need no composite index."""
         from google.cloud.firestore import FieldFilter
 
         with reaching(WHO):
             query = self._collection(Record).where(filter=FieldFilter("request_id", "==", request))
+            query = query.where(filter=FieldFilter("signer", "==", signer)) if signer else query
             return {key_of(found.id): load(found.to_dict(), Record) for found in _run(query)}
 
     def newest(

@@ -1,0 +1,90 @@
+"""From the start of the process to the first answer, each function beside an empty one with the same Google clients."""
+
+import compileall
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from bench.ground import BARE, ROOT, TOKEN, Ground, served, settings, started
+from bench.load import drive, get, post
+from bench.receive import BODY, make_topics, mid
+from bench.report import Row, median_ratio, ms
+from bench.states import envelope, event, half_signed, progress_of
+from local.google import free_port
+from shared.adapters.gcp.firestore import FirestoreLedger
+from shared.domain.model import EventType
+
+ROUNDS = 5
+FIRING = b'{"request": "none", "signer": "s1", "step": 3, "task": "t"}'
+
+
+class Cold(msgspec.Struct, frozen=True):
+    """Its first request does a call to each service that the function needs. clients: of Google's, by that call."""
+
+    function: str
+    clients: str
+    requests: Iterator[bytes]
+    wanted: int = 200
+
+
+def run(ground: Ground) -> list[Row]:
+    google = ground.google()
+    make_topics(google)
+    compileall.compile_dir(str(ROOT / "shared"), quiet=2)
+    with ground.stand_in(0) as stand_in:
+        environ = settings(google, stand_in)
+        return [compared(ground, cold, environ) for cold in functions(google["GOOGLE_CLOUD_PROJECT"])]
+
+
+def functions(project: str) -> list[Cold]:
+    return [
+        Cold("receive", "pubsub", iter(lambda: post("/", BODY, Pactsafe_Webhook_Token=TOKEN), b"")),
+        Cold("resolve", "pubsub firestore tasks", sent_events()),
+        Cold("deliver", "firestore", notices(FirestoreLedger(project))),
+        Cold("remind", "firestore", iter(lambda: post("/", FIRING), b"")),
+        Cold("links", "firestore", iter(lambda: get(f"/{'x' * 22}"), b""), wanted=404),
+        Cold("reconcile", "firestore", iter(lambda: post("/", b"{}"), b"")),
+    ]
+
+
+def sent_events() -> Iterator[bytes]:
+    for turn in range(100):
+        now = datetime.now(UTC)
+        yield post("/", envelope(event(f"n2x0-cold{turn}", EventType.SENT, now), now))
+
+
+def notices(ledger: FirestoreLedger) -> Iterator[bytes]:
+    for turn in range(100):
+        now = datetime.now(UTC)
+        request = half_signed(f"n2x1-cold{turn}", now, now - timedelta(hours=1))
+        ledger.put(request.id, request, None)
+        yield post("/sms", envelope(progress_of(request, now), now, channel="sms"))
+
+
+def compared(ground: Ground, cold: Cold, environ: Mapping[str, str]) -> Row:
+    ours, theirs = [], []
+    for turn in range(ROUNDS + 1):  # the first warms the disk
+        ground.progress.step(f"{cold.function}, round {turn} of {ROUNDS}")
+        ours.append(once(ground, cold.function, environ, next(cold.requests), cold.wanted))
+        theirs.append(once(ground, "clients", {**environ, "CLIENTS": cold.clients}, get("/"), 200))
+    ratio, names = median_ratio(ours[1:], theirs[1:]), cold.clients.replace(" ", ", ")
+    shown = {"ours": ms(mid(ours[1:])), "against": f"empty, with {names}", "theirs": ms(mid(theirs[1:]))}
+    return Row(what=cold.function, ratio=ratio, goal="≤ 1.15", **shown)
+
+
+def once(ground: Ground, target: str, environ: Mapping[str, str], request: bytes, wanted: int) -> float:
+    """Seconds. Raises RuntimeError when the first answer is not the wanted one."""
+    port, log = free_port(), ground.directory / "cold.log"
+    source = BARE if target == "clients" else ROOT / "functions" / target / "main.py"
+    began = time.perf_counter()
+    with started(served(source, target, port), {**environ, "THREADS": "8"}, log) as running:
+        while running.poll() is None:
+            with suppress(ConnectionRefusedError):
+                if drive(port, iter([request]), 1, wanted=wanted).latencies:
+                    return time.perf_counter() - began
+                break
+            time.sleep(0.002)
+    raise RuntimeError(f"{target} did not answer {wanted}: {log.read_text()[-2000:]}")

@@ -1,0 +1,43 @@
+"""A progress notice by SMS: two reads, a claim, a send, its outcome."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+from bench import legs
+from bench.ground import Ground
+from bench.load import post
+from bench.report import Row
+from bench.states import envelope, half_signed, progress_of
+from shared.adapters.gcp.firestore import FirestoreLedger
+from shared.domain.model import Request
+
+WHAT = "the same trips by hand: 2 reads, create, POST, update"
+
+
+def run(ground: Ground) -> list[Row]:
+    """The state that the notices need is written before the clock starts."""
+    prepared: dict[str, FirestoreLedger] = {}
+
+    def requests(count: int) -> list[Request]:
+        import os
+
+        project = os.environ["GOOGLE_CLOUD_PROJECT"]
+        ledger = prepared.setdefault(project, FirestoreLedger(project))
+        now = datetime.now(UTC)
+        made = [half_signed(f"n2x1-{uuid.uuid4().hex}", now, now - timedelta(hours=1)) for _ in range(count)]
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(lambda r: ledger.put(r.id, r, None), made))
+        return made
+
+    def notices(count: int) -> Iterator[bytes]:
+        now = datetime.now(UTC)
+        made = [envelope(progress_of(r, now), now, channel="sms") for r in requests(count)]
+        return iter([post("/sms", body) for body in made])
+
+    def orders(count: int) -> Iterator[bytes]:
+        return iter([post("/", json.dumps({"request": r.id}).encode()) for r in requests(count)])
+
+    return legs.run(ground, "deliver", "delivered", WHAT, notices, orders)

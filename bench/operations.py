@@ -1,0 +1,57 @@
+"""What a life of 1, 2 and 5 signers asks of Google and of Clickwrap: counts, which do not wander."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+
+from bench.ground import ROOT, Ground
+from bench.report import Row
+
+SIGNERS = ("1", "2", "5")
+SHOWN = (
+    "reads",
+    "listed",
+    "writes",
+    "link writes",
+    "publishes",
+    "statuses",
+    "tasks created",
+    "tasks deleted",
+    "API calls",
+)
+NAMES = {"listed": "read by queries", "statuses": "status publishes"}
+BUDGET = {
+    "event": "1 read, 1 write, 1 API call",
+    "invitation": "2 reads, 2 writes, 1 link write",
+    "reminder": "as an invitation, 1 API call",
+    "progress": "2 reads, 2 writes",
+    "completion": "as an invitation",
+    "firing": "1 read, 1 write",
+    "look": "1 read, 1 write, 1 API call",
+}
+
+
+def run(ground: Ground) -> list[Row]:
+    ground.progress.step("living")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "bench.life", *SIGNERS], cwd=ROOT, capture_output=True, check=True
+    )
+    lives: dict[str, dict[str, dict[str, int]]] = json.loads(done.stdout)
+    return [row for n in SIGNERS for row in rows(n, lives[n])]
+
+
+def rows(signers: str, life: dict[str, dict[str, int]]) -> list[Row]:
+    total: Counter[str] = Counter()
+    for counts in life.values():
+        total.update({what: n for what, n in counts.items() if what != "times" and not what.startswith("control")})
+    causes = [
+        Row(what=f"{signers} signers: {counts['times']} × {cause}", ours=shown(counts), goal=BUDGET[cause])
+        for cause, counts in life.items()
+        if signers == "2"
+    ]
+    return [*causes, Row(what=f"{signers} signers: the whole life", ours=shown(total))]
+
+
+def shown(counts: dict[str, int]) -> str:
+    return ", ".join(f"{counts[what]} {NAMES.get(what, what)}" for what in SHOWN if counts.get(what))

@@ -1,0 +1,60 @@
+"""What each function is made of: its bundle, and what its requirements install beside it."""
+
+import importlib.metadata
+import json
+import re
+from pathlib import Path
+
+from bench.ground import ROOT, Ground
+from bench.report import Row
+
+MB = 1024 * 1024
+
+
+def run(ground: Ground) -> list[Row]:
+    ground.progress.step("measuring")
+    functions = json.loads((ROOT / "infra" / "functions.json").read_text())
+    return [row(name, described["packages"]) for name, described in functions.items()]
+
+
+def row(name: str, packages: list[str]) -> Row:
+    sources = size(ROOT / "functions" / name) + size(ROOT / "shared")
+    found = closure(packages)
+    installed = sum(installed_size(package) for package in found)
+    shown = f"sources {sources / 1024:.0f} KB, installed {installed / MB:.0f} MB in {len(found)} packages"
+    return Row(what=name, ours=shown)
+
+
+def size(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file() and p.suffix != ".pyc")
+
+
+def closure(packages: list[str]) -> set[str]:
+    """With all that they require here."""
+    found: set[str] = set()
+    waiting = [normal(p) for p in packages]
+    while waiting:
+        package = waiting.pop()
+        if package not in found and (required := requirements(package)) is not None:
+            found.add(package)
+            waiting += required
+    return found
+
+
+def requirements(package: str) -> list[str] | None:
+    """None when it is not installed, which goes for the extras that nobody asked for."""
+    try:
+        required = importlib.metadata.requires(package) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return [normal(re.split(r"[^\w.-]", r, maxsplit=1)[0]) for r in required if "extra ==" not in r]
+
+
+def normal(package: str) -> str:
+    return re.sub(r"[-_.]+", "-", package).lower()
+
+
+def installed_size(package: str) -> int:
+    files = importlib.metadata.files(package) or []
+    paths = [Path(str(f.locate())) for f in files if f.suffix != ".pyc"]
+    return sum(p.stat().st_size for p in paths if p.exists())

@@ -1,0 +1,44 @@
+"""Requests as the relay itself would have stored them, for benches that start in the middle of a life."""
+
+import base64
+from datetime import datetime
+
+import msgspec
+
+from bench.stand_in import document
+from shared.adapters.fields import FIELDS, read, unwrap
+from shared.domain import planner
+from shared.domain.merge import merge
+from shared.domain.model import ChannelName, Event, EventType, Kind, Notice, Request
+from shared.domain.policy import Policy
+
+POLICY = Policy(available=frozenset({ChannelName.SMS}))
+
+
+def event(key: str, kind: EventType, now: datetime, signer: str | None = None) -> Event:
+    return Event(event=f"{key}-{kind}-{signer}", type=kind, request=key, signer=signer, received_at=now)
+
+
+def invited(key: str, signers: int, now: datetime) -> Request:
+    """Just sent, everybody invited."""
+    answer = msgspec.structs.replace(read(unwrap(document(key, signers, 0)), FIELDS), id=key)
+    return merge(None, answer, event(key, EventType.SENT, now), now, POLICY).request
+
+
+def half_signed(key: str, now: datetime, earlier: datetime) -> Request:
+    """Two signers, invited `earlier`; the first has signed by `now`."""
+    answer = msgspec.structs.replace(read(unwrap(document(key, 2, 1)), FIELDS), id=key)
+    return merge(invited(key, 2, earlier), answer, event(key, EventType.SIGNED, now, "s1"), now, POLICY).request
+
+
+def progress_of(request: Request, now: datetime) -> Notice:
+    """To the second signer, that the first has signed."""
+    planned = planner.notices(request, now, POLICY).values()
+    return next(n for n in planned if n.kind is Kind.PROGRESS)
+
+
+def envelope(message: msgspec.Struct, now: datetime, **attributes: str) -> bytes:
+    """The Pub/Sub push body."""
+    data = base64.b64encode(msgspec.json.encode(message)).decode()
+    wrapped = {"data": data, "messageId": "1", "publishTime": now, "attributes": attributes}
+    return msgspec.json.encode({"subscription": "bench", "message": wrapped})

@@ -1,0 +1,46 @@
+"""An invitation or completion whose answer was lost waits for its second try, whoever brings it before."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.domain import planner
+from shared.domain.model import EventType, NoticeState, Request
+from shared.domain.outcomes import Retry, Unknown
+from tests.fakes import World, seen
+
+MINUTE = timedelta(minutes=1)
+
+
+def lost() -> World:
+    world = World()
+    world.sms.outcomes = [Unknown("time-out")]
+    world.says(seen("a"))
+    world.hear(EventType.SENT)
+    assert world.states("invitation") == [NoticeState.UNKNOWN]
+    return world
+
+
+def bring(world: World) -> None:
+    (request,) = world.ledger.all(Request).values()
+    (notice,) = planner.notices(request, world.now, world.policy).values()
+    world.deliver.notice(notice)
+
+
+def test_one_that_could_not_be_parked_comes_again_at_its_time() -> None:
+    """Pub/Sub brings it within seconds: taken for done, it would be left to reconcile, which may look too early."""
+    world = lost()
+    world.now += MINUTE
+    with pytest.raises(Retry) as told:
+        bring(world)
+    assert told.value.after is not None and 13 * 60 < told.value.after <= 14 * 60
+    assert world.states("invitation") == [NoticeState.UNKNOWN]
+
+
+def test_after_the_second_try_nobody_waits_for_a_third() -> None:
+    world = lost()
+    world.now += 15 * MINUTE
+    bring(world)
+    assert world.states("invitation") == [NoticeState.ACCEPTED]
+    bring(world)
+    assert len(world.told()) == 1
