@@ -5,9 +5,11 @@ from the handshake or from reading the answer. Imported with the first call.
 """
 
 import threading
+from collections.abc import Mapping
 from functools import cache
 from socket import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -99,10 +101,15 @@ def post(url: str, timeout: tuple[float, float], request: dict[str, Any]) -> req
     """Past the session's own `send`, which looks into redirects even when told not to follow, and keeps cookies."""
     prepared = session().prepare_request(requests.Request("POST", url, auth=_as_is, **request))
     target = prepared.url or url
-    environment = session().merge_environment_settings(target, {}, True, None, None)  # proxies, authorities
     adapter: Any = session().get_adapter(target)
-    response: requests.Response = adapter.send(prepared, timeout=timeout, **environment)
+    response: requests.Response = adapter.send(prepared, timeout=timeout, **_environment(*urlsplit(target)[:2]))
     return response
+
+
+@cache
+def _environment(scheme: str, host: str) -> Mapping[str, Any]:
+    """Proxies and authorities as the process was started with: to read them costs a large part of a call."""
+    return session().merge_environment_settings(f"{scheme}://{host}", {}, True, None, None)
 
 
 def _as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
