@@ -118,6 +118,7 @@ def settings(google: Mapping[str, str], stand_in: str) -> dict[str, str]:
         "REMIND_URL": "http://127.0.0.1:9/remind",
         "RESOLVE_URL": "http://127.0.0.1:9/resolve",
         "DELIVER_URL": "http://127.0.0.1:9/deliver",
+        "TASKS_SERVICE_ACCOUNT": "relay-tasks@bench.iam.gserviceaccount.com",
         "PYTHONPATH": str(ROOT),
         "STAND_IN": stand_in,
     }

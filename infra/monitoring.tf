@@ -8,7 +8,7 @@ locals {
   subscription  = "resource.type=\"pubsub_subscription\""
 
   # Values of the field `alert` that have an alert of their own; any other is about a request.
-  own_alerts = ["api_credentials", "dead_letter", "overdue_reminders"]
+  own_alerts = ["api_credentials", "api_unavailable", "dead_letter", "overdue_reminders"]
 
   # Alerts that open when a figure is above a threshold: within `window`, for each of `by` alone. gauge: a level, not a count.
   alerts = {
@@ -35,6 +35,14 @@ locals {
       window    = "1800s" # parked events ask every 15 minutes: one alert, not one a try
       by        = "metric.label.alert"
       filter    = "${local.alert_metric} AND metric.labels.alert=\"api_credentials\""
+    }
+    "API unavailable" = {
+      severity  = "ERROR"
+      threshold = 20 # a stray 503 is nothing: what waits for it comes again
+      gauge     = false
+      window    = "1800s"
+      by        = "metric.label.alert"
+      filter    = "${local.alert_metric} AND metric.labels.alert=\"api_unavailable\""
     }
     "webhooks refused" = {
       severity  = "ERROR"
@@ -87,7 +95,7 @@ resource "google_logging_metric" "alerts" {
     labels {
       key         = "alert"
       value_type  = "STRING"
-      description = "api_credentials, dead_letter, overdue_reminders, or what is odd about a request"
+      description = "api_credentials, api_unavailable, dead_letter, overdue_reminders, or what is odd about a request"
     }
   }
 }

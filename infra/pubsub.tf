@@ -45,7 +45,7 @@ resource "google_pubsub_subscription" "push" {
 
   dead_letter_policy {
     dead_letter_topic     = google_pubsub_topic.dead[each.value.topic].id
-    max_delivery_attempts = 100
+    max_delivery_attempts = var.max_delivery_attempts
   }
 
   expiration_policy {

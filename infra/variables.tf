@@ -113,6 +113,17 @@ variable "deletion_protection" {
   default     = true
 }
 
+variable "max_delivery_attempts" {
+  description = "Deliveries of one message before it goes to the dead-letter topic, 5 to 100."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.max_delivery_attempts >= 5 && var.max_delivery_attempts <= 100
+    error_message = "max_delivery_attempts must be 5 to 100, which is all that Pub/Sub takes."
+  }
+}
+
 variable "oldest_message_seconds" {
   description = "Alert when a message waits longer than this, in seconds."
   type        = number

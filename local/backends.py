@@ -27,6 +27,7 @@ class LocalBackend:
     """Ready-made ports, and the outbox that local providers fill.
 
     next_due: of the tasks of a queue. queued: how long the queues are, by name, where that is known.
+    start: delivers from now on, once the functions are there to be called.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class LocalBackend:
         caught: Outbox,
         next_due: NextDue,
         queued: Callable[[], Mapping[str, object]] = dict,
+        start: Callable[[], None] = lambda: None,
     ) -> None:
         self._bus, self._ledger, self._scheduler = bus, ledger, scheduler
         self._letters, self.caught = letters, caught
-        self._next_due, self._queued = next_due, queued
+        self._next_due, self._queued, self.start = next_due, queued, start
 
     def bus(self) -> Bus:
         return self._bus
@@ -78,6 +80,7 @@ def pushes(base: str) -> list[Subscription]:
             attribute=("channel", channel) if channel else None,
             min_backoff=least,
             max_backoff=most,
+            max_attempts=wiring.settings().max_delivery_attempts,
         )
 
     one_a_channel = [push(f"deliver-{c}", names.notices_topic, f"deliver/{c}", c) for c in ("sms", "email")]
@@ -108,13 +111,12 @@ def _embedded(directory: Path, base: str, clock: VirtualClock) -> Iterator[Local
     embedded = Embedded(directory / "relay.db", clock, Pace(*backoff()))
     for subscription in pushes(base):
         embedded.bus.subscribe(subscription)
-    embedded.start()
     try:
         caught = Outbox(directory / "outbox.db")
         next_due = embedded.scheduler.next_due
         queued = partial(_queued, embedded)
         ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters
-        yield LocalBackend(*ports, caught, next_due, queued)
+        yield LocalBackend(*ports, caught, next_due, queued, embedded.start)
     finally:
         embedded.stop()
 

@@ -30,7 +30,7 @@ def _embedded() -> Iterator[None]:
     from local.posting import Pace
     from local.stack import ROOT, configure
 
-    configure(os.environ, int(os.environ.get("PORT") or 8080))
+    configure(os.environ, wiring.settings().whole("PORT", 8080, most=65_535))
     directory = Path(os.environ.get("LOCAL_DIR") or ROOT / ".local")
     if not (directory / "relay.db").exists():
         raise SettingError(f"LOCAL_DIR: {directory} holds no state; `make run` makes it")

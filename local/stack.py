@@ -81,6 +81,7 @@ class Stack(AbstractContextManager["Stack"]):
             wiring.use(self.backend)
             self.travel = Travel(clock, self._calls, wiring.settings().policy().day, self.backend.next_reminder)
             self._mount(stack)
+            self.backend.start()
             stack.callback(self._stop_reconciling)
             threading.Thread(target=self._reconcile_forever, daemon=True).start()
             self._up.set()
@@ -191,8 +192,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: stops.append(number))
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    port = int(os.environ.get("PORT") or 8080)
     try:
+        port = wiring.settings().whole("PORT", 8080, most=65_535)
         with Stack(Path(os.environ.get("LOCAL_DIR") or ROOT / ".local"), port) as stack:
             print(BANNER.format(backend=os.environ["BACKEND"], base=stack.base), flush=True)
             while not stops:  # a wait without end would miss a signal that another thread was handed

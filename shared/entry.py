@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shared.handlers.parking import Parking
 
 T = TypeVar("T", bound=msgspec.Struct)
+PATIENCE = 100  # tries of a parked message, as many as Pub/Sub makes of the others
 log = logging.getLogger(__name__)
 
 
@@ -41,10 +42,18 @@ def subscriber(
         if not _parked(data, published_at, e, parking):
             nack(e.reason)
     except (GiveUp, msgspec.DecodeError, UnicodeDecodeError) as e:
-        try:
-            parking().bury(data, str(e))
-        except Retry:
-            nack(str(e))
+        _bury(data, str(e), parking)
+    except Exception as e:  # a fault of ours: Pub/Sub counts deliveries, Cloud Tasks would repeat it for ever
+        if int(flask.request.headers.get("X-CloudTasks-TaskRetryCount", 0)) < PATIENCE:
+            raise
+        _bury(data, f"unexpected {type(e).__name__}; the function's log says more", parking)
+
+
+def _bury(data: bytes, reason: str, parking: "Callable[[], Parking]") -> None:
+    try:
+        parking().bury(data, reason)
+    except Retry:
+        nack(reason)
 
 
 def _parked(data: bytes, published_at: datetime | None, retry: Retry, parking: "Callable[[], Parking]") -> bool:
@@ -117,8 +126,8 @@ class JsonLines(logging.Formatter):
 
 def start(make: Callable[[], object]) -> None:
     """At import of an entry point: a wrong setting stops the start, with one line. Makes no client, see wiring."""
-    logs()
     try:
+        logs()
         make()
     except SettingError as e:
         raise SystemExit(f"cannot start: {e}") from None
@@ -137,6 +146,13 @@ class Stderr(logging.Handler):
             self.handleError(record)
 
 
+def _level() -> str:
+    level = (os.environ.get("LOG_LEVEL") or "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise SettingError(f"LOG_LEVEL '{level}' must be one of DEBUG, INFO, WARNING, ERROR")
+    return level
+
+
 def logs() -> None:
     """Our own loggers only: a library's debug output may hold what must not be logged."""
     root = logging.getLogger("shared")
@@ -144,5 +160,5 @@ def logs() -> None:
         handler = Stderr()
         handler.setFormatter(JsonLines())
         root.addHandler(handler)
-        root.setLevel(os.environ.get("LOG_LEVEL", "INFO").upper())
+        root.setLevel(_level())
         root.propagate = False

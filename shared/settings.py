@@ -53,6 +53,14 @@ class Settings:
 
         return self._parsed(name, str(default), parse, f"a number, {least:g} or more")
 
+    def whole(self, name: str, default: int, least: int = 1, most: int = 10**6) -> int:
+        def parse(value: str) -> int:
+            if not least <= int(value) <= most:
+                raise ValueError
+            return int(value)
+
+        return self._parsed(name, str(default), parse, f"a whole number, {least} to {most}")
+
     def url(self, name: str, default: str | None = None) -> str:
         def parse(value: str) -> str:
             parts = urlsplit(value)
@@ -124,12 +132,17 @@ class Settings:
             channels=self.choice("CHANNEL_POLICY", CHANNEL_POLICIES, "send_to"),
             available=self._available(),
             progress_to=self.choice("PROGRESS_TO", ("others", "all", "none"), "others"),
-            progress_max_signers=int(self.number("PROGRESS_MAX_SIGNERS", 10)),
+            progress_max_signers=self.whole("PROGRESS_MAX_SIGNERS", 10),
             retention_days=self.retention_days,
-            max_attempts=int(self.number("MAX_ATTEMPTS", 20)),
+            max_attempts=self.whole("MAX_ATTEMPTS", 20),
             completion_link=self.choice("COMPLETION_LINK", ("request_url", "download_url", "auto"), "request_url"),
             day=day,
         )
+
+    @property
+    def max_delivery_attempts(self) -> int:
+        """Of one message, before Pub/Sub gives it to the dead-letter topic."""
+        return self.whole("MAX_DELIVERY_ATTEMPTS", 100, least=5, most=100)
 
     @property
     def retention_days(self) -> int:
@@ -198,8 +211,11 @@ def _window(value: str) -> tuple[time, time] | None:
 
 
 def _region(value: str) -> str:
-    if not (len(value) == 2 and value.isalpha()):
-        raise ValueError
+    if value.upper() != "US":  # phonenumbers is large: most functions never need it
+        from phonenumbers import SUPPORTED_REGIONS
+
+        if value.upper() not in SUPPORTED_REGIONS:
+            raise ValueError
     return value.upper()
 
 

@@ -68,9 +68,8 @@ class GoogleBackend:
         from shared.adapters.gcp.tasks import CloudTasks
 
         s = settings()
-        return CloudTasks(
-            s.project, s.location, s.text("TASKS_SERVICE_ACCOUNT", ""), audience=s.text("OIDC_AUDIENCE", "")
-        )
+        account = s.text("TASKS_SERVICE_ACCOUNT", None if s.backend == "gcp" else "")
+        return CloudTasks(s.project, s.location, account, audience=s.text("OIDC_AUDIENCE", ""))
 
     @cache  # noqa: B019
     def dead_letters(self) -> "DeadLetters":
@@ -168,6 +167,7 @@ def reconcile() -> "Reconcile":
 def receipts() -> "Receipts":
     from shared.handlers.receipts import Receipts
 
+    settings().url("RECEIPTS_BASE_URL", "")  # a wrong one would refuse every receipt
     return Receipts(backend().ledger(), receivers(), fallback(), clock)
 
 

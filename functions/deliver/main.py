@@ -11,12 +11,15 @@ from shared.domain.model import ChannelName, Notice
 
 OTHERS = {c: {o.value for o in ChannelName} - {c.value} for c in ChannelName}
 
+PARKING = functools.partial(wiring.parking, "DELIVER_URL")
+
 entry.start(wiring.deliver)
+entry.start(PARKING)
 
 
 @functions_framework.cloud_event
 def deliver(event: CloudEvent) -> None:
-    entry.subscriber(event, Notice, mine, functools.partial(wiring.parking, "DELIVER_URL"))
+    entry.subscriber(event, Notice, mine, PARKING)
 
 
 def mine(notice: Notice) -> None:

@@ -10,7 +10,15 @@ from infra.gcloud.table import ROOT
 
 TERRAFORM = ("terraform", "-chdir=infra")
 # Decisions of relay.env that Terraform has a variable for. A *.tfvars file wins over them.
-TEXTS = ("SMS_PROVIDER", "EMAIL_PROVIDER", "SHORTENER", "LINKS_BASE_URL", "OIDC_AUDIENCE", "PUBLIC_BY_IAM")
+TEXTS = (
+    "SMS_PROVIDER",
+    "EMAIL_PROVIDER",
+    "SHORTENER",
+    "LINKS_BASE_URL",
+    "OIDC_AUDIENCE",
+    "PUBLIC_BY_IAM",
+    "MAX_DELIVERY_ATTEMPTS",
+)
 LISTS = ("OPERATORS", "ALERT_EMAILS")
 PLAN = "relay.tfplan"
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import requests
 
 TIMEOUT = (5, 15)  # seconds to connect, to answer
+PATIENCE = 5.0  # seconds that a call waits for its turn
 PAGE = 100  # requests a page of a list, the most the vendor allows
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 REFUSED_AFTER = 900.0  # seconds; someone has to mend the token first
@@ -35,21 +36,29 @@ log = logging.getLogger(__name__)
 class Bucket:
     """A token bucket: `rate` calls a minute, in bursts of a second's worth and at least one."""
 
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._per_second, self._clock = rate / 60, clock
+    def __init__(
+        self,
+        rate: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._per_second, self._clock, self._sleep = rate / 60, clock, sleep
         self._size = max(1.0, self._per_second)
         self._left, self._at = self._size, clock()
         self._lock = threading.Lock()
 
     def take(self) -> None:
-        """Raises Retry when the budget is used up."""
+        """Waits for a moment; raises Retry when the budget is used up for longer."""
         with self._lock:
             now = self._clock()
             self._left = min(self._size, self._left + (now - self._at) * self._per_second)
             self._at = now
-            if self._left < 1:
-                raise Retry("our own budget of API calls is used up", after=(1 - self._left) / self._per_second)
+            wait = max(0.0, (1 - self._left) / self._per_second)
+            if wait > PATIENCE:
+                raise Retry("our own budget of API calls is used up", after=wait)
             self._left -= 1
+        if wait:
+            self._sleep(wait)
 
 
 class Clickwrap:
@@ -125,7 +134,7 @@ class Clickwrap:
         if response.status_code in (401, 403):
             log.error("the API refuses CLICKWRAP_API_TOKEN", extra={"json": {"alert": "api_credentials"}})
             raise Retry(f"the API refuses CLICKWRAP_API_TOKEN ({response.status_code})", after=REFUSED_AFTER)
-        raise Retry(f"the API answered {response.status_code}", after=_retry_after(response))
+        raise _no_answer(f"the API answered {response.status_code}", _retry_after(response))
 
     def _call(self, path: str) -> "requests.Response":
         import requests
@@ -134,7 +143,7 @@ class Clickwrap:
         try:
             return self._session().get(self._url + path, headers=headers, timeout=TIMEOUT, allow_redirects=False)
         except requests.RequestException as e:
-            raise Retry(f"the API cannot be reached: {type(e).__name__}") from e
+            raise _no_answer(f"the API cannot be reached: {type(e).__name__}") from e
 
     def _session(self) -> "requests.Session":
         import requests
@@ -148,7 +157,13 @@ class Clickwrap:
         try:
             return msgspec.json.decode(response.content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-            raise Retry("the API's answer is not whole JSON") from e
+            raise _no_answer("the API's answer is not whole JSON") from e
+
+
+def _no_answer(reason: str, after: float | None = None) -> Retry:
+    """What waits for it is parked, and silent: so it is told of here."""
+    log.warning("no answer of the API", extra={"json": {"alert": "api_unavailable", "reason": reason}})
+    return Retry(reason, after)
 
 
 def _ids(listing: Any) -> tuple[list[str], bool]:

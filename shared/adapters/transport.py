@@ -5,6 +5,7 @@ from the handshake or from reading the answer. Imported with the first call.
 """
 
 import threading
+import time
 from collections.abc import Mapping
 from functools import cache
 from socket import socket
@@ -20,6 +21,7 @@ from shared.adapters.deadline import Deadline
 
 MAX_BODY = 1_000_000  # octets of an answer; no provider's is a tenth of that
 POOL = 32
+IDLE = 20.0  # seconds a connection is kept for the next call
 
 
 class Exchange(threading.local):
@@ -39,39 +41,50 @@ class Exchange(threading.local):
 exchange = Exchange()
 
 
-class _Http(HTTPConnection):
+class _Watched:
+    sock: Any
+
     def send(self, data: Any) -> None:
         if self.sock is None:
             self.connect()
         exchange.begin(self.sock)
-        super().send(data)
+        super().send(data)  # type: ignore[misc]
 
     def connect(self) -> None:
         try:
-            super().connect()
+            super().connect()  # type: ignore[misc]
         finally:
             exchange.left = False  # what has left so far was for a proxy
 
 
-class _Https(HTTPSConnection):
-    def send(self, data: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        exchange.begin(self.sock)
-        super().send(data)
-
-    def connect(self) -> None:
-        try:
-            super().connect()
-        finally:
-            exchange.left = False
+class _Http(_Watched, HTTPConnection):
+    pass
 
 
-class _HttpPool(HTTPConnectionPool):
+class _Https(_Watched, HTTPSConnection):
+    pass
+
+
+class _Fresh:
+    """A NAT or a server forgets idle connections, and what is sent into one is lost without an answer."""
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn:
+            conn.idle_since = time.monotonic()
+        super()._put_conn(conn)  # type: ignore[misc]
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        conn = super()._get_conn(timeout)  # type: ignore[misc]
+        if time.monotonic() - getattr(conn, "idle_since", time.monotonic()) > IDLE:
+            conn.close()  # the next use opens it anew
+        return conn
+
+
+class _HttpPool(_Fresh, HTTPConnectionPool):
     ConnectionCls = _Http
 
 
-class _HttpsPool(HTTPSConnectionPool):
+class _HttpsPool(_Fresh, HTTPSConnectionPool):
     ConnectionCls = _Https
 
 

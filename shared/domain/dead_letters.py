@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+STALE_DAYS = 31  # of an event or a notice: past them nothing of it is worth doing
 REASON = "reason"  # attribute of a letter that we gave up ourselves
 # Of one that Pub/Sub gave up: https://cloud.google.com/pubsub/docs/dead-letter-topics#how_dead_letter_topics_work
 COUNT = "CloudPubSubDeadLetterSourceDeliveryCount"

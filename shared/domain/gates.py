@@ -4,10 +4,10 @@ from datetime import datetime
 
 import msgspec
 
-from shared.domain.model import Kind, Notice, Request, Signer, SignerState, Status
+from shared.domain.model import Kind, Notice, Request, Role, Signer, SignerState, Status
 from shared.domain.planner import latest_due, notice_for, resent_at, useful_for
 from shared.domain.policy import Policy, into_window, other_channel
-from shared.domain.signers import pending
+from shared.domain.signers import address_of, pending
 from shared.domain.turns import is_due
 
 
@@ -35,6 +35,10 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 Verdict = Send | Suppress | Fail | Wait
+LASTING = {
+    Kind.INVITATION,
+    Kind.COMPLETION,
+}  # what is suppressed never comes back: these wait for what may still change
 
 
 def gate(request: Request, notice: Notice, now: datetime, policy: Policy, *, invited: bool = True) -> Verdict:
@@ -44,6 +48,17 @@ def gate(request: Request, notice: Notice, now: datetime, policy: Policy, *, inv
         return Suppress("the signer is no longer on the request")
     if notice.round != request.round:
         return Suppress("a new signing round has begun")
+    verdict = _judged(request, notice, signer, now, policy)
+    if isinstance(verdict, Send | Wait) and _late(request, notice, signer, now, policy):
+        return Fail("too late")
+    if isinstance(verdict, Send) and notice.kind is Kind.REMINDER and not invited:
+        return Wait("the invitation has not left yet", policy.span(300, floor=1).total_seconds())
+    return verdict
+
+
+def _judged(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Verdict:
+    if notice.kind in LASTING and not address_of(signer, notice.channel):
+        return _later("the API's answer lacks the signer's address", policy)
     if not _same_address(request, notice, signer, policy):
         return Suppress("the address has changed or is no longer to be used")
     by_kind = {
@@ -52,12 +67,11 @@ def gate(request: Request, notice: Notice, now: datetime, policy: Policy, *, inv
         Kind.PROGRESS: _progress,
         Kind.COMPLETION: _completion,
     }
-    verdict = by_kind[notice.kind](request, notice, signer, now, policy)
-    if isinstance(verdict, Send | Wait) and _late(request, notice, signer, now, policy):
-        return Fail("too late")
-    if isinstance(verdict, Send) and notice.kind is Kind.REMINDER and not invited:
-        return Wait("the invitation has not left yet", policy.span(300, floor=1).total_seconds())
-    return verdict
+    return by_kind[notice.kind](request, notice, signer, now, policy)
+
+
+def _later(reason: str, policy: Policy) -> Wait:
+    return Wait(reason, policy.span(900, floor=1).total_seconds())
 
 
 def _late(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> bool:
@@ -105,16 +119,22 @@ def _open(request: Request, policy: Policy) -> Verdict:
     if request.status is Status.OPEN:
         return Send()
     if request.status in (Status.PAUSED, Status.DISPUTED):
-        return Wait(f"the request is {request.status}", policy.span(900, floor=1).total_seconds())
+        return _later(f"the request is {request.status}", policy)
     return Suppress(f"the request is {request.status}")
 
 
 def _invitation(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Verdict:
     if signer.state is SignerState.SIGNED:
         return Suppress("already signed")
+    passing = ""
     if not is_due(signer, request.signers, ordered=request.ordered):
-        return Suppress("not this signer's turn")
-    return _open(request, policy)
+        passing = "not this signer's turn"
+    elif request.status in (Status.EXPIRED, Status.GONE):
+        passing = f"the request is {request.status}"
+    if not passing:
+        return _open(request, policy)
+    comes_again = notice.kind is Kind.INVITATION and signer.role is Role.SIGNER
+    return _later(passing, policy) if comes_again else Suppress(passing)
 
 
 def _reminder(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Verdict:

@@ -9,6 +9,7 @@ from shared.domain.model import Event, Request, SignerState, Status, digest
 from shared.domain.policy import Policy
 from shared.domain.public import changed
 from shared.domain.search import words_of
+from shared.domain.signers import pending
 
 SECOND_READING = 300.0  # seconds between two readings of what one answer alone is not believed
 EVENTS_KEPT, EVENTS_DAYS = 500, 31
@@ -17,7 +18,7 @@ RECHECK: dict[Status, Callable[[float], float | None]] = {
     Status.OPEN: lambda age: min(max(900.0, age / 2), 86_400.0),
     Status.PAUSED: lambda age: min(max(900.0, age / 2), 86_400.0),
     Status.EXPIRED: lambda age: 86_400.0 if age < 7 * 86_400 else None,
-    Status.GONE: lambda age: 86_400.0 if age < 7 * 86_400 else None,
+    Status.GONE: lambda age: min(max(900.0, age / 2), 86_400.0) if age < 7 * 86_400 else None,
     Status.DISPUTED: lambda age: 3_600.0,
     Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # one look back for an unknown completion
 }
@@ -101,6 +102,8 @@ def next_look(request: Request, event: Event | None, now: datetime, policy: Poli
     )
     if waiting:
         times.append(now + policy.span(SECOND_READING, floor=1))
+    if request.status is Status.OPEN and any(pending(s) and not s.request_url for s in request.signers.values()):
+        times.append(now + policy.span(60 + min((now - since).total_seconds() / scale, 840), floor=1))
     if request.status in (Status.OPEN, Status.PAUSED):
         times += _reminder_checks(request, now, policy)
     if forget := forget_at(request, policy):

@@ -23,7 +23,7 @@ from shared.domain.model import (
 )
 from shared.domain.outcomes import GiveUp, Retry
 from shared.domain.policy import Policy
-from shared.domain.signers import matched, reopened
+from shared.domain.signers import matched, pending, reopened
 from shared.domain.turns import turned
 
 MAX_SIGNERS = 1_000
@@ -57,6 +57,7 @@ def gone(stored: Request | None, event: Event | None, key: str, now: datetime, p
     """
     _wait_for(event, GONE_LAG, now, policy, "the API does not know the request yet")
     request = stored or Request(id=key, adopted=True)
+    request = replace(request, adopted=request.adopted and not is_sent(event))
     since = request.absent_at or now
     lost = event is not None or now - since >= policy.span(SECOND_READING, floor=1)
     status = Status.GONE if lost else request.status
@@ -113,7 +114,8 @@ class _Merge:
         if self.answer.status is not None:
             return self.answer.status
         flags = [s.signed for s in self.answer.signers if s.role is Role.SIGNER]
-        if flags and all(flags):
+        missed = any(pending(s) for k, s in self.signers.items() if k not in self.seen)
+        if flags and all(flags) and not missed:
             return Status.COMPLETE
         if self.answer.expires_at and self.answer.expires_at <= self.now:
             return Status.EXPIRED
@@ -163,7 +165,7 @@ class _Merge:
         for key, seen in self.seen.items():
             if seen.signed is True:
                 self._sign(key, request, by_event=key == whose, confirmed=True)
-        if whose is not None and self.seen[whose].signed is not True:
+        if whose is not None and self._flag(whose) is not True:
             self._believe(whose, request)
         if request.status is Status.COMPLETE:
             for key, signer in self.signers.items():
@@ -179,8 +181,14 @@ class _Merge:
     def _signer_of_event(self) -> str | None:
         if self.event is None or self.event.type is not EventType.SIGNED:
             return None
-        named = [k for k in self.seen if self.event.signer in self.signers[k].aliases]
-        return named[0] if named else self._only_one_left()
+        named = [k for k, s in self.signers.items() if self.event.signer in s.aliases]
+        if not named:
+            return self._only_one_left()
+        there = [k for k in named if self.signers[k].state is not SignerState.LEFT]
+        return min(there, key=lambda k: (self._flag(k) is not True, self._signed(k)), default=None)
+
+    def _flag(self, key: str) -> bool | None:
+        return self.seen[key].signed if key in self.seen else None
 
     def _only_one_left(self) -> str | None:
         """Whom an unknown signer id means. Beside others, one whom the API denies is not he: they may have signed."""
@@ -213,7 +221,7 @@ class _Merge:
         )
 
     def _believe(self, key: str, request: Request) -> None:
-        if self.seen[key].signed is False and not self._signed(key):
+        if self._flag(key) is False and not self._signed(key):
             _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not yet")
             self.alerts.append("believed: a webhook says signed, the API denies it")
         self._sign(key, request, by_event=True, confirmed=False)

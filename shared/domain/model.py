@@ -105,6 +105,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     email: str = ""  # lower-case; "" when absent or unusable
     mobile: str = ""  # E.164; "" when absent or unusable
+    send_to: dict[ChannelName, bool] = {}  # as last told
     channels: tuple[ChannelName, ...] = ()
     role: Role = Role.SIGNER
     order: int | None = None
@@ -222,12 +223,14 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
     last: datetime
     until: datetime
+    failures: int = 1
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`control/relay`: how the relay itself is doing."""
 
-    outages: dict[str, Outage] = {}  # by provider
+    started_at: datetime | None = None
+    circuits: dict[str, Outage] = {}  # of providers that are down, by channel and name
     reconciled_at: datetime | None = None
     looked: int = 0  # requests at the last pass
     later: int = 0  # of them, those that must wait

@@ -1,11 +1,12 @@
 """The operator's choices, and the pure rules that follow from them: channels, addresses, send windows, spans."""
 
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from shared.domain.model import ChannelName, Seen
+from shared.domain.model import ChannelName
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,15 +33,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return timedelta(seconds=n * self.day)
 
 
-SEND_TO = {"all", "send_to"}
+def choose_channels(
+    policy: Policy, send_to: Mapping[ChannelName, bool], email: str, mobile: str
+) -> tuple[ChannelName, ...]:
+    """The channels on which this signer is told everything, in order of preference; () when nothing fits.
 
-
-def choose_channels(policy: Policy, seen: Seen, email: str, mobile: str) -> tuple[ChannelName, ...]:
-    """The channels on which this signer is told everything, in order of preference; () when nothing fits."""
+    send_to: what the request says; empty says nothing.
+    """
     present = [c for c, address in ((ChannelName.SMS, mobile), (ChannelName.EMAIL, email)) if address]
     usable = [c for c in present if c in policy.available]
     if policy.channels == "send_to":
-        return tuple(c for c in usable if not seen.send_to or seen.send_to.get(c, False))
+        return tuple(c for c in usable if not send_to or send_to.get(c, False))
     if policy.channels == "all":
         return tuple(usable)
     wanted, _, first_only = policy.channels.partition("-")
@@ -66,12 +69,13 @@ def normal_mobile(text: str, region: str) -> str:
     """E.164; "" for what cannot be a number. A number without a country code is read as one of `region`."""
     import phonenumbers
 
+    whole = phonenumbers.ValidationResult.IS_POSSIBLE  # and not "only within its town"
     for default in (text, "+" + text):  # "13175551234" lacks only its plus
         try:
             number = phonenumbers.parse(default, region)
         except phonenumbers.NumberParseException:
             continue
-        if phonenumbers.is_possible_number(number):
+        if phonenumbers.is_possible_number_with_reason(number) == whole:
             return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return ""
 

@@ -16,7 +16,8 @@ CONTROL = "relay"
 PATIENCE = 60.0  # seconds of failures before the circuit opens: until then every message tries for itself
 DOWN = 600.0  # seconds of failures from which on they no longer count against a message
 LONGEST = 900.0  # seconds between two tries: how late a message may be once the provider is back
-FORGOTTEN = 7_200.0  # seconds without a failure after which a new one starts a new run
+ENOUGH = 5  # failures that it takes besides: two blips of a quiet hour are no outage
+FORGOTTEN, NIGHT = 4_500.0, 86_400.0  # seconds without a failure that end a short run, and any
 RACES = 5
 
 
@@ -40,7 +41,8 @@ class Circuit:
         with self._lock, suppress(Retry):
             self._outage = self._recorded()
         outage = self._outage
-        return outage is not None and outage.last - outage.since >= self._span(DOWN, 5)
+        long_enough = outage is not None and outage.last - outage.since >= self._span(DOWN, 5)
+        return outage is not None and long_enough and outage.failures >= ENOUGH
 
     def worked(self) -> None:
         with self._lock:
@@ -58,14 +60,20 @@ class Circuit:
         return self._change(lambda outages: {**outages, name: self._prolonged(outages.get(name), now)})[name]
 
     def _prolonged(self, old: Outage | None, now: datetime) -> Outage:
-        broken = old is None or now - old.last > self._span(FORGOTTEN, 60)
-        since = now if broken or old is None else old.since
-        age = now - since
-        pause = min(age / 2, self._span(LONGEST, 1)) if age >= self._span(PATIENCE, 2) else timedelta(0)
-        return Outage(since=since, last=now, until=now + pause)
+        if old is None or self._broken(old, now):
+            return Outage(since=now, last=now, until=now)
+        age, failures = now - old.since, old.failures + 1
+        opens = age >= self._span(PATIENCE, 2) and failures >= ENOUGH
+        pause = min(age / 2, self._span(LONGEST, 1)) if opens else timedelta(0)
+        return Outage(since=old.since, last=now, until=now + pause, failures=failures)
+
+    def _broken(self, old: Outage, now: datetime) -> bool:
+        """A pause this long does not belong to it: somebody's success in between may have gone unrecorded."""
+        usual = max(self._span(FORGOTTEN, 60), 2 * (old.last - old.since))
+        return now - old.last > min(self._span(NIGHT, 3_600), usual)
 
     def _change(self, change: Callable[[dict[str, Outage]], dict[str, Outage]]) -> dict[str, Outage]:
-        return amend(self._ledger, lambda c: replace(c, outages=change(c.outages))).outages
+        return amend(self._ledger, lambda c: replace(c, circuits=change(c.circuits))).circuits
 
     def _span(self, seconds: float, floor: float) -> timedelta:
         return self._policy.span(seconds, floor=floor)

@@ -10,13 +10,12 @@ from enum import StrEnum
 import msgspec
 
 from shared.domain import gates, planner
-from shared.domain.dead_letters import DeadLetter
+from shared.domain.dead_letters import STALE_DAYS, DeadLetter
 from shared.domain.looks import event_key
 from shared.domain.model import Event, Kind, Notice, NoticeState, Record, Request
 from shared.domain.policy import Policy
 from shared.handlers.echo import notice_message
 from shared.handlers.names import Names
-from shared.handlers.resolve import STALE_DAYS
 from shared.ports import Bus, DeadLetters, Ledger, Message
 
 LIMIT = 1_000  # letters of a topic that one look takes up

@@ -22,6 +22,7 @@ from shared.domain.model import (
     Record,
     Request,
     Signer,
+    Status,
     Step,
     address_key,
 )
@@ -57,15 +58,15 @@ class Deliver:
         self._ledger, self._api, self._channels = ledger, api, channels
         self._shortener, self._render, self._fallback = shortener, render, fallback
         self._policy, self._clock = policy, clock
-        self._circuits = {c.name: Circuit(c.name, ledger, policy, clock) for c in channels.values()}
+        self._circuits = {c: Circuit(f"{c} {p.name}", ledger, policy, clock) for c, p in channels.items()}
 
     def notice(self, notice: Notice) -> None:
         """Raises Retry when it is to come again, GiveUp when the ledger knows nothing of its request."""
         stored = self._ledger.get(Request, notice.request)
         if stored is None:
             raise GiveUp("the ledger holds no such request")
-        if channel := self._channels.get(notice.channel):
-            self._circuits[channel.name].check()
+        if circuit := self._circuits.get(notice.channel):
+            circuit.check()
         request = self._current(stored.item, notice)
         verdict = gates.gate(request, notice, self._clock(), self._policy, invited=self._invited(request, notice))
         if isinstance(verdict, gates.Send):
@@ -90,6 +91,8 @@ class Deliver:
         try:
             answer = self._api.fetch(request.id)
         except NotFound as e:
+            if request.forgotten or request.status is Status.GONE:
+                return request  # the gates know what to say
             raise Retry("the API does not know the request at the moment", after=300) from e
         return merge(request, answer, None, self._clock(), self._policy).request
 
@@ -97,9 +100,13 @@ class Deliver:
         signer = request.signers.get(notice.signer)
         if notice.kind is not Kind.REMINDER or signer is None or signer.adopted:
             return True
-        records = self._ledger.records(request.id, notice.signer).values()
+        records = self._ledger.records(request.id, signer=notice.signer).values()
         mine = [r for r in records if (r.kind, r.round) == (Kind.INVITATION, request.round)]
-        return any(r.state in LEFT for r in mine) or (bool(mine) and all(planned_out(r) for r in mine))
+        if not mine:  # purged, or never begun: it will not come any more once it would be too late
+            return self._clock() - (signer.invited_at or self._clock()) >= planner.useful_for(
+                Kind.INVITATION, self._policy
+            )
+        return any(r.state in LEFT for r in mine) or all(planned_out(r) for r in mine)
 
     # -- what is not sent
 
@@ -119,6 +126,9 @@ class Deliver:
 
     def _pass_over(self, notice: Notice, reason: str, fields: dict[str, Any]) -> None:
         """The address is known not to work: the other channel has its turn at once."""
+        stored = self._ledger.get(Record, notice.notice)
+        if stored and not self._claimable(notice, stored):
+            return
         now, reason = self._clock(), f"the address is not to be used: {reason}"
         record = begun(notice, NoticeState.SUPPRESSED, now, self._policy, reason)
         self._fallback.publish(notice.notice, replace(record, **fields))
@@ -193,7 +203,7 @@ class Deliver:
         try:
             accepted = channel.send(message)
         except Retry as e:
-            self._try_later(notice, claimed, e, self._circuits[channel.name])
+            self._try_later(notice, claimed, e, self._circuits[notice.channel])
         except GiveUp as e:
             self._give_up(notice, claimed, e)
         except Unknown as e:
@@ -206,7 +216,7 @@ class Deliver:
         else:
             done = moved(claimed.item, NoticeState.ACCEPTED, self._clock(), provider_id=accepted.provider_id)
             self._write(notice, claimed, done)
-            self._circuits[channel.name].worked()
+            self._circuits[notice.channel].worked()
 
     def _try_later(self, notice: Notice, claimed: Stored[Record], retry: Retry, circuit: Circuit) -> None:
         """A provider that is down uses up no attempts: its outage may outlast any number of them."""
@@ -225,7 +235,7 @@ class Deliver:
         """What follows comes first. If it cannot be done now, all of it comes again: nothing was sent."""
         try:
             if e.suppress:
-                self._fallback.suppress(claimed.item, e.reason)
+                self._fallback.suppress(claimed.item, e.reason, self._clock())
             self._fallback.publish(notice.notice, claimed.item)
         except Retry:
             self._write(notice, claimed, moved(claimed.item, NoticeState.PLANNED, self._clock(), e.reason))
@@ -275,4 +285,4 @@ def outgoing(notice: Notice, address: str, wording: Wording) -> Outgoing:
 
 def masked(text: str, link: str) -> str:
     """The text as sent, without what would let its reader sign."""
-    return text.replace(link, link[: link.rfind("/") + 1] + "***") if link else text
+    return text.replace(link, "/".join(link.split("/")[:3]) + "/***") if link else text

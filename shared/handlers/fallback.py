@@ -21,16 +21,19 @@ class Fallback:
         stored = self._ledger.get(Suppression, address)
         return stored.item.reason if stored and not stored.item.cleared_at else ""
 
-    def suppress(self, record: Record, reason: str) -> None:
-        """Nothing more goes to the record's address until an operator clears it. Raises Retry."""
+    def suppress(self, record: Record, reason: str, at: datetime) -> None:
+        """Nothing more goes to the record's address until an operator clears it. Raises Retry.
+
+        at: when it was found at fault; what he has cleared since then stays cleared.
+        """
         if not record.address:
             return
-        fresh = Suppression(channel=record.channel, reason=reason, since=self._clock())
+        fresh = Suppression(channel=record.channel, reason=reason, since=at)
         if self._ledger.put(record.address, fresh, None):
             return
         stored = self._ledger.get(Suppression, record.address)
-        cleared = stored is None or stored.item.cleared_at
-        if cleared and not self._ledger.put(record.address, fresh, stored.version if stored else None):
+        again = stored is None or (stored.item.cleared_at is not None and stored.item.cleared_at < at)
+        if again and not self._ledger.put(record.address, fresh, stored.version if stored else None):
             raise Retry("others keep changing this suppression", after=1)
 
     def publish(self, key: str, record: Record) -> None:

@@ -40,11 +40,13 @@ class Links:
 
 
 def _alive(request: Request, signer: Signer, completion_link: str) -> Followed:
+    if signer.state is SignerState.LEFT:
+        return DEAD
     if request.status is Status.COMPLETE:
         return _to(completion_url(request, signer, completion_link))
     if request.status is Status.EXPIRED:
         return EXPIRED
-    if signer.state is SignerState.LEFT or request.status is Status.GONE:
+    if request.status is Status.GONE:
         return DEAD
     return SIGNED if signer.state is SignerState.SIGNED else _to(signer.request_url)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from shared.domain.dead_letters import REASON, dead_topic
+from shared.domain.dead_letters import REASON, STALE_DAYS, dead_topic
 from shared.domain.model import digest
 from shared.domain.outcomes import Retry
 from shared.ports import Bus, Message, Scheduler, Task
@@ -31,6 +31,9 @@ class Parking:
     def park(self, data: bytes, published_at: datetime | None, retry: Retry) -> bool:
         """False when a nack will do. Raises Retry when the scheduler cannot be reached."""
         now = self._clock()
+        if published_at and now - published_at > timedelta(days=STALE_DAYS):
+            self.bury(data, f"stale: it has waited for more than {STALE_DAYS} days; last: {retry.reason}")
+            return True
         after = self._after(now, published_at, retry)
         if after <= NACK_UP_TO:
             return False

@@ -43,7 +43,7 @@ class Receipts:
             if stored is None or receipt.notice is None or stored.item.provider != receiver.name:
                 return False  # another sender's on the same account, or purged
             if receipt.suppress:
-                self._fallback.suppress(stored.item, receipt.reason)
+                self._fallback.suppress(stored.item, receipt.reason, receipt.at)
             state = advance(stored.item, receipt)
             if state is None:
                 return False

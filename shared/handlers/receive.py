@@ -36,14 +36,14 @@ class Refused(Exception):
 
 
 class Webhook(msgspec.Struct):
-    """The keys we read; Clickwrap's ids come as strings or integers, and any other key is ignored."""
+    """The keys we read. Ids come as strings or integers, and are judged once the event is one of ours."""
 
     event_type: str
-    id: str | int | None = None
-    request: str | int | None = None
-    signer: str | int | None = None
-    site: str | int | None = None
-    integration: str | int | None = None
+    id: object = None
+    request: object = None
+    signer: object = None
+    site: object = None
+    integration: object = None
     description: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -86,7 +86,7 @@ class Receive:
         return "accepted"
 
     def _wanted(self, hook: Webhook) -> bool:
-        return all(not allowed or str(getattr(hook, key)) in allowed for key, allowed in self._allowed)
+        return all(not allowed or _id_of(getattr(hook, key)) in allowed for key, allowed in self._allowed)
 
     def _event(self, hook: Webhook, kind: EventType) -> Event:
         request = opaque("request", hook.request)
@@ -96,10 +96,15 @@ class Receive:
             event=opaque("id", hook.id),
             type=kind,
             request=request,
-            signer=None if hook.signer in (None, "") else opaque("signer", hook.signer),
+            signer=opaque("signer", hook.signer) if isinstance(hook.signer, str | int) and hook.signer != "" else None,
             title_hint=title_hint(kind, hook.description),
             received_at=self._clock(),
         )
+
+
+def _id_of(value: object) -> str:
+    """Of a site or integration, which may come expanded."""
+    return str(value.get("id") if isinstance(value, dict) else value)
 
 
 def parse(body: bytes) -> Webhook:
@@ -111,9 +116,9 @@ def parse(body: bytes) -> Webhook:
         raise Refused(400, "not a webhook: nested too deeply") from e
 
 
-def opaque(name: str, value: str | int | None) -> str:
+def opaque(name: str, value: object) -> str:
     """An id that customers may choose freely: any text of 1 to 256 characters without control characters."""
-    text = "" if value is None else str(value)
+    text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not 1 <= len(text) <= 256 or CONTROL.search(text):
         raise Refused(400, f"{name} must be 1 to 256 characters without control characters")
     return text

@@ -16,7 +16,7 @@ from shared.ports import Ledger, Requests
 BATCH = 200  # requests a pass; the next pass goes on where this one stopped, since `next_at` orders them
 PASS = 50.0  # seconds a pass may take: the scheduler calls every minute
 POSTPONED = 300.0  # seconds until one that could not be read is due again, so that it does not stand before the others
-HOPELESS = 5  # failures in a row after which the rest of a pass is left to the next one
+HOPELESS = 100  # failures in a row after which the rest of a pass is left to the next one
 LISTING = 3_600.0  # seconds between two lists of a site's requests
 LISTED = 1_000  # the newest requests of a site that are looked for
 
@@ -42,7 +42,7 @@ class Reconcile:
         """Counts of requests looked at and of those that must wait for a later pass. Raises Retry."""
         counts = self._pass(self._ledger.due(self._clock(), BATCH))
         now = self._clock()
-        control = amend(self._ledger, lambda c: replace(c, reconciled_at=now, **counts))
+        control = amend(self._ledger, lambda c: replace(c, started_at=c.started_at or now, reconciled_at=now, **counts))
         if self._sites and self._listing_due(control):
             self._adopt()
         return counts
@@ -61,6 +61,11 @@ class Reconcile:
             self._resolve.look(request)
         except (Retry, GiveUp) as e:  # one request must not hold up the others
             log.warning("reconcile: not now", extra={"json": {"request": request, "reason": e.reason}})
+            self._postpone(request)
+            return False
+        except Exception as e:  # a fault of ours, too, must stop this request alone
+            fault = {"alert": "reconcile_fault", "request": request, "fault": type(e).__name__}
+            log.error("reconcile: unexpected", extra={"json": fault})
             self._postpone(request)
             return False
         return True

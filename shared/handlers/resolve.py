@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from shared.domain.dead_letters import STALE_DAYS
 from shared.domain.looks import event_key, forget_at, stub
 from shared.domain.merge import Merged, gone, merge
 from shared.domain.model import Event, Request
@@ -13,7 +14,6 @@ from shared.handlers.echo import Echo
 from shared.ports import Ledger, NotFound, Requests, Stored
 
 RACES = 5  # lost commits in a row before the message is left to a later delivery
-STALE_DAYS = 31
 
 log = logging.getLogger(__name__)
 

@@ -29,6 +29,7 @@ PLACE = {
     "BACKEND": "gcp",
     "GOOGLE_CLOUD_PROJECT": "p",
     "LOCATION": "us-central1",
+    "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
     "LINKS_BASE_URL": "https://links.invalid",
     "RECEIPTS_BASE_URL": "https://receipts.invalid",
     **{f"{name}_URL": f"https://{name.lower()}.invalid" for name in ("REMIND", "RESOLVE", "DELIVER")},

@@ -53,7 +53,7 @@ def test_every_push_has_identity_backoff_dead_letter_and_a_minute_to_answer() ->
     (push,) = [body for body in resources("google_pubsub_subscription").values() if "push_config" in body]
     assert push["push_config"][0]["oidc_token"][0]["audience"] == "${local.audiences[each.value.function]}"
     assert push["retry_policy"] == [{"minimum_backoff": "10s", "maximum_backoff": "600s"}]
-    assert push["dead_letter_policy"][0]["max_delivery_attempts"] == 100
+    assert push["dead_letter_policy"][0]["max_delivery_attempts"] == "${var.max_delivery_attempts}"
     assert push["dead_letter_policy"][0]["dead_letter_topic"] == "${google_pubsub_topic.dead[each.value.topic].id}"
     assert push["ack_deadline_seconds"] == 60
     assert push["filter"] == "${each.value.filter}"
@@ -190,6 +190,7 @@ PLAIN = {
     "REMIND_URL": "https://remind.example",
     "RESOLVE_URL": "https://resolve.example",
     "DELIVER_URL": "https://deliver.example",
+    "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
 }
 VALUES = {"SMTP_URL": "smtp://127.0.0.1:25", "APPRISE_SMS_URL": "json://h/{to}", "APPRISE_EMAIL_URL": "json://h/{to}"}
 
@@ -294,6 +295,7 @@ def alerts_in_code() -> set[str]:
     "alert",
     [
         "api_credentials",
+        "api_unavailable",
         "dead_letter",
         "overdue_reminders",
     ],

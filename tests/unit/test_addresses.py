@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.domain.model import ChannelName, Seen
+from shared.domain.model import ChannelName
 from shared.domain.policy import Policy, choose_channels, normal_email, normal_mobile
 
 SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL
@@ -72,10 +72,10 @@ class TestAddresses:
 def test_the_channels_that_each_policy_chooses(policy, send_to, addresses, expected):
     mobile = "+13175551234" if addresses in ("both", "sms") else ""
     email = "jo@x.org" if addresses in ("both", "email") else ""
-    chosen = choose_channels(Policy(channels=policy), Seen(ids=("a",), send_to=send_to), email, mobile)
+    chosen = choose_channels(Policy(channels=policy), send_to, email, mobile)
     assert chosen == expected
 
 
 def test_a_channel_without_a_provider_is_never_chosen():
     policy = Policy(channels="all", available=frozenset({EMAIL}))
-    assert choose_channels(policy, Seen(ids=("a",)), "jo@x.org", "+13175551234") == (EMAIL,)
+    assert choose_channels(policy, {}, "jo@x.org", "+13175551234") == (EMAIL,)

@@ -2,22 +2,48 @@
 
 import pytest
 
-from shared.adapters.clickwrap import Bucket
+from shared.adapters.clickwrap import PATIENCE, Bucket
 from shared.domain.outcomes import Retry
 
 
-def test_the_bucket_fills_again_but_not_beyond_its_size():
-    now = [0.0]
-    bucket = Bucket(120, clock=lambda: now[0])
-    for _ in range(2):
+class Hour:
+    """A clock that sleeping moves on."""
+
+    def __init__(self, rate: float) -> None:
+        self.now, self.slept = 0.0, list[float]()
+        self.bucket = Bucket(rate, lambda: self.now, self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def test_a_second_s_worth_of_calls_goes_at_once_and_the_next_wait_their_turn():
+    hour = Hour(120)
+    for _ in range(4):
+        hour.bucket.take()
+    assert hour.slept == pytest.approx([0.5, 0.5])
+
+
+def test_it_fills_again_but_not_beyond_its_size():
+    hour = Hour(120)
+    hour.now += 1_000
+    for _ in range(3):
+        hour.bucket.take()
+    assert hour.slept == pytest.approx([0.5])
+
+
+def test_it_keeps_the_rate_and_turns_away_who_would_wait_too_long():
+    bucket = Bucket(60, lambda: 0.0, lambda seconds: None)
+    for _ in range(1 + int(PATIENCE)):
         bucket.take()
-    with pytest.raises(Retry) as e:
+    with pytest.raises(Retry) as refused:
         bucket.take()
-    assert e.value.after == pytest.approx(0.5)
-    now[0] += 0.5
-    bucket.take()
-    now[0] += 1_000
-    for _ in range(2):
-        bucket.take()
+    assert refused.value.after == pytest.approx(PATIENCE + 1)
+
+
+def test_a_rate_below_one_a_second_still_lets_one_go():
+    hour = Hour(1)
+    hour.bucket.take()
     with pytest.raises(Retry):
-        bucket.take()
+        hour.bucket.take()

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.model import Control, EventType, NoticeState, Record, Status, Step
+from shared.domain.model import ChannelName, Control, EventType, NoticeState, Record, Status, Step
 from shared.domain.outcomes import Retry, Unknown
 from shared.domain.policy import Policy
 from shared.handlers.circuit import CONTROL, Circuit, amend
@@ -43,7 +43,7 @@ def test_an_outage_of_days_costs_lateness_but_no_message(days):
 def test_each_instance_may_be_new_and_still_no_attempt_is_counted():
     world = sent_while_down()
     for _ in range(3 * 24):
-        world.deliver._circuits["sms"] = Circuit("sms", world.ledger, world.policy, world.clock)
+        world.deliver._circuits[ChannelName.SMS] = Circuit("sms", world.ledger, world.policy, world.clock)
         world.advance(HOUR, reconcile=True)
     world.sms.always = None
     world.advance(HOUR, reconcile=True)
@@ -69,11 +69,11 @@ def test_a_provider_that_is_down_is_tried_ever_less_often():
 def test_the_first_success_ends_it_for_all():
     world = sent_while_down()
     world.advance(HOUR)
-    assert "sms" in world.ledger.get(Control, CONTROL).item.outages
+    assert "sms sms" in world.ledger.get(Control, CONTROL).item.circuits
     world.sms.always = None
     world.advance(HOUR)
-    assert world.ledger.get(Control, CONTROL).item.outages == {}
-    world.deliver._circuits["sms"].check()
+    assert world.ledger.get(Control, CONTROL).item.circuits == {}
+    world.deliver._circuits[ChannelName.SMS].check()
 
 
 def test_what_only_one_recipient_is_the_cause_of_counts_and_holds_up_nobody():

@@ -354,7 +354,7 @@ class TestHealth:
 
     def test_tells_of_the_last_pass_and_of_a_provider_that_is_down(self, world):
         outage = Outage(since=world.now, last=world.now, until=world.now)
-        told = Control(outages={"twilio": outage}, reconciled_at=world.now, looked=7, later=1)
+        told = Control(circuits={"twilio": outage}, reconciled_at=world.now, looked=7, later=1)
         world.ledger.put(CONTROL, told, None)
         page = made(world).get("/health").text
         assert "7 looked at, 1 must wait" in page

@@ -261,9 +261,11 @@ class TestADeadAddress:
 
     def test_keeps_its_first_reason(self):
         relay = self.refused()
-        relay.fallback.suppress(replace(relay.first(), address=address_key(ChannelName.SMS, PHONES["a"])), "again")
+        relay.fallback.suppress(
+            replace(relay.first(), address=address_key(ChannelName.SMS, PHONES["a"])), "again", relay.now
+        )
         assert [s.reason for s in relay.ledger.all(Suppression).values()] == ["opted out"]
 
     def test_of_a_notice_begun_by_an_older_version_cannot_be_told_and_is_let_be(self, relay):
-        relay.fallback.suppress(replace(relay.first(), address=""), "landline")
+        relay.fallback.suppress(replace(relay.first(), address=""), "landline", relay.now)
         assert relay.ledger.all(Suppression) == {}

@@ -41,9 +41,12 @@ class TestInvitation:
     def test_is_suppressed_once_he_has_signed(self, two):
         assert invitation(signed(two, 1)) == Suppress("already signed")
 
-    def test_is_suppressed_when_it_is_not_his_turn(self, two):
-        assert isinstance(invitation(with_signer(two, 1, request_url="")), Suppress)
+    def test_waits_when_it_is_not_his_turn_any_more_but_may_be_again(self, two):
+        assert invitation(with_signer(two, 1, request_url="")) == Wait("not this signer's turn", 900)
         assert isinstance(invitation(with_signer(two, 1, role=Role.RECIPIENT)), Suppress)
+
+    def test_waits_for_an_address_that_one_answer_lacked(self, two):
+        assert isinstance(invitation(with_signer(two, 1, mobile=""), of=two), Wait)
 
     def test_is_suppressed_for_one_who_left_or_was_never_there(self, two):
         assert isinstance(invitation(with_signer(two, 1, state=SignerState.LEFT)), Suppress)
@@ -54,7 +57,11 @@ class TestInvitation:
         assert isinstance(invitation(with_signer(two, 1, channels=()), of=two), Suppress)
         assert invitation(replace(two, round=2), of=two) == Suppress("a new signing round has begun")
 
-    @pytest.mark.parametrize("status", [Status.COMPLETE, Status.EXPIRED, Status.GONE, Status.DORMANT])
+    @pytest.mark.parametrize("status", [Status.EXPIRED, Status.GONE])
+    def test_waits_while_an_end_may_not_last(self, two, status):
+        assert invitation(replace(two, status=status)) == Wait(f"the request is {status}", 900)
+
+    @pytest.mark.parametrize("status", [Status.COMPLETE, Status.DORMANT])
     def test_is_suppressed_when_the_request_is_over(self, two, status):
         assert invitation(replace(two, status=status)) == Suppress(f"the request is {status}")
 

@@ -126,7 +126,7 @@ class TestStatus:
             gone(None, event(SENT, age=599), "r1", START, POLICY)
         request = gone(sent(*TWO), event(SENT, age=600), "r1", START, POLICY)
         assert request.status is Status.GONE
-        assert request.next_at == START + timedelta(days=1)
+        assert request.next_at == START + timedelta(minutes=15)
 
     def test_one_stray_404_silences_nobody(self):
         doubted = gone(sent(*TWO), None, "r1", START, POLICY)

@@ -47,12 +47,22 @@ class TestAPass:
 
     def test_stops_when_nothing_can_be_read_and_goes_on_a_minute_later(self):
         world = World()
-        names = [f"r{n}" for n in range(12)]
-        due(world, *names)
+        names = [f"r{n}" for n in range(2 * reconcile.HOPELESS + 2)]
+        for name in names:
+            due(world, name)
         world.api.truth = dict.fromkeys(names, Retry("the API is down"))
         assert world.reconcile.run() == {"looked": 0, "later": reconcile.HOPELESS}
         assert world.reconcile.run()["later"] == reconcile.HOPELESS
         assert world.api.calls == 2 * reconcile.HOPELESS
+
+    def test_a_fault_of_ours_stops_one_request_alone_and_is_told_of(self, caplog):
+        world = World()
+        due(world, "poison", "r1")
+        world.api.truth["poison"] = ZeroDivisionError("+13175550101")
+        world.says(seen("a"))
+        assert world.reconcile.run() == {"looked": 1, "later": 1}
+        assert [r.json["alert"] for r in caplog.records if "alert" in r.json] == ["reconcile_fault"]
+        assert "+1317" not in caplog.text
 
     def test_ends_before_the_next_one_begins(self):
         world = World()

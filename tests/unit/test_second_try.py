@@ -33,7 +33,8 @@ def test_one_that_could_not_be_parked_comes_again_at_its_time() -> None:
     world.now += MINUTE
     with pytest.raises(Retry) as told:
         bring(world)
-    assert told.value.after is not None and 13 * 60 < told.value.after <= 14 * 60
+    assert told.value.after is not None
+    assert 13 * 60 < told.value.after <= 14 * 60
     assert world.states("invitation") == [NoticeState.UNKNOWN]
 
 

@@ -30,6 +30,7 @@ CLOUD = {
     "RESOLVE_URL": "https://resolve.example",
     "LINKS_BASE_URL": "https://l.example",
     "LINKS_SECRET": "secret",
+    "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
 }
 FUNCTIONS = ("receive", "resolve", "deliver", "remind", "reconcile", "links", "receipts", "console")
 
@@ -67,6 +68,7 @@ def test_each_function_is_composed_for_the_cloud_without_a_call(given: Any, func
         ("resolve", "CLICKWRAP_API_TOKEN"),
         ("resolve", "REMIND_URL"),
         ("remind", "LOCATION"),
+        ("remind", "TASKS_SERVICE_ACCOUNT"),
         ("deliver", "LINKS_SECRET"),
         ("deliver", "LINKS_BASE_URL"),
         ("deliver", "TWILIO_AUTH_TOKEN"),

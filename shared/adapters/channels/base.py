@@ -46,6 +46,10 @@ def by_status(status: int, credentials: str, url: str) -> Rule:
         return SETTINGS(f"it refuses the credentials; check {credentials}")
     if status == 404 or 300 <= status < 400:
         return SETTINGS(f"it is not found there; check {url}")
+    if status in (408, 425):
+        return AGAIN("it did not wait for the whole request")
+    if status == 402:
+        return SETTINGS("it wants to be paid first")
     return REFUSED("it refuses the message")
 
 

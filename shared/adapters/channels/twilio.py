@@ -106,7 +106,7 @@ class Twilio:
         self._key = auth_token.encode()
         self._sender = {"MessagingServiceSid" if from_or_service.startswith("MG") else "From": from_or_service}
         self._receipts_url = receipts_url.rstrip("/")
-        self._http = Http("Twilio", clock, deadline)
+        self._http = Http("Twilio", clock, deadline, _judge)
 
     def send(self, message: Outgoing) -> Accepted:
         sent = {"To": message.to, **self._sender, "Body": message.text}
@@ -148,6 +148,14 @@ class Twilio:
         given = request.headers.get("X-Twilio-Signature", "")
         if not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
             raise Forged("X-Twilio-Signature does not fit; check TWILIO_AUTH_TOKEN, RECEIPTS_BASE_URL")
+
+
+def _judge(answer: Answer) -> None:
+    """Of the 429s some are not about the pace: their wait, and whom they hold up, stand in the table."""
+    code = answer.json().get("code")
+    rule = REFUSALS.get(code) if isinstance(code, int) else None
+    if answer.status == 429 and rule and rule.after is not None:
+        raise rule.error("Twilio", code)
 
 
 def _refusal(answer: Answer) -> Exception:

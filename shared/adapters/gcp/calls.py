@@ -29,12 +29,15 @@ class Lazy(Generic[T]):
             return self._made[0]
 
 
-def limits() -> dict[str, Any]:
-    """How a call of Google's client is bounded: `retry` and `timeout`, its keyword arguments."""
-    return {"retry": _retry(), "timeout": DEADLINE}
+def limits(on_repeat: Callable[[Exception], None] | None = None) -> dict[str, Any]:
+    """How a call of Google's client is bounded: `retry` and `timeout`, its keyword arguments.
+
+    on_repeat: told of each failure after which the client calls again.
+    """
+    return {"retry": _retry(on_repeat), "timeout": DEADLINE}
 
 
-def _retry() -> "CallRetry":
+def _retry(on_repeat: Callable[[Exception], None] | None) -> "CallRetry":
     """Repeats what may pass by itself. Every write of ours may be repeated: names and versions make it so.
 
     A quota that is used up (ResourceExhausted) is not repeated: that wait belongs to the caller.
@@ -50,7 +53,8 @@ def _retry() -> "CallRetry":
         exceptions.ServiceUnavailable,
         exceptions.Unknown,
     )
-    return CallRetry(predicate=passing, initial=0.1, maximum=2.0, multiplier=2.0, timeout=DEADLINE)
+    pace = {"initial": 0.1, "maximum": 2.0, "multiplier": 2.0, "timeout": DEADLINE}
+    return CallRetry(predicate=passing, on_error=on_repeat, **pace)
 
 
 @contextmanager

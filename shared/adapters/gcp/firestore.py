@@ -102,11 +102,11 @@ class FirestoreLedger:
         from google.cloud.firestore import DELETE_FIELD
 
         fields = dict.fromkeys(item.__struct_encode_fields__, DELETE_FIELD) | dump(item)
-        option = self._client().write_option(last_update_time=version)
+        option, failures = self._client().write_option(last_update_time=version), list[Exception]()
         try:
-            return _version(document.update(fields, option=option, **limits()))
+            return _version(document.update(fields, option=option, **limits(failures.append)))
         except (FailedPrecondition, NotFound):  # changed, or deleted meanwhile
-            return None
+            return _own(document, item) if failures else None
 
 
 def _client(project: str, database: str) -> "Client":
@@ -118,10 +118,18 @@ def _client(project: str, database: str) -> "Client":
 def _create(document: "DocumentReference", item: msgspec.Struct) -> object | None:
     from google.api_core.exceptions import AlreadyExists
 
+    failures = list[Exception]()
     try:
-        return _version(document.create(dump(item), **limits()))
+        return _version(document.create(dump(item), **limits(failures.append)))
     except AlreadyExists:
-        return None
+        return _own(document, item) if failures else None
+
+
+def _own(document: "DocumentReference", item: msgspec.Struct) -> object | None:
+    """A write whose answer was lost is repeated, and may meet itself: what stands there word for word is ours."""
+    found = document.get(**limits())
+    ours = found.exists and load(found.to_dict(), type(item)) == item
+    return found.update_time if ours else None
 
 
 def _version(written: "WriteResult") -> object:

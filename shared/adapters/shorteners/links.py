@@ -34,8 +34,16 @@ class OwnLinks:
             round=target.round,
             purge_at=self._clock() + self._retention,
         )
-        self._ledger.put(code, link, None)  # False: it is there already, and links never change
+        if self._ledger.put(code, link, None) is None:
+            self._keep(code, link)
         return f"{self._base_url}/{code}"
+
+    def _keep(self, code: str, link: Link) -> None:
+        """It must outlive the last message that bears it. Only `purge_at` ever changes."""
+        stored = self._ledger.get(Link, code)
+        soon = self._clock() + self._retention / 2
+        if stored and stored.item.purge_at and stored.item.purge_at < soon:
+            self._ledger.put(code, link, stored.version)
 
     def code(self, target: Target) -> str:
         named = msgspec.json.encode([target.request, target.signer, target.round])

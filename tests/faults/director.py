@@ -1,0 +1,120 @@
+"""Plays the script: facts become true at the stand-in, webhooks are posted until they are taken, as the vendor does."""
+
+import heapq
+import http.client
+import itertools
+import json
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.faults.api import Api
+from tests.faults.provider import Provider
+from tests.faults.script import Person, Play, Step
+
+TOKEN = "soak-token"
+AGAIN = 0.5  # seconds until a webhook that was not taken is posted again
+PATIENCE = 90.0  # seconds a signer waits for his invitation; who waited in vain has lost it, and signs all the same
+POSTERS = 8
+
+
+@dataclass
+class Acting:
+    """Where a play stands. ready: when its next step became possible, None while somebody waits for a message."""
+
+    play: Play
+    at: int = 0
+    since: float = 0.0
+    ready: float | None = None
+
+
+class Director:
+    """taken: steps whose webhook the relay has taken, as (request, number of the step)."""
+
+    def __init__(self, port: int, plays: Sequence[Play], api: Api, provider: Provider) -> None:
+        self._port, self._api, self._provider = port, api, provider
+        self._begun, self._ids = time.monotonic(), itertools.count()
+        self._acting = [Acting(p, since=self._begun + p.starts) for p in plays]
+        self._hooks: list[tuple[float, int, Play, int, str]] = []
+        self._due, self.posted = threading.Condition(), 0
+        self.unposted = 0
+        self.taken = set[tuple[str, int]]()
+        self.over = 0
+
+    def run(self) -> None:
+        """Until every play is over and every webhook taken."""
+        for _ in range(POSTERS):
+            threading.Thread(target=self._post_forever, daemon=True).start()
+        while self._acting or self.unposted:
+            for acting in list(self._acting):
+                self._advance(acting, time.monotonic())
+            time.sleep(0.05)
+
+    def _advance(self, acting: Acting, now: float) -> None:
+        if acting.at == len(acting.play.steps):
+            self._acting.remove(acting)
+            self.over += 1
+            return
+        step = acting.play.steps[acting.at]
+        if acting.ready is None and (now - acting.since > PATIENCE or (now >= acting.since and self._free(acting))):
+            acting.ready = now
+        if acting.ready is not None and now >= acting.ready + step.delay:
+            self._api.happens(acting.play, step.type, step.who)
+            self._announce(acting.play, acting.at, step, now)
+            acting.at, acting.since, acting.ready = acting.at + 1, now, None
+
+    def _free(self, acting: Acting) -> bool:
+        """Nobody signs, and nothing expires, before the messages that this would call off have arrived."""
+        return all(self._provider.has("invitation", to) for p in awaited(acting.play, acting.at) for to in p.addresses)
+
+    # -- webhooks
+
+    def _announce(self, play: Play, number: int, step: Step, now: float) -> None:
+        key = f"{play.id}-{number}"
+        with self._due:
+            for after in step.hooks:
+                heapq.heappush(self._hooks, (now + after, next(self._ids), play, number, key))
+                self.unposted += 1
+            self._due.notify_all()
+
+    def _post_forever(self) -> None:
+        while True:
+            _, _, play, number, key = self._next()
+            if self._posted(play, play.steps[number], key):
+                with self._due:
+                    self.taken.add((play.id, number))
+                    self.posted, self.unposted = self.posted + 1, self.unposted - 1
+            else:
+                with self._due:
+                    heapq.heappush(self._hooks, (time.monotonic() + AGAIN, next(self._ids), play, number, key))
+
+    def _next(self) -> tuple[float, int, Play, int, str]:
+        with self._due:
+            while not self._hooks or self._hooks[0][0] > time.monotonic():
+                self._due.wait(self._hooks[0][0] - time.monotonic() if self._hooks else 1.0)
+            return heapq.heappop(self._hooks)
+
+    def _posted(self, play: Play, step: Step, key: str) -> bool:
+        hook = {"event_type": step.type, "id": key, "request": play.id, "description": "An agreement"}
+        hook |= {"signer": f"{play.id}/{step.who.number}"} if step.who else {}
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        try:
+            headers = {"Content-Type": "application/json", "Pactsafe-Webhook-Token": TOKEN}
+            connection.request("POST", "/receive", json.dumps(hook), headers)
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def awaited(play: Play, at: int) -> list[Person]:
+    """Whose invitations the step waits for."""
+    step = play.steps[at]
+    if play.eager or step.type in ("request_sent", "request_complete") or not play.steps[0].hooks:
+        return []
+    if step.who:
+        return [step.who]
+    signed = frozenset(s.who.number for s in play.steps[:at] if s.who)
+    return [p for p in play.people if p.number not in signed and play.turn(p, signed)]

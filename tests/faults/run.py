@@ -1,0 +1,190 @@
+"""One run: the script is played while the relay is killed and cut off, then all comes to rest, then the days pass."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from shared.domain.model import NoticeState, Record
+from shared.domain.policy import Policy
+from shared.handlers.dead_letters import DeadLetterDesk
+from shared.handlers.names import Names
+from tests.e2e.stack import until
+from tests.faults.api import Api
+from tests.faults.chaos import ABSENCE, Chaos
+from tests.faults.director import Director
+from tests.faults.oracle import due
+from tests.faults.provider import Provider
+from tests.faults.script import DAY, STEPS, plays
+from tests.faults.serving import Serving
+from tests.faults.stack import Emulated, relay, settings
+from tests.faults.table import Row
+from tests.faults.verdict import MANY, Verdict
+
+QUIET = 1.5  # seconds without a call to the provider
+HOLD = 12.0  # seconds of waiting for what is left over, before another absence; a redelivery's longest pause is 10
+ROUNDS = 5  # of them
+LONGEST_LIFE = 600.0  # seconds a request may take: each of four signers may wait in vain
+POLICY = Policy(window=None, day=DAY)
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Size:
+    """pace: seconds between the starts of two requests. alive: least and most seconds between two kills.
+
+    days: the reminders that are waited for, each after a leap of the clock.
+    """
+
+    requests: int
+    pace: float
+    alive: tuple[float, float]
+    days: tuple[int, ...] = STEPS
+
+
+class Run:
+    def __init__(self, seed: int, size: Size, backend: str, directory: Path, tell: Tell) -> None:
+        self._seed, self._size, self._backend, self._directory = seed, size, backend, directory
+        self._tell = tell
+        self._plays, self._last_day = plays(seed, size.requests, size.pace), max(size.days, default=0)
+
+    def rows(self) -> list[Row]:
+        api, provider = Api(self._seed, self._plays, self._now), Provider(self._seed, self._now)
+        with Serving(api.answer) as api_door, Serving(provider.answer) as provider_door:
+            chosen = settings(self._backend, api_door.url, provider_door.url)
+            with relay(self._directory, chosen) as (running, emulated):
+                self._running, self._api, self._provider = running, api, provider
+                return self._lived(emulated)
+
+    def _now(self) -> datetime:
+        return self._running.clock()
+
+    def _lived(self, emulated: Emulated | None) -> list[Row]:
+        began = time.monotonic()
+        chaos = Chaos(self._seed, self._running, emulated, self._size.alive)
+        self._director = Director(self._running.port, self._plays, self._api, self._provider)
+        self._play(chaos)
+        chaos.stop()
+        self._come_to_rest()
+        self._let_days_pass()
+        replayed = self._replay()
+        verdict = self._verdict()
+        told = [
+            Row("requests", len(self._plays)),
+            Row("webhooks posted", self._director.posted),
+            Row("webhooks lost", sum(not s.hooks for p in self._plays for s in p.steps)),
+            Row("calls of the API", self._api.faults.calls),
+            Row("  of them gone wrong", self._api.faults.served.total()),
+            Row("calls of the providers", self._provider.faults.calls),
+            Row("  of them gone wrong", self._provider.faults.served.total()),
+            Row("  of them with their answer lost", self._provider.lost_answers),
+            Row("SIGKILLs", self._running.kills),
+            Row("  sends cut off by them", len(self._running.cut_claims)),
+            *([Row("connections cut", chaos.cuts), Row("emulators paused", chaos.pauses)] if emulated else []),
+            Row("seconds", round(time.monotonic() - began)),
+            Row("messages accepted", len(self._provider.book)),
+        ]
+        return [*told, *self._judged(verdict, replayed)]
+
+    def _verdict(self) -> Verdict:
+        expected = due(self._plays, self._director.taken)
+        ports = self._api, self._provider, self._running.ledger
+        return Verdict(self._plays, expected, *ports)
+
+    def _judged(self, v: Verdict, replayed: int) -> list[Row]:
+        self.verdict = v
+        allowed = len(self._running.cut_claims) + self._provider.lost_answers
+        kinds = ("invitation", "completion", "reminder")
+        lost = [row for kind in kinds for row in self._lost(v, kind)]
+        return [
+            *lost,
+            Row("sent twice after a lost answer, as recorded", len(v.second_tries()), allowed),
+            Row("doubled otherwise", len(v.doubled()), 0),
+            Row("sent to whom nothing was due", len(v.undue()), 0),
+            Row("sent before it was true", len(v.untrue()), 0),
+            Row("sent though the API had said signed, complete or expired", len(v.against_the_api()), 0),
+            Row("recorded as `unknown`", v.unknowns(), allowed),
+            Row("invitations and completions without their second try", len(v.second_tries_owed()), 0),
+            Row("notices left planned or sending", len(v.not_at_rest()), 0),
+            Row("ledger and provider disagree", len(v.book_differs()), 0),
+            Row("dead letters replayed", replayed),
+            Row("dead letters left", len(self._desk().held()), 0),
+        ]
+
+    def _lost(self, v: Verdict, kind: str) -> list[Row]:
+        due_, lost = v.due(kind, self._last_day), v.lost(kind, self._last_day)
+        return [Row(f"{kind}s due", len(due_)), Row(f"  lost {kind}s", len(lost), 0)]
+
+    # -- the phases
+
+    def _play(self, chaos: Chaos) -> None:
+        thread = threading.Thread(target=self._director.run, daemon=True)
+        thread.start()
+        end = time.monotonic() + len(self._plays) * self._size.pace + LONGEST_LIFE
+        while thread.is_alive():
+            thread.join(0.5)
+            chaos.check()
+            assert time.monotonic() < end, f"{len(self._plays) - self._director.over} requests do not end"
+            self._show()
+
+    def _show(self) -> None:
+        sent, kills = len(self._provider.book), self._running.kills
+        done, all_ = self._director.over, len(self._plays)
+        bar = "#" * (30 * done // all_)
+        self._tell(f"[{bar:30}] {done}/{all_} requests, {sent} messages, {kills} kills")
+
+    def _come_to_rest(self, day: int = 0) -> None:
+        """All that waits for a lease, a pause or a second try is waited for, by absences. day: of the last reminder."""
+        for _ in range(ROUNDS):
+            if self._at_rest_within(HOLD, day):
+                return
+            self._running.die(ABSENCE)
+        self._at_rest_within(HOLD, day)
+
+    def _at_rest_within(self, seconds: float, day: int) -> bool:
+        end = time.monotonic() + seconds
+        while left := self._open(day):
+            self._tell(f"coming to rest: {left} open")
+            if time.monotonic() > end:
+                return False
+            time.sleep(1)
+        self._quiet()
+        return not self._open(day)
+
+    def _open(self, day: int) -> int:
+        count = self._running.ledger.count
+        at_work = sum(count(Record, ("state", s), most=MANY) for s in (NoticeState.PLANNED, NoticeState.SENDING))
+        verdict = self._verdict()
+        missing = [*verdict.lost("invitation"), *verdict.lost("completion"), *verdict.lost("reminder", day)]
+        return at_work + len(verdict.second_tries_owed()) + len(missing)
+
+    def _quiet(self) -> None:
+        provider = self._provider
+        until(lambda: time.monotonic() - provider.last_call > QUIET, "the provider has its peace", 300)
+
+    def _let_days_pass(self) -> None:
+        """To the time of each reminder in turn: one that comes due while the relay is away is made up for."""
+        begun = self._now()
+        for step in self._size.days:
+            target = begun + timedelta(seconds=(step + 0.1) * DAY)
+            self._tell(f"day {step}")
+            self._running.die((target - self._now()).total_seconds())
+            self._come_to_rest(step)
+
+    def _desk(self) -> DeadLetterDesk:
+        r = self._running
+        return DeadLetterDesk(r.ledger, r.letters, r.bus, Names(), POLICY, self._now)
+
+    def _replay(self) -> int:
+        replayed = len(self._desk().replay())
+        if replayed:
+            self._come_to_rest(self._last_day)
+        return replayed
+
+
+def on_one_line(text: str) -> None:
+    sys.stderr.write(f"\r{text:100.100}")
+    sys.stderr.flush()

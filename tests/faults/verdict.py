@@ -1,0 +1,153 @@
+"""The provider's book held against what was due: the table of a run."""
+
+from collections import defaultdict
+from datetime import timedelta
+from functools import cached_property
+
+from shared.domain.model import ChannelName, NoticeState, Record, Request, address_key
+from shared.ports import Ledger
+from tests.faults.api import Api
+from tests.faults.oracle import Due, Effect
+from tests.faults.provider import Provider, Sent
+from tests.faults.script import DAY, STEPS, Play
+
+MANY = 1_000_000
+UNDER_WAY = 5.0  # seconds from a gate's reading to the provider's first byte, on a busy machine
+FRESH = 5.0  # seconds for which an invitation may rely on the API's last answer, at this length of a day
+RETENTION = timedelta(seconds=90 * DAY)
+GONE_OUT = (NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN)
+ONCE_MORE = ("invitation", "completion")  # what may be tried again after a lost answer
+
+
+class Verdict:
+    def __init__(self, plays: list[Play], due: Due, api: Api, provider: Provider, ledger: Ledger) -> None:
+        self._due, self._api, self._provider, self._ledger = due, api, provider, ledger
+        self._whose = {to: (play, person) for play in plays for person in play.people for to in person.addresses}
+
+    @cached_property
+    def records(self) -> dict[str, Record]:
+        return dict(self._ledger.newest(Record, MANY))
+
+    @cached_property
+    def requests(self) -> dict[str, Request]:
+        return dict(self._ledger.newest(Request, MANY))
+
+    @cached_property
+    def accepted(self) -> dict[Effect, list[Sent]]:
+        found: dict[Effect, list[Sent]] = defaultdict(list)
+        for sent in self._provider.book:
+            found[self._effect(sent)].append(sent)
+        return found
+
+    @cached_property
+    def unknown(self) -> set[Effect]:
+        return {e for r in self.records.values() if r.state is NoticeState.UNKNOWN and (e := self._recorded(r))}
+
+    def _effect(self, sent: Sent) -> Effect:
+        record = self.records.get(sent.notice)
+        step = record.step if record and sent.kind == "reminder" else 0
+        return sent.kind, sent.to, sent.about or step
+
+    def _recorded(self, record: Record) -> Effect | None:
+        to = self._addresses.get(record.address)
+        play, _ = self._whose[to] if to else (None, None)
+        if to is None or play is None:
+            return None
+        about = {p.number: p.name for p in play.people}
+        return record.kind.value, to, about[record.step] if record.kind == "progress" else record.step
+
+    @cached_property
+    def _addresses(self) -> dict[str, str]:
+        return {address_key(ChannelName.EMAIL if "@" in to else ChannelName.SMS, to): to for to in self._whose}
+
+    # -- what went wrong
+
+    def due(self, kind: str, day: int = STEPS[-1]) -> list[Effect]:
+        """day: of reminders, up to which step."""
+        return [e for e in self._due.must if e[0] == kind and (kind != "reminder" or int(e[2]) <= day)]
+
+    def lost(self, kind: str, day: int = STEPS[-1]) -> list[Effect]:
+        return [e for e in self.due(kind, day) if e not in self.accepted and e not in self.unknown]
+
+    def second_tries(self) -> list[Effect]:
+        """Accepted twice after a lost answer, which the record shows."""
+        return [e for e, sents in self.accepted.items() if len(sents) == 2 and self._excused(sents)]
+
+    def doubled(self) -> list[Effect]:
+        return [
+            e for e, sents in self.accepted.items() if len(sents) > 1 and not (len(sents) == 2 and self._excused(sents))
+        ]
+
+    def _excused(self, sents: list[Sent]) -> bool:
+        first, second = sents
+        record = self.records.get(first.notice)
+        if record is None or first.kind not in ONCE_MORE or first.notice != second.notice:
+            return False
+        return any(s.state is NoticeState.UNKNOWN and s.at <= second.when for s in record.history)
+
+    def second_tries_owed(self) -> list[Effect]:
+        """Still due, and tried once only though the answer was lost."""
+        once = [r for r in self.records.values() if r.kind in ONCE_MORE and _lost_answers(r) == 1]
+        lost = {e for r in once if r.state is NoticeState.UNKNOWN and (e := self._recorded(r))}
+        return [e for e in lost & self._due.must if self._still_due(e)]
+
+    def _still_due(self, effect: Effect) -> bool:
+        kind, to, _ = effect
+        play, person = self._whose[to]
+        fact = self._api.facts[play.id][-1]
+        return kind == "completion" or (fact.status == "sent" and person.number not in fact.signed)
+
+    def undue(self) -> list[Effect]:
+        return [e for e in self.accepted if e not in self._due.must and e not in self._due.may]
+
+    def untrue(self) -> list[Sent]:
+        """Of what nobody had done yet: a completion, or news of a signature, ahead of the fact."""
+        return [s for s in self._provider.book if not self._happened(s)]
+
+    def _happened(self, sent: Sent) -> bool:
+        play, _ = self._whose[sent.to]
+        facts = [f for f in self._api.facts[play.id] if f.at <= sent.when]
+        if sent.kind == "completion":
+            return any(f.status == "complete" for f in facts)
+        if sent.kind == "progress":
+            return any(f.signed & {p.number for p in play.people if p.name == sent.about} for f in facts)
+        return bool(facts)
+
+    def against_the_api(self) -> list[Sent]:
+        return [s for s in self._provider.book if not self._gate_could_pass(s)]
+
+    def _gate_could_pass(self, sent: Sent) -> bool:
+        """An invitation or reminder rests on an answer of the API's, progress on the state at its claim."""
+        if sent.kind in ("invitation", "reminder"):
+            window = UNDER_WAY + (FRESH if sent.kind == "invitation" else 0.0)
+            return self._said_due(sent, window)
+        return sent.kind == "completion" or self._was_open(sent)
+
+    def _said_due(self, sent: Sent, window: float) -> bool:
+        play, person = self._whose[sent.to]
+        facts = [t.fact for t in self._api.told[play.id] if sent.at - window <= t.at <= sent.at]
+        return any(f.status == "sent" and person.number not in f.signed and play.turn(person, f.signed) for f in facts)
+
+    def _was_open(self, sent: Sent) -> bool:
+        play, _ = self._whose[sent.to]
+        request, record = self.requests[play.id], self.records[sent.notice]
+        ended = request.completed_at or (request.purge_at - RETENTION if request.purge_at else None)
+        claims = [s.at for s in record.history if s.state is NoticeState.SENDING and s.at <= sent.when]
+        return ended is None or max(claims) <= ended + timedelta(seconds=UNDER_WAY)
+
+    def not_at_rest(self) -> list[str]:
+        return [key for key, r in self.records.items() if r.state in (NoticeState.PLANNED, NoticeState.SENDING)]
+
+    def book_differs(self) -> list[str]:
+        """Recorded as accepted but not in the book, or in the book without a record that says so."""
+        booked = {sent.notice for sent in self._provider.book}
+        claimed = {k for k, r in self.records.items() if r.state in GONE_OUT}
+        sure = {k for k, r in self.records.items() if r.state is not NoticeState.UNKNOWN and r.state in GONE_OUT}
+        return sorted((sure - booked) | (booked - claimed))
+
+    def unknowns(self) -> int:
+        return sum(map(_lost_answers, self.records.values()))
+
+
+def _lost_answers(record: Record) -> int:
+    return sum(s.state is NoticeState.UNKNOWN for s in record.history)
