@@ -136,7 +136,12 @@ class Verdict:
         return ended is None or max(claims) <= ended + timedelta(seconds=UNDER_WAY)
 
     def not_at_rest(self) -> list[str]:
-        return [key for key, r in self.records.items() if r.state in (NoticeState.PLANNED, NoticeState.SENDING)]
+        under_way = (NoticeState.PLANNED, NoticeState.SENDING)
+        return [key for key, r in self.records.items() if r.state in under_way and not self._held_back(r)]
+
+    def _held_back(self, record: Record) -> bool:
+        """An invitation of a request that has expired waits: it may be extended yet."""
+        return record.kind == "invitation" and self._api.facts[record.request_id][-1].status == "expired"
 
     def book_differs(self) -> list[str]:
         """Recorded as accepted but not in the book, or in the book without a record that says so."""

@@ -164,7 +164,7 @@ def test_reconcile_tells_what_it_did(client_of: Any) -> None:
 @pytest.mark.parametrize(("path", "handled"), [("/", 1), ("/sms", 1), ("/email", 0)])
 def test_deliver_takes_only_the_notices_of_the_channel_it_is_pushed(client_of: Any, path: str, handled: int) -> None:
     got: list[Any] = []
-    client = client_of("deliver", deliver=lambda: SimpleNamespace(notice=got.append))
+    client = client_of("deliver", deliver=lambda: SimpleNamespace(notice=got.append), parking=lambda _: Scripted())
     envelope = json.loads((ENVELOPES / "push.json").read_text())
     envelope["message"]["data"] = base64.b64encode((ENVELOPES / "notice.json").read_bytes()).decode()
     assert client.post(path, json=envelope).status_code == 200
