@@ -1,15 +1,14 @@
 """The dead letters on SQLite: what lies in a dead-letter topic, to which nobody subscribes."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import msgspec
 
+from local.embedded_ledger import reaching
 from local.sandbox.database import Database
 from shared.domain.dead_letters import DeadLetter, dead_topic, letter
-from shared.domain.outcomes import Retry
 
 QUERY = "select id, data, attributes, published_at from messages where topic = ? order by id limit ?"
 
@@ -20,21 +19,13 @@ class EmbeddedDeadLetters:
 
     @contextmanager
     def open(self, topic: str, limit: int) -> Iterator[Sequence[DeadLetter]]:
-        with self._transaction() as db:
+        with reaching(self._database) as db:
             rows = db.execute(QUERY, (dead_topic(topic), limit)).fetchall()
         yield [_letter(topic, *row) for row in rows]
 
     def drop(self, letters: Sequence[DeadLetter]) -> None:
-        with self._transaction() as db:
+        with reaching(self._database) as db:
             db.executemany("delete from messages where id = ?", [(one.handle,) for one in letters])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._database.transaction() as db:
-                yield db
-        except sqlite3.Error as error:
-            raise Retry(f"SQLite: {error}") from error
 
 
 def _letter(topic: str, key: int, data: bytes, attributes: bytes, at: float) -> DeadLetter:

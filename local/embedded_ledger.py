@@ -46,13 +46,13 @@ class EmbeddedLedger:
 
     def get(self, kind: type[T], key: str) -> Stored[T] | None:
         query = "select json, version from documents where collection = ? and key = ?"
-        with self._transaction() as db:
+        with reaching(self._database) as db:
             row = db.execute(query, (COLLECTIONS[kind], key)).fetchone()
         return Stored(msgspec.json.decode(row[0], type=kind), row[1]) if row else None
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
         fresh = secrets.randbits(62)  # a count would start anew after a deletion, and an old version fit again
-        with self._transaction() as db:
+        with reaching(self._database) as db:
             written = _create(db, key, item, fresh) if version is None else _replace(db, key, item, version, fresh)
             if written and type(item) in CHANGED:
                 _list(db, key, item)
@@ -60,12 +60,12 @@ class EmbeddedLedger:
 
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         query = "select key from documents where collection = ? and next_at <= ? order by next_at limit ?"
-        with self._transaction() as db:
+        with reaching(self._database) as db:
             return [key for (key,) in db.execute(query, (COLLECTIONS[Request], now.timestamp(), limit))]
 
     def records(self, request: str, signer: str = "") -> dict[str, Record]:
         query = "select key, json from documents where collection = ? and request_id = ?"
-        with self._transaction() as db:
+        with reaching(self._database) as db:
             rows = db.execute(query, (COLLECTIONS[Record], request)).fetchall()
         found = {key: msgspec.json.decode(json, type=Record) for key, json in rows}
         return {key: record for key, record in found.items() if signer in ("", record.signer)}
@@ -74,27 +74,29 @@ class EmbeddedLedger:
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
     ) -> Sequence[tuple[str, T]]:
         last = (after[0].timestamp(), after[1]) if after else END
-        with self._transaction() as db:
+        with reaching(self._database) as db:
             rows = db.execute(NEWEST, (COLLECTIONS[kind], _label(only), *last, limit)).fetchall()
         return [(key, msgspec.json.decode(json, type=kind)) for key, json in rows]
 
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
         least = since.timestamp() if since else 0.0
-        with self._transaction() as db:
+        with reaching(self._database) as db:
             return len(db.execute(COUNT, (COLLECTIONS[kind], _label(only), least, most)).fetchall())
 
     def purge(self, now: datetime) -> int:
         """Drops what has outlived its `purge_at` (Firestore's TTL policy, in the cloud). Returns how many."""
-        with self._transaction() as db:
+        with reaching(self._database) as db:
             return db.execute("delete from documents where purge_at <= ?", (now.timestamp(),)).rowcount
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._database.transaction() as db:
-                yield db
-        except sqlite3.Error as error:
-            raise Retry(f"SQLite: {error}") from error
+
+@contextmanager
+def reaching(database: Database) -> Iterator[sqlite3.Connection]:
+    """A transaction, as the ports have it. Raises Retry when the file cannot be written."""
+    try:
+        with database.transaction() as db:
+            yield db
+    except sqlite3.Error as error:
+        raise Retry(f"SQLite: {error}") from error
 
 
 def _create(db: sqlite3.Connection, key: str, item: msgspec.Struct, fresh: int) -> bool:

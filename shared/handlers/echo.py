@@ -38,11 +38,13 @@ class Echo:
         had = planner.tasks(old, now, self._policy) if old else {}
         have = planner.tasks(new, now, self._policy)
         self._schedule(new, have, self._made(old))
-        self._tell(old, new, had.keys() - have.keys())
+        self._tell_status(old, new)
+        self._call_off(had.keys() - have.keys())
 
     def heal(self, old: Request | None, new: Request) -> None:
         """All that the state implies, less what the ledger holds: after a crash between commit and echo, or a loss."""
         now = self._clock()
+        self._tell_status(old, new)  # first: unlike an event, a look is not repeated, and the next finds no change
         implied = planner.notices(new, now, self._policy)
         records = self._ledger.records(new.id) if implied else {}
         unsent = planner.unsent(implied, records, now, self._policy)
@@ -51,13 +53,11 @@ class Echo:
         have = planner.tasks(new, now, self._policy)
         self._schedule(new, have, self._made(old) - doubted(old))
         had = planner.tasks(old, now, self._policy) if old else {}
-        self._tell(old, new, had.keys() - have.keys())
+        self._call_off(had.keys() - have.keys())
 
-    def _tell(self, old: Request | None, new: Request, called_off: Iterable[str]) -> None:
-        """Calling off comes last: nothing is lost if a task is left over, since it obeys the state when it fires."""
-        if changed(old, new):
-            self._tell_status(new)
-        self._scheduler.delete(self._names.reminders_queue, called_off)
+    def _call_off(self, tasks: Iterable[str]) -> None:
+        """Comes last: nothing is lost if a task is left over, since it obeys the state when it fires."""
+        self._scheduler.delete(self._names.reminders_queue, tasks)
 
     def publish(self, notices: Iterable[Notice]) -> None:
         """Raises Retry. A notice that nobody can be reached by is recorded as failed instead."""
@@ -94,8 +94,10 @@ class Echo:
             at=due.reminder.due_at,
         )
 
-    def _tell_status(self, request: Request) -> None:
-        event = status_event(request, self._clock())
+    def _tell_status(self, old: Request | None, new: Request) -> None:
+        if not changed(old, new):
+            return
+        event = status_event(new, self._clock())
         attributes = {"content-type": "application/cloudevents+json"}
         self._bus.publish(self._names.status_topic, [Message(msgspec.json.encode(event), attributes)])
 
