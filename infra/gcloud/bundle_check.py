@@ -169,7 +169,7 @@ def environment(function: Function, port: int) -> dict[str, str]:
         **{"BACKEND": "gcp", "GOOGLE_CLOUD_PROJECT": "check", "LOCATION": "us-central1", **urls},
         **{"PUBSUB_EMULATOR_HOST": closed, "FIRESTORE_EMULATOR_HOST": closed},
         **placeholders([variable for variable, when in function.secrets.items() if when == "always"]),
-        "LINKS_SECRET": "placeholder",
+        **{"LINKS_SECRET": "placeholder", "TASKS_SERVICE_ACCOUNT": "relay-tasks@check.iam.gserviceaccount.com"},
     }
 
 
