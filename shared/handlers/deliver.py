@@ -37,6 +37,7 @@ from shared.ports import Channel, Ledger, NotFound, Outgoing, Render, Requests, 
 
 LEASE = 90.0  # seconds; longer than the function's time-out (60 s), which is longer than a provider's deadline (20 s)
 FRESH = 60.0  # seconds in which an invitation may rely on the last answer of the API
+NOT_AGAIN = "not sent a second time"
 HISTORY = 60  # steps kept of a notice
 LEFT = {NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN}
 
@@ -122,7 +123,7 @@ class Deliver:
             return
         stored = self._ledger.get(Record, notice.notice)
         if stored and self._claimable(notice, stored) and stored.item.state is NoticeState.PLANNED:
-            self._write(notice, stored, moved(stored.item, state, now, reason, **fields))
+            self._write(notice, stored, ended(stored.item, state, now, reason, **fields))
 
     def _pass_over(self, notice: Notice, reason: str, fields: dict[str, Any]) -> None:
         """The address is known not to work: the other channel has its turn at once."""
@@ -240,7 +241,7 @@ class Deliver:
         except Retry:
             self._write(notice, claimed, moved(claimed.item, NoticeState.PLANNED, self._clock(), e.reason))
             raise
-        self._write(notice, claimed, moved(claimed.item, NoticeState.FAILED, self._clock(), e.reason))
+        self._write(notice, claimed, ended(claimed.item, NoticeState.FAILED, self._clock(), e.reason))
 
     def _unknown(self, notice: Notice, stored: Stored[Record], reason: str) -> None:
         """Raises Retry where a second try is worth it, unless a receipt settles it by then."""
@@ -269,6 +270,13 @@ def moved(record: Record, state: NoticeState, now: datetime, why: str = "", **fi
     step = Step(at=now, state=state, why=why)
     history = shortened((*record.history, step))
     return replace(record, state=state, reason=why, history=history, changed_at=now, **fields)
+
+
+def ended(record: Record, state: NoticeState, now: datetime, why: str, **fields: Any) -> Record:
+    """Not sent now. Whether an earlier try arrived, whose answer was lost, stays unknown: a second `unknown` is final."""
+    if any(s.state is NoticeState.UNKNOWN for s in record.history):
+        return moved(record, NoticeState.UNKNOWN, now, f"{NOT_AGAIN}: {why}", **fields)
+    return moved(record, state, now, why, **fields)
 
 
 def shortened(history: tuple[Step, ...]) -> tuple[Step, ...]:

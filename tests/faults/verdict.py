@@ -5,6 +5,7 @@ from datetime import timedelta
 from functools import cached_property
 
 from shared.domain.model import ChannelName, NoticeState, Record, Request, address_key
+from shared.handlers.deliver import NOT_AGAIN
 from shared.ports import Ledger
 from tests.faults.api import Api
 from tests.faults.oracle import Due, Effect
@@ -155,4 +156,4 @@ class Verdict:
 
 
 def _lost_answers(record: Record) -> int:
-    return sum(s.state is NoticeState.UNKNOWN for s in record.history)
+    return sum(s.state is NoticeState.UNKNOWN and not s.why.startswith(NOT_AGAIN) for s in record.history)

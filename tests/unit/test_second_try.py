@@ -45,3 +45,18 @@ def test_after_the_second_try_nobody_waits_for_a_third() -> None:
     assert world.states("invitation") == [NoticeState.ACCEPTED]
     bring(world)
     assert len(world.told()) == 1
+
+
+def test_what_was_lost_once_and_is_no_longer_due_stays_unknown_since_it_may_have_arrived():
+    world = World()
+    world.sms.outcomes = [Unknown("lost"), Retry("busy", after=600)]
+    world.says(seen("a"), seen("b", mobile="", email="b@example.com"))
+    world.hear(EventType.SENT)
+    world.advance(timedelta(minutes=16))
+    world.says(seen("a", signed=True), seen("b", mobile="", email="b@example.com"))
+    world.hear(EventType.SIGNED, "a")
+    world.advance(timedelta(hours=1))
+    [record] = [r for r in world.records() if r.kind == "invitation" and r.channel == "sms"]
+    assert (record.state, record.reason) == (NoticeState.UNKNOWN, "not sent a second time: already signed")
+    world.advance(timedelta(days=1), reconcile=True)
+    assert world.sms.sent == []
