@@ -273,7 +273,7 @@ def moved(record: Record, state: NoticeState, now: datetime, why: str = "", **fi
 
 
 def ended(record: Record, state: NoticeState, now: datetime, why: str, **fields: Any) -> Record:
-    """Not sent now. Whether an earlier try arrived, whose answer was lost, stays unknown: a second `unknown` is final."""
+    """Not sent now. Whether an earlier try arrived whose answer was lost stays unknown: a second `unknown` is final."""
     if any(s.state is NoticeState.UNKNOWN for s in record.history):
         return moved(record, NoticeState.UNKNOWN, now, f"{NOT_AGAIN}: {why}", **fields)
     return moved(record, state, now, why, **fields)
