@@ -169,3 +169,16 @@ def test_deliver_takes_only_the_notices_of_the_channel_it_is_pushed(client_of: A
     envelope["message"]["data"] = base64.b64encode((ENVELOPES / "notice.json").read_bytes()).decode()
     assert client.post(path, json=envelope).status_code == 200
     assert len(got) == handled
+
+
+@pytest.mark.parametrize(("tries", "status"), [("99", 500), ("100", 200)])
+def test_a_parked_message_that_breaks_us_each_time_ends_among_the_dead_letters(
+    client_of: Any, tries: str, status: int
+) -> None:
+    handler = Scripted(ZeroDivisionError("a fault of ours"))
+    client = resolve_client(client_of, handler)
+    client.application.config["PROPAGATE_EXCEPTIONS"] = False
+    headers = {"X-CloudTasks-TaskRetryCount": tries}
+    sent = (ENVELOPES / "push.json").read_bytes()
+    assert client.post("/", data=sent, content_type="application/json", headers=headers).status_code == status
+    assert len(handler.buried) == (status == 200)
