@@ -8,12 +8,12 @@ from functools import partial
 
 import msgspec
 
+from local.embedded_ledger import reaching
 from local.identity import bearer
 from local.posting import Pace, post
 from local.pump import Job, Pump
 from local.sandbox.database import Database
 from local.topology import Subscription
-from shared.domain.outcomes import Retry
 from shared.ports import Message
 
 PROJECT = "clickwrap-local"
@@ -58,12 +58,9 @@ class EmbeddedBus:
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Returns once the messages are committed, all or none. Raises Retry."""
-        try:
-            with self._database.transaction() as db:
-                for message in messages:
-                    _add(db, topic, message, self._clock().timestamp())
-        except sqlite3.Error as error:
-            raise Retry(f"SQLite: {error}") from error
+        with reaching(self._database) as db:
+            for message in messages:
+                _add(db, topic, message, self._clock().timestamp())
         for pump in self._pumps.values():
             pump.wake()
 

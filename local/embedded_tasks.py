@@ -1,15 +1,14 @@
 """The Scheduler on SQLite: durable tasks that are called at their time, and again until they are answered 2xx."""
 
-import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 
+from local.embedded_ledger import reaching
 from local.identity import bearer
 from local.posting import Pace, Reply, Tally, post, task_headers
 from local.pump import Job, Pump
 from local.sandbox.database import Database
-from shared.domain.outcomes import Retry
 from shared.ports import Task
 
 DEADLINE = 60.0  # seconds a call may take
@@ -68,11 +67,8 @@ class EmbeddedScheduler:
         self._pump.stop()
 
     def _write(self, query: str, rows: Iterable[tuple[object, ...]]) -> None:
-        try:
-            with self._database.transaction() as db:
-                db.executemany(query, rows)
-        except sqlite3.Error as error:
-            raise Retry(f"SQLite: {error}") from error
+        with reaching(self._database) as db:
+            db.executemany(query, rows)
 
     def _take(self, limit: int) -> list[Job]:
         """The lease is the due time itself: past it the task is simply due again."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.topology import Queue, Subscription
 from shared.adapters.gcp.tasks import tasks_client
+from shared.domain.dead_letters import keep_of
 
 if TYPE_CHECKING:
     from google.cloud.pubsub_v1 import SubscriberClient
@@ -32,11 +33,6 @@ def provision(
         _make_subscriptions(project, dead, subscriptions)
     if queues:
         _make_queues(project, location, queues)
-
-
-def keep_of(dead_letter_topic: str) -> str:
-    """The pull subscription that keeps a dead-letter topic's messages: Pub/Sub stores none for a topic alone."""
-    return f"{dead_letter_topic}-kept"
 
 
 def _make_topics(project: str, topics: Iterable[str]) -> None:

@@ -6,12 +6,12 @@ Its queue may be late or have a clock of its own, reconcile may be down, and it 
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from shared.domain.model import Kind, Record, Request
+from shared.domain.model import EventType, Kind, Record, Request
 from shared.domain.outcomes import Accepted, Retry
 from shared.domain.policy import Policy
 from shared.handlers.operate import Operate, Why
 from shared.ports import Outgoing, Task
-from tests.fakes import START, World
+from tests.fakes import START, World, seen
 
 DAY, HOUR, MINUTE, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 BACKOFF = timedelta(seconds=10)  # of a task that was refused
@@ -121,3 +121,15 @@ def on_the_minute(at: datetime) -> datetime:
     """The next whole minute: when Cloud Scheduler calls."""
     whole = at.replace(second=0, microsecond=0)
     return whole if whole == at else whole + MINUTE
+
+
+def invited(policy: Policy | None = None) -> Days:
+    days = Days(policy)
+    days.says(seen("a"), seen("b"))
+    days.hear(EventType.SENT)
+    return days
+
+
+def on_time(days: Days, signer: str = "a") -> bool:
+    """Each within two seconds of its step: START is inside the window."""
+    return all(abs(m.at - START - m.step * DAY) <= 2 * SECOND for m in days.reminders(signer))

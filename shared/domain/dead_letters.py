@@ -27,9 +27,14 @@ def dead_topic(topic: str) -> str:
     return f"{topic}-dead"
 
 
+def keep_of(dead_letter_topic: str) -> str:
+    """The pull subscription that keeps a dead-letter topic's messages: Pub/Sub stores none for a topic alone."""
+    return f"{dead_letter_topic}-kept"
+
+
 def kept_by(topic: str) -> str:
-    """The pull subscription on the dead-letter topic: Pub/Sub stores nothing for a topic alone."""
-    return f"{dead_topic(topic)}-kept"
+    """The same, by the topic that the messages were published to at first."""
+    return keep_of(dead_topic(topic))
 
 
 def letter(

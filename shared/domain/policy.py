@@ -52,9 +52,13 @@ def choose_channels(
     return tuple(sorted(usable, key=lambda c: c != wanted)[:1])
 
 
+def beside(channel: ChannelName) -> ChannelName:
+    return ChannelName.EMAIL if channel is ChannelName.SMS else ChannelName.SMS
+
+
 def other_channel(policy: Policy, first: ChannelName) -> ChannelName | None:
     """What takes over when the first does not arrive: the channel that a "-first" policy holds in reserve."""
-    other = ChannelName.EMAIL if first is ChannelName.SMS else ChannelName.SMS
+    other = beside(first)
     return other if policy.channels.endswith("-first") and other in policy.available else None
 
 

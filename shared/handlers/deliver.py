@@ -204,7 +204,7 @@ class Deliver:
         try:
             accepted = channel.send(message)
         except Retry as e:
-            self._try_later(notice, claimed, e, self._circuits[notice.channel])
+            self._try_later(notice, claimed, e)
         except GiveUp as e:
             self._give_up(notice, claimed, e)
         except Unknown as e:
@@ -219,9 +219,9 @@ class Deliver:
             self._write(notice, claimed, done)
             self._circuits[notice.channel].worked()
 
-    def _try_later(self, notice: Notice, claimed: Stored[Record], retry: Retry, circuit: Circuit) -> None:
+    def _try_later(self, notice: Notice, claimed: Stored[Record], retry: Retry) -> None:
         """A provider that is down uses up no attempts: its outage may outlast any number of them."""
-        down = not retry.of_message and circuit.failed()
+        down = not retry.of_message and self._circuits[notice.channel].failed()
         now, attempts = self._clock(), claimed.item.attempts - down
         if attempts >= self._policy.max_attempts:
             return self._give_up(notice, claimed, GiveUp(f"given up after {attempts} attempts: {retry.reason}"))

@@ -35,11 +35,10 @@ class Echo:
         before = planner.notices(old, now, self._policy) if old else {}
         after = planner.notices(new, now, self._policy)
         self.publish(n for key, n in after.items() if key not in before)
-        had = planner.tasks(old, now, self._policy) if old else {}
         have = planner.tasks(new, now, self._policy)
         self._schedule(new, have, self._made(old))
         self._tell_status(old, new)
-        self._call_off(had.keys() - have.keys())
+        self._call_off(old, have, now)
 
     def heal(self, old: Request | None, new: Request) -> None:
         """All that the state implies, less what the ledger holds: after a crash between commit and echo, or a loss."""
@@ -52,12 +51,12 @@ class Echo:
         self.publish(unsent)
         have = planner.tasks(new, now, self._policy)
         self._schedule(new, have, self._made(old) - doubted(old))
-        had = planner.tasks(old, now, self._policy) if old else {}
-        self._call_off(had.keys() - have.keys())
+        self._call_off(old, have, now)
 
-    def _call_off(self, tasks: Iterable[str]) -> None:
+    def _call_off(self, old: Request | None, have: dict[str, planner.Due], now: datetime) -> None:
         """Comes last: nothing is lost if a task is left over, since it obeys the state when it fires."""
-        self._scheduler.delete(self._names.reminders_queue, tasks)
+        had = planner.tasks(old, now, self._policy) if old else {}
+        self._scheduler.delete(self._names.reminders_queue, had.keys() - have.keys())
 
     def publish(self, notices: Iterable[Notice]) -> None:
         """Raises Retry. A notice that nobody can be reached by is recorded as failed instead."""

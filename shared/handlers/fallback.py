@@ -6,8 +6,9 @@ Both come before the notice's own record is written: after a crash in between th
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.domain.model import ChannelName, Notice, Record, Suppression
+from shared.domain.model import Notice, Record, Suppression
 from shared.domain.outcomes import Retry
+from shared.domain.policy import beside
 from shared.handlers.echo import notice_message
 from shared.ports import Bus, Ledger
 
@@ -46,14 +47,13 @@ class Fallback:
 
 
 def _instead(key: str, record: Record) -> Notice:
-    other = ChannelName.EMAIL if record.channel is ChannelName.SMS else ChannelName.SMS
     return Notice(
         notice=record.fallback,
         request=record.request_id,
         signer=record.signer,
         kind=record.kind,
         step=record.step,
-        channel=other,
+        channel=beside(record.channel),
         round=record.round,
         instead_of=key,
     )

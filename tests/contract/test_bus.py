@@ -11,9 +11,10 @@ import pytest
 
 from local.embedded import Embedded
 from local.posting import Pace
-from local.provision import keep_of, provision
+from local.provision import provision
 from local.topology import Subscription
 from shared.adapters.gcp.pubsub import PubSubBus
+from shared.domain.dead_letters import keep_of
 from shared.domain.outcomes import Retry
 from shared.ports import Bus, Message
 from tests.contract.until import until

@@ -4,23 +4,9 @@ from datetime import timedelta
 
 from shared.domain.model import EventType, Kind, NoticeState
 from shared.domain.outcomes import Retry
-from shared.domain.policy import Policy
-from tests.days import DAY, HOUR, MINUTE, SECOND, WHY, Days
-from tests.fakes import START, seen
+from tests.days import DAY, HOUR, MINUTE, WHY, invited, on_time
 
 SENT, SIGNED, COMPLETE, EXPIRED = EventType
-
-
-def invited(policy: Policy | None = None) -> Days:
-    days = Days(policy)
-    days.says(seen("a"), seen("b"))
-    days.hear(SENT)
-    return days
-
-
-def on_time(days: Days, signer: str = "a") -> bool:
-    """Each within two seconds of its step: START is inside the window."""
-    return all(abs(m.at - START - m.step * DAY) <= 2 * SECOND for m in days.reminders(signer))
 
 
 class TestOutages:

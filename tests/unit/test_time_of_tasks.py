@@ -9,22 +9,10 @@ from msgspec.structs import replace
 from shared.domain.model import EventType, Request, Status
 from shared.domain.planner import TASK_REACH_DAYS
 from shared.domain.policy import Policy
-from tests.days import DAY, HOUR, MINUTE, SECOND, Days
+from tests.days import DAY, HOUR, MINUTE, SECOND, invited, on_time
 from tests.fakes import START, seen
 
 SENT, SIGNED, COMPLETE, EXPIRED = EventType
-
-
-def invited(policy: Policy | None = None) -> Days:
-    days = Days(policy)
-    days.says(seen("a"), seen("b"))
-    days.hear(SENT)
-    return days
-
-
-def on_time(days: Days, signer: str = "a") -> bool:
-    """Each within two seconds of its step: START is inside the window."""
-    return all(abs(m.at - START - m.step * DAY) <= 2 * SECOND for m in days.reminders(signer))
 
 
 class TestFiring:
