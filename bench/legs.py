@@ -1,13 +1,12 @@
 """A subscriber driven over HTTP, beside a bare function that makes the same round trips one after the other."""
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
 from bench.ground import Ground, settings
 from bench.load import Run, drive
 from bench.receive import make_topics, mid, per_second
-from bench.report import Row, median_ratio, ms
+from bench.report import Row, median_ratio, ms, there_and_back
 
 ROUNDS = 5
 ALONE, TOGETHER = 20, 120  # requests a round at one connection, and at as many as there are threads
@@ -39,7 +38,7 @@ def pair(
 ) -> list[Row]:
     alone: tuple[list[Run], list[Run]] = ([], [])
     together: tuple[list[Run], list[Run]] = ([], [])
-    for turn, side in itertools.product(range(ROUNDS + 1), (0, 1)):  # the first round warms up
+    for turn, side in ((t, s) for t in range(ROUNDS + 1) for s in there_and_back((0, 1), t)):  # the first warms up
         ground.progress.step(f"stand-ins at {delay * 1000:.0f} ms, round {turn} of {ROUNDS}")
         one = clean(drive(ports[side], requests[side](ALONE), 1))
         many = clean(drive(ports[side], requests[side](TOGETHER), THREADS))

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 
 from bench.ground import TOKEN, Ground, settings
 from bench.load import Run, drive, post
-from bench.report import Row, median_ratio, ms
+from bench.report import Row, median_ratio, ms, there_and_back
 from local.provision import provision
 from local.topology import Queue
 
-ROUNDS, SECONDS = 5, 2.5
+ROUNDS, SECONDS, ALONE = 5, 2.5, 0.5
 CONNECTIONS = 32
 TOPICS = ("clickwrap-events", "signer-notices", "request-status")
 BODY = json.dumps(
@@ -53,18 +53,20 @@ def rounds(ground: Ground, ports: dict[str, int]) -> dict[str, list[Run]]:
     """In turn, the first round for warming up only."""
     runs: dict[str, list[Run]] = defaultdict(list)
     for turn in range(ROUNDS + 1):
-        for name, port in ports.items():
+        for name, port in there_and_back(ports.items(), turn):
             ground.progress.step(f"round {turn} of {ROUNDS}, {name}")
             done = drive(port, itertools.repeat(REQUEST), CONNECTIONS, SECONDS if turn else 1.0)
             runs[name] += [done] if turn else []
             if done.errors:
                 raise RuntimeError(f"{name}: {done.errors} errors")
+            if turn:
+                runs[f"{name} alone"].append(drive(port, itertools.repeat(REQUEST), 1, ALONE))
     return runs
 
 
 def rows(runs: dict[str, list[Run]]) -> list[Row]:
-    def against(what: str, other: str, name: str, value: Callable[[Run], float], goal: str = "") -> Row:
-        ours, theirs = [value(r) for r in runs["receive"]], [value(r) for r in runs[other]]
+    def against(what: str, other: str, name: str, value: Callable[[Run], float], goal: str = "", n: str = "") -> Row:
+        ours, theirs = [value(r) for r in runs[f"receive{n}"]], [value(r) for r in runs[f"{other}{n}"]]
         show = per_second if value is rate else ms
         ratio = median_ratio(ours, theirs)
         return Row(what=what, ours=show(mid(ours)), against=name, theirs=show(mid(theirs)), ratio=ratio, goal=goal)
@@ -74,6 +76,7 @@ def rows(runs: dict[str, list[Run]]) -> list[Row]:
         against(f"req/s, {CONNECTIONS} connections", "publish", bare, rate, "≥ 0.90"),
         against("p50", "publish", "(a)", p50),
         against("p99", "publish", "(a)", p99, "≤ 1.15"),
+        against("p50, 1 connection", "publish", "(a)", p50, n=" alone"),
         against("req/s", "nothing", "(b) does nothing", rate),
         against("req/s", "synchronous", "(c) GET, shorten, send at 50 ms each, then answer", rate),
         against("p50", "synchronous", "(c)", p50),

@@ -5,15 +5,17 @@ import platform
 import re
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from bench.ground import ROOT
 
+T = TypeVar("T")
 RESULTS = ROOT / "bench" / "results"
 PAGE = ROOT / "docs" / "performance.md"
 PACKAGES = ("functions-framework", "gunicorn", "google-cloud-pubsub", "google-cloud-firestore", "google-cloud-tasks")
@@ -80,6 +82,11 @@ def table(results: Results) -> str:
 
 def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def there_and_back(items: Iterable[T], turn: int) -> list[T]:
+    """Every other turn backwards: whoever always ran after the same one, or after a pause, would differ by it."""
+    return list(items)[:: -1 if turn % 2 else 1]
 
 
 def ms(seconds: float) -> str:

@@ -29,6 +29,7 @@ class Resolve:
         if self._clock() - event.received_at > self._policy.days(STALE_DAYS):
             raise GiveUp("stale: the event is more than 31 days old")
         self._settle(event.request, event)
+        log.info("event resolved", extra={"json": {"event": event.event, "type": event.type, "request": event.request}})
 
     def look(self, request: str) -> None:
         """Reads the request again without an event, and heals it. Raises Retry."""

@@ -40,7 +40,7 @@ PACKAGES = {
     "cryptography": "cryptography",
     "functions_framework": "functions-framework",
     "google.cloud.firestore": "google-cloud-firestore",
-    "google.cloud.pubsub_v1": "google-cloud-pubsub",
+    "google.pubsub_v1": "google-cloud-pubsub",
     "google.cloud.tasks_v2": "google-cloud-tasks",
     "jinja2": "Jinja2",
     "msgspec": "msgspec",

@@ -260,4 +260,4 @@ class TestEntryPoint:
 
 def test_a_reply_is_one_line_of_json():
     with flask.Flask("test").app_context():
-        assert reply(200, {"a": 1}).get_data() == b'{"a": 1}\n'
+        assert reply(200, {"a": 1}).get_data() == b'{"a":1}\n'

@@ -1,5 +1,6 @@
 """What every call to Google shares: a client made once and late, a deadline, faults translated to Retry."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -27,6 +28,16 @@ class Lazy(Generic[T]):
             if not self._made:
                 self._made.append(self._make())
             return self._made[0]
+
+
+def connected(client: Callable[..., T], transport: Callable[..., Any], variable: str) -> T:
+    """A generated client of Google's, and its gRPC transport; `variable` may name an emulator's host and port."""
+    emulator = os.environ.get(variable)
+    if not emulator:
+        return client()
+    import grpc
+
+    return client(transport=transport(channel=grpc.insecure_channel(emulator)))
 
 
 def limits(on_repeat: Callable[[Exception], None] | None = None) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from shared.adapters.gcp.calls import DEADLINE, Lazy, limits, reaching
+from shared.adapters.gcp.calls import DEADLINE, Lazy, connected, limits, reaching
 from shared.domain.dead_letters import DeadLetter, kept_by, letter
 
 if TYPE_CHECKING:
-    from google.cloud.pubsub_v1 import SubscriberClient
+    from google.pubsub_v1 import SubscriberClient
 
 WAIT = 3.0  # seconds for a pull to find anything: an empty one is the end
 
@@ -69,6 +69,7 @@ def _letter(topic: str, received: Any) -> DeadLetter:
 
 
 def _subscriber() -> "SubscriberClient":
-    from google.cloud.pubsub_v1 import SubscriberClient
+    from google.pubsub_v1 import SubscriberClient
+    from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
-    return SubscriberClient()
+    return connected(SubscriberClient, SubscriberGrpcTransport, "PUBSUB_EMULATOR_HOST")

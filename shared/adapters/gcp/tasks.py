@@ -3,13 +3,12 @@
 Cloud Tasks has no emulator of Google's, so its client has no variable for one: CLOUD_TASKS_EMULATOR_HOST is ours.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.adapters.gcp.calls import Lazy, limits, reaching
+from shared.adapters.gcp.calls import Lazy, connected, limits, reaching
 from shared.ports import Task
 
 if TYPE_CHECKING:
@@ -82,12 +81,7 @@ def tasks_client() -> "CloudTasksClient":
     from google.cloud.tasks_v2 import CloudTasksClient
     from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
-    emulator = os.environ.get("CLOUD_TASKS_EMULATOR_HOST")
-    if not emulator:
-        return CloudTasksClient()
-    import grpc
-
-    return CloudTasksClient(transport=CloudTasksGrpcTransport(channel=grpc.insecure_channel(emulator)))
+    return connected(CloudTasksClient, CloudTasksGrpcTransport, "CLOUD_TASKS_EMULATOR_HOST")
 
 
 def _all_at_once(call: Callable[[Any], None], items: Iterable[Any]) -> None:
