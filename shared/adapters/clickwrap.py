@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -17,13 +17,10 @@ from msgspec.structs import replace
 
 from shared.adapters.fields import Fields, read, unwrap
 from shared.adapters.hosts import Hosts, on_loopback
-from shared.adapters.http import parse_retry_after
-from shared.domain.model import Answer
+from shared.adapters.http import Answer, parse_retry_after
+from shared.domain import model
 from shared.domain.outcomes import GiveUp, Retry
 from shared.ports import NotFound
-
-if TYPE_CHECKING:
-    import requests
 
 TIMEOUT = (5, 15)  # seconds to connect, to answer
 PATIENCE = 5.0  # seconds that a call waits for its turn
@@ -71,9 +68,8 @@ class Clickwrap:
     def __init__(self, url: str, token: str, fields: Fields, rate: float, link_hosts: tuple[str, ...] = ()) -> None:
         self._url, self._token, self._fields, self._bucket = url, token, fields, Bucket(rate)
         self._hosts = Hosts(link_hosts, loopback=on_loopback(url))
-        self._local = threading.local()  # a session is not safe to share between threads
 
-    def fetch(self, request: str, after: datetime | None = None) -> Answer:
+    def fetch(self, request: str, after: datetime | None = None) -> model.Answer:
         """Asks every time, and so meets any `after`."""
         try:
             answer = read(self.document(request), self._fields, self._hosts)
@@ -126,36 +122,29 @@ class Clickwrap:
 
     def _get(self, path: str) -> Any:
         self._bucket.take()
-        response = self._call(path)
-        if response.status_code == 200:
-            return self._decoded(response)
-        if response.status_code == 404:
+        answer = self._call(path)
+        if answer.status == 200:
+            return self._decoded(answer)
+        if answer.status == 404:
             raise NotFound
-        if response.status_code in (401, 403):
+        if answer.status in (401, 403):
             log.error("the API refuses CLICKWRAP_API_TOKEN", extra={"json": {"alert": "api_credentials"}})
-            raise Retry(f"the API refuses CLICKWRAP_API_TOKEN ({response.status_code})", after=REFUSED_AFTER)
-        raise _no_answer(f"the API answered {response.status_code}", _retry_after(response))
+            raise Retry(f"the API refuses CLICKWRAP_API_TOKEN ({answer.status})", after=REFUSED_AFTER)
+        raise _no_answer(f"the API answered {answer.status}", _retry_after(answer))
 
-    def _call(self, path: str) -> "requests.Response":
-        import requests
+    def _call(self, path: str) -> Answer:
+        from shared.adapters.transport import call
 
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         try:
-            return self._session().get(self._url + path, headers=headers, timeout=TIMEOUT, allow_redirects=False)
-        except requests.RequestException as e:
+            with call("GET", self._url + path, TIMEOUT, {"headers": headers}) as response:
+                return Answer(response.status_code, response.headers, response.content)
+        except OSError as e:  # what `requests` raises is one
             raise _no_answer(f"the API cannot be reached: {type(e).__name__}") from e
 
-    def _session(self) -> "requests.Session":
-        import requests
-
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-        session: requests.Session = self._local.session
-        return session
-
-    def _decoded(self, response: "requests.Response") -> Any:
+    def _decoded(self, answer: Answer) -> Any:
         try:
-            return msgspec.json.decode(response.content)
+            return msgspec.json.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise _no_answer("the API's answer is not whole JSON") from e
 
@@ -174,9 +163,9 @@ def _ids(listing: Any) -> tuple[list[str], bool]:
     return [str(i) for i in ids], listing.get("has_more") is True
 
 
-def _retry_after(response: "requests.Response") -> float | None:
+def _retry_after(answer: Answer) -> float | None:
     """As the vendor asks; a 429 that asks for nothing waits until the minute it is counted by is over."""
-    if response.status_code not in (429, 503):
+    if answer.status not in (429, 503):
         return None
-    asked = parse_retry_after(response.headers, datetime.now(UTC))
-    return 60.0 if asked is None and response.status_code == 429 else asked
+    asked = parse_retry_after(answer.headers, datetime.now(UTC))
+    return 60.0 if asked is None and answer.status == 429 else asked

@@ -81,10 +81,10 @@ class Http:
         return self._settled(answer, effect)
 
     def _exchange(self, url: str, request: dict[str, Any]) -> Answer:
-        from shared.adapters.transport import post
+        from shared.adapters.transport import call
 
         timeout = (min(CONNECT, self._deadline), self._deadline)
-        with post(url, timeout, request) as response:
+        with call("POST", url, timeout, request) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return Answer(response.status_code, headers, _body(response))
 

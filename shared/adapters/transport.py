@@ -110,9 +110,9 @@ def session() -> requests.Session:
     return made
 
 
-def post(url: str, timeout: tuple[float, float], request: dict[str, Any]) -> requests.Response:
+def call(method: str, url: str, timeout: tuple[float, float], request: dict[str, Any]) -> requests.Response:
     """Past the session's own `send`, which looks into redirects even when told not to follow, and keeps cookies."""
-    prepared = session().prepare_request(requests.Request("POST", url, auth=_as_is, **request))
+    prepared = session().prepare_request(requests.Request(method, url, auth=_as_is, **request))
     target = prepared.url or url
     adapter: Any = session().get_adapter(target)
     response: requests.Response = adapter.send(prepared, timeout=timeout, **_environment(*urlsplit(target)[:2]))

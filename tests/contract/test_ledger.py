@@ -33,7 +33,7 @@ from shared.domain.model import (
     Suppression,
 )
 from shared.domain.outcomes import Retry
-from shared.ports import Ledger, Mark
+from shared.ports import Ledger, Mark, Stored
 from tests.stand_in import closed_port
 
 T = TypeVar("T")
@@ -191,6 +191,23 @@ def test_a_change_replaces_the_version_that_was_read_and_gives_the_next(ledger: 
     assert stored is not None
     assert (stored.item.round, stored.version) == (4, third)
     assert None not in (first, second, third)
+
+
+@pytest.mark.parametrize("whole", [FULL_REQUEST, FULL_RECORD, replace(LINK, purge_at=NOW)])
+def test_what_a_change_does_not_touch_stays(ledger: Ledger, whole: msgspec.Struct) -> None:
+    ledger.put("k", whole, None)
+    stored = ledger.get(type(whole), "k")
+    assert stored is not None
+    changed = replace(whole, round=7)
+    version = ledger.put("k", changed, stored.version)
+    again = ledger.put("k", replace(changed, purge_at=None), version)
+    assert ledger.get(type(whole), "k") == Stored(replace(changed, purge_at=None), again)
+
+
+def test_a_change_that_changes_nothing_gives_a_version_to_go_on_with(ledger: Ledger) -> None:
+    second = ledger.put("k", LINK, ledger.put("k", LINK, None))
+    assert second is not None
+    assert ledger.put("k", replace(LINK, round=2), second) is not None
 
 
 def test_a_change_leaves_nothing_of_what_stood_before(ledger: Ledger) -> None:

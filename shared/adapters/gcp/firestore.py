@@ -18,7 +18,6 @@ from shared.ports import Mark, Only, Stored
 
 if TYPE_CHECKING:
     from google.cloud.firestore import Client, CollectionReference, DocumentReference, Query
-    from google.cloud.firestore_v1.types import WriteResult
 
 T = TypeVar("T", bound=msgspec.Struct)
 WHO = "Firestore"
@@ -26,6 +25,13 @@ WHO = "Firestore"
 # Refused by https://firebase.google.com/docs/firestore/quotas#limits: as a map's key and as a document's id.
 RESERVED_KEY = re.compile(r"(__.*__)?", re.DOTALL)
 RESERVED_ID = re.compile(r"__.*__|\.\.?", re.DOTALL)
+
+
+class Version(msgspec.Struct, frozen=True):
+    """When a document was written, and what stood there then: a change names only what differs from it."""
+
+    at: object
+    item: msgspec.Struct
 
 
 class FirestoreLedger:
@@ -37,12 +43,15 @@ class FirestoreLedger:
     def get(self, kind: type[T], key: str) -> Stored[T] | None:
         with reaching(WHO):
             found = self._document(kind, key).get(**limits())
-        return Stored(load(found.to_dict(), kind), found.update_time) if found.exists else None
+        if not found.exists:
+            return None
+        item = load(found.to_dict(), kind)
+        return Stored(item, Version(found.update_time, item))
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
         with reaching(WHO):
             document = self._document(type(item), key)
-            return _create(document, item) if version is None else self._replace(document, item, version)
+            return self._replace(document, item, version) if isinstance(version, Version) else _create(document, item)
 
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         from google.cloud.firestore import FieldFilter
@@ -96,17 +105,15 @@ class FirestoreLedger:
     def _document(self, kind: type[msgspec.Struct], key: str) -> "DocumentReference":
         return self._collection(kind).document(id_of(key))
 
-    def _replace(self, document: "DocumentReference", item: msgspec.Struct, version: object) -> object | None:
-        """`set` takes no precondition, `update` does: so every field is named, the absent ones to be deleted."""
+    def _replace(self, document: "DocumentReference", item: msgspec.Struct, version: Version) -> Version | None:
         from google.api_core.exceptions import FailedPrecondition, NotFound
-        from google.cloud.firestore import DELETE_FIELD
 
-        fields = dict.fromkeys(item.__struct_encode_fields__, DELETE_FIELD) | dump(item)
-        option, failures = self._client().write_option(last_update_time=version), list[Exception]()
+        option, failures = self._client().write_option(last_update_time=version.at), list[Exception]()
         try:
-            return _version(document.update(fields, option=option, **limits(failures.append)))
+            written = document.update(changes(version.item, item), option=option, **limits(failures.append))
         except (FailedPrecondition, NotFound):  # changed, or deleted meanwhile
             return _own(document, item) if failures else None
+        return Version(written.update_time, item)
 
 
 def _client(project: str, database: str) -> "Client":
@@ -115,26 +122,22 @@ def _client(project: str, database: str) -> "Client":
     return firestore.Client(project=project, database=database)
 
 
-def _create(document: "DocumentReference", item: msgspec.Struct) -> object | None:
+def _create(document: "DocumentReference", item: msgspec.Struct) -> Version | None:
     from google.api_core.exceptions import AlreadyExists
 
     failures = list[Exception]()
     try:
-        return _version(document.create(dump(item), **limits(failures.append)))
+        written = document.create(dump(item), **limits(failures.append))
     except AlreadyExists:
         return _own(document, item) if failures else None
+    return Version(written.update_time, item)
 
 
-def _own(document: "DocumentReference", item: msgspec.Struct) -> object | None:
+def _own(document: "DocumentReference", item: msgspec.Struct) -> Version | None:
     """A write whose answer was lost is repeated, and may meet itself: what stands there word for word is ours."""
     found = document.get(**limits())
     ours = found.exists and load(found.to_dict(), type(item)) == item
-    return found.update_time if ours else None
-
-
-def _version(written: "WriteResult") -> object:
-    version: object = written.update_time
-    return version
+    return Version(found.update_time, item) if ours else None
 
 
 def _run(query: "Query") -> Sequence[Any]:
@@ -149,6 +152,16 @@ def dump(item: msgspec.Struct) -> dict[str, Any]:
     document: dict[str, Any] = _mapped(msgspec.to_builtins(item, builtin_types=(datetime,)), _escaped_key, _as_is)
     looked_for = {field: getattr(item, field) for field in NARROWED.get(type(item), ())}
     return {field: str(value) for field, value in looked_for.items() if isinstance(value, str)} | document
+
+
+def changes(old: msgspec.Struct, new: msgspec.Struct) -> dict[str, Any]:
+    """`set` takes no precondition, `update` does. It keeps what it does not name: what is gone is named, as deleted."""
+    from google.cloud.firestore import DELETE_FIELD
+
+    written, always = dump(new), NARROWED.get(type(new), ())
+    fields = list(zip(new.__struct_fields__, new.__struct_encode_fields__, strict=True))
+    named = [e for f, e in fields if f in always or getattr(old, f) != getattr(new, f)]
+    return {e: written.get(e, DELETE_FIELD) for e in named or written}
 
 
 def load(document: dict[str, Any] | None, kind: type[T]) -> T:

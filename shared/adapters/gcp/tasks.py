@@ -6,6 +6,7 @@ Cloud Tasks has no emulator of Google's, so its client has no variable for one: 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from shared.adapters.gcp.calls import Lazy, connected, limits, reaching
@@ -14,7 +15,7 @@ from shared.ports import Task
 if TYPE_CHECKING:
     from google.cloud.tasks_v2 import CloudTasksClient
 
-AT_ONCE = 16  # a request of a thousand signers has thousands of tasks, and each is a call
+AT_ONCE = 32  # an instance; a request of a thousand signers has thousands of tasks, and each is a call
 DISPATCH_DEADLINE = timedelta(seconds=60)  # a function's own time-out
 
 
@@ -84,6 +85,11 @@ def tasks_client() -> "CloudTasksClient":
     return connected(CloudTasksClient, CloudTasksGrpcTransport, "CLOUD_TASKS_EMULATOR_HOST")
 
 
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(AT_ONCE)
+
+
 def _all_at_once(call: Callable[[Any], None], items: Iterable[Any]) -> None:
     """Raises the first fault; what has not begun by then is not begun: each call might wait its full deadline."""
     items = list(items)
@@ -91,11 +97,10 @@ def _all_at_once(call: Callable[[Any], None], items: Iterable[Any]) -> None:
         for item in items:
             call(item)
         return
-    with ThreadPoolExecutor(min(AT_ONCE, len(items))) as pool:
-        waiting = [pool.submit(call, item) for item in items]
-        try:
-            for future in waiting:
-                future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    waiting = [_pool().submit(call, item) for item in items]
+    try:
+        for future in waiting:
+            future.result()
+    finally:
+        for future in waiting:
+            future.cancel()
