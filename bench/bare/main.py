@@ -28,6 +28,17 @@ def publisher() -> Any:
 
 
 @functools.cache
+def prompt_publisher() -> Any:
+    """Without the 10 ms for which the other one waits for company: a floor must not have them."""
+    import grpc
+    from google.pubsub_v1 import PublisherClient
+    from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
+
+    channel = grpc.insecure_channel(os.environ["PUBSUB_EMULATOR_HOST"])
+    return PublisherClient(transport=PublisherGrpcTransport(channel=channel))
+
+
+@functools.cache
 def firestore() -> Any:
     from google.cloud import firestore
 
@@ -63,6 +74,11 @@ def send(topic: str, *messages: bytes) -> None:
         future.result(timeout=10)
 
 
+def send_at_once(topic: str, *messages: bytes) -> None:
+    path, wire = f"projects/{PROJECT}/topics/{topic}", [{"data": m} for m in messages]
+    prompt_publisher().publish(topic=path, messages=wire, timeout=10)
+
+
 # -- receive
 
 
@@ -96,9 +112,9 @@ def resolved(request: flask.Request) -> str:
     firestore().collection("requests").document(key).get()
     session().get(f"{STAND_IN}/v1.1/requests/n{signers}x0-bare").json()
     firestore().collection("requests").document(key).create(committed(signers))
-    send("signer-notices", *[b"n" * 300] * signers)
+    send_at_once("signer-notices", *[b"n" * 300] * signers)
     wait([pool().submit(create_task, key) for _ in range(signers * TASKS_EACH)])
-    send("request-status", b"s" * 600)
+    send_at_once("request-status", b"s" * 600)
     return "ok"
 
 
