@@ -26,7 +26,7 @@ from tests.faults.verdict import MANY, Verdict
 
 QUIET = 1.5  # seconds without a call to the provider
 HOLD = 12.0  # seconds of waiting for what is left over, before another absence; a redelivery's longest pause is 10
-ROUNDS = 5  # of them
+ROUNDS = 8  # of them: a message that is parked waits for up to half its age, and each absence makes it older
 LONGEST_LIFE = 600.0  # seconds a request may take: each of four signers may wait in vain
 POLICY = Policy(window=None, day=DAY)
 Tell = Callable[[str], None]
