@@ -77,17 +77,19 @@ def notices(ledger: FirestoreLedger) -> Iterator[bytes]:
 
 
 def compared(ground: Ground, cold: Cold, environ: Mapping[str, str]) -> Row:
-    ours: list[float] = []
-    theirs: list[float] = []
+    def one(of: str) -> float:
+        if of == "ours":
+            return once(ground, cold.function, environ, next(cold.requests), cold.wanted)
+        return once(ground, "clients", {**environ, "CLIENTS": cold.clients}, get("/"), 200)
+
+    took: dict[str, list[float]] = {"ours": [], "theirs": []}
     for turn in range(ROUNDS + 1):  # the first warms the disk
         ground.progress.step(f"{cold.function}, round {turn} of {ROUNDS}")
-        for took in there_and_back((ours, theirs), turn):
-            if took is ours:
-                took.append(once(ground, cold.function, environ, next(cold.requests), cold.wanted))
-            else:
-                took.append(once(ground, "clients", {**environ, "CLIENTS": cold.clients}, get("/"), 200))
-    ratio, names = median_ratio(ours[1:], theirs[1:]), cold.clients.replace(" ", ", ")
-    shown = {"ours": ms(mid(ours[1:])), "against": f"empty, with {names}", "theirs": ms(mid(theirs[1:]))}
+        for of in there_and_back(took, turn):
+            took[of].append(one(of))
+    ours, theirs = took["ours"][1:], took["theirs"][1:]
+    ratio, names = median_ratio(ours, theirs), cold.clients.replace(" ", ", ")
+    shown = {"ours": ms(mid(ours)), "against": f"empty, with {names}", "theirs": ms(mid(theirs))}
     return Row(what=cold.function, ratio=ratio, goal="≤ 1.15", **shown)
 
 

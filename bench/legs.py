@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
 from bench.ground import Ground, settings
-from bench.load import Run, drive
+from bench.load import Run, clean, drive
 from bench.receive import make_topics, mid, per_second
 from bench.report import Row, median_ratio, ms, there_and_back
 
@@ -38,7 +38,8 @@ def pair(
 ) -> list[Row]:
     alone: tuple[list[Run], list[Run]] = ([], [])
     together: tuple[list[Run], list[Run]] = ([], [])
-    for turn, side in ((t, s) for t in range(ROUNDS + 1) for s in there_and_back((0, 1), t)):  # the first warms up
+    turns = [(turn, side) for turn in range(ROUNDS + 1) for side in there_and_back((0, 1), turn)]
+    for turn, side in turns:  # the first round warms up
         ground.progress.step(f"stand-ins at {delay * 1000:.0f} ms, round {turn} of {ROUNDS}")
         one = clean(drive(ports[side], requests[side](ALONE), 1))
         many = clean(drive(ports[side], requests[side](TOGETHER), THREADS))
@@ -46,12 +47,6 @@ def pair(
             alone[side].append(one)
             together[side].append(many)
     return [latency(what, delay, *alone), *throughput(delay, *together)]
-
-
-def clean(run: Run) -> Run:
-    if run.errors:
-        raise RuntimeError(f"{run.errors} requests were refused")
-    return run
 
 
 def latency(what: str, delay: float, ours: list[Run], theirs: list[Run]) -> Row:

@@ -122,3 +122,10 @@ class Load:
 
 def drive(port: int, requests: Iterator[bytes], connections: int, seconds: float = 3600.0, wanted: int = 200) -> Run:
     return Load(port, requests, connections, wanted).drive(seconds)
+
+
+def clean(run: Run) -> Run:
+    """Raises RuntimeError when a request was refused."""
+    if run.errors:
+        raise RuntimeError(f"{run.errors} requests were refused")
+    return run

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from bench.ground import TOKEN, Ground, settings
-from bench.load import Run, drive, post
+from bench.load import Run, clean, drive, post
 from bench.report import Row, median_ratio, ms, there_and_back
 from local.provision import provision
 from local.topology import Queue
@@ -55,12 +55,11 @@ def rounds(ground: Ground, ports: dict[str, int]) -> dict[str, list[Run]]:
     for turn in range(ROUNDS + 1):
         for name, port in there_and_back(ports.items(), turn):
             ground.progress.step(f"round {turn} of {ROUNDS}, {name}")
-            done = drive(port, itertools.repeat(REQUEST), CONNECTIONS, SECONDS if turn else 1.0)
-            runs[name] += [done] if turn else []
-            if done.errors:
-                raise RuntimeError(f"{name}: {done.errors} errors")
+            together = clean(drive(port, itertools.repeat(REQUEST), CONNECTIONS, SECONDS if turn else 1.0))
+            alone = clean(drive(port, itertools.repeat(REQUEST), 1, ALONE))
             if turn:
-                runs[f"{name} alone"].append(drive(port, itertools.repeat(REQUEST), 1, ALONE))
+                runs[name].append(together)
+                runs[f"{name} alone"].append(alone)
     return runs
 
 

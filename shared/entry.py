@@ -102,8 +102,7 @@ def as_sent(request: flask.Request, base: str, body: bytes) -> ReceiptRequest:
 
 def reply(status: int, document: dict[str, Any], **headers: str) -> flask.Response:
     response = flask.Response(msgspec.json.encode(document) + b"\n", status, mimetype="application/json")
-    if headers:
-        response.headers.update(headers)
+    response.headers.update(headers)
     return early(response) if status >= 400 else response
 
 

@@ -51,7 +51,7 @@ class FirestoreLedger:
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
         with reaching(WHO):
             document = self._document(type(item), key)
-            return self._replace(document, item, version) if isinstance(version, Version) else _create(document, item)
+            return _create(document, item) if version is None else self._replace(document, item, version)
 
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         from google.cloud.firestore import FieldFilter
@@ -105,7 +105,8 @@ class FirestoreLedger:
     def _document(self, kind: type[msgspec.Struct], key: str) -> "DocumentReference":
         return self._collection(kind).document(id_of(key))
 
-    def _replace(self, document: "DocumentReference", item: msgspec.Struct, version: Version) -> Version | None:
+    def _replace(self, document: "DocumentReference", item: msgspec.Struct, version: Any) -> Version | None:
+        """version: one of ours, as the port hands it back."""
         from google.api_core.exceptions import FailedPrecondition, NotFound
 
         option, failures = self._client().write_option(last_update_time=version.at), list[Exception]()
