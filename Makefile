@@ -68,12 +68,12 @@ preview: $(STAMP) ## Every message on one page, .local/preview.html (TEMPLATES_D
 
 .PHONY: probe
 probe: $(STAMP) ## What the API of your account says of one request (REQUEST=id, CLICKWRAP_API_TOKEN)
-	@BACKEND=gcp $(BIN)/python -m local.probe
+	@BACKEND=gcp $(CLOUD).probe
 
 # -- Google Cloud. PROJECT, REGION and all settings: relay.env (RELAY_ENV=prod.env for another), or on the command line.
 # DRY_RUN=1 prints the commands alone; FUNCTIONS="receive links" takes some; FORCE=1 answers yes.
 export PROJECT REGION RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
-CLOUD := $(BIN)/python -m infra.gcloud
+CLOUD := $(BIN)/python -m infra.ops
 
 .PHONY: infra
 infra: $(STAMP) ## Terraform: plan, ask, apply
@@ -133,15 +133,15 @@ destroy: $(STAMP) ## Delete the deployed relay (refuses with live requests unles
 
 .PHONY: why
 why: $(STAMP) ## What happened to one request, and why (REQUEST=id; BACKEND=gcp for the cloud's)
-	@$(BIN)/python -m local.why
+	@$(CLOUD).why
 
 .PHONY: dead-letters
 dead-letters: $(STAMP) ## What nobody could handle, and what a replay would do now (BACKEND=gcp for the cloud)
-	@$(BIN)/python -m local.dead_letters $(addprefix --id=,$(ID))
+	@$(CLOUD).replay $(addprefix --id=,$(ID))
 
 .PHONY: replay
 replay: $(STAMP) ## A dry run of that; CONFIRM=1 does it (ID=... for one, DROP=1 to forget it)
-	@$(BIN)/python -m local.dead_letters $(if $(CONFIRM),$(if $(DROP),--drop,--replay)) $(addprefix --id=,$(ID))
+	@$(CLOUD).replay $(if $(CONFIRM),$(if $(DROP),--drop,--replay)) $(addprefix --id=,$(ID))
 
 .PHONY: clean
 clean: ## Drop the local state

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench import report
-from bench.ground import Ground, Progress
+from bench.harness import Ground, Progress
 
 BENCHES = (
     "receive",

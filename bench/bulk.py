@@ -9,12 +9,12 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from bench.ground import Ground, settings
-from bench.legs import THREADS
-from bench.lifecycle import ask
+from bench.harness import Ground, settings
+from bench.latency import ask
 from bench.receive import make_topics
 from bench.report import Row
-from bench.states import envelope, event
+from bench.states import event, push_envelope
+from bench.subscribers import THREADS
 from shared.domain.model import EventType
 
 EVENTS, PER_MINUTE = 200, 600
@@ -47,7 +47,9 @@ def row(took: float, turned_away: int) -> Row:
 def send(port: int) -> tuple[float, int]:
     """Seconds until all are handled, and how often one was turned away."""
     now = datetime.now(UTC)
-    bodies = [envelope(event(f"n1x0-{uuid.uuid4().hex}", EventType.SENT, now), now).decode() for _ in range(EVENTS)]
+    bodies = [
+        push_envelope(event(f"n1x0-{uuid.uuid4().hex}", EventType.SENT, now), now).decode() for _ in range(EVENTS)
+    ]
     began, waiting = time.perf_counter(), deque(bodies)
     with ThreadPoolExecutor(THREADS) as pool:
         turned_away = sum(pool.map(lambda _: work(port, waiting), range(THREADS)))

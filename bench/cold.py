@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from bench.ground import BARE, ROOT, TOKEN, Ground, served, settings, started
+from bench.harness import BARE, ROOT, TOKEN, Ground, served, settings, started
 from bench.load import drive, get, post
 from bench.receive import BODY, make_topics, mid
 from bench.report import Row, median_ratio, ms, there_and_back
-from bench.states import envelope, event, half_signed, progress_of
-from local.google import free_port
+from bench.states import event, half_signed, progress_of, push_envelope
+from local.emulation.google_emulators import free_port
 from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.domain.model import EventType
 
@@ -65,7 +65,7 @@ def receipt() -> bytes:
 def sent_events() -> Iterator[bytes]:
     for turn in range(100):
         now = datetime.now(UTC)
-        yield post("/", envelope(event(f"n2x0-cold{turn}", EventType.SENT, now), now))
+        yield post("/", push_envelope(event(f"n2x0-cold{turn}", EventType.SENT, now), now))
 
 
 def notices(ledger: FirestoreLedger) -> Iterator[bytes]:
@@ -73,7 +73,7 @@ def notices(ledger: FirestoreLedger) -> Iterator[bytes]:
         now = datetime.now(UTC)
         request = half_signed(f"n2x1-cold{turn}", now, now - timedelta(hours=1))
         ledger.put(request.id, request, None)
-        yield post("/sms", envelope(progress_of(request, now), now, channel="sms"))
+        yield post("/sms", push_envelope(progress_of(request, now), now, channel="sms"))
 
 
 def compared(ground: Ground, cold: Cold, environ: Mapping[str, str]) -> Row:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from bench.ground import ROOT, Ground
+from bench.harness import ROOT, Ground
 from bench.report import Row
 
 # US dollars, us-central1, without free tiers, as of 2026-11-24. Sources: docs/cost.md.
@@ -31,7 +31,7 @@ def run(ground: Ground) -> list[Row]:
 
 
 def lived(*signers: str) -> dict[str, Life]:
-    asked = [sys.executable, "-W", "ignore", "-m", "bench.life", *signers]
+    asked = [sys.executable, "-W", "ignore", "-m", "bench.lifecycle", *signers]
     found: dict[str, Life] = json.loads(subprocess.run(asked, cwd=ROOT, capture_output=True, check=True).stdout)
     return found
 

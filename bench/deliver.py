@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from bench import legs
-from bench.ground import Ground
+from bench import subscribers
+from bench.harness import Ground
 from bench.load import post
 from bench.report import Row
-from bench.states import envelope, half_signed, progress_of
+from bench.states import half_signed, progress_of, push_envelope
 from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.domain.model import Request
 
@@ -34,10 +34,10 @@ def run(ground: Ground) -> list[Row]:
 
     def notices(count: int) -> Iterator[bytes]:
         now = datetime.now(UTC)
-        made = [envelope(progress_of(r, now), now, channel="sms") for r in requests(count)]
+        made = [push_envelope(progress_of(r, now), now, channel="sms") for r in requests(count)]
         return iter([post("/sms", body) for body in made])
 
     def orders(count: int) -> Iterator[bytes]:
         return iter([post("/", json.dumps({"request": r.id}).encode()) for r in requests(count)])
 
-    return legs.run(ground, "deliver", "delivered", WHAT, notices, orders)
+    return subscribers.run(ground, "deliver", "delivered", WHAT, notices, orders)

@@ -14,7 +14,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 
-from bench.ground import ROOT, Ground, settings
+from bench.harness import ROOT, Ground, settings
 from bench.receive import make_topics
 from bench.report import Row, ms
 
@@ -60,16 +60,16 @@ def slope(found: list[Size]) -> Row:
 
 def main(signers: int) -> Size:
     from bench.states import event, invited
-    from shared import wiring
+    from shared import bootstrap
     from shared.domain.model import EventType
 
     now = datetime.now(UTC)
     key = f"n{signers}x0-{uuid.uuid4().hex}"
-    wiring.resolve().event(event(f"n1x0-{uuid.uuid4().hex}", EventType.SENT, now))  # makes the clients
+    bootstrap.resolve().event(event(f"n1x0-{uuid.uuid4().hex}", EventType.SENT, now))  # makes the clients
     before, took = peak(), []
     for turn in range(TIMES if signers < 1_000 else 3):
         began = time.perf_counter()
-        wiring.resolve().event(event(f"{key}{turn}", EventType.SENT, datetime.now(UTC)))
+        bootstrap.resolve().event(event(f"{key}{turn}", EventType.SENT, datetime.now(UTC)))
         took.append(time.perf_counter() - began)
     document = len(json.dumps(invited(key, signers, now), default=_plain))
     return {"seconds": statistics.median(took), "mb": peak() - before, "kb": document / 1024}

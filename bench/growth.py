@@ -12,15 +12,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bench.ground import ROOT, Ground
+from bench.harness import ROOT, Ground
 from bench.receive import make_topics
 from bench.report import Row, median_ratio, ms
 from bench.states import invited
-from local.embedded import Embedded
-from local.posting import Pace
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
 from shared.adapters.collections import COLLECTIONS, NARROWED
 from shared.adapters.gcp.firestore import FirestoreLedger, dump
-from shared.domain.model import ChannelName, Kind, NoticeState, Record, Request, Step
+from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Request, Transition
 
 FIRESTORE, EMBEDDED = (100, 10_000), (100, 100_000)
 ROUNDS, TIMES = 7, 20
@@ -44,11 +44,11 @@ def request(n: int) -> Request:
     return replace(TEMPLATE, id=f"growth-{n}", changed_at=NOW - timedelta(seconds=n), next_at=next_at)
 
 
-def record(n: int) -> Record:
+def record(n: int) -> NoticeRecord:
     """NOTICES_EACH of them to a request."""
     at = NOW - timedelta(seconds=n)
     state = NoticeState.ACCEPTED
-    return Record(
+    return NoticeRecord(
         request_id=f"growth-{n // NOTICES_EACH}",
         signer="s1",
         kind=Kind.INVITATION,
@@ -57,7 +57,7 @@ def record(n: int) -> Record:
         round=1,
         state=state,
         text="t" * 150,
-        history=(Step(at=at, state=state),),
+        history=(Transition(at=at, state=state),),
         changed_at=at,
     )
 

@@ -1,113 +1,228 @@
-"""From the webhook's arrival to the provider's being called, through the whole local stack, one request at a time."""
+"""A request lives two weeks in no time, over counted ports: what Google and Clickwrap would be asked to do.
 
-import http.client
-import json
-import statistics
+`python -m bench.lifecycle 1 2 5` prints the counts of a life for so many signers as JSON. The handlers are those that
+`bootstrap` puts together; SQLite stands in for Firestore, lists for Pub/Sub and Cloud Tasks, and time is jumped over.
+"""
+
+import os
 import sys
-import time
-import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import TypeVar
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from bench.ground import TOKEN, Ground, process, settings
-from bench.report import Row, ms
-from local.google import free_port
+SETTINGS = {
+    "BACKEND": "embedded",
+    "CLICKWRAP_WEBHOOK_TOKENS": "t",
+    "CLICKWRAP_API_TOKEN": "t",
+    "SMS_PROVIDER": "outbox",
+    "LINKS_BASE_URL": "https://l.example",
+    "LINKS_SECRET": "s",
+    "REMIND_URL": "https://remind.example",
+    "LOG_LEVEL": "ERROR",
+}
+if __name__ == "__main__":
+    os.environ.update(SETTINGS)
 
-T = TypeVar("T")
+from bench.stand_in import document  # noqa: E402
+from bench.states import event  # noqa: E402
+from local.emulation.embedded import Embedded  # noqa: E402
+from local.emulation.http_push import Pace  # noqa: E402
+from shared import bootstrap  # noqa: E402
+from shared.adapters.clickwrap.payload import FIELDS, read, unwrap  # noqa: E402
+from shared.domain.errors import Accepted  # noqa: E402
+from shared.domain.model import ApiRequest, Event, EventType, Link, Notice, RelayStatus, Request  # noqa: E402
+from shared.handlers.remind import Firing  # noqa: E402
+from shared.ports import Message, Outgoing, Task  # noqa: E402
 
-REQUESTS = 40
-BACKENDS = ("embedded", "emulators")
-LOST_AFTER = 30.0  # seconds
-
-
-class Trip(msgspec.Struct):
-    """Seconds since the webhook was posted."""
-
-    answered: float
-    fetched: float
-    sent: float
-
-
-def run(ground: Ground) -> list[Row]:
-    return [row for backend in BACKENDS for row in rows(backend, trips(ground, backend))]
-
-
-def trips(ground: Ground, backend: str) -> list[Trip]:
-    with ground.stand_in(0) as stand_in, stack(ground, backend, stand_in) as port:
-        made = []
-        for n in range(REQUESTS + 5):
-            ground.progress.step(f"{backend}, {n} of {REQUESTS}")
-            made.append(trip(port, stand_in, f"n1x0-life{n:03d}"))
-        return made[5:]  # the first ones warm up
+START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday morning in New York
+NAMED: dict[type, str] = {Link: "link ", RelayStatus: "control "}  # counted apart: a link, and what a pass does once
+Counts = dict[str, Counter[str]]
 
 
-@contextmanager
-def stack(ground: Ground, backend: str, stand_in: str) -> Iterator[int]:
-    port = free_port()
-    google = {"GOOGLE_CLOUD_PROJECT": "bench", "LOCATION": "here"}
-    environ = settings(google, stand_in) | {
-        "BACKEND": backend,
-        "PORT": str(port),
-        "LOCAL_DIR": str(ground.directory / backend),
-        "LOG_LEVEL": "WARNING",
-        **{f"{f.upper()}_URL": f"http://127.0.0.1:{port}/{f}" for f in ("remind", "resolve", "deliver")},
-    }
-    with process([sys.executable, "-m", "local.stack"], port, environ, ground.directory / "stack.log"):
-        until(lambda: ask(port, "GET", "/healthz")[0] == 200)
-        yield port
+class Meter:
+    """Counts by what caused them: an event, a notice of a kind, a firing, a look."""
+
+    def __init__(self) -> None:
+        self.counts: Counts = defaultdict(Counter)
+        self.cause = ""
+
+    def add(self, what: str, count: int = 1) -> None:
+        self.counts[self.cause][what] += count
+
+    def begin(self, cause: str) -> None:
+        self.cause = cause
+        self.add("times")
 
 
-def trip(port: int, stand_in: str, key: str) -> Trip:
-    body = json.dumps({"event_type": "request_sent", "id": key, "request": key})
-    began, headers = time.time(), {"Content-Type": "application/json", "Pactsafe-Webhook-Token": TOKEN}
-    status, _ = ask(port, "POST", "/receive", body, headers)
-    answered = time.time() - began
-    if status != 200:
-        raise RuntimeError(f"the webhook was answered {status}")
-    fetched, sent = until(lambda: came(stand_in, key))
-    return Trip(answered, fetched - began, sent - began)
+class CountedLedger:
+    """Firestore bills a read a document, one at least a query; a write that loses a race is counted as one too."""
+
+    def __init__(self, ledger: Any, meter: Meter) -> None:
+        self._ledger, self._meter = ledger, meter
+
+    def get(self, kind: type[Any], key: str) -> Any:
+        self._meter.add(f"{NAMED.get(kind, '')}reads")
+        return self._ledger.get(kind, key)
+
+    def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
+        self._meter.add(f"{NAMED.get(type(item), '')}writes")
+        written: object | None = self._ledger.put(key, item, version)
+        return written
+
+    def due(self, now: datetime, limit: int) -> Any:
+        return self._listed(self._ledger.due(now, limit))
+
+    def records(self, request: str, **only: Any) -> Any:
+        return self._listed(self._ledger.records(request, **only))
+
+    def _listed(self, found: Any) -> Any:
+        self._meter.add("listed", max(1, len(found)))
+        return found
 
 
-def came(stand_in: str, key: str) -> tuple[float, float] | None:
-    """When the API was asked for the request and the provider got its text; None before both have happened."""
-    log = json.loads(ask(int(stand_in.rpartition(":")[2]), "GET", "/log")[1])
-    fetched = [at for at, line, _ in log if f"/{key} " in line]
-    sent = [at for at, _, body in log if key in urllib.parse.unquote_plus(body)]
-    return (fetched[0], sent[0]) if fetched and sent else None
+class CountedBus:
+    def __init__(self, meter: Meter) -> None:
+        self._meter, self.waiting = meter, list[Message]()
+
+    def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        self._meter.add("statuses" if topic == "request-status" else "publishes", len(messages))
+        self.waiting += messages if topic == "signer-notices" else []
 
 
-def ask(
-    port: int, method: str, path: str, body: str | None = None, headers: Mapping[str, str] = {}
-) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    try:
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
+class CountedScheduler:
+    def __init__(self, meter: Meter) -> None:
+        self._meter, self.tasks = meter, dict[str, Task]()
+
+    def create(self, tasks: Iterable[Task]) -> None:
+        for task in tasks:
+            self._meter.add("tasks created")
+            self.tasks.setdefault(task.name, task)
+
+    def delete(self, queue: str, names: Iterable[str]) -> None:
+        for name in names:
+            self._meter.add("tasks deleted")
+            self.tasks.pop(name, None)
 
 
-def until(look: Callable[[], T | None]) -> T:
-    """What `look` finds at last. Raises TimeoutError."""
-    end = time.monotonic() + LOST_AFTER
-    while not (found := look()):
-        if time.monotonic() > end:
-            raise TimeoutError(f"nothing came within {LOST_AFTER:.0f} s")
-        time.sleep(0.02)
-    return found
+class CountedApi:
+    def __init__(self, meter: Meter) -> None:
+        self._meter, self.signed = meter, 0
+
+    def fetch(self, request: str, after: datetime | None = None) -> ApiRequest:
+        self._meter.add("API calls")
+        signers = int(request.removeprefix("life-"))
+        return msgspec.structs.replace(read(unwrap(document(request, signers, self.signed)), FIELDS), id=request)
 
 
-def rows(backend: str, trips: list[Trip]) -> list[Row]:
-    sent = [t.sent for t in trips]
-    hops = {
-        "webhook answered": [t.answered for t in trips],
-        "answered to API asked": [t.fetched - t.answered for t in trips],
-        "API asked to provider called": [t.sent - t.fetched for t in trips],
-    }
-    parts = ", ".join(f"{name} {ms(statistics.median(values))}" for name, values in hops.items())
-    total = f"p50 {ms(statistics.median(sent))}, p99 {ms(statistics.quantiles(sent, n=100, method='inclusive')[98])}"
-    return [Row(what=f"webhook to provider, {backend}", ours=total, against="its hops, p50", theirs=parts)]
+class CountedChannel:
+    name = "counted"
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def send(self, message: Outgoing) -> Accepted:
+        self._meter.add("sends")
+        return Accepted("1")
+
+
+class Ports:
+    """The backend that bootstrap uses. `begin` starts a new life."""
+
+    def __init__(self, directory: Path) -> None:
+        self.now, self.meter = START, Meter()
+        self._embedded = Embedded(directory / "life.db", self.clock, Pace(1, 1))
+        self.documents = self._embedded.ledger
+        self._bus, self._scheduler = CountedBus(self.meter), CountedScheduler(self.meter)
+        self.api = CountedApi(self.meter)
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def bus(self) -> CountedBus:
+        return self._bus
+
+    def ledger(self) -> CountedLedger:
+        return CountedLedger(self.documents, self.meter)
+
+    def scheduler(self) -> CountedScheduler:
+        return self._scheduler
+
+    def outbox(self, channel: str) -> CountedChannel:
+        return CountedChannel(self.meter)
+
+
+class Life:
+    """Sent at once; signer after signer signs, the last just after the third reminder; looked at for a day more."""
+
+    def __init__(self, ports: Ports, signers: int) -> None:
+        self._ports, self._key, self._signers = ports, f"life-{signers}", signers
+        self._ports.now, self._ports.api.signed = START, 0
+        self._ports.meter.counts.clear()
+
+    def live(self) -> Counts:
+        self._hear(EventType.SENT)
+        for n in range(1, self._signers + 1):
+            self._until(START + timedelta(days=15 * n / self._signers))
+            self._ports.api.signed = n
+            self._hear(EventType.SIGNED, f"s{n}")
+        self._hear(EventType.COMPLETE)
+        self._until(self._ports.now + timedelta(days=1))
+        return self._ports.meter.counts
+
+    def _hear(self, kind: EventType, signer: str | None = None) -> None:
+        heard: Event = event(self._key, kind, self._ports.now, signer)
+        self._ports.meter.begin("event")
+        bootstrap.resolve().event(heard)
+        self._deliver()
+        self._ports.now += timedelta(seconds=1)
+
+    def _deliver(self) -> None:
+        waiting = self._ports.bus().waiting
+        while waiting:
+            notice = msgspec.json.decode(waiting.pop(0).data, type=Notice)
+            self._ports.meter.begin(notice.kind.value)
+            bootstrap.deliver().notice(notice)
+
+    def _until(self, end: datetime) -> None:
+        """Tasks fire and reconcile looks, each at its time."""
+        while (at := self._next()) and at < end:
+            self._ports.now = max(self._ports.now, at)
+            if not self._fire():
+                self._ports.meter.begin("look")
+                bootstrap.reconcile().run()
+            self._deliver()
+        self._ports.now = end
+
+    def _next(self) -> datetime | None:
+        stored = self._ports.documents.get(Request, self._key)
+        look = [stored.item.next_at] if stored and stored.item.next_at else []
+        return min([*look, *(t.at for t in self._ports.scheduler().tasks.values())], default=None)
+
+    def _fire(self) -> bool:
+        tasks = self._ports.scheduler().tasks
+        due = next((t for t in tasks.values() if t.at <= self._ports.now), None)
+        if due is not None:
+            self._ports.meter.begin("firing")
+            bootstrap.remind().fire(msgspec.json.decode(due.body, type=Firing))
+            del tasks[due.name]
+        return due is not None
+
+
+def main(signers: list[int]) -> dict[int, Counts]:
+    with tempfile.TemporaryDirectory() as directory:
+        ports = Ports(Path(directory))
+        bootstrap.use(ports)  # type: ignore[arg-type]
+        bootstrap.set_time(ports.clock)
+        bootstrap.requests = lambda: ports.api  # type: ignore[assignment]
+        return {n: dict(Life(ports, n).live()) for n in signers}
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(msgspec.json.encode(main([int(n) for n in sys.argv[1:]])) + b"\n")
+    sys.stdout.flush()
+    os._exit(0)

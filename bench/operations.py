@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections import Counter
 
-from bench.ground import ROOT, Ground
+from bench.harness import ROOT, Ground
 from bench.report import Row
 
 SIGNERS = ("1", "2", "5")
@@ -35,7 +35,7 @@ BUDGET = {
 def run(ground: Ground) -> list[Row]:
     ground.progress.step("living")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "bench.life", *SIGNERS], cwd=ROOT, capture_output=True, check=True
+        [sys.executable, "-W", "ignore", "-m", "bench.lifecycle", *SIGNERS], cwd=ROOT, capture_output=True, check=True
     )
     lives: dict[str, dict[str, dict[str, int]]] = json.loads(done.stdout)
     return [row for n in SIGNERS for row in rows(n, lives[n])]

@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from bench.ground import TOKEN, Ground, settings
+from bench.harness import TOKEN, Ground, settings
 from bench.load import Run, clean, drive, post
 from bench.report import Row, median_ratio, ms, there_and_back
-from local.provision import provision
-from local.topology import Queue
+from local.emulation.provision import provision
+from local.emulation.topology import Queue
 
 ROUNDS, SECONDS, ALONE = 5, 2.5, 0.5
 CONNECTIONS = 32

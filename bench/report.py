@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bench.ground import ROOT
+from bench.harness import ROOT
 
 T = TypeVar("T")
 RESULTS = ROOT / "bench" / "results"

@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-from bench.ground import ROOT, Ground
+from bench.harness import ROOT, Ground
 from bench.report import Row
 
 MB = 1024 * 1024

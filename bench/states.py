@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from bench.stand_in import document
-from shared.adapters.fields import FIELDS, read, unwrap
+from shared.adapters.clickwrap.payload import FIELDS, read, unwrap
 from shared.domain import planner
 from shared.domain.merge import merge
 from shared.domain.model import ChannelName, Event, EventType, Kind, Notice, Request
@@ -37,7 +37,7 @@ def progress_of(request: Request, now: datetime) -> Notice:
     return next(n for n in planned if n.kind is Kind.PROGRESS)
 
 
-def envelope(message: msgspec.Struct, now: datetime, **attributes: str) -> bytes:
+def push_envelope(message: msgspec.Struct, now: datetime, **attributes: str) -> bytes:
     """The Pub/Sub push body."""
     data = base64.b64encode(msgspec.json.encode(message)).decode()
     wrapped = {"data": data, "messageId": "1", "publishTime": now, "attributes": attributes}

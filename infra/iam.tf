@@ -44,12 +44,12 @@ locals {
 
   dead_letter_readers = ["console"]
 
-  # function => members of roles/run.invoker. A parked message comes back by a task, so tasks call whoever parks.
+  # function => members of roles/run.invoker. A deferred message comes back by a task, so the task queue may call the functions that defer.
   invokers = {
     for name, f in local.functions : name => (
       f.public ? [for member in ["allUsers"] : member if var.public_by_iam]
       : f.caller == "operators" ? var.operators
-      : [for caller in concat([f.caller], f.parked ? ["tasks"] : []) : "serviceAccount:relay-${caller}@${var.project}.iam.gserviceaccount.com"]
+      : [for caller in concat([f.caller], f.deferred ? ["tasks"] : []) : "serviceAccount:relay-${caller}@${var.project}.iam.gserviceaccount.com"]
     )
   }
 

@@ -32,7 +32,7 @@ locals {
       severity  = "CRITICAL"
       threshold = 0
       gauge     = false
-      window    = "1800s" # parked events ask every 15 minutes: one alert, not one a try
+      window    = "1800s" # deferred events ask every 15 minutes: one alert, not one a try
       by        = "metric.label.alert"
       filter    = "${local.alert_metric} AND metric.labels.alert=\"api_credentials\""
     }

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from local.google import free_port
+from local.emulation.google_emulators import free_port
 
 SECONDS_PER_DAY = 1.0
 LATE = {"embedded": 2.0, "emulators": 5.0}  # seconds
@@ -100,10 +100,10 @@ class Demo:
 
     def until(self, day: float) -> None:
         while self.day() < day:
-            self.look()
+            self.recheck()
             time.sleep(0.03)
 
-    def look(self) -> None:
+    def recheck(self) -> None:
         for message in self.get("/outbox/messages")[self._seen :]:
             self._seen += 1
             self.arrived(message)
@@ -121,7 +121,7 @@ class Demo:
         match.came = day if match.came is None else match.came
 
     def say(self, text: str) -> None:
-        self.look()
+        self.recheck()
         print(f"* day {self.day():5.2f}  {text}", flush=True)
 
     # -- judging
@@ -149,9 +149,9 @@ def main() -> int:
     began = datetime.now(UTC)
     os.environ.setdefault("SECONDS_PER_DAY", f"{SECONDS_PER_DAY:g}")
     os.environ.setdefault("LOG_LEVEL", "WARNING")
-    from local.outbox import Outbox
-    from local.providers.start import stand_ins
-    from local.stack import Stack
+    from local.provider_stubs.start import stand_ins
+    from local.sandbox.outbox import Outbox
+    from local.stack.gateway import Stack
     from shared.settings import SettingError
 
     with tempfile.TemporaryDirectory(prefix="clickwrap-relay-") as name:
@@ -174,6 +174,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    from local.stack import leave
+    from local.stack.gateway import leave
 
     leave(main())

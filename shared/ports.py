@@ -8,8 +8,8 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from shared.domain.dead_letters import DeadLetter
-from shared.domain.model import Answer, Notice, Record, Request
-from shared.domain.outcomes import Accepted
+from shared.domain.errors import Accepted
+from shared.domain.model import ApiRequest, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -26,11 +26,11 @@ class Bus(Protocol):
     """Pub/Sub."""
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
-        """Returns once every message is stored. Raises Retry when any is not (some may be)."""
+        """Returns once every message is stored. Raises RetryLater when any is not (some may be)."""
 
 
 class DeadLetters(Protocol):
-    """What the dead-letter topics keep. Both methods raise Retry."""
+    """What the dead-letter topics keep. Both methods raise RetryLater."""
 
     def open(self, topic: str, limit: int) -> AbstractContextManager[Sequence[DeadLetter]]:
         """The letters of a topic, the oldest first. Those not dropped when it closes stay."""
@@ -52,7 +52,7 @@ Mark = tuple[datetime, str]  # a document's place in a list: its time and its ke
 class Ledger(Protocol):
     """The documents of `model`: Request, Record, Link, each in its collection, kept by id.
 
-    Every method raises Retry when the database cannot be reached.
+    Every method raises RetryLater when the database cannot be reached.
     """
 
     def get(self, kind: type[T], key: str) -> Stored[T] | None: ...
@@ -66,7 +66,7 @@ class Ledger(Protocol):
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         """Ids of the requests whose `next_at` has come, the longest due first."""
 
-    def records(self, request: str, signer: str = "") -> dict[str, Record]:
+    def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         """All notices of a request, or of one of its signers, by id."""
 
     def newest(
@@ -92,7 +92,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scheduler(Protocol):
-    """Cloud Tasks. Both methods raise Retry when it cannot be reached."""
+    """Cloud Tasks. Both methods raise RetryLater when it cannot be reached."""
 
     def create(self, tasks: Iterable[Task]) -> None:
         """Schedules each; one whose name exists, or existed lately, is left alone."""
@@ -105,17 +105,17 @@ class NotFound(Exception):
     """The API knows no such request."""
 
 
-class Requests(Protocol):
+class ClickwrapApi(Protocol):
     """The Clickwrap REST API."""
 
-    def fetch(self, request: str, after: datetime | None = None) -> Answer:
-        """Raises NotFound on 404, Retry on anything else that is no answer.
+    def fetch(self, request: str, after: datetime | None = None) -> ApiRequest:
+        """Raises NotFound on 404, RetryLater on anything else that is no answer.
 
         after: an answer will do whose call began later than this; None asks now.
         """
 
     def listed(self, site: str, limit: int) -> Sequence[str]:
-        """Ids of a site's requests, the newest first. Raises GiveUp where the API does not list them, Retry."""
+        """Ids of a site's requests, the newest first. Raises RetryLater; PermanentFailure if the API has no list."""
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,16 +134,16 @@ class Channel(Protocol):
     name: str
 
     def send(self, message: Outgoing) -> Accepted:
-        """Raises Retry, GiveUp or Unknown."""
+        """Raises RetryLater, PermanentFailure or OutcomeUnknown."""
 
 
-class Receiver(Protocol):
+class ReceiptVerifier(Protocol):
     """A provider that tells later what arrived."""
 
     name: str
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
-        """What a request of the provider's says, for any of its messages, ours or not. Raises Forged."""
+        """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +157,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 class Shortener(Protocol):
     def shorten(self, target: Target) -> str:
-        """A short https URL. Raises Retry or GiveUp; the caller then sends the long one."""
+        """A short https URL. Raises RetryLater or PermanentFailure; the caller then sends the long one."""
 
 
 class Wording(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,13 +8,13 @@ from shared.domain.model import ChannelName
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.ports import Channel, Receiver, Shortener
+    from shared.ports import Channel, ReceiptVerifier, Shortener
 
 Clock = Callable[[], datetime]
 
 
 def _twilio(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
-    from shared.adapters.channels.twilio import Twilio
+    from shared.adapters.providers.twilio import Twilio
 
     return Twilio(
         s.text("TWILIO_ACCOUNT_SID"),
@@ -27,7 +27,7 @@ def _twilio(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
 
 
 def _vonage(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
-    from shared.adapters.channels.vonage import Vonage
+    from shared.adapters.providers.vonage import Vonage
 
     return Vonage(
         s.text("VONAGE_API_KEY"),
@@ -41,20 +41,20 @@ def _vonage(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
 
 
 def _smtp(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
-    from shared.adapters.channels.smtp import Smtp
+    from shared.adapters.providers.smtp import Smtp
 
     return Smtp(s.text("SMTP_URL"), *_letterhead(s), clock)
 
 
 def _sendgrid(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
-    from shared.adapters.channels.sendgrid import SendGrid
+    from shared.adapters.providers.sendgrid import SendGrid
 
     key, url = s.text("SENDGRID_API_KEY"), s.url("SENDGRID_API_URL", "https://api.sendgrid.com")
     return SendGrid(key, *_letterhead(s), s.text("SENDGRID_WEBHOOK_PUBLIC_KEY", ""), url, clock)
 
 
 def _mailgun(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
-    from shared.adapters.channels.mailgun import Mailgun
+    from shared.adapters.providers.mailgun import Mailgun
 
     key, domain = s.text("MAILGUN_API_KEY"), s.text("MAILGUN_DOMAIN")
     url = s.url("MAILGUN_API_URL", "https://api.mailgun.net")
@@ -62,14 +62,14 @@ def _mailgun(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
 
 
 def _postmark(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
-    from shared.adapters.channels.postmark import Postmark
+    from shared.adapters.providers.postmark import Postmark
 
     token, url = s.text("POSTMARK_SERVER_TOKEN"), s.url("POSTMARK_API_URL", "https://api.postmarkapp.com")
     return Postmark(token, *_letterhead(s), s.text("POSTMARK_WEBHOOK_TOKEN", ""), url, clock)
 
 
 def _apprise(s: Settings, channel: ChannelName, clock: Clock) -> "Channel":
-    from shared.adapters.channels.apprise import AppriseChannel
+    from shared.adapters.providers.apprise import AppriseChannel
 
     variable = f"APPRISE_{channel.upper()}_URL"
     return AppriseChannel(s.text(variable), variable)
@@ -93,37 +93,37 @@ CHANNELS: "dict[str, Callable[[Settings, ChannelName, Clock], Channel]]" = {
 # -- what only hears of deliveries has no key to send with
 
 
-def _twilio_receipts(s: Settings, clock: Clock) -> "Receiver":
-    from shared.adapters.channels.twilio import Twilio
+def _twilio_receipts(s: Settings, clock: Clock) -> "ReceiptVerifier":
+    from shared.adapters.providers.twilio import Twilio
 
     return Twilio("", s.text("TWILIO_AUTH_TOKEN"), "", "", "", clock)
 
 
-def _vonage_receipts(s: Settings, clock: Clock) -> "Receiver":
-    from shared.adapters.channels.vonage import Vonage
+def _vonage_receipts(s: Settings, clock: Clock) -> "ReceiptVerifier":
+    from shared.adapters.providers.vonage import Vonage
 
     return Vonage("", "", "", s.text("VONAGE_SIGNATURE_SECRET", ""), "", "", clock)
 
 
-def _sendgrid_receipts(s: Settings, clock: Clock) -> "Receiver":
-    from shared.adapters.channels.sendgrid import SendGrid
+def _sendgrid_receipts(s: Settings, clock: Clock) -> "ReceiptVerifier":
+    from shared.adapters.providers.sendgrid import SendGrid
 
     return SendGrid("", s.text("EMAIL_FROM"), "", s.text("SENDGRID_WEBHOOK_PUBLIC_KEY", ""), "", clock)
 
 
-def _mailgun_receipts(s: Settings, clock: Clock) -> "Receiver":
-    from shared.adapters.channels.mailgun import Mailgun
+def _mailgun_receipts(s: Settings, clock: Clock) -> "ReceiptVerifier":
+    from shared.adapters.providers.mailgun import Mailgun
 
     return Mailgun("", "", s.text("EMAIL_FROM"), "", s.text("MAILGUN_SIGNING_KEY", ""), "", clock)
 
 
-def _postmark_receipts(s: Settings, clock: Clock) -> "Receiver":
-    from shared.adapters.channels.postmark import Postmark
+def _postmark_receipts(s: Settings, clock: Clock) -> "ReceiptVerifier":
+    from shared.adapters.providers.postmark import Postmark
 
     return Postmark("", s.text("EMAIL_FROM"), "", s.text("POSTMARK_WEBHOOK_TOKEN", ""), "", clock)
 
 
-RECEIVERS: "dict[str, Callable[[Settings, Clock], Receiver]]" = {
+RECEIVERS: "dict[str, Callable[[Settings, Clock], ReceiptVerifier]]" = {
     "twilio": _twilio_receipts,
     "vonage": _vonage_receipts,
     "sendgrid": _sendgrid_receipts,

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from shared.adapters.fields import FIELDS, Fields
+from shared.adapters.clickwrap.payload import FIELDS, Fields
 from shared.domain.model import ChannelName
 from shared.domain.policy import Policy
-from shared.handlers.names import Names
+from shared.services.resource_names import ResourceNames
 
 T = TypeVar("T")
 
@@ -106,8 +106,8 @@ class Settings:
             )
         return tokens
 
-    def names(self) -> Names:
-        return Names(
+    def names(self) -> ResourceNames:
+        return ResourceNames(
             events_topic=self.text("EVENTS_TOPIC", "clickwrap-events"),
             notices_topic=self.text("NOTICES_TOPIC", "signer-notices"),
             status_topic=self.text("STATUS_TOPIC", "request-status"),

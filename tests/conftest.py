@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from local.google import FIRESTORE, PUBSUB, Missing, command
+from local.emulation.google_emulators import FIRESTORE, PUBSUB, Missing, command
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

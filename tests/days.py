@@ -6,11 +6,11 @@ Its queue may be late or have a clock of its own, reconcile may be down, and it 
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from shared.domain.model import EventType, Kind, Record, Request
-from shared.domain.outcomes import Accepted, Retry
+from shared.domain.errors import Accepted, RetryLater
+from shared.domain.model import EventType, Kind, NoticeRecord, Request
 from shared.domain.policy import Policy
-from shared.handlers.operate import Operate, Why
 from shared.ports import Outgoing, Task
+from shared.services.operator_actions import OperatorActions, Why
 from tests.fakes import START, World, seen
 
 DAY, HOUR, MINUTE, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
@@ -36,7 +36,7 @@ class Days(World):
         self.reconciling = True
         self.queue_late = timedelta()  # below zero: the queue's clock is ahead of ours
         self.left: list[Left] = []
-        self.operate = Operate(self.ledger, self.echo, self.policy, self.clock)
+        self.operate = OperatorActions(self.ledger, self.publisher, self.policy, self.clock)
         self._refused: dict[str, datetime] = {}
         for channel in (self.sms, self.email):
             self._watch(channel)
@@ -52,7 +52,7 @@ class Days(World):
         channel.send = watched
 
     def note(self, message: Outgoing) -> None:
-        record = self.ledger.all(Record)[message.notice]
+        record = self.ledger.all(NoticeRecord)[message.notice]
         name = self.ledger.all(Request)["r1"].signers[record.signer].aliases[0]
         self.left.append(Left(self.now, record.kind.value, name, record.step, record.round))
 
@@ -100,7 +100,7 @@ class Days(World):
         """A refused task comes again, as Cloud Tasks brings it."""
         try:
             super().fire(task)
-        except Retry:
+        except RetryLater:
             self._refused[task.name] = self.now + BACKOFF
 
     # -- what can be seen

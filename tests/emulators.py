@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from local.google import emulators
-from local.tasks_emulator import TasksEmulator
+from local.emulation.google_emulators import emulators
+from local.emulation.tasks_emulator import TasksEmulator
 
 LOCATION = "here"
 

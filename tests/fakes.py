@@ -11,31 +11,31 @@ from typing import Any
 import msgspec
 
 from shared.adapters.collections import CHANGED
-from shared.domain.gates import needed
+from shared.domain.eligibility import needed
+from shared.domain.errors import Accepted, PermanentFailure, RetryLater
 from shared.domain.model import (
-    Answer,
+    ApiRequest,
+    ApiSigner,
     ChannelName,
     Event,
     EventType,
     Notice,
+    NoticeRecord,
     NoticeState,
-    Record,
     Request,
-    Seen,
     Status,
 )
-from shared.domain.outcomes import Accepted, GiveUp, Retry
 from shared.domain.policy import Policy
 from shared.handlers.deliver import Deliver
-from shared.handlers.echo import Echo
-from shared.handlers.fallback import Fallback
 from shared.handlers.links import Links
-from shared.handlers.names import Names
 from shared.handlers.receive import Receive
 from shared.handlers.reconcile import Reconcile
 from shared.handlers.remind import Firing, Remind
 from shared.handlers.resolve import Resolve
 from shared.ports import Mark, Message, NotFound, Only, Outgoing, Stored, Target, Task, Wording
+from shared.services.fallback import Fallback
+from shared.services.publisher import Publisher
+from shared.services.resource_names import ResourceNames
 
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, 10:00 in New York
 PHONES = {"a": "+13175550101", "b": "+13175550102", "c": "+13175550103"}
@@ -93,9 +93,9 @@ class FakeLedger:
         due = [(r.next_at, key) for key, r in self.all(Request).items() if r.next_at and r.next_at <= now]
         return [key for _, key in sorted(due)][:limit]
 
-    def records(self, request: str, signer: str = "") -> dict[str, Record]:
+    def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         self.faults.point()
-        found = {key: r for key, r in self.all(Record).items() if r.request_id == request}
+        found = {key: r for key, r in self.all(NoticeRecord).items() if r.request_id == request}
         return {key: r for key, r in found.items() if signer in ("", r.signer)}
 
     def newest(
@@ -130,7 +130,7 @@ class FakeBus:
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         self.faults.point()
         if self.down:
-            raise Retry("Pub/Sub cannot be reached")
+            raise RetryLater("Pub/Sub cannot be reached")
         self.topics[topic] += messages
         self.pending += [(topic, m.data) for m in messages]
         self.faults.point()
@@ -161,17 +161,17 @@ class FakeApi:
 
     def __init__(self, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
-        self.truth: dict[str, Answer | Exception] = {}
+        self.truth: dict[str, ApiRequest | Exception] = {}
         self.lists: dict[str, list[str] | Exception] = {}
         self.calls = 0
 
     def listed(self, site: str, limit: int) -> Sequence[str]:
-        said = self.lists.get(site, GiveUp("no list"))
+        said = self.lists.get(site, PermanentFailure("no list"))
         if isinstance(said, Exception):
             raise said
         return said[:limit]
 
-    def fetch(self, request: str, after: datetime | None = None) -> Answer:
+    def fetch(self, request: str, after: datetime | None = None) -> ApiRequest:
         self.faults.point()
         self.calls += 1
         said = self.truth.get(request, NotFound())
@@ -214,15 +214,15 @@ def render(request: Request, notice: Notice, link: str) -> Wording:
     return Wording(text=f"{notice.kind} {needed(request)} needed {link}".strip(), segments=1)
 
 
-def seen(name: str, *, signed: bool | None = False, **fields: Any) -> Seen:
+def seen(name: str, *, signed: bool | None = False, **fields: Any) -> ApiSigner:
     """A signer with a mobile number only, as the API would show him."""
     mobile = PHONES.get(name, "")
     given = {"ids": (name,), "name": name.upper(), "mobile": mobile, "request_url": f"https://sign.test/{name}"}
-    return Seen(**{**given, "signed": signed, **fields})
+    return ApiSigner(**{**given, "signed": signed, **fields})
 
 
-def answer(*signers: Seen, status: Status | None = Status.OPEN, **fields: Any) -> Answer:
-    return Answer(id="r1", title="Lease", sender="ACME", status=status, signers=signers, **fields)
+def answer(*signers: ApiSigner, status: Status | None = Status.OPEN, **fields: Any) -> ApiRequest:
+    return ApiRequest(id="r1", title="Lease", sender="ACME", status=status, signers=signers, **fields)
 
 
 class World:
@@ -231,15 +231,15 @@ class World:
         self.ledger, self.bus = FakeLedger(self.faults), FakeBus(self.faults)
         self.scheduler, self.api = FakeScheduler(self.faults), FakeApi(self.faults)
         self.sms, self.email = FakeChannel("sms", self.faults), FakeChannel("email", self.faults)
-        self.shortener, self.names = FakeShortener(self.faults), Names(remind_url="https://remind.test")
+        self.shortener, self.names = FakeShortener(self.faults), ResourceNames(remind_url="https://remind.test")
         providers = {c: p for c, p in ((ChannelName.SMS, self.sms), (ChannelName.EMAIL, self.email)) if c in channels}
-        self.echo = Echo(self.ledger, self.bus, self.scheduler, self.names, self.policy, self.clock)
-        self.resolve = Resolve(self.ledger, self.api, self.echo, self.policy, self.clock)
+        self.publisher = Publisher(self.ledger, self.bus, self.scheduler, self.names, self.policy, self.clock)
+        self.resolve = Resolve(self.ledger, self.api, self.publisher, self.policy, self.clock)
         self.fallback = Fallback(self.ledger, self.bus, self.names.notices_topic, self.clock)
         self.deliver = Deliver(
             self.ledger, self.api, providers, self.shortener, render, self.fallback, self.policy, self.clock
         )
-        self.remind = Remind(self.ledger, self.echo, self.policy, self.clock)
+        self.remind = Remind(self.ledger, self.publisher, self.policy, self.clock)
         self.sites: list[str] = []
         self.reconcile = Reconcile(self.ledger, self.resolve, self.api, self.sites, self.policy, self.clock)
         self.receive = Receive(self.bus, self.names.events_topic, ("secret",), self.clock)
@@ -252,7 +252,7 @@ class World:
 
     # -- what happens
 
-    def says(self, *signers: Seen, status: Status | None = Status.OPEN, **fields: Any) -> None:
+    def says(self, *signers: ApiSigner, status: Status | None = Status.OPEN, **fields: Any) -> None:
         self.api.truth["r1"] = answer(*signers, status=status, **fields)
 
     def event(self, kind: EventType, signer: str | None = None, key: str = "") -> Event:
@@ -278,9 +278,9 @@ class World:
                 self.resolve.event(msgspec.json.decode(data, type=Event))
             elif topic == self.names.notices_topic:
                 self.deliver.notice(msgspec.json.decode(data, type=Notice))
-        except Retry as e:
+        except RetryLater as e:
             self.later.append((self.now + timedelta(seconds=max(e.after or 10.0, 1.0)), topic, data))
-        except GiveUp as e:
+        except PermanentFailure as e:
             self.dead.append((topic, e.reason))
 
     def advance(self, span: timedelta, *, reconcile: bool = False) -> None:
@@ -317,8 +317,8 @@ class World:
         found: Request = self.ledger.documents[Request, "r1"][0]
         return found
 
-    def records(self) -> list[Record]:
-        return list(self.ledger.all(Record).values())
+    def records(self) -> list[NoticeRecord]:
+        return list(self.ledger.all(NoticeRecord).values())
 
     def signer(self, name: str) -> str:
         """The ledger's key of a signer."""
@@ -329,7 +329,7 @@ class World:
 
     def told(self) -> list[tuple[str, str, int]]:
         """(kind, signer, step) of every message that left, sorted."""
-        records, signers = self.ledger.all(Record), self.request().signers
+        records, signers = self.ledger.all(NoticeRecord), self.request().signers
         left = [records[m.notice] for m in self.sent()]
         return sorted((r.kind.value, signers[r.signer].aliases[0], r.step) for r in left)
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import count
 
 from shared.domain.merge import merge
-from shared.domain.model import Answer, Event, EventType, Request, Seen, Signer
+from shared.domain.model import ApiRequest, ApiSigner, Event, EventType, Request, Signer
 from shared.domain.policy import Policy
 from tests.fakes import START, answer, seen
 
@@ -20,12 +20,14 @@ def event(kind: EventType, signer: str | None = None, *, age: float = 0, at=STAR
     return Event(event=f"e{next(_ids)}", type=kind, request="r1", signer=signer, received_at=received)
 
 
-def sent(*signers: Seen, **fields) -> Request:
+def sent(*signers: ApiSigner, **fields) -> Request:
     """The state after `request_sent`."""
     return merge(None, answer(*signers, **fields), event(SENT), START, POLICY).request
 
 
-def later(stored: Request | None, said: Answer, kind: EventType | None = None, signer=None, *, minutes=1.0, age=0.0):
+def later(
+    stored: Request | None, said: ApiRequest, kind: EventType | None = None, signer=None, *, minutes=1.0, age=0.0
+):
     """The state after one more event (or look) some minutes later."""
     now = START + timedelta(minutes=minutes)
     return merge(stored, said, event(kind, signer, age=age, at=now) if kind else None, now, POLICY)

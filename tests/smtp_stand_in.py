@@ -62,31 +62,31 @@ class SmtpStandIn:
         self._controller.stop()
 
     def _authenticate(
-        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
+        self, server: SMTP, session: Session, push_envelope: Envelope, mechanism: str, data: Any
     ) -> AuthResult:
         self.logins.append(data)
         return AuthResult(success=data == LOGIN, handled=False)
 
-    async def handle_EHLO(self, server: SMTP, session: Session, envelope: Envelope, hostname: str) -> str:
+    async def handle_EHLO(self, server: SMTP, session: Session, push_envelope: Envelope, hostname: str) -> str:
         self.greetings.append(hostname)
         session.host_name = hostname
         return "250 HELP"
 
     async def handle_MAIL(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+        self, server: SMTP, session: Session, push_envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        envelope.mail_from = address
-        envelope.mail_options.extend(options)
+        push_envelope.mail_from = address
+        push_envelope.mail_options.extend(options)
         return self.replies.get("MAIL", "250 OK")
 
     async def handle_RCPT(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+        self, server: SMTP, session: Session, push_envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        envelope.rcpt_tos.append(address)
+        push_envelope.rcpt_tos.append(address)
         return self.replies.get("RCPT", "250 OK")
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        self.envelopes.append(envelope)
+    async def handle_DATA(self, server: SMTP, session: Session, push_envelope: Envelope) -> str:
+        self.envelopes.append(push_envelope)
         reply = self.replies.get("DATA", "250 2.0.0 OK: queued as 4F2")
         if reply == "hang":
             await self._stopping.wait()

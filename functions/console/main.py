@@ -4,11 +4,11 @@ import flask
 import functions_framework
 from werkzeug import Response
 
-from shared import entry, wiring
+from shared import bootstrap, entrypoint
 
-entry.start(wiring.console)
+entrypoint.start(bootstrap.console)
 
 
 @functions_framework.http
 def console(request: flask.Request) -> Response:
-    return Response.from_app(wiring.console(), request.environ)
+    return Response.from_app(bootstrap.console(), request.environ)

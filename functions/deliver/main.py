@@ -6,23 +6,23 @@ import flask
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from shared import entry, wiring
+from shared import bootstrap, entrypoint
 from shared.domain.model import ChannelName, Notice
 
 OTHERS = {c: {o.value for o in ChannelName} - {c.value} for c in ChannelName}
 
-PARKING = functools.partial(wiring.parking, "DELIVER_URL")
+DEFERRAL = functools.partial(bootstrap.deferral, "DELIVER_URL")
 
-entry.start(wiring.deliver)
-entry.start(PARKING)
+entrypoint.start(bootstrap.deliver)
+entrypoint.start(DEFERRAL)
 
 
 @functions_framework.cloud_event
 def deliver(event: CloudEvent) -> None:
-    entry.subscriber(event, Notice, mine, PARKING)
+    entrypoint.subscriber(event, Notice, mine, DEFERRAL)
 
 
 def mine(notice: Notice) -> None:
     """The subscription of a channel pushes to /<channel>: its filter is checked again here."""
-    if entry.tail(flask.request) not in OTHERS[notice.channel]:
-        wiring.deliver().notice(notice)
+    if entrypoint.tail(flask.request) not in OTHERS[notice.channel]:
+        bootstrap.deliver().notice(notice)

@@ -5,26 +5,26 @@ import logging
 import flask
 import functions_framework
 
-from shared import entry, wiring
-from shared.domain.outcomes import Retry
+from shared import bootstrap, entrypoint
+from shared.domain.errors import RetryLater
 from shared.handlers.links import Followed
 from shared.text.pages import link_page
 
 log = logging.getLogger("shared.links")
-entry.start(wiring.links)
+entrypoint.start(bootstrap.links)
 
 
 @functions_framework.http
 def links(request: flask.Request) -> flask.Response:
     if request.method not in ("GET", "HEAD"):
-        return entry.reply(405, {"error": "only GET and HEAD"}, Allow="GET, HEAD")
-    return answer(follow(entry.tail(request)))
+        return entrypoint.reply(405, {"error": "only GET and HEAD"}, Allow="GET, HEAD")
+    return answer(follow(entrypoint.tail(request)))
 
 
 def follow(code: str) -> Followed:
     try:
-        return wiring.links().follow(code)
-    except Retry as e:
+        return bootstrap.links().follow(code)
+    except RetryLater as e:
         log.warning("a link could not be followed", extra={"json": {"reason": e.reason}})
     except Exception:  # left to Flask, it would be logged with the path, whose reader may sign
         log.exception("a link could not be followed")
@@ -40,4 +40,4 @@ def answer(followed: Followed) -> flask.Response:
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Robots-Tag"] = "noindex"
     response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
-    return entry.early(response)
+    return entrypoint.early(response)

@@ -3,15 +3,15 @@
 import flask
 import functions_framework
 
-from shared import entry, wiring
-from shared.domain.outcomes import Retry
+from shared import bootstrap, entrypoint
+from shared.domain.errors import RetryLater
 
-entry.start(wiring.reconcile)
+entrypoint.start(bootstrap.reconcile)
 
 
 @functions_framework.http
 def reconcile(request: flask.Request) -> flask.Response:
     try:
-        return entry.reply(200, wiring.reconcile().run())
-    except Retry as e:
-        return entry.reply(503, {"error": e.reason})
+        return entrypoint.reply(200, bootstrap.reconcile().run())
+    except RetryLater as e:
+        return entrypoint.reply(503, {"error": e.reason})

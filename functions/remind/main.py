@@ -4,19 +4,19 @@ import flask
 import functions_framework
 import msgspec
 
-from shared import entry, wiring
-from shared.domain.outcomes import Retry
+from shared import bootstrap, entrypoint
+from shared.domain.errors import RetryLater
 from shared.handlers.remind import Firing
 
-entry.start(wiring.remind)
+entrypoint.start(bootstrap.remind)
 
 
 @functions_framework.http
 def remind(request: flask.Request) -> flask.Response:
     try:
         firing = msgspec.json.decode(request.get_data(), type=Firing)
-        return entry.reply(200, {"status": wiring.remind().fire(firing)})
+        return entrypoint.reply(200, {"status": bootstrap.remind().fire(firing)})
     except msgspec.DecodeError as e:
-        return entry.reply(400, {"error": f"not a reminder: {e}"})
-    except Retry as e:
-        return entry.reply(503, {"error": e.reason})
+        return entrypoint.reply(400, {"error": f"not a reminder: {e}"})
+    except RetryLater as e:
+        return entrypoint.reply(503, {"error": e.reason})

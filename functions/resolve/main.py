@@ -5,15 +5,15 @@ import functools
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from shared import entry, wiring
+from shared import bootstrap, entrypoint
 from shared.domain.model import Event
 
-PARKING = functools.partial(wiring.parking, "RESOLVE_URL")
+DEFERRAL = functools.partial(bootstrap.deferral, "RESOLVE_URL")
 
-entry.start(wiring.resolve)
-entry.start(PARKING)
+entrypoint.start(bootstrap.resolve)
+entrypoint.start(DEFERRAL)
 
 
 @functions_framework.cloud_event
 def resolve(event: CloudEvent) -> None:
-    entry.subscriber(event, Event, wiring.resolve().event, PARKING)
+    entrypoint.subscriber(event, Event, bootstrap.resolve().event, DEFERRAL)

@@ -6,7 +6,7 @@ import time
 import flask
 
 from local.sandbox import answers
-from local.sandbox.desk import Desk
+from local.sandbox.service import Desk
 from local.sandbox.settings import Fault
 
 api = flask.Blueprint("api", __name__, url_prefix="/api/v1.1")

@@ -14,9 +14,9 @@ import msgspec
 
 from local.sandbox import answers, drafts, model, web
 from local.sandbox.api import api, desk
-from local.sandbox.desk import Desk
 from local.sandbox.drafts import Invalid
 from local.sandbox.model import Refused, SignatureRequest
+from local.sandbox.service import Desk
 from local.sandbox.settings import as_form, changes_of_form
 from local.sandbox.store import NoSuchRequest, Store
 from local.sandbox.webhooks import Webhooks
@@ -41,7 +41,7 @@ def create_app(
     served = Desk(Store(path), webhook_url, public_url.rstrip("/"), clock)
     app.extensions["desk"] = served
     app.extensions["webhooks"] = Webhooks(served, webhook_token, clock, speed)
-    web.dress(app)
+    web.add_security_headers(app)
     app.before_request(lambda: served.expire_due())
     app.register_error_handler(NoSuchRequest, lambda error: web.failure(404, str(error)))
     app.register_blueprint(pages)

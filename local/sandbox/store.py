@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from local.sandbox.database import Database
+from local.emulation.database import Database
 from local.sandbox.model import SignatureRequest
 from local.sandbox.settings import Fault, Settings
 

@@ -3,9 +3,9 @@
 import flask
 import msgspec
 
-from local.clock import Busy, Travel
 from local.sandbox import web
 from local.sandbox.answers import iso
+from local.stack.clock import Busy, Travel
 
 times = flask.Blueprint("times", __name__)
 

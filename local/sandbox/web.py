@@ -12,7 +12,7 @@ from local.sandbox import answers
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 
 
-def dress(app: flask.Flask) -> None:
+def add_security_headers(app: flask.Flask) -> None:
     """Gives the app the common headers, filters and error pages."""
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = 1_000_000
     app.json.sort_keys = False  # type: ignore[attr-defined]

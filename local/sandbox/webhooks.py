@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from local.sandbox.desk import Desk
+from local.sandbox.service import Desk
 from local.sandbox.store import Attempt, Webhook
 
 FIRST_WAIT, LONGEST_WAIT, GIVE_UP_AFTER = 1.0, 60.0, 86_400.0  # seconds

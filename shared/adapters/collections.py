@@ -2,16 +2,16 @@
 
 import msgspec
 
-from shared.domain.model import Control, Link, Record, Request, Suppression
+from shared.domain.model import Link, NoticeRecord, RelayStatus, Request, Suppression
 
 COLLECTIONS: dict[type[msgspec.Struct], str] = {
     Request: "requests",
-    Record: "notices",
+    NoticeRecord: "notices",
     Link: "links",
     Suppression: "suppressions",
-    Control: "control",
+    RelayStatus: "control",
 }
 
 # What lists are sorted by, newest first, and what they may be narrowed to: an index each.
-CHANGED: dict[type[msgspec.Struct], str] = {Request: "changed_at", Record: "changed_at", Suppression: "since"}
-NARROWED: dict[type[msgspec.Struct], tuple[str, ...]] = {Request: ("status", "search"), Record: ("state",)}
+CHANGED: dict[type[msgspec.Struct], str] = {Request: "changed_at", NoticeRecord: "changed_at", Suppression: "since"}
+NARROWED: dict[type[msgspec.Struct], tuple[str, ...]] = {Request: ("status", "search"), NoticeRecord: ("state",)}

@@ -7,14 +7,14 @@ import msgspec
 
 from shared.console.masking import Shown
 from shared.console.views import case_of, console, person
-from shared.domain import gates
-from shared.domain.model import Record
+from shared.domain import eligibility
+from shared.domain.model import NoticeRecord
 from shared.domain.timeline import spoken
-from shared.handlers.inspect import Case
-from shared.handlers.operate import Why
+from shared.services.operator_actions import Why
+from shared.services.operator_queries import Case
 
 actions = flask.Blueprint("actions", __name__)
-Answer = flask.typing.ResponseReturnValue
+PageResponse = flask.typing.ResponseReturnValue
 BOTH = ["GET", "POST"]
 
 
@@ -25,18 +25,18 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     effects: list[str]
     button: str
     back: str
-    hindrance: str = ""
+    blocker: str = ""
 
 
 @actions.route("/requests/<key>/resend/<notice>", methods=BOTH)
-def resend(key: str, notice: str) -> Answer:
+def resend(key: str, notice: str) -> PageResponse:
     case = case_of(key)
     record = case.records.get(notice) or flask.abort(404, "There is no such message.")
     return asked(_resending(case, notice, record), lambda why: console().operate.resend(key, notice, why), "resend")
 
 
 @actions.route("/requests/<key>/stop", methods=BOTH)
-def stop(key: str) -> Answer:
+def stop(key: str) -> PageResponse:
     case = case_of(key)
     coming = [m for m in case.moments if m.mark == "due"]
     plan = Plan(
@@ -47,25 +47,25 @@ def stop(key: str) -> Answer:
         ],
         button="Stop the reminders",
         back=_page(key),
-        hindrance="they are stopped already" if case.request.reminders_stopped else "",
+        blocker="they are stopped already" if case.request.reminders_stopped else "",
     )
     return asked(plan, lambda why: console().operate.stop(key, why), "stop")
 
 
 @actions.route("/requests/<key>/resume", methods=BOTH)
-def resume(key: str) -> Answer:
+def resume(key: str) -> PageResponse:
     plan = Plan(
         title="Resume the reminders",
         effects=["Reminders still ahead are planned again.", "Those missed meanwhile are not made up for."],
         button="Resume the reminders",
         back=_page(key),
-        hindrance="" if case_of(key).request.reminders_stopped else "they are not stopped",
+        blocker="" if case_of(key).request.reminders_stopped else "they are not stopped",
     )
     return asked(plan, lambda why: console().operate.resume(key, why), "resume")
 
 
 @actions.route("/suppressions/<key>/clear", methods=BOTH)
-def clear(key: str) -> Answer:
+def clear(key: str) -> PageResponse:
     found = console().inspect.suppression(key) or flask.abort(404, "There is no such address.")
     plan = Plan(
         title="Clear a blocked address",
@@ -75,26 +75,26 @@ def clear(key: str) -> Answer:
         ],
         button="Clear the address",
         back=flask.url_for("pages.suppressions"),
-        hindrance="it is cleared already" if found.cleared_at else "",
+        blocker="it is cleared already" if found.cleared_at else "",
     )
     return asked(plan, lambda why: console().operate.clear(key, why), "clear")
 
 
-def _resending(case: Case, notice: str, record: Record) -> Plan:
+def _resending(case: Case, notice: str, record: NoticeRecord) -> Plan:
     shown, signer = Shown(case.request, personal=False), case.request.signers.get(record.signer)
     to = " or ".join(shown.addresses(signer)) if signer else "nobody"
     what = spoken(record.kind, record.step, record.channel)
     effects = [f"{what} goes to {shown.label(record.signer)} ({to}) once more, with the request as it stands now."]
-    hindrance = console().operate.refusal(case.request, notice, record)
-    verdict = None if hindrance else console().operate.verdict(case.request, record)
-    if isinstance(verdict, gates.Wait):
+    blocker = console().operate.refusal(case.request, notice, record)
+    verdict = None if blocker else console().operate.verdict(case.request, record)
+    if isinstance(verdict, eligibility.Defer):
         effects.append(f"It will wait: {verdict.reason}.")
     return Plan(
         title="Send a message once more",
         effects=effects,
         button="Send it once more",
         back=_page(case.request.id),
-        hindrance=hindrance,
+        blocker=blocker,
     )
 
 
@@ -102,7 +102,7 @@ def _page(key: str) -> str:
     return flask.url_for("pages.request", key=key)
 
 
-def asked(plan: Plan, act: Callable[[Why], None], done: str) -> Answer:
+def asked(plan: Plan, act: Callable[[Why], None], done: str) -> PageResponse:
     """The confirmation, and on its way back the act."""
     if flask.request.method == "GET":
         return flask.render_template("confirm.html", plan=plan, fault="")

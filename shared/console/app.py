@@ -8,12 +8,12 @@ import msgspec
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
-from shared.console import actions, guard, letters, views
+from shared.console import actions, dead_letters, security, views
 from shared.console.masking import masked
-from shared.domain.outcomes import Retry
-from shared.handlers.dead_letters import DeadLetterDesk
-from shared.handlers.inspect import Inspect
-from shared.handlers.operate import Operate, Refused
+from shared.domain.errors import RetryLater
+from shared.services.dead_letters import DeadLetterService
+from shared.services.operator_actions import ActionRefused, OperatorActions
+from shared.services.operator_queries import OperatorQueries
 
 
 class Console(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,9 +24,9 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     gauges: what else the backend knows of itself, by name.
     """
 
-    inspect: Inspect
-    operate: Operate
-    letters: DeadLetterDesk
+    inspect: OperatorQueries
+    operate: OperatorActions
+    dead_letters: DeadLetterService
     environ: Mapping[str, str]
     warnings: Sequence[str] = ()
     clock: Callable[[], datetime]
@@ -42,16 +42,16 @@ def create_console(console: Console) -> flask.Flask:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.add_template_filter(when)
     app.add_template_filter(masked)
-    app.add_template_global(guard.token, "token")
+    app.add_template_global(security.token, "token")
     app.jinja_env.globals["local"] = console.local
-    app.before_request(guard.check)
-    app.after_request(guard.dress)
+    app.before_request(security.check)
+    app.after_request(security.add_security_headers)
     app.register_blueprint(views.pages)
     app.register_blueprint(actions.actions)
-    app.register_blueprint(letters.letters)
+    app.register_blueprint(dead_letters.letters)
     app.register_error_handler(HTTPException, lambda e: failure(e.code or 500, e.description or e.name))
-    app.register_error_handler(Refused, lambda e: failure(409, f"Not done: {e.reason}."))
-    app.register_error_handler(Retry, lambda e: failure(503, f"{e.reason}. Try again in a moment."))
+    app.register_error_handler(ActionRefused, lambda e: failure(409, f"Not done: {e.reason}."))
+    app.register_error_handler(RetryLater, lambda e: failure(503, f"{e.reason}. Try again in a moment."))
     return app
 
 

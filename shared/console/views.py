@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import flask
 
-from shared.console import guard
+from shared.console import security
+from shared.console.chart import WORDS, picture
 from shared.console.configuration import configuration, warnings
 from shared.console.masking import Shown
-from shared.console.picture import WORDS, picture
 from shared.domain.model import NoticeState, Status
-from shared.handlers.inspect import AILING, MOST, Case
 from shared.ports import Mark
+from shared.services.operator_queries import MOST, RECENT_FAILURES, Case
 
 if TYPE_CHECKING:
     from shared.console.app import Console
@@ -30,7 +30,7 @@ DONE = {
     "replay": "Replayed: what is still here cannot be read, or has failed again.",
     "drop": "Forgotten.",
 }
-LISTED = (*AILING, NoticeState.SUPPRESSED, NoticeState.PLANNED, NoticeState.ACCEPTED, NoticeState.DELIVERED)
+LISTED = (*RECENT_FAILURES, NoticeState.SUPPRESSED, NoticeState.PLANNED, NoticeState.ACCEPTED, NoticeState.DELIVERED)
 
 log = logging.getLogger(__name__)
 
@@ -82,9 +82,9 @@ def unmask(key: str) -> str:
 def _case(case: Case, *, personal: bool) -> str:
     shown = Shown(case.request, personal=personal)
     drawn = picture(case.request, case.moments, case.now, console().day, shown.label)
-    hindrance = console().operate.hindrance
+    blocker = console().operate.blocker
     return flask.render_template(
-        "request.html", case=case, shown=shown, picture=drawn, legend=WORDS, done=done(), hindrance=hindrance
+        "request.html", case=case, shown=shown, picture=drawn, legend=WORDS, done=done(), blocker=blocker
     )
 
 
@@ -129,7 +129,7 @@ def case_of(key: str) -> Case:
 
 def person() -> str:
     """Who is at it. Aborts where the cloud has let somebody in without an e-mail address."""
-    name = "local" if console().local else guard.who(flask.request.headers)
+    name = "local" if console().local else security.who(flask.request.headers)
     return name or flask.abort(403, "your identity token holds no e-mail address: open the console by `make console`")
 
 

@@ -9,9 +9,9 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
-from shared.domain.looks import SECOND_READING, stamp
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import (
-    Answer,
+    ApiRequest,
     Event,
     EventType,
     Request,
@@ -21,47 +21,49 @@ from shared.domain.model import (
     Status,
     digest,
 )
-from shared.domain.outcomes import GiveUp, Retry
 from shared.domain.policy import Policy
+from shared.domain.recheck import SECOND_READING, record_reading
 from shared.domain.signers import matched, pending, reopened
-from shared.domain.turns import turned
+from shared.domain.signing_order import advance_signing
 
 MAX_SIGNERS = 1_000
 SIGNED_LAG, COMPLETE_LAG, GONE_LAG = 120.0, 600.0, 600.0  # seconds a denial is taken for a lagging answer
 ROUND_AGE = 600.0  # seconds: a signature's least age to be doubted
 
 
-class Merged(msgspec.Struct, frozen=True):
+class MergeResult(msgspec.Struct, frozen=True):
     """The new state, and what an operator should hear of."""
 
     request: Request
     alerts: tuple[str, ...] = ()
 
 
-def merge(stored: Request | None, answer: Answer, event: Event | None, now: datetime, policy: Policy) -> Merged:
-    """Raises Retry while the answer may still be lagging behind the event, GiveUp past 1,000 signers."""
+def merge(
+    stored: Request | None, answer: ApiRequest, event: Event | None, now: datetime, policy: Policy
+) -> MergeResult:
+    """Raises RetryLater while the answer may still be lagging behind the event, PermanentFailure past 1,000 signers."""
     if not answer.signers:
-        raise Retry("the API's answer names no signer")
+        raise RetryLater("the API's answer names no signer")
     if len(answer.signers) > MAX_SIGNERS:
-        raise GiveUp(f"the request has {len(answer.signers)} signers; at most {MAX_SIGNERS} are supported")
+        raise PermanentFailure(f"the request has {len(answer.signers)} signers; at most {MAX_SIGNERS} are supported")
     before = stored or Request(id=answer.id, adopted=not is_sent(event))
     ticket = _Merge(before, answer, event, now, policy)
     request = ticket.run()
-    return Merged(request, tuple(ticket.alerts))
+    return MergeResult(request, tuple(ticket.alerts))
 
 
 def gone(stored: Request | None, event: Event | None, key: str, now: datetime, policy: Policy) -> Request:
-    """The state after a 404. Raises Retry while the event is so young that the API may not know it yet.
+    """The state after a 404. Raises RetryLater while the event is so young that the API may not know it yet.
 
     Without an event it takes two readings: one stray 404 must not silence a living request.
     """
     _wait_for(event, GONE_LAG, now, policy, "the API does not know the request yet")
     request = stored or Request(id=key, adopted=True)
     request = replace(request, adopted=request.adopted and not is_sent(event))
-    since = request.absent_at or now
+    since = request.not_found_since or now
     lost = event is not None or now - since >= policy.span(SECOND_READING, floor=1)
     status = Status.GONE if lost else request.status
-    return stamp(replace(request, status=status, absent_at=since), stored, event, now, policy)
+    return record_reading(replace(request, status=status, not_found_since=since), stored, event, now, policy)
 
 
 def is_sent(event: Event | None) -> bool:
@@ -72,13 +74,13 @@ def _wait_for(event: Event | None, lag: float, now: datetime, policy: Policy, wh
     if event is not None:
         age = now - event.received_at
         if age < policy.span(lag, floor=2):
-            raise Retry(why, after=max(1.0, min(age.total_seconds(), 60.0)))
+            raise RetryLater(why, after=max(1.0, min(age.total_seconds(), 60.0)))
 
 
 class _Merge:
     """One merge under way: the steps in their order, each reading what the one before it left."""
 
-    def __init__(self, before: Request, answer: Answer, event: Event | None, now: datetime, policy: Policy) -> None:
+    def __init__(self, before: Request, answer: ApiRequest, event: Event | None, now: datetime, policy: Policy) -> None:
         self.before, self.answer, self.event, self.now, self.policy = before, answer, event, now, policy
         self.alerts: list[str] = []
         self.signers, self.seen = matched(before.signers, answer.signers, now, policy, SECOND_READING)
@@ -89,8 +91,8 @@ class _Merge:
         request = self._status(request)
         request = self._signatures(request)
         request = self._rounds(request)
-        signers = turned(self.signers, request, self.now, self.policy, sent=is_sent(self.event))
-        return stamp(replace(request, signers=signers), self.before, self.event, self.now, self.policy)
+        signers = advance_signing(self.signers, request, self.now, self.policy, sent=is_sent(self.event))
+        return record_reading(replace(request, signers=signers), self.before, self.event, self.now, self.policy)
 
     # -- the request
 
@@ -106,7 +108,7 @@ class _Merge:
             expires_at=a.expires_at or b.expires_at,
             download_url=a.download_url or b.download_url,
             adopted=b.adopted and not is_sent(self.event),
-            absent_at=None,
+            not_found_since=None,
         )
 
     def _said(self) -> Status | None:
@@ -169,7 +171,7 @@ class _Merge:
             self._believe(whose, request)
         if request.status is Status.COMPLETE:
             for key, signer in self.signers.items():
-                if signer.role is Role.SIGNER and signer.state is not SignerState.LEFT:
+                if signer.role is Role.SIGNER and signer.state is not SignerState.REMOVED:
                     self._sign(key, request, by_event=False, confirmed=False)
         unmatched = request.unmatched
         if self._is(EventType.SIGNED) and whose is None and self.event and self.event.signer:
@@ -184,7 +186,7 @@ class _Merge:
         named = [k for k, s in self.signers.items() if self.event.signer in s.aliases]
         if not named:
             return self._only_one_left()
-        there = [k for k in named if self.signers[k].state is not SignerState.LEFT]
+        there = [k for k in named if self.signers[k].state is not SignerState.REMOVED]
         return min(there, key=lambda k: (self._flag(k) is not True, self._signed(k)), default=None)
 
     def _flag(self, key: str) -> bool | None:
@@ -232,15 +234,15 @@ class _Merge:
         """A new round needs a signature that the API itself had confirmed, denied twice some minutes apart."""
         undone = [k for k, seen in self.seen.items() if seen.signed is False and self._doubtful(self.signers[k])]
         if not undone or self._said() is Status.COMPLETE:
-            return replace(request, doubt_at=None)
-        if request.doubt_at is None:
-            return replace(request, doubt_at=self.now)
-        settled = self.now - request.doubt_at >= self.policy.span(SECOND_READING, floor=1)
+            return replace(request, unconfirmed_since=None)
+        if request.unconfirmed_since is None:
+            return replace(request, unconfirmed_since=self.now)
+        settled = self.now - request.unconfirmed_since >= self.policy.span(SECOND_READING, floor=1)
         if not (settled or is_sent(self.event)):
             return request
         self.signers = reopened(self.signers, undone)
         status = self._said() or Status.OPEN
-        return replace(request, round=request.round + 1, doubt_at=None, completed_at=None, status=status)
+        return replace(request, round=request.round + 1, unconfirmed_since=None, completed_at=None, status=status)
 
     def _doubtful(self, signer: Signer) -> bool:
         old_enough = signer.signed_at is None or self.now - signer.signed_at >= self.policy.span(ROUND_AGE, floor=2)

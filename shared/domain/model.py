@@ -28,7 +28,7 @@ class SignerState(StrEnum):
     WAITING = "waiting"  # not this signer's turn yet, or no signing URL yet
     INVITED = "invited"
     SIGNED = "signed"
-    LEFT = "left"  # no longer on the request
+    REMOVED = "removed"  # no longer on the request
 
 
 class Kind(StrEnum):
@@ -115,7 +115,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     confirmed: bool = False  # the API itself has called this signature done
     invited_at: datetime | None = None
     signed_at: datetime | None = None
-    missing_at: datetime | None = None  # absent from the API's answer since
+    missing_since: datetime | None = None  # absent from the API's answer since
     reminders: dict[str, Reminder] = {}  # by step
 
 
@@ -152,8 +152,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     signers: dict[str, Signer] = {}
     events: dict[str, datetime] = {}  # handled, by id
     unmatched: tuple[str, ...] = ()  # signer ids of events that fit nobody
-    doubt_at: datetime | None = None  # since when the API calls a confirmed signature undone
-    absent_at: datetime | None = None  # since when the API answers 404
+    unconfirmed_since: datetime | None = None  # since when the API calls a confirmed signature undone
+    not_found_since: datetime | None = None  # since when the API answers 404
     checked_at: datetime | None = None
     changed_at: datetime | None = None
     next_at: datetime | None = None
@@ -165,13 +165,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     purge_at: datetime | None = None
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: datetime
     state: NoticeState
     why: str = ""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`notices/{id}`: what became of one notice. Begins at its first delivery."""
 
     request_id: str
@@ -191,7 +191,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     address: str = ""  # key of its Suppression, should there be one: a hash
     fallback: str = ""  # the notice that goes by the other channel if this one does not arrive; "" for none
     instead_of: str = ""  # the notice whose fallback this one is
-    history: tuple[Step, ...] = ()
+    history: tuple[Transition, ...] = ()
     changed_at: datetime | None = None  # time of the last step
     purge_at: datetime | None = None
 
@@ -226,18 +226,18 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 1
 
 
-class Control(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RelayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`control/relay`: how the relay itself is doing."""
 
     started_at: datetime | None = None
     circuits: dict[str, Outage] = {}  # of providers that are down, by channel and name
     reconciled_at: datetime | None = None
-    looked: int = 0  # requests at the last pass
-    later: int = 0  # of them, those that must wait
+    rechecked: int = 0  # requests at the last pass
+    postponed: int = 0  # of them, those that must wait
     listed_at: datetime | None = None  # when the sites' requests were last listed
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class ApiSigner(msgspec.Struct, frozen=True, kw_only=True):
     """A signer as the API's answer shows him. `signed` None: the answer does not say."""
 
     ids: tuple[str, ...]
@@ -251,7 +251,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     signed: bool | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
     """`GET /requests/:id` as far as it could be read. Empty or None: the answer does not say."""
 
     id: str
@@ -262,7 +262,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime | None = None
     expires_at: datetime | None = None
     download_url: str = ""
-    signers: tuple[Seen, ...] = ()
+    signers: tuple[ApiSigner, ...] = ()
 
 
 def address_key(channel: ChannelName, address: str) -> str:

@@ -10,8 +10,8 @@ from shared.domain.model import (
     ChannelName,
     Kind,
     Notice,
+    NoticeRecord,
     NoticeState,
-    Record,
     Reminder,
     Request,
     Resend,
@@ -66,24 +66,24 @@ def tasks(request: Request, now: datetime, policy: Policy) -> dict[str, Due]:
     }
 
 
-def unsent(implied: dict[str, Notice], records: dict[str, Record], now: datetime, policy: Policy) -> list[Notice]:
+def unsent(implied: dict[str, Notice], records: dict[str, NoticeRecord], now: datetime, policy: Policy) -> list[Notice]:
     """Those that nobody is at work on: never begun, or begun and left lying."""
     return [n for key, n in implied.items() if key not in records or idle(records[key], now, policy)]
 
 
-def idle(record: Record, now: datetime, policy: Policy) -> bool:
+def idle(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
     if record.state in (NoticeState.PLANNED, NoticeState.SENDING):
         return record.lease_until is not None and record.lease_until <= now
     return second_try(record, now, policy)
 
 
-def second_try(record: Record, now: datetime, policy: Policy) -> bool:
+def second_try(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
     """An unknown invitation or completion gets one more try, unless a receipt settles it in time."""
     wait = second_try_in(record, policy)
     return wait is not None and now - record.history[-1].at >= wait
 
 
-def second_try_in(record: Record, policy: Policy) -> timedelta | None:
+def second_try_in(record: NoticeRecord, policy: Policy) -> timedelta | None:
     """How long after it became unknown; None when once was enough."""
     unknowns = [s for s in record.history if s.state is NoticeState.UNKNOWN]
     worth_it = record.state is NoticeState.UNKNOWN and record.kind in SECOND_TRY and len(unknowns) == 1
@@ -171,7 +171,7 @@ def latest_due(signer: Signer, now: datetime) -> int | None:
 
 def _progress(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
     """Each witnessed signature, to those who were at it before: who is invited by it hears of it in the invitation."""
-    counted = [s for s in request.signers.values() if s.role is Role.SIGNER and s.state is not SignerState.LEFT]
+    counted = [s for s in request.signers.values() if s.role is Role.SIGNER and s.state is not SignerState.REMOVED]
     if request.status is not Status.OPEN or policy.progress_to == "none" or len(counted) > policy.progress_max_signers:
         return
     for who in counted:
@@ -197,7 +197,7 @@ def _completions(request: Request, now: datetime, policy: Policy) -> Iterator[No
         return
     if now - request.completed_at < useful_for(Kind.COMPLETION, policy):
         for key, signer in request.signers.items():
-            if signer.state is not SignerState.LEFT:
+            if signer.state is not SignerState.REMOVED:
                 yield from _each(request, key, Kind.COMPLETION)
 
 

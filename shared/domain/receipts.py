@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from shared.domain.model import NoticeState, Record
+from shared.domain.model import NoticeRecord, NoticeState
 
 # Not known to have reached the provider: a refusal that was to be repeated, and an answer that was lost, included.
 OPEN = {NoticeState.PLANNED, NoticeState.SENDING, NoticeState.UNKNOWN}
@@ -34,7 +34,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     suppress: bool = False
 
 
-class Forged(Exception):
+class InvalidSignature(Exception):
     """Not proven to come from the provider, or not in its form. Nothing of the request may be believed."""
 
     def __init__(self, reason: str) -> None:
@@ -42,7 +42,7 @@ class Forged(Exception):
         self.reason = reason
 
 
-def advance(record: Record, receipt: Receipt) -> NoticeState | None:
+def state_after(record: NoticeRecord, receipt: Receipt) -> NoticeState | None:
     """The state that a receipt moves a notice to; None when it says nothing new. Never backwards.
 
     A bounce may follow a delivery (the mailbox took it, its owner's server sent it back); nothing follows a bounce.

@@ -5,17 +5,17 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from shared.domain.model import ChannelName, Role, Seen, Signer, SignerState, digest
+from shared.domain.model import ApiSigner, ChannelName, Role, Signer, SignerState, digest
 from shared.domain.policy import Policy, choose_channels, normal_email, normal_mobile
 
 Signers = dict[str, Signer]  # by key
 
 
 def matched(
-    known: Signers, rows: tuple[Seen, ...], now: datetime, policy: Policy, reading: float
-) -> tuple[Signers, dict[str, Seen]]:
+    known: Signers, rows: tuple[ApiSigner, ...], now: datetime, policy: Policy, reading: float
+) -> tuple[Signers, dict[str, ApiSigner]]:
     """The signers as an answer shows them, and its rows by their keys. reading: seconds between two readings."""
-    signers, seen = dict(known), dict[str, Seen]()
+    signers, seen = dict(known), dict[str, ApiSigner]()
     for place, row in enumerate(rows, 1):
         named = _known_by(row, place)
         key = _key_of(named, signers, seen)
@@ -26,12 +26,12 @@ def matched(
     return signers, seen
 
 
-def _known_by(seen: Seen, place: int) -> Seen:
+def _known_by(seen: ApiSigner, place: int) -> ApiSigner:
     """One without any id is known again by his number, or else by his place: never as somebody new."""
     return seen if seen.ids else replace(seen, ids=(seen.mobile or f"#{place}",))
 
 
-def _key_of(seen: Seen, signers: Signers, taken: Collection[str]) -> str:
+def _key_of(seen: ApiSigner, signers: Signers, taken: Collection[str]) -> str:
     for alias in seen.ids:
         for key, signer in signers.items():
             if alias in signer.aliases and key not in taken:
@@ -42,9 +42,9 @@ def _key_of(seen: Seen, signers: Signers, taken: Collection[str]) -> str:
     return key
 
 
-def _refreshed(old: Signer, seen: Seen, policy: Policy) -> Signer:
+def _refreshed(old: Signer, seen: ApiSigner, policy: Policy) -> Signer:
     email, mobile = normal_email(seen.email), normal_mobile(seen.mobile, policy.region) if seen.mobile else ""
-    back = old.state is SignerState.LEFT
+    back = old.state is SignerState.REMOVED
     return replace(
         old,
         aliases=tuple(dict.fromkeys((*old.aliases, *seen.ids))),
@@ -57,16 +57,16 @@ def _refreshed(old: Signer, seen: Seen, policy: Policy) -> Signer:
         order=seen.order,
         request_url=seen.request_url or old.request_url,
         state=SignerState.WAITING if back else old.state,
-        missing_at=None,
+        missing_since=None,
     )
 
 
 def _absent(signer: Signer, now: datetime, policy: Policy, reading: float) -> Signer:
     """Left once two readings some minutes apart miss him: one truncated answer removes nobody."""
-    if signer.missing_at is None:
-        return replace(signer, missing_at=now)
-    if now - signer.missing_at >= policy.span(reading, floor=1):
-        return replace(signer, state=SignerState.LEFT, reminders={})
+    if signer.missing_since is None:
+        return replace(signer, missing_since=now)
+    if now - signer.missing_since >= policy.span(reading, floor=1):
+        return replace(signer, state=SignerState.REMOVED, reminders={})
     return signer
 
 

@@ -7,12 +7,12 @@ from datetime import datetime
 import msgspec
 
 from shared.domain import planner
-from shared.domain.gates import Send, gate, since
+from shared.domain.eligibility import Send, evaluate, since
 from shared.domain.model import (
     ChannelName,
     Kind,
+    NoticeRecord,
     NoticeState,
-    Record,
     Request,
     Role,
     Signer,
@@ -21,7 +21,7 @@ from shared.domain.model import (
 )
 from shared.domain.policy import Policy
 from shared.domain.signers import pending
-from shared.domain.turns import is_due, steps
+from shared.domain.signing_order import is_due, steps
 
 ADOPTED = "the request was met without its Sent webhook, so nobody is invited for it"
 QUEUED = "in the queue; should it be lost, the next look repeats it"
@@ -60,10 +60,10 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     signer: str = ""
     mark: str = ""
     notice: str = ""
-    record: Record | None = None
+    record: NoticeRecord | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class SignerSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Where one signer stands: in a sentence, by what became of the last message on each channel, and what is next."""
 
     signer: str
@@ -72,7 +72,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     next: Moment | None = None
 
 
-def timeline(request: Request, records: dict[str, Record], now: datetime, policy: Policy) -> list[Moment]:
+def timeline(request: Request, records: dict[str, NoticeRecord], now: datetime, policy: Policy) -> list[Moment]:
     """The oldest first; those after `now` are still to come."""
     moments = [*_of_request(request, now), *_of_notes(request)]
     for key, signer in request.signers.items():
@@ -84,7 +84,7 @@ def timeline(request: Request, records: dict[str, Record], now: datetime, policy
     return sorted(moments, key=lambda m: m.at)
 
 
-def answers(request: Request, moments: list[Moment], now: datetime) -> list[Answer]:
+def answers(request: Request, moments: list[Moment], now: datetime) -> list[SignerSummary]:
     """One a signer, in their order."""
     found = []
     for key in sorted(request.signers, key=lambda k: request.signers[k].number):
@@ -92,12 +92,14 @@ def answers(request: Request, moments: list[Moment], now: datetime) -> list[Answ
         last = {m.record.channel: m for m in mine if m.record is not None}
         ahead = [m for m in mine if m.at > now and m.mark == "due"]
         standing = standing_of(request, request.signers[key])
-        found.append(Answer(signer=key, standing=standing, last=tuple(last.values()), next=ahead[0] if ahead else None))
+        found.append(
+            SignerSummary(signer=key, standing=standing, last=tuple(last.values()), next=ahead[0] if ahead else None)
+        )
     return found
 
 
 def standing_of(request: Request, signer: Signer) -> str:
-    if signer.state is SignerState.LEFT:
+    if signer.state is SignerState.REMOVED:
         return "No longer on the request."
     if signer.role is Role.RECIPIENT:
         return "Signs nothing; gets the completion."
@@ -131,10 +133,12 @@ def _of_request(request: Request, now: datetime) -> Iterator[Moment]:
         yield Moment(at=at, what="Webhook handled" if times == 1 else f"{times} webhooks handled")
     if request.completed_at:
         yield Moment(at=request.completed_at, what="Complete", why="everyone has signed")
-    if request.doubt_at:
-        yield Moment(at=request.doubt_at, what="The API calls a signature undone", why="a second reading will decide")
-    if request.absent_at:
-        yield Moment(at=request.absent_at, what="The API answers 404", why="it knows no such request")
+    if request.unconfirmed_since:
+        yield Moment(
+            at=request.unconfirmed_since, what="The API calls a signature undone", why="a second reading will decide"
+        )
+    if request.not_found_since:
+        yield Moment(at=request.not_found_since, what="The API answers 404", why="it knows no such request")
     if request.next_at and request.next_at > now:
         yield Moment(at=request.next_at, what="The API is asked again", why="makes up for what was lost")
     if request.purge_at:
@@ -154,12 +158,12 @@ def _of_signer(key: str, signer: Signer) -> Iterator[Moment]:
     if signer.signed_at:
         why = "the API says so" if signer.confirmed else "a webhook says so, the API does not yet"
         yield Moment(at=signer.signed_at, what="Signed", why=why, signer=key, mark="signed")
-    if signer.missing_at:
+    if signer.missing_since:
         why = "a second reading will decide whether this signer has left"
-        yield Moment(at=signer.missing_at, what="Missing in the API's answer", why=why, signer=key)
+        yield Moment(at=signer.missing_since, what="Missing in the API's answer", why=why, signer=key)
 
 
-def _of_record(notice: str, record: Record) -> Iterator[Moment]:
+def _of_record(notice: str, record: NoticeRecord) -> Iterator[Moment]:
     name = spoken(record.kind, record.step, record.channel)
     name += ", as the other channel failed" if record.instead_of else ""
     for n, step in enumerate(record.history, 1):
@@ -183,19 +187,19 @@ def spoken(kind: Kind, step: int, channel: ChannelName) -> str:
 # -- what did not happen, and what is to come
 
 
-def _unbegun(request: Request, records: dict[str, Record], now: datetime, policy: Policy) -> Iterator[Moment]:
+def _unbegun(request: Request, records: dict[str, NoticeRecord], now: datetime, policy: Policy) -> Iterator[Moment]:
     """Implied by the state, and nobody has taken it up."""
     for key, notice in planner.notices(request, now, policy).items():
         if key not in records:
             name, signer = spoken(notice.kind, notice.step, notice.channel), request.signers[notice.signer]
-            verdict = gate(request, notice, now, policy)
+            verdict = evaluate(request, notice, now, policy)
             why = QUEUED if isinstance(verdict, Send) else verdict.reason
             at = since(request, notice, signer, now)
             yield Moment(at=at, what=f"{name}: not begun yet", why=why, signer=notice.signer, mark="waiting")
 
 
 def _called_off(
-    key: str, signer: Signer, request: Request, records: dict[str, Record], now: datetime, policy: Policy
+    key: str, signer: Signer, request: Request, records: dict[str, NoticeRecord], now: datetime, policy: Policy
 ) -> Iterator[Moment]:
     begun = {r.step for r in records.values() if (r.signer, r.kind, r.round) == (key, Kind.REMINDER, request.round)}
     for day, planned in steps(signer, policy).items():
@@ -208,7 +212,7 @@ def _called_off(
 
 
 def _why_off(signer: Signer, request: Request, planned: datetime, now: datetime) -> str:
-    if signer.state is SignerState.LEFT:
+    if signer.state is SignerState.REMOVED:
         return "no longer on the request"
     if signer.state is SignerState.SIGNED:
         return "signed by then"

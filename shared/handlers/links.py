@@ -28,7 +28,7 @@ class Links:
         self._ledger, self._completion_link = ledger, completion_link
 
     def follow(self, code: str) -> Followed:
-        """Raises Retry when the ledger cannot be reached."""
+        """Raises RetryLater when the ledger cannot be reached."""
         link = self._ledger.get(Link, code) if CODE.fullmatch(code) else None
         if link is None:
             return UNKNOWN
@@ -40,7 +40,7 @@ class Links:
 
 
 def _alive(request: Request, signer: Signer, completion_link: str) -> Followed:
-    if signer.state is SignerState.LEFT:
+    if signer.state is SignerState.REMOVED:
         return DEAD
     if request.status is Status.COMPLETE:
         return _to(completion_url(request, signer, completion_link))

@@ -7,14 +7,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from shared.domain.model import NoticeState, Record, Step
-from shared.domain.outcomes import Retry
-from shared.domain.receipts import Forged, Receipt, ReceiptRequest, advance
-from shared.handlers.fallback import Fallback
-from shared.ports import Ledger, Receiver, Stored
+from shared.domain.errors import RetryLater
+from shared.domain.model import NoticeRecord, NoticeState, Transition
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest, state_after
+from shared.ports import Ledger, ReceiptVerifier, Stored
+from shared.services.fallback import Fallback
 
 MAX_BODY = 4 * 1024 * 1024  # bytes; the largest batch of a provider's events
-RACES = 5
+MAX_COMMIT_RETRIES = 5
 
 log = logging.getLogger(__name__)
 
@@ -23,38 +23,42 @@ class Receipts:
     """It never reads a request: a notice's record holds all that is needed, and no contacts."""
 
     def __init__(
-        self, ledger: Ledger, receivers: Mapping[str, Receiver], fallback: Fallback, clock: Callable[[], datetime]
+        self,
+        ledger: Ledger,
+        receivers: Mapping[str, ReceiptVerifier],
+        fallback: Fallback,
+        clock: Callable[[], datetime],
     ) -> None:
         self._ledger, self._receivers, self._fallback, self._clock = ledger, receivers, fallback, clock
 
     def take(self, provider: str, request: ReceiptRequest) -> int:
-        """How many notices it settled. Raises KeyError for a provider not in use, Forged, Retry."""
+        """How many notices it settled. Raises KeyError for a provider not in use, InvalidSignature, RetryLater."""
         receiver = self._receivers[provider]
         try:
             told = receiver.receipts(request, self._clock())
-        except Forged as e:
+        except InvalidSignature as e:
             log.warning("receipt refused", extra={"json": {"provider": provider, "reason": e.reason}})
             raise
         return sum(self._settle(receiver, receipt) for receipt in told)
 
-    def _settle(self, receiver: Receiver, receipt: Receipt) -> bool:
-        for _ in range(RACES):
-            stored = self._ledger.get(Record, receipt.notice) if receipt.notice else None
+    def _settle(self, receiver: ReceiptVerifier, receipt: Receipt) -> bool:
+        for _ in range(MAX_COMMIT_RETRIES):
+            stored = self._ledger.get(NoticeRecord, receipt.notice) if receipt.notice else None
             if stored is None or receipt.notice is None or stored.item.provider != receiver.name:
                 return False  # another sender's on the same account, or purged
             if receipt.suppress:
                 self._fallback.suppress(stored.item, receipt.reason, receipt.at)
-            state = advance(stored.item, receipt)
+            state = state_after(stored.item, receipt)
             if state is None:
                 return False
             if self._written(receipt.notice, stored, receipt, state):
                 return True
-        raise Retry("others keep changing this notice", after=1)
+        raise RetryLater("others keep changing this notice", after=1)
 
-    def _written(self, key: str, stored: Stored[Record], receipt: Receipt, state: NoticeState) -> bool:
+    def _written(self, key: str, stored: Stored[NoticeRecord], receipt: Receipt, state: NoticeState) -> bool:
         if state is NoticeState.UNDELIVERED:
             self._fallback.publish(key, stored.item)
-        step = Step(at=receipt.at, state=state, why=receipt.reason)
+        step = Transition(at=receipt.at, state=state, why=receipt.reason)
         history = (*stored.item.history, step)
         told: dict[str, Any] = {"changed_at": self._clock()}
         told |= {"provider_id": receipt.provider_id or stored.item.provider_id, "reason": receipt.reason}

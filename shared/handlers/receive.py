@@ -8,8 +8,8 @@ from datetime import datetime
 
 import msgspec
 
+from shared.domain.errors import RetryLater
 from shared.domain.model import Event, EventType
-from shared.domain.outcomes import Retry
 from shared.ports import Bus, Message
 
 MAX_BODY = 256 * 1024  # bytes
@@ -27,7 +27,7 @@ TITLE = {
 log = logging.getLogger(__name__)
 
 
-class Refused(Exception):
+class WebhookRejected(Exception):
     """A 4xx or 503 with a one-line reason."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -65,14 +65,14 @@ class Receive:
         self._allowed = (("site", sites), ("integration", integrations))
 
     def authenticate(self, token: str | None) -> None:
-        """Constant time whichever token fits. Raises Refused(401)."""
+        """Constant time whichever token fits. Raises WebhookRejected (401)."""
         given = (token or "").encode("latin-1", "xmlcharrefreplace")  # WSGI's form; no other letter can come in
         matches = [hmac.compare_digest(given, known) for known in self._tokens]
         if not any(matches):
-            raise Refused(401, "the Pactsafe-Webhook-Token header is missing or wrong")
+            raise WebhookRejected(401, "the Pactsafe-Webhook-Token header is missing or wrong")
 
     def accept(self, body: bytes) -> str:
-        """Publishes a request event. Returns "accepted" or "ignored"; raises Refused."""
+        """Publishes a request event. Returns "accepted" or "ignored"; raises WebhookRejected."""
         hook = parse(body)
         kind = TYPES.get(hook.event_type)
         if kind is None or not self._wanted(hook):
@@ -80,8 +80,8 @@ class Receive:
         event = self._event(hook, kind)
         try:
             self._bus.publish(self._topic, [Message(msgspec.json.encode(event), {"type": kind.value})])
-        except Retry as e:
-            raise Refused(503, "the event could not be stored; send it again") from e
+        except RetryLater as e:
+            raise WebhookRejected(503, "the event could not be stored; send it again") from e
         # below INFO, and `resolve` logs the event: this line would cost a tenth of what an instance can take
         log.debug("webhook accepted", extra={"json": {"event": event.event, "type": kind, "request": event.request}})
         return "accepted"
@@ -92,7 +92,7 @@ class Receive:
     def _event(self, hook: Webhook, kind: EventType) -> Event:
         request = opaque("request", hook.request)
         if not REQUEST_ID.fullmatch(request):
-            raise Refused(400, "request must be 1 to 128 letters, digits, '_' or '-'")
+            raise WebhookRejected(400, "request must be 1 to 128 letters, digits, '_' or '-'")
         return Event(
             event=opaque("id", hook.id),
             type=kind,
@@ -112,16 +112,16 @@ def parse(body: bytes) -> Webhook:
     try:
         return msgspec.json.decode(body, type=Webhook)
     except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise Refused(400, f"not a webhook: {e}") from e
+        raise WebhookRejected(400, f"not a webhook: {e}") from e
     except RecursionError as e:
-        raise Refused(400, "not a webhook: nested too deeply") from e
+        raise WebhookRejected(400, "not a webhook: nested too deeply") from e
 
 
 def opaque(name: str, value: object) -> str:
     """An id that customers may choose freely: any text of 1 to 256 characters without control characters."""
     text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
     if not 1 <= len(text) <= 256 or CONTROL.search(text):
-        raise Refused(400, f"{name} must be 1 to 256 characters without control characters")
+        raise WebhookRejected(400, f"{name} must be 1 to 256 characters without control characters")
     return text
 
 

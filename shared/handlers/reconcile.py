@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.model import Control, Request
-from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.model import RelayStatus, Request
 from shared.domain.policy import Policy
-from shared.handlers.circuit import amend
 from shared.handlers.resolve import Resolve
-from shared.ports import Ledger, Requests
+from shared.ports import ClickwrapApi, Ledger
+from shared.services.circuit_breaker import amend
 
 BATCH = 200  # requests a pass; the next pass goes on where this one stopped, since `next_at` orders them
 PASS = 50.0  # seconds a pass may take: the scheduler calls every minute
@@ -30,7 +30,7 @@ class Reconcile:
         self,
         ledger: Ledger,
         resolve: Resolve,
-        api: Requests,
+        api: ClickwrapApi,
         sites: Sequence[str],
         policy: Policy,
         clock: Callable[[], datetime],
@@ -39,7 +39,7 @@ class Reconcile:
         self._sites, self._policy, self._clock = sites, policy, clock
 
     def run(self) -> dict[str, int]:
-        """Counts of requests looked at and of those that must wait for a later pass. Raises Retry."""
+        """Counts of requests looked at and of those that must wait for a later pass. Raises RetryLater."""
         counts = self._pass(self._ledger.due(self._clock(), BATCH))
         now = self._clock()
         control = amend(self._ledger, lambda c: replace(c, started_at=c.started_at or now, reconciled_at=now, **counts))
@@ -48,18 +48,18 @@ class Reconcile:
         return counts
 
     def _pass(self, due: Iterable[str]) -> dict[str, int]:
-        end, looked, later, in_a_row = self._clock() + timedelta(seconds=PASS), 0, 0, 0
+        end, rechecked, later, in_a_row = self._clock() + timedelta(seconds=PASS), 0, 0, 0
         for request in due:
             if in_a_row == HOPELESS or self._clock() > end:
                 break
             done = self._look(request)
-            looked, later, in_a_row = looked + done, later + (not done), 0 if done else in_a_row + 1
-        return {"looked": looked, "later": later}
+            rechecked, later, in_a_row = rechecked + done, later + (not done), 0 if done else in_a_row + 1
+        return {"rechecked": rechecked, "postponed": later}
 
     def _look(self, request: str) -> bool:
         try:
-            self._resolve.look(request)
-        except (Retry, GiveUp) as e:  # one request must not hold up the others
+            self._resolve.recheck(request)
+        except (RetryLater, PermanentFailure) as e:  # one request must not hold up the others
             log.warning("reconcile: not now", extra={"json": {"request": request, "reason": e.reason}})
             self._postpone(request)
             return False
@@ -77,7 +77,7 @@ class Reconcile:
 
     # -- requests never heard of
 
-    def _listing_due(self, control: Control) -> bool:
+    def _listing_due(self, control: RelayStatus) -> bool:
         return not control.listed_at or self._clock() - control.listed_at >= self._policy.span(LISTING, floor=2)
 
     def _adopt(self) -> None:
@@ -86,9 +86,9 @@ class Reconcile:
             for site in self._sites:
                 new = [r for r in self._api.listed(site, LISTED) if self._ledger.get(Request, r) is None]
                 self._pass(new)
-        except GiveUp as e:
+        except PermanentFailure as e:
             log.error("RECONCILE_LIST is off: %s", e.reason, extra={"json": {"alert": "reconcile_list"}})
-        except Retry as e:
+        except RetryLater as e:
             log.warning("reconcile: no list now", extra={"json": {"reason": e.reason}})
         now = self._clock()
         amend(self._ledger, lambda c: replace(c, listed_at=now))

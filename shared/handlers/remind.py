@@ -7,13 +7,13 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import planner
+from shared.domain.errors import RetryLater
 from shared.domain.model import Reminder, Request, SignerState, Status
-from shared.domain.outcomes import Retry
 from shared.domain.policy import Policy
-from shared.handlers.echo import Echo
 from shared.ports import Ledger, Stored
+from shared.services.publisher import Publisher
 
-RACES = 5
+MAX_COMMIT_RETRIES = 5
 EARLY = timedelta(seconds=2)  # clocks differ
 
 
@@ -27,23 +27,23 @@ class Firing(msgspec.Struct, frozen=True):
 
 
 class Remind:
-    def __init__(self, ledger: Ledger, echo: Echo, policy: Policy, clock: Callable[[], datetime]) -> None:
-        self._ledger, self._echo, self._policy, self._clock = ledger, echo, policy, clock
+    def __init__(self, ledger: Ledger, publisher: Publisher, policy: Policy, clock: Callable[[], datetime]) -> None:
+        self._ledger, self._publisher, self._policy, self._clock = ledger, publisher, policy, clock
 
     def fire(self, firing: Firing) -> str:
-        """Publishes the reminder, then marks it done, so that a crash in between only repeats it. Raises Retry."""
-        for _ in range(RACES):
+        """Publishes the reminder, then marks it done, so that a crash in between only repeats it. Raises RetryLater."""
+        for _ in range(MAX_COMMIT_RETRIES):
             stored = self._ledger.get(Request, firing.request)
             reminder = self._obeyed(stored, firing)
             if stored is None or reminder is None:
                 return "not due"
             wait = (reminder.due_at - self._clock()).total_seconds()
             if wait > EARLY.total_seconds():
-                raise Retry("the task came before its time", after=wait)
+                raise RetryLater("the task came before its time", after=wait)
             self._publish(stored.item, firing)
             if self._ledger.put(firing.request, _marked(stored.item, firing), stored.version):
                 return "published"
-        raise Retry("others keep changing this request", after=1)
+        raise RetryLater("others keep changing this request", after=1)
 
     def _obeyed(self, stored: Stored[Request] | None, firing: Firing) -> Reminder | None:
         signer = stored.item.signers.get(firing.signer) if stored else None
@@ -56,7 +56,7 @@ class Remind:
     def _publish(self, request: Request, firing: Firing) -> None:
         now = max(self._clock(), request.signers[firing.signer].reminders[str(firing.step)].due_at)
         implied = planner.notices(request, now, self._policy).values()
-        self._echo.publish(
+        self._publisher.publish(
             n for n in implied if n.signer == firing.signer and n.step == firing.step and n.kind == "reminder"
         )
 

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from shared.domain import gates
+from shared.domain import eligibility
 from shared.domain.model import ChannelName, Kind, Notice, Request
 from shared.ports import Wording
 from shared.text.render import ENGLISH, MAX_SEGMENTS, Context, folders, render
@@ -28,14 +28,14 @@ class Words:
         return Wording(text=rendered.text, subject=rendered.subject, html=rendered.html, segments=count)
 
     def _context(self, request: Request, notice: Notice, link: str) -> Context:
-        who = gates.signed_by(request, notice) if notice.kind is Kind.PROGRESS else None
+        who = eligibility.signed_by(request, notice) if notice.kind is Kind.PROGRESS else None
         return Context(
             title=request.title,
             brand=self._brand,
             link=link,
             signer_name=request.signers[notice.signer].name,
             who=who.name if who else "",
-            needed=gates.needed(request),
+            needed=eligibility.needed(request),
             reminder_day=notice.step if notice.kind is Kind.REMINDER else 0,
             sender=request.sender,
         )

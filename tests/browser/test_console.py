@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from playwright.sync_api import Browser, Page, expect
 
-from local.embedded import Embedded
-from local.posting import Pace
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
 from shared.domain.dead_letters import dead_topic
 from shared.ports import Message
 from tests.browser.conftest import Axe, Errors
@@ -21,7 +21,7 @@ def invited(stack: Running) -> str:
     return request
 
 
-def bury(stack: Running, request: str) -> None:
+def dead_letter(stack: Running, request: str) -> None:
     """A notice that was given up, as the relay would have left it."""
     notice = {"v": 1, "notice": "n", "request": request, "signer": "s", "kind": "invitation", "step": 0, "round": 1}
     embedded = Embedded(stack.directory / "relay.db", lambda: datetime.now(UTC), Pace(1, 1))
@@ -87,7 +87,7 @@ def test_reminders_are_stopped_and_resumed(page: Page, stack: Running) -> None:
 
 
 def test_a_dead_letter_is_looked_at_replayed_and_gone(page: Page, stack: Running, axe: Axe) -> None:
-    bury(stack, "nobody")
+    dead_letter(stack, "nobody")
     page.goto("/console/dead-letters")
     expect(page.get_by_role("row", name="of request nobody")).to_contain_text("nothing: the request")
     axe(page)

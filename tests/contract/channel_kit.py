@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import pytest
 
+from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import NoticeState
-from shared.domain.outcomes import Accepted, GiveUp, Retry, Unknown
-from shared.domain.receipts import Forged, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Channel, Outgoing
 from tests.stand_in import Asked, Reply, StandIn, closed_port
 
@@ -57,23 +57,23 @@ class ChannelKit:
     def stage(self) -> Iterator[Stage]:
         raise NotImplementedError
 
-    def refused(self, stage: Stage, part: str) -> GiveUp:
+    def refused(self, stage: Stage, part: str) -> PermanentFailure:
         stage.play(part)
-        with pytest.raises(GiveUp) as raised:
+        with pytest.raises(PermanentFailure) as raised:
             stage.channel().send(self.message)
         self.said_no_secret(raised.value.reason)
         return raised.value
 
-    def later(self, stage: Stage, part: str) -> Retry:
+    def later(self, stage: Stage, part: str) -> RetryLater:
         stage.play(part)
-        with pytest.raises(Retry) as raised:
+        with pytest.raises(RetryLater) as raised:
             stage.channel().send(self.message)
         self.said_no_secret(raised.value.reason)
         return raised.value
 
     def lost(self, stage: Stage, part: str) -> None:
         stage.play(part)
-        with pytest.raises(Unknown) as raised:
+        with pytest.raises(OutcomeUnknown) as raised:
             stage.channel().send(self.message)
         self.said_no_secret(raised.value.reason)
         assert stage.calls() == 1, "never sent again blindly"
@@ -112,7 +112,7 @@ class ChannelKit:
         self.later(stage, "broken")
 
     def test_a_provider_that_cannot_be_reached_is_tried_again(self, stage: Stage) -> None:
-        with pytest.raises(Retry):
+        with pytest.raises(RetryLater):
             stage.unreachable().send(self.message)
 
     def test_an_answer_that_does_not_come_in_time_is_unknown(self, stage: Stage) -> None:
@@ -200,7 +200,7 @@ class HttpChannelKit(ChannelKit):
     def test_no_2xx_without_the_documented_proof_is_a_success(self, stage: HttpStage, body: bytes) -> None:
         for status in (200, 201, 202):
             stage.server.answer(Reply(status, body))
-            with pytest.raises((Unknown, GiveUp)):
+            with pytest.raises((OutcomeUnknown, PermanentFailure)):
                 stage.channel().send(self.message)
 
     @pytest.mark.parametrize("status", [301, 302, 307, 404])
@@ -208,7 +208,7 @@ class HttpChannelKit(ChannelKit):
         self, stage: HttpStage, status: int
     ) -> None:
         stage.server.answer(Reply(status, headers={"Location": "/elsewhere"}))
-        with pytest.raises(Retry, match="_API_URL") as raised:
+        with pytest.raises(RetryLater, match="_API_URL") as raised:
             stage.channel().send(self.message)
         assert raised.value.after == 900
         assert stage.calls() == 1
@@ -265,11 +265,11 @@ class ReceiptKit:
 
     def test_a_request_without_proof_is_forged(self) -> None:
         genuine = self.request("delivered")
-        with pytest.raises(Forged):
+        with pytest.raises(InvalidSignature):
             self.reader().receipts(ReceiptRequest(genuine.url, {}, re.sub(rb"sig(nature)?", b"x", genuine.body)), NOW)
 
     @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{", b"[]", b"null", b"a&b", b'{"signature": 1}', b"[1]"])
     def test_a_body_that_is_none_of_the_providers_raises_nothing_but_forged(self, body: bytes) -> None:
         genuine = self.request("delivered")
-        with suppress(Forged):
+        with suppress(InvalidSignature):
             assert self.reader().receipts(ReceiptRequest(genuine.url, genuine.headers, body), NOW) == []

@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.adapters.channels.apprise import AppriseChannel
-from shared.domain.outcomes import Accepted, Retry, Unknown
+from shared.adapters.providers.apprise import AppriseChannel
+from shared.domain.errors import Accepted, OutcomeUnknown, RetryLater
 from tests.contract.channel_kit import EMAIL, SMS
 from tests.stand_in import Reply, StandIn
 
@@ -29,14 +29,14 @@ def test_an_email_goes_out_with_its_subject_and_page() -> None:
 @pytest.mark.parametrize("reply", [Reply(400), Reply(500), Reply(fault="reset")])
 def test_a_no_is_unknown_as_apprise_does_not_tell_why(reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
     with StandIn(reply) as server:
-        with pytest.raises(Unknown) as raised:
+        with pytest.raises(OutcomeUnknown) as raised:
             channel(server).send(SMS)
         assert len(server.asked) == 1
     assert SMS.to not in raised.value.reason + caplog.text
 
 
 def test_a_url_apprise_does_not_know_keeps_the_message_and_names_the_setting() -> None:
-    with pytest.raises(Retry, match="APPRISE_SMS_URL") as raised:
+    with pytest.raises(RetryLater, match="APPRISE_SMS_URL") as raised:
         AppriseChannel("nonsense://{to}", "APPRISE_SMS_URL").send(SMS)
     assert raised.value.after == 900
 

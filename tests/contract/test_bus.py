@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 import pytest
 
-from local.embedded import Embedded
-from local.posting import Pace
-from local.provision import provision
-from local.topology import Subscription
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
+from local.emulation.provision import provision
+from local.emulation.topology import Subscription
 from shared.adapters.gcp.pubsub import PubSubBus
 from shared.domain.dead_letters import keep_of
-from shared.domain.outcomes import Retry
+from shared.domain.errors import RetryLater
 from shared.ports import Bus, Message
 from tests.contract.until import until
 from tests.emulators import LOCATION, Cloud
@@ -184,11 +184,11 @@ def test_publishing_where_nothing_can_be_stored_is_a_retry(monkeypatch: pytest.M
     closed = Embedded(tmp_path / "ports.db", lambda: datetime.now(UTC), Pace(1, 1))
     closed.stop()
     for bus in (PubSubBus("p"), closed.bus):
-        with pytest.raises(Retry):
+        with pytest.raises(RetryLater):
             bus.publish("events", [MESSAGE])
 
 
 @pytest.mark.emulators
 def test_publishing_to_a_topic_that_pub_sub_does_not_know_is_a_retry_that_names_it(cloud: Cloud) -> None:
-    with pytest.raises(Retry, match="Pub/Sub topic events"):
+    with pytest.raises(RetryLater, match="Pub/Sub topic events"):
         PubSubBus(cloud.project).publish("events", [MESSAGE])

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.channels.mailgun import Mailgun
-from shared.adapters.channels.sendgrid import SendGrid
-from shared.adapters.channels.twilio import Twilio
-from shared.adapters.channels.vonage import Vonage
-from shared.domain.outcomes import GiveUp, Retry, Unknown
+from shared.adapters.providers.mailgun import Mailgun
+from shared.adapters.providers.sendgrid import SendGrid
+from shared.adapters.providers.twilio import Twilio
+from shared.adapters.providers.vonage import Vonage
+from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.ports import Channel, Outgoing
 from tests.contract.channel_kit import EMAIL, NOTICE, NOW, SMS
 from tests.contract.test_channels import (
@@ -33,10 +33,10 @@ from tests.stand_in import Reply, StandIn
 
 def outcome(channel: Callable[[str], Channel], message: Outgoing, reply: Reply) -> object:
     """Short: seconds to wait, "again", "give up" or "suppress"."""
-    with StandIn(reply) as server, pytest.raises((Retry, GiveUp)) as raised:
+    with StandIn(reply) as server, pytest.raises((RetryLater, PermanentFailure)) as raised:
         channel(server.url).send(message)
     error: Any = raised.value
-    if isinstance(error, Retry):
+    if isinstance(error, RetryLater):
         return "again" if error.after is None else error.after
     return "suppress" if error.suppress else "give up"
 
@@ -120,7 +120,7 @@ def test_statuses_without_a_code_are_judged_by_themselves(status: int, expected:
 def test_an_id_without_the_documented_verdict_is_unknown(
     channel: Callable[[str], Channel], message: Outgoing, reply: Reply
 ) -> None:
-    with StandIn(reply) as server, pytest.raises(Unknown):
+    with StandIn(reply) as server, pytest.raises(OutcomeUnknown):
         channel(server.url).send(message)
 
 
@@ -149,7 +149,7 @@ def test_no_email_provider_is_asked_to_send_to_what_is_no_single_address(to: str
     message = Outgoing(notice=NOTICE, to=to, text="x", subject="s")
     for channel in (sendgrid, mailgun, postmark):
         with StandIn() as server:
-            with pytest.raises(GiveUp):
+            with pytest.raises(PermanentFailure):
                 channel(server.url).send(message)
             assert server.asked == []
 

@@ -3,11 +3,11 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from shared.adapters.channels.mailgun import Mailgun
-from shared.adapters.channels.postmark import Postmark
-from shared.adapters.channels.sendgrid import SendGrid
-from shared.adapters.channels.twilio import Twilio
-from shared.adapters.channels.vonage import Vonage
+from shared.adapters.providers.mailgun import Mailgun
+from shared.adapters.providers.postmark import Postmark
+from shared.adapters.providers.sendgrid import SendGrid
+from shared.adapters.providers.twilio import Twilio
+from shared.adapters.providers.vonage import Vonage
 from shared.domain.receipts import ReceiptRequest
 from shared.ports import Channel
 from tests import signed

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from local.embedded import Embedded
-from local.posting import Pace
-from local.provision import provision
-from local.topology import Subscription
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
+from local.emulation.provision import provision
+from local.emulation.topology import Subscription
 from shared.adapters.gcp.dead_letters import PubSubDeadLetters
 from shared.adapters.gcp.pubsub import PubSubBus
+from shared.bootstrap import clock
 from shared.domain.dead_letters import COUNT, REASON, DeadLetter, dead_topic
 from shared.ports import Bus, DeadLetters, Message
-from shared.wiring import clock
 from tests.contract.until import until
 from tests.emulators import LOCATION, Cloud
 
@@ -41,7 +41,7 @@ def letters(keeper: DeadLetters) -> list[DeadLetter]:
         return list(found)
 
 
-def bury(bus: Bus, *data: bytes) -> None:
+def dead_letter(bus: Bus, *data: bytes) -> None:
     for one in data:
         bus.publish(dead_topic(TOPIC), [Message(one, {REASON: f"why {one.decode()}", COUNT: "7"})])
 
@@ -52,7 +52,7 @@ def test_nothing_is_held_at_first(held: Held) -> None:
 
 def test_letters_are_held_with_reason_and_attempts(held: Held) -> None:
     bus, keeper = held
-    bury(bus, b"a")
+    dead_letter(bus, b"a")
     [letter] = until(lambda: letters(keeper))
     assert (letter.topic, letter.data, letter.reason, letter.attempts) == (TOPIC, b"a", "why a", 7)
     assert abs((clock() - letter.at).total_seconds()) < 60
@@ -60,14 +60,14 @@ def test_letters_are_held_with_reason_and_attempts(held: Held) -> None:
 
 def test_a_look_takes_nothing_away(held: Held) -> None:
     bus, keeper = held
-    bury(bus, b"a", b"b")
+    dead_letter(bus, b"a", b"b")
     for _ in range(3):
         until(lambda: {one.data for one in letters(keeper)} == {b"a", b"b"})
 
 
 def test_what_is_dropped_is_gone_and_the_others_stay(held: Held) -> None:
     bus, keeper = held
-    bury(bus, b"a", b"b")
+    dead_letter(bus, b"a", b"b")
     until(lambda: len(letters(keeper)) == 2)
     with keeper.open(TOPIC, 10) as found:
         keeper.drop([one for one in found if one.data == b"a"])

@@ -11,17 +11,18 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from local.embedded import Embedded
-from local.posting import Pace
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
 from shared.adapters.gcp.firestore import FirestoreLedger
+from shared.domain.errors import RetryLater
 from shared.domain.model import (
     ChannelName,
     Kind,
     Link,
     Note,
     Notice,
+    NoticeRecord,
     NoticeState,
-    Record,
     Reminder,
     Request,
     Resend,
@@ -29,10 +30,9 @@ from shared.domain.model import (
     Signer,
     SignerState,
     Status,
-    Step,
     Suppression,
+    Transition,
 )
-from shared.domain.outcomes import Retry
 from shared.ports import Ledger, Mark, Stored
 from tests.stand_in import closed_port
 
@@ -56,7 +56,7 @@ FULL_SIGNER = Signer(
     confirmed=True,
     invited_at=NOW,
     signed_at=NOW + timedelta(microseconds=1),
-    missing_at=NOW,
+    missing_since=NOW,
     reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1, done=True), "7": Reminder(due_at=NOW, task="u")},
 )
 NOTICE = Notice(notice="n1", request="r1", signer="5f", kind=Kind.REMINDER, step=3, channel=ChannelName.SMS, round=2)
@@ -75,7 +75,7 @@ FULL_REQUEST = Request(
     signers={"5f" * 16: FULL_SIGNER, "60" * 16: Signer(number=2)},
     events={key: NOW + timedelta(seconds=n) for n, key in enumerate([*ODD_KEYS, "", "%", "%__x__"])},
     unmatched=("ACME/42",),
-    doubt_at=NOW,
+    unconfirmed_since=NOW,
     checked_at=NOW,
     changed_at=NOW,
     next_at=NOW,
@@ -85,7 +85,7 @@ FULL_REQUEST = Request(
     notes=(Note(at=NOW, who="ops@example.com", what="resend", why="he asked"),),
     purge_at=NOW,
 )
-RECORD = Record(
+RECORD = NoticeRecord(
     request_id="r1",
     signer="5f",
     kind=Kind.INVITATION,
@@ -103,7 +103,7 @@ FULL_RECORD = replace(
     reason="a\nb",
     segments=2,
     text="Grüße 👋",
-    history=(Step(at=NOW, state=NoticeState.PLANNED), Step(at=NOW, state=NoticeState.SENDING, why="Retry")),
+    history=(Transition(at=NOW, state=NoticeState.PLANNED), Transition(at=NOW, state=NoticeState.SENDING, why="Retry")),
     purge_at=NOW,
 )
 LINK = Link(request_id="r1", signer="5f", round=1)
@@ -237,7 +237,7 @@ def test_a_version_of_a_document_that_is_not_there_is_refused(ledger: Ledger) ->
 def test_creating_what_exists_is_refused_and_changes_nothing(ledger: Ledger) -> None:
     ledger.put("k", RECORD, None)
     assert ledger.put("k", FULL_RECORD, None) is None
-    stored = ledger.get(Record, "k")
+    stored = ledger.get(NoticeRecord, "k")
     assert stored is not None
     assert stored.item == RECORD
 
@@ -245,7 +245,7 @@ def test_creating_what_exists_is_refused_and_changes_nothing(ledger: Ledger) -> 
 def test_of_64_racing_claims_exactly_one_wins(ledger: Ledger) -> None:
     won = at_once(64, lambda n: ledger.put("notice", replace(RECORD, attempts=n), None))
     winners = [n for n, version in enumerate(won) if version is not None]
-    stored = ledger.get(Record, "notice")
+    stored = ledger.get(NoticeRecord, "notice")
     assert stored is not None
     assert [stored.item.attempts] == winners
 
@@ -351,7 +351,7 @@ def test_newest_lists_notices_by_state_and_suppressions(ledger: Ledger) -> None:
     ledger.put("n2", replace(RECORD, changed_at=NOW), None)
     blocked = Suppression(channel=ChannelName.SMS, reason="opted out", since=NOW)
     ledger.put("s1", blocked, None)
-    assert ledger.newest(Record, 10, only=("state", "failed")) == [("n1", failed)]
+    assert ledger.newest(NoticeRecord, 10, only=("state", "failed")) == [("n1", failed)]
     assert ledger.newest(Suppression, 10) == [("s1", blocked)]
 
 
@@ -385,5 +385,5 @@ def test_a_database_that_cannot_be_reached_is_a_retry(
     monkeypatch.setattr("shared.adapters.gcp.calls.DEADLINE", 0.2)
     closed = Embedded(tmp_path / "ports.db", lambda: NOW, Pace(1, 1))
     closed.stop()
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         call(FirestoreLedger("p") if kind == "firestore" else closed.ledger)

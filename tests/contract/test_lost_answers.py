@@ -19,9 +19,9 @@ from google.cloud.firestore_v1.types import (
     Document,
 )
 
-from shared.adapters import transport
-from shared.adapters.channels.twilio import Twilio
 from shared.adapters.gcp.firestore import FirestoreLedger
+from shared.adapters.http import transport
+from shared.adapters.providers.twilio import Twilio
 from shared.domain.model import ChannelName, Suppression
 from shared.ports import Outgoing
 

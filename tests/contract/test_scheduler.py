@@ -8,13 +8,13 @@ from typing import Any, Protocol
 
 import pytest
 
-from local.embedded import Embedded
-from local.posting import Pace
-from local.provision import provision
-from local.tasks_emulator import VirtualClock
-from local.topology import Queue
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
+from local.emulation.provision import provision
+from local.emulation.tasks_emulator import VirtualClock
+from local.emulation.topology import Queue
 from shared.adapters.gcp.tasks import CloudTasks
-from shared.domain.outcomes import Retry
+from shared.domain.errors import RetryLater
 from shared.ports import Scheduler, Task
 from tests.contract.until import until
 from tests.emulators import LOCATION, Cloud
@@ -202,14 +202,14 @@ def test_a_scheduler_that_cannot_be_reached_is_a_retry(monkeypatch: pytest.Monke
     tasks = [Task(name=f"t-{n}", queue="q", url="http://x", body=b"", at=datetime.now(UTC)) for n in range(40)]
     for scheduler in (CloudTasks("p", "l", ""), closed.scheduler):
         for some in (tasks, tasks[:1]):
-            with pytest.raises(Retry):
+            with pytest.raises(RetryLater):
                 scheduler.create(some)
-        with pytest.raises(Retry):
+        with pytest.raises(RetryLater):
             scheduler.delete("q", ["t"])
 
 
 @pytest.mark.emulators
 def test_a_queue_that_does_not_exist_is_a_retry_that_names_it(cloud: Cloud) -> None:
     some = Task(name="t", queue="absent", url="http://127.0.0.1", body=b"", at=datetime.now(UTC))
-    with pytest.raises(Retry, match="Cloud Tasks queue absent"):
+    with pytest.raises(RetryLater, match="Cloud Tasks queue absent"):
         CloudTasks(cloud.project, LOCATION, "").create([some])

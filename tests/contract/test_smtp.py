@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.adapters.channels.smtp import Smtp, parse_smtp_url
-from shared.domain.outcomes import Accepted, GiveUp, Retry, Unknown
+from shared.adapters.providers.smtp import Smtp, parse_smtp_url
+from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.ports import Channel, Outgoing
 from tests.contract.channel_kit import DEADLINE, EMAIL, GOLDEN, NOTICE, NOW, ChannelKit
 from tests.smtp_stand_in import LOGIN, SmtpStandIn, certificate
@@ -78,7 +78,7 @@ class TestSmtp(ChannelKit):
             yield SmtpStage(server)
 
 
-Outcome = type[Retry] | type[GiveUp]
+Outcome = type[RetryLater] | type[PermanentFailure]
 Serve = Callable[..., AbstractContextManager[SmtpStandIn]]
 
 
@@ -99,9 +99,9 @@ def received(server: SmtpStandIn) -> bytes:
 def test_the_message_is_exactly_the_golden_one() -> None:
     with SmtpStandIn() as server:
         smtp(address(server), reply_to="Acme <reply@example.com>").send(EMAIL)
-        envelope = server.envelopes[0]
-        assert (envelope.mail_from, envelope.rcpt_tos) == ("legal@example.com", ["ann@example.com"])
-        assert envelope.mail_options == []
+        push_envelope = server.envelopes[0]
+        assert (push_envelope.mail_from, push_envelope.rcpt_tos) == ("legal@example.com", ["ann@example.com"])
+        assert push_envelope.mail_options == []
         assert server.greetings == ["example.com"]
         shown = re.sub(rb"={15}\d+==", b"BOUNDARY", received(server))
     assert shown == (GOLDEN / "smtp.eml").read_bytes()
@@ -140,7 +140,7 @@ def test_a_certificate_nobody_vouches_for_gets_neither_password_nor_message(
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
     with secured(scheme.removeprefix("smtp+"), login=scheme != "smtps") as server:
-        with pytest.raises(Retry, match="SMTP_URL") as raised:
+        with pytest.raises(RetryLater, match="SMTP_URL") as raised:
             smtp(address(server, scheme)).send(EMAIL)
         assert raised.value.after == 900
         assert (server.logins, server.envelopes) == ([], [])
@@ -148,7 +148,7 @@ def test_a_certificate_nobody_vouches_for_gets_neither_password_nor_message(
 
 def test_a_server_without_starttls_gets_neither_password_nor_message() -> None:
     with SmtpStandIn(login=True) as server:
-        with pytest.raises(Retry, match="SMTP_URL") as raised:
+        with pytest.raises(RetryLater, match="SMTP_URL") as raised:
             smtp(address(server, "smtp+starttls")).send(EMAIL)
         assert raised.value.after == 900
         assert (server.logins, server.envelopes) == ([], [])
@@ -159,7 +159,7 @@ def test_a_server_that_speaks_no_login_keeps_the_message(monkeypatch: pytest.Mon
         raise smtplib.SMTPNotSupportedError("AUTH")
 
     monkeypatch.setattr(smtplib.SMTP, "login", nothing_fits)
-    with SmtpStandIn(login=True) as server, pytest.raises(Retry, match=r"offers no login.*SMTP_URL"):
+    with SmtpStandIn(login=True) as server, pytest.raises(RetryLater, match=r"offers no login.*SMTP_URL"):
         smtp(address(server)).send(EMAIL)
 
 
@@ -168,23 +168,23 @@ def test_a_connection_lost_at_the_login_costs_a_retry(monkeypatch: pytest.Monkey
         raise smtplib.SMTPServerDisconnected("gone")
 
     monkeypatch.setattr(smtplib.SMTP, "login", gone)
-    with SmtpStandIn(login=True) as server, pytest.raises(Retry, match="connection failed"):
+    with SmtpStandIn(login=True) as server, pytest.raises(RetryLater, match="connection failed"):
         smtp(address(server)).send(EMAIL)
 
 
 REPLIES: list[tuple[str, str, Outcome, object]] = [
-    ("RCPT", "550 5.1.1 no mailbox", GiveUp, True),
-    ("RCPT", "550 5.1.10 null MX", GiveUp, True),
-    ("RCPT", "550 No such user here", GiveUp, True),
-    ("RCPT", "550 5.7.1 relaying denied, user unknown to us", GiveUp, False),
-    ("RCPT", "552 5.2.2 mailbox full", GiveUp, False),
-    ("RCPT", "450 4.2.0 greylisted", Retry, None),
-    ("RCPT", "530 5.7.0 authenticate first", Retry, 900),
-    ("MAIL", "530 5.7.0 authenticate first", Retry, 900),
-    ("MAIL", "550 5.7.1 not your domain", Retry, 900),
-    ("MAIL", "451 4.3.0 later", Retry, None),
-    ("DATA", "452 4.3.1 disk full", Retry, None),
-    ("DATA", "554 5.7.1 spam", GiveUp, False),
+    ("RCPT", "550 5.1.1 no mailbox", PermanentFailure, True),
+    ("RCPT", "550 5.1.10 null MX", PermanentFailure, True),
+    ("RCPT", "550 No such user here", PermanentFailure, True),
+    ("RCPT", "550 5.7.1 relaying denied, user unknown to us", PermanentFailure, False),
+    ("RCPT", "552 5.2.2 mailbox full", PermanentFailure, False),
+    ("RCPT", "450 4.2.0 greylisted", RetryLater, None),
+    ("RCPT", "530 5.7.0 authenticate first", RetryLater, 900),
+    ("MAIL", "530 5.7.0 authenticate first", RetryLater, 900),
+    ("MAIL", "550 5.7.1 not your domain", RetryLater, 900),
+    ("MAIL", "451 4.3.0 later", RetryLater, None),
+    ("DATA", "452 4.3.1 disk full", RetryLater, None),
+    ("DATA", "554 5.7.1 spam", PermanentFailure, False),
 ]
 
 
@@ -193,7 +193,7 @@ def test_the_servers_refusals_are_told_apart(stage: str, reply: str, outcome: Ou
     with SmtpStandIn(replies={stage: reply}) as server, pytest.raises(outcome) as raised:
         smtp(address(server)).send(EMAIL)
     error: Any = raised.value
-    assert (error.after if isinstance(error, Retry) else error.suppress) == detail
+    assert (error.after if isinstance(error, RetryLater) else error.suppress) == detail
     assert reply.split()[0] in error.reason
 
 
@@ -214,7 +214,7 @@ def test_the_servers_refusals_are_told_apart(stage: str, reply: str, outcome: Ou
 def test_an_address_or_subject_that_breaks_out_of_its_header_is_refused(broken: dict[str, str]) -> None:
     message = Outgoing(**{"notice": NOTICE, "to": "ann@example.com", "text": "x", "subject": "s", **broken})
     with SmtpStandIn() as server:
-        with pytest.raises(GiveUp):
+        with pytest.raises(PermanentFailure):
             smtp(address(server)).send(message)
         assert server.envelopes == []
 
@@ -232,14 +232,14 @@ def test_an_international_mailbox_is_sent_with_smtputf8_or_given_up() -> None:
         assert server.envelopes[0].rcpt_tos == ["jürgen@example.com"]
         assert "SMTPUTF8" in server.envelopes[0].mail_options
         assert "To: jürgen@example.com".encode() in received(server)
-    with SmtpStandIn(smtputf8=False) as server, pytest.raises(GiveUp, match="SMTPUTF8"):
+    with SmtpStandIn(smtputf8=False) as server, pytest.raises(PermanentFailure, match="SMTPUTF8"):
         smtp(address(server)).send(message)
 
 
 def test_a_server_that_hangs_before_the_message_leaves_costs_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     with SmtpStandIn() as server:
         monkeypatch.setattr(smtplib.SMTP, "rcpt", lambda smtp, address: smtp.getreply())
-        with pytest.raises(Retry, match="connection failed"):
+        with pytest.raises(RetryLater, match="connection failed"):
             smtp(address(server)).send(EMAIL)
         assert server.envelopes == []
 
@@ -256,7 +256,7 @@ def test_a_connection_lost_within_the_message_is_unknown(monkeypatch: pytest.Mon
 
     with SmtpStandIn() as server:
         monkeypatch.setattr(smtplib.SMTP, "send", cut)
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             smtp(address(server)).send(EMAIL)
 
 

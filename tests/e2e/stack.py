@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from local.google import free_port
+from local.emulation.google_emulators import free_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from tests.e2e.stack import ERIC, ERICS, ROOT, Running, until
 
 def command(stack: Running, *arguments: str) -> str:
     env = {**os.environ, "BACKEND": "embedded", "LOCAL_DIR": str(stack.directory), "PORT": str(stack.port)}
-    full = [sys.executable, "-m", "local.dead_letters", *arguments]
+    full = [sys.executable, "-m", "infra.ops.replay", *arguments]
     return subprocess.run(full, cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=60).stdout
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.google import free_port
+from local.emulation.google_emulators import free_port
 from tests.e2e.stack import ERIC, ERICS, JANE, JANES, Running, until
 
 BACKENDS = ["embedded", pytest.param("emulators", marks=pytest.mark.emulators)]
@@ -104,8 +104,8 @@ def test_e_mail_leaves_through_a_real_smtp_server(tmp_path: Path) -> None:
         def __init__(self) -> None:
             self.got: list[Any] = []
 
-        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-            self.got.append(envelope)
+        async def handle_DATA(self, server: Any, session: Any, push_envelope: Any) -> str:
+            self.got.append(push_envelope)
             return "250 OK"
 
     keep = Keep()

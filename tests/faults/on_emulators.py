@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from local import google, stack, tasks_emulator
+from local.emulation import google_emulators, tasks_emulator
+from local.stack import gateway
 
 VARIABLES = ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST")
 
@@ -33,6 +34,6 @@ class Elsewhere:
 
 
 if __name__ == "__main__":
-    google.emulators = running_already
+    google_emulators.emulators = running_already
     tasks_emulator.TasksEmulator = Elsewhere  # type: ignore[assignment,misc]
-    stack.leave(stack.main())
+    gateway.leave(gateway.main())

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from shared.domain.model import NoticeState, Record
+from shared.domain.model import NoticeRecord, NoticeState
 from shared.domain.policy import Policy
-from shared.handlers.dead_letters import DeadLetterDesk
-from shared.handlers.names import Names
+from shared.services.dead_letters import DeadLetterService
+from shared.services.resource_names import ResourceNames
 from tests.e2e.stack import until
 from tests.faults.api import Api
 from tests.faults.chaos import ABSENCE, Chaos
@@ -22,7 +22,7 @@ from tests.faults.script import DAY, STEPS, plays
 from tests.faults.serving import Serving
 from tests.faults.stack import Emulated, relay, settings
 from tests.faults.table import Row
-from tests.faults.verdict import MANY, Verdict
+from tests.faults.verdict import MANY, Decision
 
 QUIET = 1.5  # seconds without a call to the provider
 HOLD = 12.0  # seconds of waiting for what is left over, before another absence; a redelivery's longest pause is 10
@@ -89,12 +89,12 @@ class Run:
         ]
         return [*told, *self._judged(verdict, replayed)]
 
-    def _verdict(self) -> Verdict:
+    def _verdict(self) -> Decision:
         expected = due(self._plays, self._director.taken)
         ports = self._api, self._provider, self._running.ledger
-        return Verdict(self._plays, expected, *ports)
+        return Decision(self._plays, expected, *ports)
 
-    def _judged(self, v: Verdict, replayed: int) -> list[Row]:
+    def _judged(self, v: Decision, replayed: int) -> list[Row]:
         self.verdict = v
         allowed = len(self._running.cut_claims) + self._provider.lost_answers
         kinds = ("invitation", "completion", "reminder")
@@ -114,7 +114,7 @@ class Run:
             Row("dead letters left", len(self._desk().held()), 0),
         ]
 
-    def _lost(self, v: Verdict, kind: str) -> list[Row]:
+    def _lost(self, v: Decision, kind: str) -> list[Row]:
         due_, lost = v.due(kind, self._last_day), v.lost(kind, self._last_day)
         return [Row(f"{kind}s due", len(due_)), Row(f"  lost {kind}s", len(lost), 0)]
 
@@ -156,7 +156,7 @@ class Run:
 
     def _open(self, day: int) -> int:
         count = self._running.ledger.count
-        at_work = sum(count(Record, ("state", s), most=MANY) for s in (NoticeState.PLANNED, NoticeState.SENDING))
+        at_work = sum(count(NoticeRecord, ("state", s), most=MANY) for s in (NoticeState.PLANNED, NoticeState.SENDING))
         verdict = self._verdict()
         missing = [*verdict.lost("invitation"), *verdict.lost("completion"), *verdict.lost("reminder", day)]
         return at_work + len(verdict.second_tries_owed()) + len(missing)
@@ -174,9 +174,9 @@ class Run:
             self._running.die((target - self._now()).total_seconds())
             self._come_to_rest(step)
 
-    def _desk(self) -> DeadLetterDesk:
+    def _desk(self) -> DeadLetterService:
         r = self._running
-        return DeadLetterDesk(r.ledger, r.letters, r.bus, Names(), POLICY, self._now)
+        return DeadLetterService(r.ledger, r.letters, r.bus, ResourceNames(), POLICY, self._now)
 
     def _replay(self) -> int:
         replayed = len(self._desk().replay())

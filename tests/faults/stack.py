@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
-from local.clock import VirtualClock
-from local.embedded import Embedded
-from local.google import FIRESTORE, PUBSUB, Process, command
-from local.posting import Pace
-from local.tasks_emulator import TasksEmulator
+from local.emulation.embedded import Embedded
+from local.emulation.google_emulators import FIRESTORE, PUBSUB, Process, command
+from local.emulation.http_push import Pace
+from local.emulation.tasks_emulator import TasksEmulator
+from local.stack.clock import VirtualClock
 from shared.adapters.gcp.dead_letters import PubSubDeadLetters
 from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.adapters.gcp.pubsub import PubSubBus
-from shared.domain.model import Record
+from shared.domain.model import NoticeRecord
 from shared.ports import Bus, DeadLetters, Ledger
 from tests.e2e.stack import ROOT, Running, until
 from tests.faults.director import TOKEN
@@ -77,7 +77,7 @@ class Relay(Running):
         """SIGKILL, and back after a while that the run's clock jumps over: leases run out, what waits falls due."""
         self.kill()
         self.kills += 1
-        claimed = self.ledger.newest(Record, MANY, only=("state", "sending"))
+        claimed = self.ledger.newest(NoticeRecord, MANY, only=("state", "sending"))
         self.cut_claims |= {(key, len(record.history)) for key, record in claimed}
         self.clock.advance(ahead)
         self.start()

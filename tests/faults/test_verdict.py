@@ -5,16 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.model import ChannelName, Kind, NoticeState, Record, Request, Step, address_key
+from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Request, Transition, address_key
 from tests.fakes import FakeLedger
 from tests.fakes import Faults as Crashes
 from tests.faults.api import Api, Told
 from tests.faults.oracle import due
 from tests.faults.provider import Provider, Sent
 from tests.faults.script import Person, Play, plays
-from tests.faults.script import Step as Act
+from tests.faults.script import Transition as Act
 from tests.faults.table import Row, table
-from tests.faults.verdict import Verdict
+from tests.faults.verdict import Decision
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 ANN = Person(1, "Ann", "ann@example.com", "+13172000001", ("sms",))
@@ -82,10 +82,10 @@ class Book:
 
     def records(self, key: str, kind: str, person: Person, step: int, *states: NoticeState) -> None:
         channel = ChannelName(person.channels[0])
-        stored = self.ledger.get(Record, key)
+        stored = self.ledger.get(NoticeRecord, key)
         record = stored.item if stored else None
-        history = (*(record.history if record else ()), *(Step(at=self.now, state=s) for s in states))
-        fresh = Record(
+        history = (*(record.history if record else ()), *(Transition(at=self.now, state=s) for s in states))
+        fresh = NoticeRecord(
             request_id=self.play.id,
             signer=str(person.number),
             kind=Kind(kind),
@@ -101,7 +101,7 @@ class Book:
 
     def found(self) -> dict[str, int]:
         """What is wrong, by name."""
-        verdict = Verdict([self.play], due([self.play], self.taken), self.api, self.provider, self.ledger)
+        verdict = Decision([self.play], due([self.play], self.taken), self.api, self.provider, self.ledger)
         counts = {name: len(getattr(verdict, name)()) for name in CHECKS}
         counts |= {f"lost {kind}": len(verdict.lost(kind)) for kind in ("invitation", "completion", "reminder")}
         return {name: n for name, n in counts.items() if n} | ({"unknown": n} if (n := verdict.unknowns()) else {})

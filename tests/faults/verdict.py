@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import timedelta
 from functools import cached_property
 
-from shared.domain.model import ChannelName, NoticeState, Record, Request, address_key
+from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Request, address_key
 from shared.handlers.deliver import NOT_AGAIN
 from shared.ports import Ledger
 from tests.faults.api import Api
@@ -20,14 +20,14 @@ GONE_OUT = (NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED
 ONCE_MORE = ("invitation", "completion")  # what may be tried again after a lost answer
 
 
-class Verdict:
+class Decision:
     def __init__(self, plays: list[Play], due: Due, api: Api, provider: Provider, ledger: Ledger) -> None:
         self._due, self._api, self._provider, self._ledger = due, api, provider, ledger
         self._whose = {to: (play, person) for play in plays for person in play.people for to in person.addresses}
 
     @cached_property
-    def records(self) -> dict[str, Record]:
-        return dict(self._ledger.newest(Record, MANY))
+    def records(self) -> dict[str, NoticeRecord]:
+        return dict(self._ledger.newest(NoticeRecord, MANY))
 
     @cached_property
     def requests(self) -> dict[str, Request]:
@@ -49,7 +49,7 @@ class Verdict:
         step = record.step if record and sent.kind == "reminder" else 0
         return sent.kind, sent.to, sent.about or step
 
-    def _recorded(self, record: Record) -> Effect | None:
+    def _recorded(self, record: NoticeRecord) -> Effect | None:
         to = self._addresses.get(record.address)
         play, _ = self._whose[to] if to else (None, None)
         if to is None or play is None:
@@ -140,7 +140,7 @@ class Verdict:
         under_way = (NoticeState.PLANNED, NoticeState.SENDING)
         return [key for key, r in self.records.items() if r.state in under_way and not self._held_back(r)]
 
-    def _held_back(self, record: Record) -> bool:
+    def _held_back(self, record: NoticeRecord) -> bool:
         """An invitation of a request that has expired waits: it may be extended yet."""
         return record.kind == "invitation" and self._api.facts[record.request_id][-1].status == "expired"
 
@@ -155,5 +155,5 @@ class Verdict:
         return sum(map(_lost_answers, self.records.values()))
 
 
-def _lost_answers(record: Record) -> int:
+def _lost_answers(record: NoticeRecord) -> int:
     return sum(s.state is NoticeState.UNKNOWN and not s.why.startswith(NOT_AGAIN) for s in record.history)

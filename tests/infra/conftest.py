@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.gcloud import config
+from infra.ops import config
 from tests.infra.tools import Tools, around
 
 

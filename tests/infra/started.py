@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from shared import wiring
+from shared import bootstrap
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -39,28 +39,28 @@ class Watched(Settings):
 
 
 def wirings(main: Path) -> set[tuple[str, str | None]]:
-    """What an entry point makes of the composition root: `wiring.x`, or "X_URL" where it makes `parking` of that."""
+    """What an entry point makes of the composition root: `bootstrap.x`, or "X_URL" where it makes `deferral` of that."""
     tree = ast.parse(main.read_text())
-    named = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "wiring"}
+    named = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "bootstrap"}
     urls = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and str(n.value).endswith("_URL")}
-    return {(name, None) for name in named - {"parking", "settings", "clock"}} | {
-        ("parking", u) for u in urls if "parking" in named
+    return {(name, None) for name in named - {"deferral", "settings", "clock"}} | {
+        ("deferral", u) for u in urls if "deferral" in named
     }
 
 
 def run(name: str, environ: dict[str, str]) -> dict[str, Any]:
-    for value in vars(wiring).values():
+    for value in vars(bootstrap).values():
         getattr(value, "cache_clear", lambda: None)()
     asking = Recording(environ)
     asking.asked = set()
     Watched.policies = 0
-    wiring.settings = lambda: Watched(asking)
+    bootstrap.settings = lambda: Watched(asking)
     main = ROOT / "functions" / name / "main.py"
     spec = importlib.util.spec_from_file_location("entry", main)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     for wired, url in wirings(main):
-        getattr(wiring, wired)(*([url] if url else []))
+        getattr(bootstrap, wired)(*([url] if url else []))
     loaded = sorted(m for m in sys.modules if m.startswith("shared."))
     return {"read": sorted(asking.asked), "loaded": loaded, "policy": Watched.policies > 0}
 

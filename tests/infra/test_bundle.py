@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.gcloud import bundle, lock, shell
-from infra.gcloud.bundle_check import CALLS
-from infra.gcloud.lock import LOCKS, pins
-from infra.gcloud.table import ROOT, functions, written
+from infra.ops import bundle, lock, shell
+from infra.ops.bundle_check import CALLS
+from infra.ops.function_table import ROOT, functions, written
+from infra.ops.lock import LOCKS, pins
 
 WRITTEN = {f.name: f for f in written()}
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from infra.gcloud import config
-from infra.gcloud.shell import Stop
+from infra.ops import config
+from infra.ops.shell import Stop
 from tests.infra.tools import Tools
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.gcloud import bundle, deploy
-from infra.gcloud.table import Function, functions, written
+from infra.ops import bundle, deploy
+from infra.ops.function_table import Function, functions, written
 from tests.infra.tools import Tools, around
 
 WRITTEN = {f.name: f for f in written()}

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.gcloud import credentials, doctor
-from infra.gcloud.credentials import PROBES, Values, chosen
-from infra.gcloud.doctor import SERVICES, status_of
-from infra.gcloud.report import Finding
-from infra.gcloud.table import ROOT, every_secret, written
+from infra.ops import credentials, doctor
+from infra.ops.credentials import PROBES, Values, chosen
+from infra.ops.doctor import SERVICES, status_of
+from infra.ops.function_table import ROOT, every_secret, written
+from infra.ops.report import Finding
 from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn, closed_port
 
@@ -207,7 +207,7 @@ def test_an_smtp_login_is_tried_and_nothing_is_sent() -> None:
         async def handle_DATA(self, *_: object) -> str:
             raise AssertionError("a message was sent")
 
-    def login(server: object, session: object, envelope: object, mechanism: str, data: object) -> AuthResult:
+    def login(server: object, session: object, push_envelope: object, mechanism: str, data: object) -> AuthResult:
         return AuthResult(success=data.password == b"right", handled=False)
 
     server = Controller(Silent(), hostname="127.0.0.1", port=0, authenticator=login, auth_require_tls=False)

@@ -5,12 +5,10 @@ import subprocess
 
 import pytest
 
-from infra.gcloud.table import ROOT
+from infra.ops.function_table import ROOT
 from tests.infra.tools import Tools
 
-COMMANDS = {
-    path.stem for path in (ROOT / "infra" / "gcloud").glob("*.py") if '__name__ == "__main__"' in path.read_text()
-}
+COMMANDS = {path.stem for path in (ROOT / "infra" / "ops").glob("*.py") if '__name__ == "__main__"' in path.read_text()}
 
 
 def make(tools: Tools, *words: str) -> "subprocess.CompletedProcess[str]":

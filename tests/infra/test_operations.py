@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from infra.gcloud import destroy, smoke
-from infra.gcloud.shell import Stop
-from infra.gcloud.smoke import Run
-from infra.gcloud.table import written
+from infra.ops import destroy, smoke
+from infra.ops.function_table import written
+from infra.ops.shell import Stop
+from infra.ops.smoke import Run
 from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn
 
@@ -147,8 +147,8 @@ def test_infra_asks_for_whom_to_alert(tools: Tools) -> None:
 
 
 def test_terraforms_variables_are_those_that_infra_has() -> None:
-    from infra.gcloud.infra import LISTS, TEXTS
-    from infra.gcloud.table import ROOT
+    from infra.ops.function_table import ROOT
+    from infra.ops.infra import LISTS, TEXTS
 
     declared = re.findall(r'^variable "(\w+)"', (ROOT / "infra" / "variables.tf").read_text(), re.MULTILINE)
     assert {name.lower() for name in (*TEXTS, *LISTS, "PROJECT", "REGION")} <= set(declared)

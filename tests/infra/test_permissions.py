@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from shared import wiring
+from shared import bootstrap
 from shared.domain.dead_letters import dead_topic, kept_by
-from shared.handlers.names import Names
+from shared.services.resource_names import ResourceNames
 from shared.settings import Settings
 from tests.infra.parsed import INFRA, ROOT, functions, local, resource_kinds, resources
 
@@ -88,7 +88,7 @@ def callers(row: dict[str, Any]) -> set[str]:
         return {"allUsers"}
     if row["caller"] == "operators":
         return {"operators"}
-    return {f"relay-{caller}" for caller in (row["caller"], *(["tasks"] if row["parked"] else []))}
+    return {f"relay-{caller}" for caller in (row["caller"], *(["tasks"] if row["deferred"] else []))}
 
 
 def invocations() -> set[Grant]:
@@ -215,18 +215,18 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]
     }
 
     def clear() -> None:
-        for maker in vars(wiring).values():
+        for maker in vars(bootstrap).values():
             if hasattr(maker, "cache_clear"):
                 maker.cache_clear()
 
     def wired(function: str) -> set[str]:
         clear()
         asked = Asked()
-        monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
-        monkeypatch.setattr(wiring, "_local", asked)
-        getattr(wiring, function)()
-        if functions()[function]["parked"]:
-            wiring.parking(f"{function.upper()}_URL")
+        monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
+        monkeypatch.setattr(bootstrap, "_local", asked)
+        getattr(bootstrap, function)()
+        if functions()[function]["deferred"]:
+            bootstrap.deferral(f"{function.upper()}_URL")
         return asked.ports
 
     yield wired
@@ -252,7 +252,7 @@ def test_a_function_has_a_role_only_for_what_it_is_wired_to(ports: Callable[[str
 
 
 def test_topics_and_queues_in_the_grants_exist() -> None:
-    names = Names()
+    names = ResourceNames()
     topics = {names.events_topic, names.notices_topic, names.status_topic}
     assert {topic for granted in local("publishers").values() for topic in granted} == topics
     queues = {queue for table in ("task_creators", "task_deleters") for many in local(table).values() for queue in many}

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from infra.gcloud.table import ROOT, every_secret, functions, secret_id, written
+from infra.ops.function_table import ROOT, every_secret, functions, secret_id, written
 from tests.infra.tools import Tools
 
 RECORDER = Path(os.environ.get("INFRA_TOOLS", ""), "gcloud_recorder.py")
@@ -112,7 +112,7 @@ def test_each_uploaded_zip_holds_a_bundle_and_nothing_that_gcloud_added(calls: l
     uploads = [c["body"]["#zip"] for c in calls if "#zip" in c["body"]]
     assert len(uploads) == len(WRITTEN)
     for names in uploads:
-        assert {"main.py", "requirements.txt", "shared/wiring.py"} <= set(names)
+        assert {"main.py", "requirements.txt", "shared/bootstrap.py"} <= set(names)
         tops = {name.split("/")[0] for name in names}
         assert tops - {"__pycache__"} <= {"main.py", "requirements.txt", "shared", "static", "templates"}
         assert not [name for name in names if name.startswith(".") or "/." in name]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from infra.gcloud import config, table
-from infra.gcloud.proof import placeholders
-from infra.gcloud.table import API_CALLS_A_MINUTE, ROOT, Function, api_rate, every_secret, functions, written
+from infra.ops import config, function_table
+from infra.ops.function_table import API_CALLS_A_MINUTE, ROOT, Function, api_rate, every_secret, functions, written
+from infra.ops.preflight import placeholders
 from shared.settings import EMAIL_PROVIDERS, SHORTENERS, SMS_PROVIDERS
 
 WRITTEN = {f.name: f for f in written()}
@@ -49,7 +49,7 @@ PACKAGES = {
 }
 # To send needs no key that proves who reports a delivery; the adapter of a provider takes it where it is given.
 FOR_RECEIPTS = {"VONAGE_SIGNATURE_SECRET", "MAILGUN_SIGNING_KEY", "POSTMARK_WEBHOOK_TOKEN"}
-COMPOSITION = {"shared.wiring", "shared.providers"}  # these name everything, and import only what is chosen
+COMPOSITION = {"shared.bootstrap", "shared.providers"}  # these name everything, and import only what is chosen
 
 
 def configurations(function: Function) -> list[dict[str, str]]:
@@ -162,7 +162,7 @@ def test_only_the_three_that_others_call_are_public() -> None:
 
 
 def test_a_secret_is_called_like_its_variable() -> None:
-    assert table.secret_id("CLICKWRAP_WEBHOOK_TOKENS") == "clickwrap-webhook-tokens"
+    assert function_table.secret_id("CLICKWRAP_WEBHOOK_TOKENS") == "clickwrap-webhook-tokens"
 
 
 @pytest.mark.parametrize("name", WRITTEN)

@@ -13,18 +13,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from local.backends import pushes
-from local.topology import Queue
-from shared import wiring
+from local.emulation.topology import Queue
+from local.stack.backends import pushes
+from shared import bootstrap
 from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
 from shared.domain.dead_letters import dead_topic, kept_by
-from shared.domain.model import Record, Request
+from shared.domain.model import NoticeRecord, Request
 from shared.handlers.deliver import LEASE
-from shared.handlers.names import Names
+from shared.services.resource_names import ResourceNames
 from shared.settings import Settings
 from tests.infra.parsed import INFRA, ROOT, Body, blocks, functions, load, local, resource_kinds, resources
 
-NAMES = Names()
+NAMES = ResourceNames()
 CODE = sorted((ROOT / "shared").rglob("*.py"))
 
 
@@ -40,7 +40,7 @@ def test_topics_keep_nothing() -> None:
 
 
 def test_the_push_subscriptions_are_those_of_the_local_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wiring, "settings", lambda: Settings({}))
+    monkeypatch.setattr(bootstrap, "settings", lambda: Settings({}))
     ours = {s.name: s for s in pushes("")}
     assert local("pushes").keys() == ours.keys()
     for name, push in local("pushes").items():
@@ -117,7 +117,7 @@ def grows(hint: Any) -> bool:
 def test_maps_and_lists_that_grow_have_no_index() -> None:
     growing = {
         (COLLECTIONS[kind], field)
-        for kind in (Request, Record)
+        for kind in (Request, NoticeRecord)
         for field, hint in typing.get_type_hints(kind).items()
         if grows(hint)
     }
@@ -198,15 +198,15 @@ VALUES = {"SMTP_URL": "smtp://127.0.0.1:25", "APPRISE_SMS_URL": "json://h/{to}",
 @pytest.fixture
 def compose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def clear() -> None:
-        for maker in vars(wiring).values():
+        for maker in vars(bootstrap).values():
             if hasattr(maker, "cache_clear"):
                 maker.cache_clear()
 
     def make(function: str, environ: dict[str, str]) -> object:
         clear()
-        monkeypatch.setattr(wiring, "_local", None)
-        monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
-        return getattr(wiring, function)()
+        monkeypatch.setattr(bootstrap, "_local", None)
+        monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
+        return getattr(bootstrap, function)()
 
     yield make
     monkeypatch.undo()

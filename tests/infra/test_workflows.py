@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.gcloud.table import ROOT
+from infra.ops.function_table import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 

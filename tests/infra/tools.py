@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.gcloud import bundle, config
+from infra.ops import bundle, config
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """#!{python} -S
@@ -74,7 +74,7 @@ class Tools:
 
     def run(self, module: str, stdin: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", *f"infra.gcloud.{module}".split()],
+            [sys.executable, "-m", *f"infra.ops.{module}".split()],
             cwd=ROOT,
             env=self.environ(**settings),
             input=stdin,

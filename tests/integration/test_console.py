@@ -10,12 +10,12 @@ from typing import Any
 import functions_framework
 import pytest
 
-from local.backends import LocalBackend
-from local.embedded import Embedded
-from local.outbox import Outbox
-from local.posting import Pace
-from local.why import main as why
-from shared import wiring
+from infra.ops.why import main as why
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
+from local.sandbox.outbox import Outbox
+from local.stack.backends import LocalBackend
+from shared import bootstrap
 from shared.domain.model import ChannelName, Request, Signer, SignerState
 from shared.settings import Settings
 
@@ -34,7 +34,7 @@ LEASE = Request(id="r1", title="Lease", signers={"k": ERIC}, changed_at=NOW, sea
 
 
 def clear() -> None:
-    for maker in vars(wiring).values():
+    for maker in vars(bootstrap).values():
         if hasattr(maker, "cache_clear"):
             maker.cache_clear()
 
@@ -47,10 +47,10 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Embedded]
     embedded = Embedded(tmp_path / "relay.db", lambda: NOW, Pace(1, 1))
     ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters
     clear()
-    monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
-    monkeypatch.setattr(wiring, "_time", lambda: NOW)
+    monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
+    monkeypatch.setattr(bootstrap, "_time", lambda: NOW)
     monkeypatch.setattr(
-        wiring, "_local", LocalBackend(*ports, Outbox(tmp_path / "outbox.db"), embedded.scheduler.next_due)
+        bootstrap, "_local", LocalBackend(*ports, Outbox(tmp_path / "outbox.db"), embedded.scheduler.next_due)
     )
     embedded.ledger.put("r1", LEASE, None)
     yield embedded

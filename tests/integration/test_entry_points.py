@@ -11,9 +11,9 @@ import functions_framework
 import msgspec
 import pytest
 
-from shared import wiring
+from shared import bootstrap
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import Event
-from shared.domain.outcomes import GiveUp, Retry
 
 ROOT = Path(__file__).parents[2]
 ENVELOPES = ROOT / "tests" / "golden" / "envelopes"
@@ -32,11 +32,11 @@ class Scripted:
         if self.fault:
             raise self.fault
 
-    def park(self, data: bytes, published_at: datetime | None, retry: Retry) -> bool:
+    def defer(self, data: bytes, published_at: datetime | None, retry: RetryLater) -> bool:
         self.parked.append((data, published_at, retry.after))
         return (retry.after or 0) > 60
 
-    def bury(self, data: bytes, reason: str) -> None:
+    def dead_letter(self, data: bytes, reason: str) -> None:
         if self.grave:
             raise self.grave
         self.buried.append((data, reason))
@@ -46,14 +46,14 @@ class Scripted:
 def client_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(name: str, **handlers: Any) -> Any:
         for handler, value in handlers.items():
-            monkeypatch.setattr(wiring, handler, value)
+            monkeypatch.setattr(bootstrap, handler, value)
         return functions_framework.create_app(name, str(ROOT / "functions" / name / "main.py")).test_client()
 
     return make
 
 
 def resolve_client(client_of: Any, handler: Scripted) -> Any:
-    return client_of("resolve", resolve=lambda: handler, parking=lambda _: handler)
+    return client_of("resolve", resolve=lambda: handler, deferral=lambda _: handler)
 
 
 def push(client: Any) -> Any:
@@ -79,28 +79,28 @@ def test_unknown_keys_of_a_newer_sender_are_ignored() -> None:
 
 
 def test_a_short_wait_is_a_nack_and_a_long_one_is_parked(client_of: Any) -> None:
-    assert push(resolve_client(client_of, Scripted(Retry("soon", after=5)))).status_code == 503
-    parked = Scripted(Retry("later", after=600))
+    assert push(resolve_client(client_of, Scripted(RetryLater("soon", after=5)))).status_code == 503
+    parked = Scripted(RetryLater("later", after=600))
     assert push(resolve_client(client_of, parked)).status_code == 200
     assert parked.parked[0][1:] == (datetime(2026, 1, 1, 12, 0, 0, 123000, tzinfo=UTC), 600)
 
 
 def test_what_no_repetition_mends_goes_to_the_dead_letters_at_once(client_of: Any) -> None:
-    handler = Scripted(GiveUp("stale"))
+    handler = Scripted(PermanentFailure("stale"))
     assert push(resolve_client(client_of, handler)).status_code == 200
     [(data, reason)] = handler.buried
     assert (msgspec.json.decode(data, type=Event), reason) == (EVENT, "stale")
 
 
 def test_a_message_that_is_no_event_goes_there_too(client_of: Any) -> None:
-    envelope, handler = json.loads((ENVELOPES / "push.json").read_text()), Scripted()
-    envelope["message"]["data"] = "bm90IGpzb24="
-    assert resolve_client(client_of, handler).post("/", json=envelope).status_code == 200
+    push_envelope, handler = json.loads((ENVELOPES / "push.json").read_text()), Scripted()
+    push_envelope["message"]["data"] = "bm90IGpzb24="
+    assert resolve_client(client_of, handler).post("/", json=push_envelope).status_code == 200
     assert handler.buried[0][0] == b"not json"
 
 
 def test_what_cannot_be_put_among_the_dead_letters_is_never_acknowledged(client_of: Any) -> None:
-    handler = Scripted(GiveUp("stale"), grave=Retry("Pub/Sub cannot be reached"))
+    handler = Scripted(PermanentFailure("stale"), grave=RetryLater("Pub/Sub cannot be reached"))
     assert push(resolve_client(client_of, handler)).status_code == 503
 
 
@@ -157,17 +157,17 @@ def test_links_answer_get_and_head_with_no_trace_left(client_of: Any) -> None:
 
 
 def test_reconcile_tells_what_it_did(client_of: Any) -> None:
-    client = client_of("reconcile", reconcile=lambda: SimpleNamespace(run=lambda: {"looked": 1, "later": 0}))
-    assert client.post("/").json == {"looked": 1, "later": 0}
+    client = client_of("reconcile", reconcile=lambda: SimpleNamespace(run=lambda: {"rechecked": 1, "postponed": 0}))
+    assert client.post("/").json == {"rechecked": 1, "postponed": 0}
 
 
 @pytest.mark.parametrize(("path", "handled"), [("/", 1), ("/sms", 1), ("/email", 0)])
 def test_deliver_takes_only_the_notices_of_the_channel_it_is_pushed(client_of: Any, path: str, handled: int) -> None:
     got: list[Any] = []
-    client = client_of("deliver", deliver=lambda: SimpleNamespace(notice=got.append), parking=lambda _: Scripted())
-    envelope = json.loads((ENVELOPES / "push.json").read_text())
-    envelope["message"]["data"] = base64.b64encode((ENVELOPES / "notice.json").read_bytes()).decode()
-    assert client.post(path, json=envelope).status_code == 200
+    client = client_of("deliver", deliver=lambda: SimpleNamespace(notice=got.append), deferral=lambda _: Scripted())
+    push_envelope = json.loads((ENVELOPES / "push.json").read_text())
+    push_envelope["message"]["data"] = base64.b64encode((ENVELOPES / "notice.json").read_bytes()).decode()
+    assert client.post(path, json=push_envelope).status_code == 200
     assert len(got) == handled
 
 

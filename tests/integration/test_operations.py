@@ -17,8 +17,8 @@ Counts = dict[str, dict[str, int]]
 
 @pytest.fixture(scope="module")
 def lives() -> dict[int, Counts]:
-    """In a process of its own: wiring keeps what it has made."""
-    asked = [sys.executable, "-W", "ignore", "-m", "bench.life", *map(str, SIGNERS)]
+    """in a process of its own: bootstrap keeps what it has made."""
+    asked = [sys.executable, "-W", "ignore", "-m", "bench.lifecycle", *map(str, SIGNERS)]
     done = subprocess.run(asked, cwd=ROOT, capture_output=True, check=True, timeout=100)
     return {int(n): counts for n, counts in json.loads(done.stdout).items()}
 

@@ -8,8 +8,8 @@ import functions_framework
 import pytest
 from werkzeug.test import Client
 
-from shared import wiring
-from shared.domain.model import ChannelName, Kind, NoticeState, Record, Step
+from shared import bootstrap
+from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Transition
 from shared.domain.receipts import ReceiptRequest
 from shared.settings import Settings
 from tests import signed
@@ -43,8 +43,8 @@ class Backend:
         return self.messages
 
 
-def record(provider: str) -> Record:
-    return Record(
+def record(provider: str) -> NoticeRecord:
+    return NoticeRecord(
         request_id="r1",
         signer="s1",
         kind=Kind.INVITATION,
@@ -54,7 +54,7 @@ def record(provider: str) -> Record:
         state=NoticeState.UNKNOWN,
         provider=provider,
         fallback="f" * 64,
-        history=(Step(at=NOW, state=NoticeState.UNKNOWN),),
+        history=(Transition(at=NOW, state=NoticeState.UNKNOWN),),
     )
 
 
@@ -68,13 +68,13 @@ def backend(kit: tuple[str, ReceiptKit], monkeypatch: pytest.MonkeyPatch) -> Ite
     provider, _ = kit
     environ = {**PROOFS, ("SMS_PROVIDER" if provider in SMS else "EMAIL_PROVIDER"): provider}
     backend = Backend()
-    monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
-    monkeypatch.setattr(wiring, "backend", lambda: backend)
-    monkeypatch.setattr(wiring, "clock", lambda: NOW)
+    monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
+    monkeypatch.setattr(bootstrap, "backend", lambda: backend)
+    monkeypatch.setattr(bootstrap, "clock", lambda: NOW)
     backend.documents.put(NOTICE, record(provider), None)
     yield backend
-    wiring.receipts.cache_clear()
-    wiring.fallback.cache_clear()
+    bootstrap.receipts.cache_clear()
+    bootstrap.fallback.cache_clear()
 
 
 def post(sent: ReceiptRequest, body: bytes | None = None) -> Any:
@@ -87,7 +87,7 @@ def post(sent: ReceiptRequest, body: bytes | None = None) -> Any:
 def test_a_genuine_receipt_settles_its_notice(kit: tuple[str, ReceiptKit], backend: Backend) -> None:
     answer = post(kit[1].request("delivered"))
     assert (answer.status_code, answer.json) == (200, {"settled": 1})
-    assert backend.documents.all(Record)[NOTICE].state is NoticeState.DELIVERED
+    assert backend.documents.all(NoticeRecord)[NOTICE].state is NoticeState.DELIVERED
 
 
 def test_an_undelivered_message_sends_for_the_other_channel(kit: tuple[str, ReceiptKit], backend: Backend) -> None:
@@ -102,7 +102,7 @@ def test_a_forged_receipt_gets_401_and_changes_nothing(kit: tuple[str, ReceiptKi
     forged = ReceiptRequest(sent.url, {k: off_by_one(v, 5) for k, v in sent.headers.items()}, sent.body)
     body = sent.body.replace(b"signature", b"signatory").replace(b"sig=", b"sag=")
     assert post(forged, body).status_code == 401
-    assert backend.documents.all(Record)[NOTICE].state is NoticeState.UNKNOWN
+    assert backend.documents.all(NoticeRecord)[NOTICE].state is NoticeState.UNKNOWN
 
 
 def test_another_path_gets_404(kit: tuple[str, ReceiptKit], backend: Backend) -> None:

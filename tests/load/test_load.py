@@ -13,17 +13,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from local.embedded import Embedded
-from local.posting import Pace
-from local.provision import provision
-from local.topology import Queue
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
+from local.emulation.provision import provision
+from local.emulation.topology import Queue
 from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.adapters.gcp.tasks import CloudTasks
 from shared.domain.model import Event, EventType, Request
 from shared.domain.policy import Policy
-from shared.handlers.echo import Echo
-from shared.handlers.names import Names
 from shared.handlers.resolve import Resolve
+from shared.services.publisher import Publisher
+from shared.services.resource_names import ResourceNames
 from tests.e2e.stack import ERIC, JANE, Running, until
 from tests.emulators import LOCATION, Cloud
 from tests.fakes import FakeApi, FakeBus, World, answer, seen
@@ -97,13 +97,13 @@ def test_hundreds_of_signers_are_all_invited_each_once(tmp_path: Path) -> None:
 @pytest.mark.emulators
 def test_a_thousand_signers_are_resolved_within_one_ack_deadline_by_googles_own_clients(cloud: Cloud) -> None:
     """One write of one document and three thousand tasks, before Pub/Sub would bring the event again."""
-    names, policy = Names(remind_url="http://127.0.0.1:9/remind"), Policy()
+    names, policy = ResourceNames(remind_url="http://127.0.0.1:9/remind"), Policy()
     topics = [names.notices_topic, names.status_topic]
     provision(cloud.project, LOCATION, topics=topics, queues=[Queue(name=names.reminders_queue)])
     ledger, scheduler, bus = FirestoreLedger(cloud.project), CloudTasks(cloud.project, LOCATION, ""), FakeBus()
     api, clock = FakeApi(), partial(datetime.now, UTC)
     api.truth["r1"] = answer(*[seen(f"s{n}", mobile=f"+1317555{n:04d}") for n in range(1000)])
-    resolve = Resolve(ledger, api, Echo(ledger, bus, scheduler, names, policy, clock), policy, clock)
+    resolve = Resolve(ledger, api, Publisher(ledger, bus, scheduler, names, policy, clock), policy, clock)
     event = Event(event="e1", type=EventType.SENT, request="r1", received_at=clock())
     began = time.monotonic()
     resolve.event(event)

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from local.embedded import Embedded
-from local.google import free_port
-from local.posting import Pace
+from local.emulation.embedded import Embedded
+from local.emulation.google_emulators import free_port
+from local.emulation.http_push import Pace
 from shared.ports import Message
 
 ROOT = Path(__file__).parents[2]

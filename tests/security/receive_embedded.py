@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 
-from local.embedded import Embedded
-from local.posting import Pace
-from shared import wiring
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
+from shared import bootstrap
 from shared.ports import Message
 
 
@@ -29,7 +29,7 @@ class LateBackend:
     ledger = scheduler = outbox = NotImplemented
 
 
-wiring.use(LateBackend())  # type: ignore[arg-type]
+bootstrap.use(LateBackend())  # type: ignore[arg-type]
 
 from functions.receive.main import receive  # noqa: E402 - it looks for its backend when imported
 

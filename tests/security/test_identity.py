@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from local.identity import bearer, guarded
-from local.provision import provision
-from local.tasks_emulator import TasksEmulator
-from local.topology import Queue
+from local.emulation.provision import provision
+from local.emulation.tasks_emulator import TasksEmulator
+from local.emulation.topology import Queue
+from local.stack.identity import bearer, guarded
 from shared.adapters.gcp.tasks import CloudTasks
 from shared.ports import Task
 from tests.contract.until import until

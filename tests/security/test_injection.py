@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.adapters.channels.mail import Letterhead
+from shared.adapters.providers.common.mail import Letterhead
+from shared.domain.errors import PermanentFailure
 from shared.domain.model import ChannelName, Kind, Notice, Request, Signer, SignerState, Status
-from shared.domain.outcomes import GiveUp
 from shared.domain.policy import normal_email, normal_mobile
 from shared.ports import Outgoing, Wording
 from shared.text.wording import Words
@@ -86,7 +86,7 @@ def test_even_a_subject_that_nobody_cleaned_stays_one_header(evil: str) -> None:
 
 @pytest.mark.parametrize("subject", ["a\r\nBcc: evil@x.org", "a\nb", "a\rb", "a\u2028b", "a\x85b", "a\x00b", "a\x0bb"])
 def test_a_subject_with_a_line_break_never_leaves(subject: str) -> None:
-    with pytest.raises(GiveUp, match="subject"):
+    with pytest.raises(PermanentFailure, match="subject"):
         mailed(subject=subject)
 
 
@@ -126,7 +126,7 @@ EVIL_ADDRESSES = [
 @pytest.mark.parametrize("address", EVIL_ADDRESSES)
 def test_no_address_becomes_two_or_a_header(address: str) -> None:
     """Refused where the API's answer is read, or at the latest where the e-mail is written."""
-    with pytest.raises(GiveUp, match="address"):
+    with pytest.raises(PermanentFailure, match="address"):
         mailed(to=normal_email(address) or address)
 
 

@@ -9,7 +9,7 @@ import functions_framework
 import pytest
 from msgspec.structs import replace
 
-from shared import wiring
+from shared import bootstrap
 from shared.adapters.shorteners.links import OwnLinks
 from shared.domain.model import Link, Request, Signer, SignerState, Status
 from shared.handlers.links import Links
@@ -43,7 +43,7 @@ def ledger() -> FakeLedger:
 
 @pytest.fixture
 def client(ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(wiring, "links", lambda: Links(ledger, "request_url"))
+    monkeypatch.setattr(bootstrap, "links", lambda: Links(ledger, "request_url"))
     return functions_framework.create_app("links", str(ROOT / "functions/links/main.py")).test_client()
 
 

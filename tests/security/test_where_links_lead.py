@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.clickwrap import Clickwrap
-from shared.adapters.fields import FIELDS, read
-from shared.adapters.hosts import Hosts
-from shared.domain.outcomes import Retry
+from shared.adapters.clickwrap.client import ClickwrapClient
+from shared.adapters.clickwrap.link_hosts import Hosts
+from shared.adapters.clickwrap.payload import FIELDS, read
+from shared.domain.errors import RetryLater
 from tests.stand_in import Reply, StandIn
 
 GOOD = "https://app.pactsafe.com/sign?r=1&s=%2F#top"
@@ -160,7 +160,7 @@ def test_an_api_on_this_machine_may_not_lead_to_other_private_ones(url: str) -> 
 def test_whether_the_api_is_on_this_machine_is_read_from_its_own_url() -> None:
     link = "http://127.0.0.1:9/sign"
     with StandIn(Reply(body={"signers": [{"id": "a", "request_url": link}]})) as vendor:
-        answer = Clickwrap(vendor.url, "hush", FIELDS, rate=6_000).fetch("r1")
+        answer = ClickwrapClient(vendor.url, "hush", FIELDS, rate=6_000).fetch("r1")
     assert answer.signers[0].request_url == link
 
 
@@ -169,7 +169,7 @@ def test_whether_the_api_is_on_this_machine_is_read_from_its_own_url() -> None:
 )
 def test_a_signers_id_stays_one_piece_of_the_path_however_it_is_spelt(key: str) -> None:
     with StandIn(Reply(body={"signers": [key]}), Reply(body={"email": "a@x.org"})) as vendor:
-        Clickwrap(vendor.url, "hush", FIELDS, rate=6_000).fetch("r1")
+        ClickwrapClient(vendor.url, "hush", FIELDS, rate=6_000).fetch("r1")
     path = vendor.asked[1].path
     assert path.startswith("/signers/id:")
     assert not set(path.removeprefix("/signers/id:")) & set("/?#\r\n ")
@@ -177,6 +177,6 @@ def test_a_signers_id_stays_one_piece_of_the_path_however_it_is_spelt(key: str) 
 
 def test_a_redirect_of_the_api_is_not_followed() -> None:
     with StandIn() as elsewhere, StandIn(Reply(302, headers={"Location": elsewhere.url})) as vendor:
-        with pytest.raises(Retry, match="302"):
-            Clickwrap(vendor.url, "hush", FIELDS, rate=6_000).fetch("r1")
+        with pytest.raises(RetryLater, match="302"):
+            ClickwrapClient(vendor.url, "hush", FIELDS, rate=6_000).fetch("r1")
         assert elsewhere.asked == []

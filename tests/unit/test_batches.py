@@ -9,7 +9,7 @@ import pytest
 
 from shared.adapters.gcp import pubsub
 from shared.adapters.gcp.pubsub import Batches, PubSubBus
-from shared.domain.outcomes import Retry
+from shared.domain.errors import RetryLater
 from shared.ports import Message
 from tests.contract.until import until
 
@@ -145,5 +145,5 @@ def test_a_time_out_is_a_retry_that_names_the_topic(monkeypatch: pytest.MonkeyPa
     client = Client()
     monkeypatch.setattr(client, "publish", late)
     monkeypatch.setattr(pubsub, "_publisher", lambda: client)
-    with pytest.raises(Retry, match="Pub/Sub topic notices"):
+    with pytest.raises(RetryLater, match="Pub/Sub topic notices"):
         PubSubBus("p").publish("notices", [A])

@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.adapters.clickwrap import PATIENCE, Bucket
-from shared.domain.outcomes import Retry
+from shared.adapters.clickwrap.client import PATIENCE, Bucket
+from shared.domain.errors import RetryLater
 
 
 class Hour:
@@ -37,7 +37,7 @@ def test_it_keeps_the_rate_and_turns_away_who_would_wait_too_long():
     bucket = Bucket(60, lambda: 0.0, lambda seconds: None)
     for _ in range(1 + int(PATIENCE)):
         bucket.take()
-    with pytest.raises(Retry) as refused:
+    with pytest.raises(RetryLater) as refused:
         bucket.take()
     assert refused.value.after == pytest.approx(PATIENCE + 1)
 
@@ -45,5 +45,5 @@ def test_it_keeps_the_rate_and_turns_away_who_would_wait_too_long():
 def test_a_rate_below_one_a_second_still_lets_one_go():
     hour = Hour(1)
     hour.bucket.take()
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         hour.bucket.take()

@@ -6,10 +6,10 @@ from google.cloud.firestore import DELETE_FIELD
 from msgspec.structs import replace
 
 from shared.adapters.gcp.firestore import changes, dump
-from shared.domain.model import ChannelName, Kind, Link, NoticeState, Record, Step
+from shared.domain.model import ChannelName, Kind, Link, NoticeRecord, NoticeState, Transition
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
-SENDING = Record(
+SENDING = NoticeRecord(
     request_id="r1",
     signer="s1",
     kind=Kind.PROGRESS,
@@ -24,7 +24,7 @@ SENDING = Record(
 
 
 def test_the_outcome_of_a_notice_is_a_few_of_its_fields() -> None:
-    history = (Step(at=NOW, state=NoticeState.ACCEPTED),)
+    history = (Transition(at=NOW, state=NoticeState.ACCEPTED),)
     accepted = replace(SENDING, state=NoticeState.ACCEPTED, provider_id="SM1", lease_until=None, history=history)
     assert changes(SENDING, accepted) == {
         "state": "accepted",

@@ -5,19 +5,19 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.model import ChannelName, Control, EventType, NoticeState, Record, Status, Step
-from shared.domain.outcomes import Retry, Unknown
+from shared.domain.errors import OutcomeUnknown, RetryLater
+from shared.domain.model import ChannelName, EventType, NoticeRecord, NoticeState, RelayStatus, Status, Transition
 from shared.domain.policy import Policy
-from shared.handlers.circuit import CONTROL, Circuit, amend
 from shared.handlers.deliver import HISTORY, shortened
+from shared.services.circuit_breaker import CONTROL, CircuitBreaker, amend
 from tests.fakes import PHONES, START, FakeLedger, World, seen
 
 SENT = EventType.SENT
-DOWN = Retry("the provider answered 503")
+DOWN = RetryLater("the provider answered 503")
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
-def sent_while_down(policy: Policy | None = None, error: Retry = DOWN) -> World:
+def sent_while_down(policy: Policy | None = None, error: RetryLater = DOWN) -> World:
     world = World(policy)
     world.sms.always = error
     world.says(seen("a"), seen("b", mobile="", email="b@example.com"))
@@ -43,7 +43,7 @@ def test_an_outage_of_days_costs_lateness_but_no_message(days):
 def test_each_instance_may_be_new_and_still_no_attempt_is_counted():
     world = sent_while_down()
     for _ in range(3 * 24):
-        world.deliver._circuits[ChannelName.SMS] = Circuit("sms", world.ledger, world.policy, world.clock)
+        world.deliver._circuits[ChannelName.SMS] = CircuitBreaker("sms", world.ledger, world.policy, world.clock)
         world.advance(HOUR, reconcile=True)
     world.sms.always = None
     world.advance(HOUR, reconcile=True)
@@ -69,23 +69,23 @@ def test_a_provider_that_is_down_is_tried_ever_less_often():
 def test_the_first_success_ends_it_for_all():
     world = sent_while_down()
     world.advance(HOUR)
-    assert "sms sms" in world.ledger.get(Control, CONTROL).item.circuits
+    assert "sms sms" in world.ledger.get(RelayStatus, CONTROL).item.circuits
     world.sms.always = None
     world.advance(HOUR)
-    assert world.ledger.get(Control, CONTROL).item.circuits == {}
+    assert world.ledger.get(RelayStatus, CONTROL).item.circuits == {}
     world.deliver._circuits[ChannelName.SMS].check()
 
 
 def test_what_only_one_recipient_is_the_cause_of_counts_and_holds_up_nobody():
-    world = sent_while_down(error=Retry("greylisted", of_message=True))
+    world = sent_while_down(error=RetryLater("greylisted", of_message=True))
     world.advance(2 * DAY)
     assert [r.state for r in world.records() if r.channel == "sms"] == [NoticeState.FAILED]
-    assert world.ledger.get(Control, CONTROL) is None
+    assert world.ledger.get(RelayStatus, CONTROL) is None
 
 
 def test_an_old_failure_is_not_the_beginning_of_a_new_outage():
     clock = [START]
-    circuit = Circuit("sms", FakeLedger(), Policy(), lambda: clock[0])
+    circuit = CircuitBreaker("sms", FakeLedger(), Policy(), lambda: clock[0])
     assert not circuit.failed()
     clock[0] += 3 * HOUR
     assert not circuit.failed()
@@ -95,9 +95,9 @@ def test_an_old_failure_is_not_the_beginning_of_a_new_outage():
 def test_a_ledger_out_of_reach_does_not_make_a_failure_worse():
     class Gone:
         def get(self, kind, key):
-            raise Retry("Firestore")
+            raise RetryLater("Firestore")
 
-    circuit = Circuit("sms", Gone(), Policy(), lambda: START)
+    circuit = CircuitBreaker("sms", Gone(), Policy(), lambda: START)
     assert not circuit.failed()
     circuit.worked()
     circuit.check()
@@ -105,7 +105,7 @@ def test_a_ledger_out_of_reach_does_not_make_a_failure_worse():
 
 def test_of_many_failures_at_once_one_is_written():
     ledger = FakeLedger()
-    circuit = Circuit("sms", ledger, Policy(), lambda: START)
+    circuit = CircuitBreaker("sms", ledger, Policy(), lambda: START)
     for _ in range(50):
         circuit.failed()
     assert ledger._version == 1
@@ -113,15 +113,15 @@ def test_of_many_failures_at_once_one_is_written():
 
 def test_a_lost_race_for_the_control_document_is_run_again():
     ledger = FakeLedger()
-    amend(ledger, lambda c: replace(c, looked=1))
+    amend(ledger, lambda c: replace(c, rechecked=1))
     ledger.races = 2
-    amend(ledger, lambda c: replace(c, looked=c.looked + 1))
-    assert ledger.get(Control, CONTROL).item.looked == 2
+    amend(ledger, lambda c: replace(c, rechecked=c.rechecked + 1))
+    assert ledger.get(RelayStatus, CONTROL).item.rechecked == 2
 
 
 def test_a_long_history_keeps_its_ends_and_every_unknown():
-    steps = tuple(Step(at=START + n * MINUTE, state=NoticeState.PLANNED) for n in range(100))
-    steps = (*steps[:20], Step(at=START, state=NoticeState.UNKNOWN), *steps[20:])
+    steps = tuple(Transition(at=START + n * MINUTE, state=NoticeState.PLANNED) for n in range(100))
+    steps = (*steps[:20], Transition(at=START, state=NoticeState.UNKNOWN), *steps[20:])
     kept = shortened(steps)
     assert len(kept) == HISTORY + 1
     assert (kept[0], kept[-1]) == (steps[0], steps[-1])
@@ -130,7 +130,7 @@ def test_a_long_history_keeps_its_ends_and_every_unknown():
 
 def test_an_unknown_invitation_comes_back_by_itself_after_15_minutes():
     world = World()
-    world.sms.outcomes = [Unknown("lost")]
+    world.sms.outcomes = [OutcomeUnknown("lost")]
     world.says(seen("a"))
     world.hear(SENT)
     world.advance(16 * MINUTE)
@@ -146,6 +146,8 @@ def test_a_late_unknown_completion_gets_its_second_try_too():
     world.hear(EventType.COMPLETE)
     world.advance(DAY)
     world.sms.always = None
-    world.sms.outcomes = [Unknown("lost")]
+    world.sms.outcomes = [OutcomeUnknown("lost")]
     world.advance(2 * HOUR)
-    assert [r.state for r in world.ledger.all(Record).values() if r.kind == "completion"] == [NoticeState.ACCEPTED]
+    assert [r.state for r in world.ledger.all(NoticeRecord).values() if r.kind == "completion"] == [
+        NoticeState.ACCEPTED
+    ]

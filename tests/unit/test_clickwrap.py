@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from shared.adapters import clickwrap
-from shared.adapters.clickwrap import Clickwrap
-from shared.adapters.fields import FIELDS
+from shared.adapters.clickwrap import client
+from shared.adapters.clickwrap.client import ClickwrapClient
+from shared.adapters.clickwrap.payload import FIELDS
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import Status
-from shared.domain.outcomes import GiveUp, Retry
 from shared.ports import NotFound
 
 WHOLE = {
@@ -76,8 +76,8 @@ def vendor() -> Iterator[Vendor]:
 
 
 @pytest.fixture
-def api(vendor: Vendor) -> Clickwrap:
-    return Clickwrap(vendor.url, "hush", FIELDS, rate=6_000)
+def api(vendor: Vendor) -> ClickwrapClient:
+    return ClickwrapClient(vendor.url, "hush", FIELDS, rate=6_000)
 
 
 def test_a_whole_answer_is_read_under_the_id_that_was_asked_for(vendor, api):
@@ -100,7 +100,7 @@ def test_404_is_not_found(api):
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token_waits_a_quarter_of_an_hour_and_alerts_without_showing_it(vendor, api, status, caplog):
     vendor.says("/requests/r1", status=status)
-    with pytest.raises(Retry, match="CLICKWRAP_API_TOKEN") as e:
+    with pytest.raises(RetryLater, match="CLICKWRAP_API_TOKEN") as e:
         api.fetch("r1")
     assert e.value.after == 900
     assert "hush" not in caplog.text + str(e.value)
@@ -121,14 +121,14 @@ def test_a_refused_token_waits_a_quarter_of_an_hour_and_alerts_without_showing_i
 )
 def test_429_and_503_wait_as_long_as_the_vendor_says_up_to_an_hour(vendor, api, status, header, after):
     vendor.says("/requests/r1", status=status, **header)
-    with pytest.raises(Retry) as e:
+    with pytest.raises(RetryLater) as e:
         api.fetch("r1")
     assert e.value.after == after
 
 
 def test_429_with_a_date_waits_until_then(vendor, api):
     vendor.says("/requests/r1", status=429, Retry_After=format_datetime(datetime.now(UTC) + timedelta(minutes=5)))
-    with pytest.raises(Retry) as e:
+    with pytest.raises(RetryLater) as e:
         api.fetch("r1")
     assert 290 <= e.value.after <= 300
 
@@ -136,7 +136,7 @@ def test_429_with_a_date_waits_until_then(vendor, api):
 @pytest.mark.parametrize("header", [{"Retry_After": "soon"}, {"X_RateLimit_Reset": "12"}, {}])
 def test_429_that_does_not_say_waits_a_minute(vendor, api, header):
     vendor.says("/requests/r1", status=429, **header)
-    with pytest.raises(Retry) as e:
+    with pytest.raises(RetryLater) as e:
         api.fetch("r1")
     assert e.value.after == 60
 
@@ -144,14 +144,14 @@ def test_429_that_does_not_say_waits_a_minute(vendor, api, header):
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 400, 418, 204])
 def test_any_other_status_is_no_answer(vendor, api, status):
     vendor.says("/requests/r1", status=status)
-    with pytest.raises(Retry, match=str(status)) as e:
+    with pytest.raises(RetryLater, match=str(status)) as e:
         api.fetch("r1")
     assert e.value.after is None
 
 
 def test_a_redirect_is_not_followed_since_it_would_carry_the_token_away(vendor, api):
     vendor.says("/requests/r1", status=302, Location=f"{vendor.url}/elsewhere")
-    with pytest.raises(Retry, match="302"):
+    with pytest.raises(RetryLater, match="302"):
         api.fetch("r1")
     assert [path for path, _ in vendor.seen] == ["/requests/r1"]
 
@@ -163,28 +163,28 @@ def test_a_redirect_is_not_followed_since_it_would_carry_the_token_away(vendor, 
 )
 def test_garbage_is_no_answer(vendor, api, body):
     vendor.says("/requests/r1", body)
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         api.fetch("r1")
 
 
 def test_a_truncated_answer_is_no_answer(vendor, api):
     body = json.dumps(WHOLE).encode()
     vendor.says("/requests/r1", body[:-20], Content_Length=str(len(body)))
-    with pytest.raises(Retry, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="cannot be reached"):
         api.fetch("r1")
 
 
 def test_silence_ends_at_the_time_out(vendor, api, monkeypatch):
-    monkeypatch.setattr(clickwrap, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(client, "TIMEOUT", (0.2, 0.2))
     vendor.hang = threading.Event()
-    with pytest.raises(Retry, match="Timeout"):
+    with pytest.raises(RetryLater, match="Timeout"):
         api.fetch("r1")
 
 
 def test_nobody_there_is_waited_for(vendor):
     vendor.server_close()
-    with pytest.raises(Retry, match="ConnectionError"):
-        Clickwrap(vendor.url, "hush", FIELDS, rate=6_000).fetch("r1")
+    with pytest.raises(RetryLater, match="ConnectionError"):
+        ClickwrapClient(vendor.url, "hush", FIELDS, rate=6_000).fetch("r1")
 
 
 @pytest.mark.parametrize("row", ["ACME/42", {"signer": "ACME/42"}, {"signer": "ACME/42", "request_url": "u"}])
@@ -208,9 +208,9 @@ def test_an_odd_row_is_left_as_it_is(vendor, api):
 
 def test_the_budget_of_calls_is_kept_on_our_own(vendor):
     vendor.says("/requests/r1", WHOLE)
-    slow = Clickwrap(vendor.url, "hush", FIELDS, rate=1)
+    slow = ClickwrapClient(vendor.url, "hush", FIELDS, rate=1)
     slow.fetch("r1")
-    with pytest.raises(Retry, match="budget") as e:
+    with pytest.raises(RetryLater, match="budget") as e:
         slow.fetch("r1")
     assert 0 < e.value.after <= 60
     assert len(vendor.seen) == 1
@@ -219,24 +219,24 @@ def test_the_budget_of_calls_is_kept_on_our_own(vendor):
 PAGES = "/sites/s%2F1/requests?per_page=100&page={}&sort=-created_time"
 
 
-def test_the_list_of_a_site_is_read_page_by_page(vendor: Vendor, api: Clickwrap) -> None:
+def test_the_list_of_a_site_is_read_page_by_page(vendor: Vendor, api: ClickwrapClient) -> None:
     vendor.says(PAGES.format(1), {"data": [{"id": "r1"}, {"id": 2}], "has_more": True})
     vendor.says(PAGES.format(2), {"data": [{"id": "r3"}], "has_more": False})
     assert api.listed("s/1", 1000) == ["r1", "2", "r3"]
 
 
-def test_no_more_pages_are_read_than_asked_for(vendor: Vendor, api: Clickwrap) -> None:
+def test_no_more_pages_are_read_than_asked_for(vendor: Vendor, api: ClickwrapClient) -> None:
     vendor.says(PAGES.format(1), {"data": [{"id": "r1"}], "has_more": True})
     assert api.listed("s/1", 100) == ["r1"]
 
 
 @pytest.mark.parametrize("listing", [[], {}, {"data": 1}, {"data": [{"name": "x"}]}, {"data": [{"id": "../x"}]}])
-def test_a_list_in_another_form_is_given_up(vendor: Vendor, api: Clickwrap, listing: Any) -> None:
+def test_a_list_in_another_form_is_given_up(vendor: Vendor, api: ClickwrapClient, listing: Any) -> None:
     vendor.says(PAGES.format(1), listing)
-    with pytest.raises(GiveUp):
+    with pytest.raises(PermanentFailure):
         api.listed("s/1", 1000)
 
 
-def test_an_api_without_the_list_is_given_up(vendor: Vendor, api: Clickwrap) -> None:
-    with pytest.raises(GiveUp):
+def test_an_api_without_the_list_is_given_up(vendor: Vendor, api: ClickwrapClient) -> None:
+    with pytest.raises(PermanentFailure):
         api.listed("s/1", 1000)

@@ -9,10 +9,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from local import clock as subject
-from local.clock import Busy, Calls, Travel, VirtualClock
-from local.outbox import Outbox, create_outbox_app
+from local.sandbox.outbox import Outbox, create_outbox_app
 from local.sandbox.times import travels
+from local.stack import clock as subject
+from local.stack.clock import Busy, Calls, Travel, VirtualClock
 from shared.settings import SettingError
 
 DAY = 86_400

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.adapters.coalesced import KEPT, Coalesced
+from shared.adapters.clickwrap.coalescing import KEPT, CoalescingApi
+from shared.domain.errors import RetryLater
 from shared.domain.model import EventType
-from shared.domain.outcomes import Retry
 from shared.handlers.resolve import Resolve
 from tests.fakes import START, FakeApi, World, answer, seen
 
@@ -32,9 +32,9 @@ def now() -> list:
     return [START]
 
 
-def coalesced(api: FakeApi, now: list) -> Coalesced:
+def coalesced(api: FakeApi, now: list) -> CoalescingApi:
     api.truth["r1"] = answer(seen("a"))
-    return Coalesced(api, lambda: now[0])
+    return CoalescingApi(api, lambda: now[0])
 
 
 def test_events_received_before_the_call_began_share_its_answer(now):
@@ -85,9 +85,9 @@ def test_an_answer_is_kept_for_seconds_only_and_so_is_the_memory_of_it(now):
 def test_a_failed_call_is_nobodys_answer(now):
     api = FakeApi()
     shared = coalesced(api, now)
-    api.truth["r1"] = Retry("503")
+    api.truth["r1"] = RetryLater("503")
     for _ in range(2):
-        with pytest.raises(Retry):
+        with pytest.raises(RetryLater):
             shared.fetch("r1", START - SECOND)
     assert api.calls == 2
 
@@ -107,7 +107,9 @@ def test_events_that_wait_for_one_call_under_way_get_its_answer_and_other_reques
 
 def test_a_burst_of_webhooks_costs_one_call_and_tells_the_same():
     world = World()
-    world.resolve = Resolve(world.ledger, Coalesced(world.api, world.clock), world.echo, world.policy, world.clock)
+    world.resolve = Resolve(
+        world.ledger, CoalescingApi(world.api, world.clock), world.publisher, world.policy, world.clock
+    )
     world.says(seen("a", signed=True), seen("b"))
     events = [world.event(EventType.SENT)]
     world.now += SECOND

@@ -15,23 +15,23 @@ from msgspec.structs import replace
 from shared.console.app import Console, create_console
 from shared.console.configuration import configuration, warnings
 from shared.console.masking import masked
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import (
+    ApiSigner,
     ChannelName,
-    Control,
     EventType,
+    NoticeRecord,
     NoticeState,
     Outage,
-    Record,
+    RelayStatus,
     Request,
-    Seen,
     Status,
     Suppression,
     address_key,
 )
-from shared.domain.outcomes import GiveUp, Retry
-from shared.handlers.circuit import CONTROL
-from shared.handlers.inspect import PAGE, Inspect
-from shared.handlers.operate import Operate
+from shared.services.circuit_breaker import CONTROL
+from shared.services.operator_actions import OperatorActions
+from shared.services.operator_queries import PAGE, OperatorQueries
 from tests.fakes import PHONES, World, seen
 from tests.unit.test_dead_letters import Office
 
@@ -39,15 +39,15 @@ SENT, SIGNED, *_ = EventType
 PERSONAL = ("Eric", "Smith", "+13175550101", "13175550101", "eric@example.com", "Ann")
 
 
-def eric(*, name: str = "Eric Smith", **fields: Any) -> Seen:
+def eric(*, name: str = "Eric Smith", **fields: Any) -> ApiSigner:
     return replace(seen("a", email="eric@example.com", **fields), name=name)
 
 
 def made(world: World, office: Office | None = None, **fields: Any) -> FlaskClient:
     console = Console(
-        inspect=Inspect(world.ledger, world.policy, world.clock),
-        operate=Operate(world.ledger, world.echo, world.policy, world.clock),
-        letters=(office or Office()).desk,
+        inspect=OperatorQueries(world.ledger, world.policy, world.clock),
+        operate=OperatorActions(world.ledger, world.publisher, world.policy, world.clock),
+        dead_letters=(office or Office()).desk,
         clock=world.clock,
         day=timedelta(days=1),
         **{"local": True, "environ": {}, **fields},
@@ -60,7 +60,7 @@ def world() -> World:
     """Eric's text was refused, his e-mail was taken."""
     world = World()
     world.says(eric(), seen("b"), created_at=world.now)
-    world.sms.outcomes = [GiveUp("the number +13175550101 is a landline")]
+    world.sms.outcomes = [PermanentFailure("the number +13175550101 is a landline")]
     world.hear(SENT)
     return world
 
@@ -78,7 +78,7 @@ def press(client: FlaskClient, path: str, **fields: str) -> Any:
 
 
 def failed(world: World) -> str:
-    return next(k for k, r in world.ledger.all(Record).items() if r.state is NoticeState.FAILED)
+    return next(k for k, r in world.ledger.all(NoticeRecord).items() if r.state is NoticeState.FAILED)
 
 
 class TestRequests:
@@ -176,7 +176,7 @@ class TestRequest:
 
     def test_without_the_database_is_a_503_that_says_so(self, world, client, monkeypatch):
         def down(*_: object) -> None:
-            raise Retry("Firestore: ServiceUnavailable")
+            raise RetryLater("Firestore: ServiceUnavailable")
 
         monkeypatch.setattr(world.ledger, "get", down)
         assert client.get("/requests/r1").status_code == 503
@@ -353,10 +353,10 @@ class TestHealth:
 
     def test_tells_of_the_last_pass_and_of_a_provider_that_is_down(self, world):
         outage = Outage(since=world.now, last=world.now, until=world.now)
-        told = Control(circuits={"twilio": outage}, reconciled_at=world.now, looked=7, later=1)
+        told = RelayStatus(circuits={"twilio": outage}, reconciled_at=world.now, rechecked=7, postponed=1)
         world.ledger.put(CONTROL, told, None)
         page = made(world).get("/health").text
-        assert "7 looked at, 1 must wait" in page
+        assert "7 rechecked, 1 must wait" in page
         assert "<dt>twilio</dt><dd>fails since" in page
 
     def test_refreshes_itself_only_when_asked(self, client):

@@ -7,13 +7,13 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from local import dead_letters as command
-from shared import wiring
+from infra.ops import replay as command
+from shared import bootstrap
 from shared.domain.dead_letters import DeadLetter, dead_topic
+from shared.domain.errors import RetryLater
 from shared.domain.model import EventType, Request, Status
-from shared.domain.outcomes import Retry
-from shared.handlers.dead_letters import DeadLetterDesk, Fate
-from shared.handlers.parking import Parking
+from shared.services.dead_letters import DeadLetterService, ReplayOutcome
+from shared.services.deferral import Deferral
 from tests.fakes import START, World, seen
 
 SENT, SIGNED, COMPLETE, _ = EventType
@@ -36,7 +36,7 @@ class Office(World):
     def __init__(self) -> None:
         super().__init__()
         self.letters = Letters()
-        self.desk = DeadLetterDesk(self.ledger, self.letters, self.bus, self.names, self.policy, self.clock)
+        self.desk = DeadLetterService(self.ledger, self.letters, self.bus, self.names, self.policy, self.clock)
         self.says(seen("a"), seen("b"))
 
     def dead_event(self, kind: EventType = SENT, data: bytes = b"") -> None:
@@ -55,7 +55,7 @@ class Office(World):
             DeadLetter(key=key, topic=topic, data=data, at=self.now, attempts=100, reason="it failed")
         )
 
-    def fates(self) -> list[Fate]:
+    def fates(self) -> list[ReplayOutcome]:
         return [j.fate for j in self.desk.held()]
 
     def replayed(self, *only: str) -> None:
@@ -78,7 +78,7 @@ def with_dead_notices() -> Office:
 def test_a_look_does_nothing(office):
     office.dead_event()
     [judged] = office.desk.held()
-    assert judged.fate is Fate.REPLAY
+    assert judged.fate is ReplayOutcome.REPLAY
     assert "request_sent of request r1" in judged.what
     assert "for the first time" in judged.would
     assert not office.bus.pending
@@ -96,7 +96,7 @@ def test_a_replayed_event_has_its_effect_once(office):
 def test_an_event_that_has_had_its_effect_is_settled_and_dropped(office):
     office.hear(SENT)
     office.dead_event()
-    assert office.fates() == [Fate.SETTLED]
+    assert office.fates() == [ReplayOutcome.SETTLED]
     office.replayed()
     assert office.letters.letters == []
     assert len(office.sent()) == 2
@@ -149,7 +149,7 @@ def test_a_notice_that_was_sent_is_settled():
     office = with_dead_notices()
     office.bus.pending = [(one.topic, one.data) for one in office.letters.letters]
     office.pump()
-    assert office.fates() == [Fate.SETTLED] * 2
+    assert office.fates() == [ReplayOutcome.SETTLED] * 2
     assert office.desk.held()[0].would == "nothing: it is accepted already"
     office.replayed()
     assert len(office.sent()) == 2
@@ -159,21 +159,21 @@ def test_a_notice_no_longer_due_is_settled_with_the_reason_and_one_that_waits_wa
     office = with_dead_notices()
     office.says(seen("a", signed=True), seen("b"), status=Status.PAUSED)
     office.hear(SIGNED, "a")
-    wait, settled = sorted(office.desk.held(), key=lambda j: j.fate is Fate.SETTLED)
+    wait, settled = sorted(office.desk.held(), key=lambda j: j.fate is ReplayOutcome.SETTLED)
     assert (settled.would, wait.would) == ("nothing: already signed", "waits: the request is paused")
 
 
 def test_a_notice_of_an_unknown_request_is_settled():
     office = with_dead_notices()
     office.ledger.documents.clear()
-    assert office.fates() == [Fate.SETTLED] * 2
+    assert office.fates() == [ReplayOutcome.SETTLED] * 2
 
 
 @pytest.mark.parametrize("data", [b"\xff", b"{", b'{"v":1}', b"null"])
 def test_what_cannot_be_read_stays_until_it_is_dropped(office, data):
     office.dead_event(data=data)
     office.replayed()
-    assert office.fates() == [Fate.STUCK]
+    assert office.fates() == [ReplayOutcome.STUCK]
     assert office.desk.drop(["1"]) == 1
     assert office.desk.held() == []
 
@@ -181,14 +181,14 @@ def test_what_cannot_be_read_stays_until_it_is_dropped(office, data):
 def test_a_replay_that_pub_sub_refuses_keeps_the_letter(office):
     office.dead_event()
     office.bus.down = True
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         office.desk.replay()
     assert len(office.letters.letters) == 1
 
 
 def test_what_no_repetition_mends_is_buried_with_its_reason(office, caplog):
-    parking = Parking(office.scheduler, "retries", "https://x.test", office.bus, "signer-notices", office.clock)
-    parking.bury(b"{", "é" * 2_000)
+    deferral = Deferral(office.scheduler, "retries", "https://x.test", office.bus, "signer-notices", office.clock)
+    deferral.dead_letter(b"{", "é" * 2_000)
     [message] = office.bus.topics[dead_topic("signer-notices")]
     assert message.data == b"{"
     assert 0 < len(message.attributes["reason"].encode()) <= 1_000
@@ -198,7 +198,7 @@ def test_what_no_repetition_mends_is_buried_with_its_reason(office, caplog):
 class TestTheCommand:
     @pytest.fixture(autouse=True)
     def desk(self, office, monkeypatch):
-        monkeypatch.setattr(wiring, "dead_letters", lambda: office.desk)
+        monkeypatch.setattr(bootstrap, "dead_letters", lambda: office.desk)
         office.dead_event()
 
     def test_tells_what_it_would_do(self, office, capsys):

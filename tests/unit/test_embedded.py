@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from local import embedded_bus, pump
-from local.embedded import Embedded
-from local.posting import Pace
-from local.topology import Subscription
-from shared.domain.model import Link, Record, Request
+from local.emulation import embedded_bus, worker
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
+from local.emulation.topology import Subscription
+from shared.domain.model import Link, NoticeRecord, Request
 from shared.ports import Message, Task
 from tests.contract.until import until
 from tests.stand_in import Reply, StandIn
@@ -27,9 +27,9 @@ OTHER_PROCESS = """
 import os, signal, sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from local.embedded import Embedded
-from local.posting import Pace
-from local.topology import Subscription
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
+from local.emulation.topology import Subscription
 from shared.ports import Message, Task
 
 path, url = sys.argv[1:]
@@ -108,7 +108,7 @@ def test_what_another_process_stores_is_delivered_by_the_one_that_runs(path: Pat
 
 
 def test_publishing_wakes_the_deliverer(monkeypatch: pytest.MonkeyPatch, path: Path, endpoint: StandIn) -> None:
-    monkeypatch.setattr(pump, "POLL", 60)
+    monkeypatch.setattr(worker, "POLL", 60)
     with running(path, to(endpoint)) as ports:
         for count in (1, 2, 3):
             ports.bus.publish("events", [Message(b"x")])
@@ -211,7 +211,7 @@ def test_no_query_that_is_asked_again_and_again_scans_or_sorts(path: Path, endpo
             db.set_trace_callback(statements.append)
         ports.ledger.due(NOW, 10), ports.ledger.records("r")
         ports.ledger.newest(Request, 10, only=("search", "smith"), after=(NOW, "r"))
-        ports.ledger.count(Record, ("state", "failed"), most=10, since=NOW)
+        ports.ledger.count(NoticeRecord, ("state", "failed"), most=10, since=NOW)
         until(lambda: all(any(f"from {table}" in s for s in statements) for table in ("deliveries", "tasks")))
         with ports._database.transaction() as db:
             db.set_trace_callback(None)
@@ -230,14 +230,14 @@ def test_a_pump_outlives_what_fails(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise OSError("disk")
 
-    looks: list[pump.Job] = [fail, lambda: done.append("worked")]
+    looks: list[worker.Job] = [fail, lambda: done.append("worked")]
 
-    def take(room: int) -> list[pump.Job]:
+    def take(room: int) -> list[worker.Job]:
         if len(looks) == 2 and "look for work" not in caplog.text:
             raise OSError("locked")
         return [looks.pop(0)] if looks else []
 
-    engine = pump.Pump("test", take, width=1)
+    engine = worker.Pump("test", take, width=1)
     engine.start()
     until(lambda: done)
     engine.stop()
@@ -252,11 +252,11 @@ def test_a_pump_begins_no_more_than_its_width() -> None:
         begun.release()
         release.wait(10)
 
-    def take(room: int) -> list[pump.Job]:
+    def take(room: int) -> list[worker.Job]:
         asked.append(room)
         return [work] * room if len(asked) < 5 else []
 
-    engine = pump.Pump("test", take, width=3)
+    engine = worker.Pump("test", take, width=3)
     engine.start()
     for _ in range(3):
         assert begun.acquire(timeout=5)

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.model import ChannelName, EventType, NoticeState, Record, Suppression, address_key
-from shared.domain.outcomes import GiveUp, Retry, Unknown
+from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.model import ChannelName, EventType, NoticeRecord, NoticeState, Suppression, address_key
 from shared.domain.policy import Policy
-from shared.domain.receipts import Forged, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.handlers.receipts import Receipts
 from tests.fakes import PHONES, Crash, World, seen
 
@@ -29,7 +29,7 @@ class Provider:
 
     def receipts(self, request, now):
         if not self.told:
-            raise Forged("nothing proven")
+            raise InvalidSignature("nothing proven")
         return self.told
 
 
@@ -49,7 +49,7 @@ class Relay(World):
         self.pump()
         return settled
 
-    def first(self) -> Record:
+    def first(self) -> NoticeRecord:
         return self.records()[0]
 
 
@@ -66,21 +66,21 @@ class TestReceipts:
         assert relay.told_of(DELIVERED, at=at) == 1
         assert (relay.first().state, relay.first().history[-1].at) == (DELIVERED, at)
 
-    @pytest.mark.parametrize("lost", [Unknown("lost"), Retry("busy", after=9_000)])
+    @pytest.mark.parametrize("lost", [OutcomeUnknown("lost"), RetryLater("busy", after=9_000)])
     @pytest.mark.parametrize("state", [ACCEPTED, DELIVERED, UNDELIVERED])
     def test_settle_what_was_not_known_to_have_left(self, lost, state):
         relay = Relay()
         relay.sms.outcomes = [lost]
         relay.hear(SENT)
-        key = next(k for k, r in relay.ledger.all(Record).items() if r.state in (UNKNOWN, PLANNED))
+        key = next(k for k, r in relay.ledger.all(NoticeRecord).items() if r.state in (UNKNOWN, PLANNED))
         assert relay.told_of(state, notice=key) == 1
-        assert relay.ledger.all(Record)[key].state is state
+        assert relay.ledger.all(NoticeRecord)[key].state is state
 
     def test_a_settled_notice_is_not_tried_again(self):
         relay = Relay()
-        relay.sms.outcomes = [Unknown("lost")]
+        relay.sms.outcomes = [OutcomeUnknown("lost")]
         relay.hear(SENT)
-        relay.told_of(DELIVERED, notice=next(iter(relay.ledger.all(Record))))
+        relay.told_of(DELIVERED, notice=next(iter(relay.ledger.all(NoticeRecord))))
         relay.advance(timedelta(hours=2), reconcile=True)
         assert [m.to for m in relay.sms.sent] == [PHONES["b"]]
 
@@ -108,7 +108,7 @@ class TestReceipts:
     @pytest.mark.parametrize("state", [FAILED, SUPPRESSED])
     def test_leave_what_is_final(self, relay, state):
         key = relay.sms.sent[0].notice
-        stored = relay.ledger.get(Record, key)
+        stored = relay.ledger.get(NoticeRecord, key)
         relay.ledger.put(key, replace(stored.item, state=state), stored.version)
         assert relay.told_of(DELIVERED) == 0
 
@@ -118,13 +118,13 @@ class TestReceipts:
 
     def test_of_another_provider_say_nothing_of_ours(self, relay):
         key = relay.sms.sent[0].notice
-        stored = relay.ledger.get(Record, key)
+        stored = relay.ledger.get(NoticeRecord, key)
         relay.ledger.put(key, replace(stored.item, provider="another"), stored.version)
         assert relay.told_of(DELIVERED) == 0
 
     def test_forged_change_nothing(self, relay):
         before = relay.records()
-        with pytest.raises(Forged):
+        with pytest.raises(InvalidSignature):
             relay.receipts.take("sms", NOTHING)
         assert relay.records() == before
 
@@ -136,7 +136,7 @@ class TestReceipts:
         relay.ledger.races = 2
         assert relay.told_of(DELIVERED) == 1
         relay.ledger.races = 5
-        with pytest.raises(Retry):
+        with pytest.raises(RetryLater):
             relay.told_of(UNDELIVERED, at=relay.now + timedelta(minutes=1))
 
     def test_read_no_request(self, relay):
@@ -147,7 +147,7 @@ class TestReceipts:
             Receipt(notice=relay.sms.sent[0].notice, provider_id="", state=UNDELIVERED, at=relay.now)
         ]
         relay.receipts.take("sms", NOTHING)
-        assert set(kinds) == {Record}
+        assert set(kinds) == {NoticeRecord}
 
 
 class TestTheOtherChannel:
@@ -162,17 +162,17 @@ class TestTheOtherChannel:
 
     def test_says_in_whose_place_it_stands(self, relay):
         relay.told_of(UNDELIVERED)
-        assert relay.ledger.all(Record)[relay.email.sent[0].notice].instead_of == relay.sms.sent[0].notice
+        assert relay.ledger.all(NoticeRecord)[relay.email.sent[0].notice].instead_of == relay.sms.sent[0].notice
 
     def test_takes_over_after_a_refusal(self):
         relay = Relay()
-        relay.sms.outcomes = [GiveUp("refused")]
+        relay.sms.outcomes = [PermanentFailure("refused")]
         relay.hear(SENT)
         assert [m.to for m in relay.email.sent] == [MAIL]
 
     def test_takes_over_after_the_last_attempt(self):
         relay = Relay(replace(SMS_FIRST, max_attempts=2))
-        relay.sms.always = Retry("busy")
+        relay.sms.always = RetryLater("busy")
         relay.hear(SENT)
         relay.advance(timedelta(hours=1))
         assert [m.to for m in relay.email.sent] == [MAIL]
@@ -205,9 +205,9 @@ class TestTheOtherChannel:
 
     def test_waits_for_pubsub_and_the_refused_message_with_it(self):
         relay = Relay()
-        relay.sms.outcomes = [GiveUp("refused"), GiveUp("refused")]
+        relay.sms.outcomes = [PermanentFailure("refused"), PermanentFailure("refused")]
         relay.says(seen("a", email=MAIL))
-        publish, faults = relay.bus.publish, [Retry("Pub/Sub cannot be reached")]
+        publish, faults = relay.bus.publish, [RetryLater("Pub/Sub cannot be reached")]
 
         def fails_once(topic, messages):
             if faults and any(b"instead_of" in m.data for m in messages):
@@ -224,7 +224,7 @@ class TestTheOtherChannel:
 class TestADeadAddress:
     def refused(self) -> Relay:
         relay = Relay()
-        relay.sms.outcomes = [GiveUp("opted out", suppress=True)]
+        relay.sms.outcomes = [PermanentFailure("opted out", suppress=True)]
         relay.hear(SENT)
         return relay
 
@@ -254,7 +254,7 @@ class TestADeadAddress:
         key = address_key(ChannelName.SMS, PHONES["a"])
         stored = relay.ledger.get(Suppression, key)
         relay.ledger.put(key, replace(stored.item, cleared_at=relay.now), stored.version)
-        relay.sms.outcomes = [GiveUp("landline", suppress=True)]
+        relay.sms.outcomes = [PermanentFailure("landline", suppress=True)]
         relay.advance(timedelta(days=3, hours=1))
         assert relay.ledger.all(Suppression)[key].reason == "landline"
         assert relay.ledger.all(Suppression)[key].cleared_at is None

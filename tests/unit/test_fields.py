@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.adapters.fields import FIELDS, parse_time, read, read_signer
-from shared.domain.model import Answer, ChannelName, Role, Seen, Status
+from shared.adapters.clickwrap.payload import FIELDS, parse_time, read, read_signer
+from shared.domain.model import ApiRequest, ApiSigner, ChannelName, Role, Status
 
 SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL
 
@@ -22,10 +22,10 @@ def test_the_documented_fields_alone_are_enough():
             }
         ]
     }
-    assert read(document) == Answer(
+    assert read(document) == ApiRequest(
         id="",
         signers=(
-            Seen(
+            ApiSigner(
                 ids=("jo@x.org",),
                 email="jo@x.org",
                 mobile="317-123-1234",
@@ -62,7 +62,7 @@ def test_every_other_field_is_found_on_its_paths():
 @pytest.mark.parametrize("document", [None, [], "x", 5, True, {"data": []}, {}])
 def test_what_is_no_object_is_refused_and_an_empty_one_is_silent(document):
     if isinstance(document, dict):
-        assert read(document) == Answer(id="")
+        assert read(document) == ApiRequest(id="")
     else:
         with pytest.raises(ValueError, match="not a JSON object"):
             read(document)
@@ -182,4 +182,4 @@ documents = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.
 @given(st.dictionaries(keys, documents, max_size=6))
 @settings(max_examples=100, deadline=None, derandomize=True)
 def test_any_json_object_is_read_without_an_error(document):
-    assert isinstance(read(document), Answer)
+    assert isinstance(read(document), ApiRequest)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.gates import Fail, Send, Suppress, Wait, gate, since
+from shared.domain.eligibility import Defer, Fail, Send, Suppress, evaluate, since
 from shared.domain.model import ChannelName, Kind, Notice, Request, Role, SignerState, Status
 from shared.domain.planner import notice_for
 from shared.domain.policy import Policy
@@ -31,7 +31,7 @@ def two() -> Request:
 
 
 def invitation(request: Request, now=NEXT, policy: Policy = POLICY, of: Request | None = None):
-    return gate(request, notice(of or request, Kind.INVITATION), now, policy)
+    return evaluate(request, notice(of or request, Kind.INVITATION), now, policy)
 
 
 class TestInvitation:
@@ -42,15 +42,15 @@ class TestInvitation:
         assert invitation(signed(two, 1)) == Suppress("already signed")
 
     def test_waits_when_it_is_not_his_turn_any_more_but_may_be_again(self, two):
-        assert invitation(with_signer(two, 1, request_url="")) == Wait("not this signer's turn", 900)
+        assert invitation(with_signer(two, 1, request_url="")) == Defer("not this signer's turn", 900)
         assert isinstance(invitation(with_signer(two, 1, role=Role.RECIPIENT)), Suppress)
 
     def test_waits_for_an_address_that_one_answer_lacked(self, two):
-        assert isinstance(invitation(with_signer(two, 1, mobile=""), of=two), Wait)
+        assert isinstance(invitation(with_signer(two, 1, mobile=""), of=two), Defer)
 
     def test_is_suppressed_for_one_who_left_or_was_never_there(self, two):
-        assert isinstance(invitation(with_signer(two, 1, state=SignerState.LEFT)), Suppress)
-        assert isinstance(gate(replace(two, signers={}), notice(two, Kind.INVITATION), NEXT, POLICY), Suppress)
+        assert isinstance(invitation(with_signer(two, 1, state=SignerState.REMOVED)), Suppress)
+        assert isinstance(evaluate(replace(two, signers={}), notice(two, Kind.INVITATION), NEXT, POLICY), Suppress)
 
     def test_is_suppressed_when_the_address_or_the_round_is_another(self, two):
         assert isinstance(invitation(with_signer(two, 1, mobile="+13175550199"), of=two), Suppress)
@@ -59,7 +59,7 @@ class TestInvitation:
 
     @pytest.mark.parametrize("status", [Status.EXPIRED, Status.GONE])
     def test_waits_while_an_end_may_not_last(self, two, status):
-        assert invitation(replace(two, status=status)) == Wait(f"the request is {status}", 900)
+        assert invitation(replace(two, status=status)) == Defer(f"the request is {status}", 900)
 
     @pytest.mark.parametrize("status", [Status.COMPLETE, Status.DORMANT])
     def test_is_suppressed_when_the_request_is_over(self, two, status):
@@ -67,7 +67,7 @@ class TestInvitation:
 
     @pytest.mark.parametrize("status", [Status.PAUSED, Status.DISPUTED])
     def test_waits_while_the_request_stands_still(self, two, status):
-        assert invitation(replace(two, status=status)) == Wait(f"the request is {status}", 900)
+        assert invitation(replace(two, status=status)) == Defer(f"the request is {status}", 900)
 
     def test_is_too_late_after_seven_days(self, two):
         assert isinstance(invitation(two, START + 7 * DAY - MINUTE), Send)
@@ -77,20 +77,20 @@ class TestInvitation:
 
 class TestReminder:
     def at(self, request, now, **given):
-        return gate(request, notice(request, Kind.REMINDER, step=3), now, POLICY, **given)
+        return evaluate(request, notice(request, Kind.REMINDER, step=3), now, POLICY, **given)
 
     def test_leaves_when_due(self, two):
         assert self.at(two, START + 3 * DAY) == Send()
 
     def test_waits_for_the_invitation(self, two):
-        assert self.at(two, START + 3 * DAY, invited=False) == Wait("the invitation has not left yet", 300)
+        assert self.at(two, START + 3 * DAY, invited=False) == Defer("the invitation has not left yet", 300)
 
     def test_waits_for_the_send_window(self, two):
         late = START + 3 * DAY + timedelta(hours=11)  # 21:00 in Indiana
-        assert self.at(two, late) == Wait("outside the send window", 11 * 3600)
+        assert self.at(two, late) == Defer("outside the send window", 11 * 3600)
 
     def test_waits_while_a_signature_is_unmatched(self, two):
-        assert isinstance(self.at(replace(two, unmatched=("x",)), START + 3 * DAY), Wait)
+        assert isinstance(self.at(replace(two, unmatched=("x",)), START + 3 * DAY), Defer)
 
     def test_is_suppressed_once_he_has_signed(self, two):
         assert isinstance(self.at(signed(two, 1), START + 3 * DAY), Suppress)
@@ -101,7 +101,7 @@ class TestReminder:
 
 class TestProgress:
     def at(self, request, now=NEXT):
-        return gate(request, notice(request, Kind.PROGRESS, number=2, step=1), now, POLICY)
+        return evaluate(request, notice(request, Kind.PROGRESS, number=2, step=1), now, POLICY)
 
     def test_leaves_while_a_signature_is_missing(self, two):
         assert self.at(signed(two, 1)) == Send()
@@ -122,16 +122,16 @@ class TestProgress:
 class TestCompletion:
     def test_leaves_when_complete_also_to_recipients(self, two):
         done = replace(two, status=Status.COMPLETE, completed_at=START)
-        assert gate(done, notice(done, Kind.COMPLETION), NEXT, POLICY) == Send()
+        assert evaluate(done, notice(done, Kind.COMPLETION), NEXT, POLICY) == Send()
         reader = with_signer(done, 1, role=Role.RECIPIENT)
-        assert gate(reader, notice(reader, Kind.COMPLETION), NEXT, POLICY) == Send()
+        assert evaluate(reader, notice(reader, Kind.COMPLETION), NEXT, POLICY) == Send()
 
     def test_is_suppressed_when_the_completion_no_longer_stands(self, two):
-        assert isinstance(gate(two, notice(two, Kind.COMPLETION), NEXT, POLICY), Suppress)
+        assert isinstance(evaluate(two, notice(two, Kind.COMPLETION), NEXT, POLICY), Suppress)
 
     def test_is_too_late_after_seven_days(self, two):
         done = replace(two, status=Status.COMPLETE, completed_at=START)
-        assert gate(done, notice(done, Kind.COMPLETION), START + 7 * DAY, POLICY) == Fail("too late")
+        assert evaluate(done, notice(done, Kind.COMPLETION), START + 7 * DAY, POLICY) == Fail("too late")
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -11,9 +11,9 @@ import pytest
 from shared.domain.model import ChannelName, Event, EventType, Kind, Notice, Request, Signer, SignerState, Status
 from shared.domain.planner import fallback_of, notice_for
 from shared.domain.policy import Policy
-from shared.handlers.echo import notice_message, status_event
-from shared.handlers.parking import envelope
 from shared.handlers.remind import Firing
+from shared.services.deferral import push_envelope
+from shared.services.publisher import notice_message, status_event
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "messages"
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -33,7 +33,7 @@ SHAPES: dict[str, Any] = {
     "signer-notices-instead": msgspec.Raw(notice_message(INSTEAD).data),
     "request-status": status_event(REQUEST, AT),
     "reminder-task": Firing(request="123456abcdef", signer="fedcba9876543210", step=3, task="ab" * 32),
-    "parked-message": msgspec.Raw(envelope(b'{"v":1}', "park-1", AT)),
+    "parked-message": msgspec.Raw(push_envelope(b'{"v":1}', "park-1", AT)),
 }
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local import google
-from local.google import FIRESTORE, PUBSUB, Missing, Process, command, emulators, sdk_root
+from local.emulation import google_emulators
+from local.emulation.google_emulators import FIRESTORE, PUBSUB, Missing, Process, command, emulators, sdk_root
 from tests.contract.until import until
 
 SERVER = """
@@ -107,7 +107,7 @@ def test_a_process_that_ends_at_once_is_an_error_that_names_its_log(tmp_path: Pa
 
 
 def test_a_process_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(google, "READY_WITHIN", 0.2)
+    monkeypatch.setattr(google_emulators, "READY_WITHIN", 0.2)
     told = pytest.raises(TimeoutError, match="did not come up")
     with Process(PUBSUB, tmp_path, [sys.executable, "-c", "import time; time.sleep(60)"]) as process, told:
         process.wait()

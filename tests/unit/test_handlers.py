@@ -3,8 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.model import Record, Request, Status
-from shared.domain.outcomes import Retry
+from shared.domain.errors import RetryLater
+from shared.domain.model import NoticeRecord, Request, Status
 from tests.fakes import FakeLedger, World, answer, seen
 from tests.lives import COMPLETE, DAY, HOUR, SENT, SIGNED, begun, live
 
@@ -118,22 +118,22 @@ class TestHealing:
             status = Status.COMPLETE if n % 3 > 1 else Status.OPEN
             old = answer(*signers, status=status, created_at=world.now - 40 * DAY)
             world.api.truth[key] = replace(old, id=key)
-            world.resolve.look(key)
+            world.resolve.recheck(key)
         world.pump()
         world.reconcile.run()
         world.pump()
         assert world.sent() == []
         assert world.scheduler.tasks == {}
-        assert world.ledger.all(Record) == {}
+        assert world.ledger.all(NoticeRecord) == {}
 
     def test_one_request_that_cannot_be_read_does_not_hold_up_the_others(self):
         world = World()
         for key in ("x", "y"):
             world.api.truth[key] = replace(answer(seen("a")), id=key)
-            world.resolve.look(key)
+            world.resolve.recheck(key)
         world.now += HOUR
-        world.api.truth["x"] = Retry("down")
-        assert world.reconcile.run() == {"looked": 1, "later": 1}
+        world.api.truth["x"] = RetryLater("down")
+        assert world.reconcile.run() == {"rechecked": 1, "postponed": 1}
 
 
 def test_the_fake_ledger_refuses_a_version_that_is_not_the_last():

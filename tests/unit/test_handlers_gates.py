@@ -2,8 +2,8 @@
 
 import pytest
 
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import NoticeState, Request, Status
-from shared.domain.outcomes import GiveUp, Retry
 from shared.domain.policy import Policy
 from tests.fakes import Crash, World, seen
 from tests.lives import COMPLETE, DAY, HOUR, MINUTE, SENT, SIGNED, begun, sign
@@ -13,7 +13,7 @@ class TestGates:
     def test_a_notice_that_is_no_longer_due_is_recorded_with_its_reason(self):
         world = World()
         world.says(seen("a"), seen("b"))
-        world.sms.always = Retry("down")
+        world.sms.always = RetryLater("down")
         world.hear(SENT)
         sign(world, "ab", "a")
         world.sms.always = None
@@ -47,7 +47,7 @@ class TestGates:
     def test_a_paused_request_holds_its_notices_back(self):
         world = World()
         world.says(seen("a"), seen("b"))
-        world.sms.outcomes = [Retry("down", after=90)] * 2
+        world.sms.outcomes = [RetryLater("down", after=90)] * 2
         world.hear(SENT)
         world.says(seen("a"), seen("b"), status=Status.PAUSED)
         world.advance(2 * HOUR, reconcile=True)
@@ -60,7 +60,7 @@ class TestGates:
         world = begun("a")
         notice = world.bus.topics[world.names.notices_topic][0]
         world.says(seen("a"), status=Status.PAUSED)
-        world.resolve.look("r1")
+        world.resolve.recheck("r1")
         world.bus.pending.append((world.names.notices_topic, notice.data))
         world.pump()
         assert world.later == []
@@ -68,7 +68,7 @@ class TestGates:
     def test_an_invitation_older_than_a_minute_asks_the_api_again(self):
         world = World()
         world.says(seen("a"), seen("b"))
-        world.sms.always = Retry("down", after=90)
+        world.sms.always = RetryLater("down", after=90)
         world.hear(SENT)
         world.api.truth.clear()
         world.sms.always = None
@@ -112,7 +112,7 @@ class TestTheApi:
         world.advance(4 * DAY, reconcile=True)
         assert world.told() == [("invitation", "a", 0), ("reminder", "a", 3)]
 
-    @pytest.mark.parametrize("refusal", [Retry("401", after=900), Retry("429", after=30), Retry("503")])
+    @pytest.mark.parametrize("refusal", [RetryLater("401", after=900), RetryLater("429", after=30), RetryLater("503")])
     def test_what_is_no_answer_is_waited_for_and_loses_nothing(self, refusal):
         world = World()
         world.api.truth["r1"] = refusal
@@ -137,7 +137,7 @@ class TestTheApi:
         world = World()
         event = world.event(SENT)
         world.now += 32 * DAY
-        with pytest.raises(GiveUp, match="stale"):
+        with pytest.raises(PermanentFailure, match="stale"):
             world.resolve.event(event)
 
     def test_a_lost_commit_publishes_nothing_and_is_planned_again(self):
@@ -148,5 +148,5 @@ class TestTheApi:
         assert len(world.bus.topics[world.names.notices_topic]) == 1
         world.ledger.races = 5
         world.says(seen("a", signed=True))
-        with pytest.raises(Retry, match="keep changing"):
+        with pytest.raises(RetryLater, match="keep changing"):
             world.resolve.event(world.event(SIGNED, "a"))

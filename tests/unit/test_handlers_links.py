@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from shared.domain.errors import RetryLater
 from shared.domain.model import Request, Status
-from shared.domain.outcomes import Retry
-from shared.handlers.parking import Parking
+from shared.services.deferral import Deferral
 from tests.fakes import World
 from tests.lives import DAY, HOUR, MINUTE, begun, sign
 
@@ -70,31 +70,31 @@ class TestParking:
     def world(self) -> World:
         return World()
 
-    def park(self, world: World, retry: Retry, age: timedelta | None = MINUTE) -> bool:
-        parking = Parking(world.scheduler, "retries", "https://deliver.test", world.bus, "notices", world.clock)
-        return parking.park(b"{}", world.now - age if age is not None else None, retry)
+    def defer(self, world: World, retry: RetryLater, age: timedelta | None = MINUTE) -> bool:
+        deferral = Deferral(world.scheduler, "retries", "https://deliver.test", world.bus, "notices", world.clock)
+        return deferral.defer(b"{}", world.now - age if age is not None else None, retry)
 
     @pytest.mark.parametrize(
-        ("retry", "age"), [(Retry("x", after=60), HOUR), (Retry("x"), 2 * MINUTE), (Retry("x"), None)]
+        ("retry", "age"), [(RetryLater("x", after=60), HOUR), (RetryLater("x"), 2 * MINUTE), (RetryLater("x"), None)]
     )
     def test_up_to_a_minute_a_nack_will_do(self, world, retry, age):
-        assert not self.park(world, retry, age)
+        assert not self.defer(world, retry, age)
         assert world.scheduler.tasks == {}
 
     @pytest.mark.parametrize(
         ("retry", "age", "seconds"),
         [
-            (Retry("x", after=61), MINUTE, 61),
-            (Retry("x", after=10**6), MINUTE, 86_400),
-            (Retry("x"), 10 * MINUTE, 300),
-            (Retry("x"), DAY, 900),
-            (Retry("x", after=90), None, 90),
+            (RetryLater("x", after=61), MINUTE, 61),
+            (RetryLater("x", after=10**6), MINUTE, 86_400),
+            (RetryLater("x"), 10 * MINUTE, 300),
+            (RetryLater("x"), DAY, 900),
+            (RetryLater("x", after=90), None, 90),
         ],
     )
     def test_longer_sleeps_in_a_task_that_brings_the_same_message(self, world, retry, age, seconds):
-        assert self.park(world, retry, age)
+        assert self.defer(world, retry, age)
         (task,) = world.scheduler.tasks.values()
         assert task.at == world.now + timedelta(seconds=seconds)
         assert b'"data":"e30="' in task.body
-        self.park(world, retry, age)
+        self.defer(world, retry, age)
         assert len(world.scheduler.tasks) == 1

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.model import ChannelName, Kind, NoticeState, Record
-from shared.domain.outcomes import GiveUp, Retry, Unknown
+from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState
 from shared.domain.policy import Policy
 from tests.fakes import Crash, World, seen
 from tests.lives import DAY, HOUR, MINUTE, SENT, begun, sign
@@ -15,7 +15,7 @@ from tests.lives import DAY, HOUR, MINUTE, SENT, begun, sign
 class TestProviders:
     def test_a_retry_is_tried_again_at_growing_intervals(self):
         world = World()
-        world.sms.outcomes = [Retry("busy")] * 3
+        world.sms.outcomes = [RetryLater("busy")] * 3
         world.says(seen("a"))
         world.hear(SENT)
         assert world.states("invitation") == [NoticeState.PLANNED]
@@ -27,7 +27,7 @@ class TestProviders:
 
     def test_a_retry_waits_as_long_as_it_was_asked_to(self):
         world = World()
-        world.sms.outcomes = [Retry("limit", after=1000)]
+        world.sms.outcomes = [RetryLater("limit", after=1000)]
         world.says(seen("a"))
         world.hear(SENT)
         world.advance(timedelta(seconds=998))
@@ -37,7 +37,7 @@ class TestProviders:
 
     def test_after_max_attempts_it_has_failed_for_good(self):
         world = World(Policy(max_attempts=3))
-        world.sms.always = Retry("busy")
+        world.sms.always = RetryLater("busy")
         world.says(seen("a"))
         world.hear(SENT)
         world.advance(HOUR, reconcile=True)
@@ -50,7 +50,7 @@ class TestProviders:
 
     def test_a_refusal_is_recorded_and_final(self):
         world = World()
-        world.sms.outcomes = [GiveUp("landline", suppress=True)]
+        world.sms.outcomes = [PermanentFailure("landline", suppress=True)]
         world.says(seen("a"))
         world.hear(SENT)
         world.advance(HOUR, reconcile=True)
@@ -58,10 +58,10 @@ class TestProviders:
         assert (record.state, record.reason) == (NoticeState.FAILED, "landline")
         assert world.told() == []
 
-    @pytest.mark.parametrize("lost", [Unknown("time-out"), RuntimeError("bug")])
+    @pytest.mark.parametrize("lost", [OutcomeUnknown("time-out"), RuntimeError("bug")])
     def test_a_lost_answer_is_unknown_and_tried_once_more_after_15_minutes(self, lost):
         world = World()
-        world.sms.outcomes = [lost, Unknown("time-out")]
+        world.sms.outcomes = [lost, OutcomeUnknown("time-out")]
         world.says(seen("a"))
         world.hear(SENT)
         assert world.states("invitation") == [NoticeState.UNKNOWN]
@@ -74,18 +74,18 @@ class TestProviders:
 
     def test_an_unknown_completion_gets_its_second_try(self):
         world = begun("a")
-        world.sms.outcomes = [Unknown("time-out")]
+        world.sms.outcomes = [OutcomeUnknown("time-out")]
         sign(world, "a", "a")
         world.advance(DAY, reconcile=True)
         assert world.told() == [("completion", "a", 0), ("invitation", "a", 0)]
 
     def test_an_unknown_progress_or_reminder_stays_silent(self):
         world = begun("a", "b")
-        world.sms.outcomes = [Unknown("time-out")]
+        world.sms.outcomes = [OutcomeUnknown("time-out")]
         sign(world, "ab", "a")
         assert world.states("progress") == [NoticeState.UNKNOWN]
         world.advance(2 * DAY, reconcile=True)
-        world.sms.outcomes = [Unknown("time-out")]
+        world.sms.outcomes = [OutcomeUnknown("time-out")]
         world.advance(2 * DAY, reconcile=True)
         assert world.states("reminder") == [NoticeState.UNKNOWN]
         assert {kind for kind, _, _ in world.told()} == {"invitation"}
@@ -96,7 +96,7 @@ class TestProviders:
         send = world.sms.send
 
         def overtaken(message):
-            record = world.ledger.get(Record, message.notice)
+            record = world.ledger.get(NoticeRecord, message.notice)
             delivered = replace(record.item, state=NoticeState.DELIVERED)
             world.ledger.put(message.notice, delivered, record.version)
             return send(message)
@@ -118,7 +118,7 @@ class TestProviders:
         world.hear(SENT)
         assert world.records()[0].reason == "no provider is set for sms"
 
-    @pytest.mark.parametrize("error", [Retry("down"), GiveUp("no")])
+    @pytest.mark.parametrize("error", [RetryLater("down"), PermanentFailure("no")])
     def test_without_the_shortener_the_long_link_goes(self, error):
         world = World()
         world.shortener.error = error

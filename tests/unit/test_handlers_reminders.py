@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import NoticeState, Status
-from shared.domain.outcomes import GiveUp, Retry
 from shared.handlers.remind import Firing
 from tests.fakes import World, seen
 from tests.lives import DAY, EXPIRED, HOUR, MINUTE, SENT, begun, sign
@@ -52,7 +52,7 @@ class TestReminders:
         key = world.signer("a")
         reminder = world.request().signers[key].reminders["3"]
         firing = Firing("r1", key, 3, reminder.task)
-        with pytest.raises(Retry, match="before its time"):
+        with pytest.raises(RetryLater, match="before its time"):
             world.remind.fire(firing)
         world.now = reminder.due_at - timedelta(seconds=1)
         assert world.remind.fire(firing) == "published"
@@ -91,7 +91,7 @@ class TestReminders:
         assert ("reminder", "a", 3) in world.told()
         task = min(world.scheduler.tasks.values(), key=lambda t: t.at)
         world.now, world.ledger.races = task.at, 5
-        with pytest.raises(Retry, match="keep changing"):
+        with pytest.raises(RetryLater, match="keep changing"):
             world.fire(task)
 
     def test_the_api_is_asked_live_so_a_signature_just_made_is_not_reminded(self):
@@ -103,7 +103,7 @@ class TestReminders:
 
     def test_wait_for_an_invitation_that_has_not_left(self):
         world = World()
-        world.sms.always = Retry("down", after=6 * 3600)
+        world.sms.always = RetryLater("down", after=6 * 3600)
         world.says(seen("a"))
         world.hear(SENT)
         world.advance(3 * DAY + MINUTE)
@@ -115,7 +115,7 @@ class TestReminders:
 
     def test_need_not_wait_for_an_invitation_that_will_never_come(self):
         world = World()
-        world.sms.outcomes = [GiveUp("refused")]
+        world.sms.outcomes = [PermanentFailure("refused")]
         world.says(seen("a"))
         world.hear(SENT)
         world.advance(3 * DAY + MINUTE)
@@ -124,6 +124,6 @@ class TestReminders:
     def test_of_an_adopted_signer_wait_for_no_invitation(self):
         world = World()
         world.says(seen("a"))
-        world.resolve.look("r1")
+        world.resolve.recheck("r1")
         world.advance(3 * DAY + MINUTE)
         assert world.told() == [("reminder", "a", 3)]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.adapters.http import LONGEST_WAIT, Answer, Http, basic, parse_retry_after
-from shared.domain.outcomes import GiveUp, Retry, Unknown
+from shared.adapters.http.client import LONGEST_WAIT, Http, HttpResponse, basic, parse_retry_after
+from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from tests.smtp_stand_in import certificate
 from tests.stand_in import Reply, StandIn, closed_port
 
@@ -26,7 +26,7 @@ def http(deadline: float = 5.0) -> Http:
     return Http("Provider", lambda: NOW, deadline)
 
 
-def post(server: StandIn, deadline: float = 5.0, *, effect: bool = True) -> Answer:
+def post(server: StandIn, deadline: float = 5.0, *, effect: bool = True) -> HttpResponse:
     return http(deadline).post_json(f"{server.url}/send?to=them", {"body": "words"}, SECRET, effect=effect)
 
 
@@ -40,13 +40,13 @@ def test_an_answer_that_is_the_callers_to_judge_is_returned_as_it_is(server: Sta
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"\xff\xfe", b'{"a":', b"null", b'"x"'])
 def test_a_body_that_is_no_json_object_reads_as_an_empty_one(body: bytes) -> None:
-    assert Answer(200, {}, body).json() == {}
+    assert HttpResponse(200, {}, body).json() == {}
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_status_that_promises_nothing_happened_is_worth_a_retry(server: StandIn, status: int) -> None:
     server.answer(Reply(status))
-    with pytest.raises(Retry, match=f"Provider answered {status}") as raised:
+    with pytest.raises(RetryLater, match=f"Provider answered {status}") as raised:
         post(server)
     assert raised.value.after is None
     assert len(server.asked) == 1
@@ -55,44 +55,44 @@ def test_a_status_that_promises_nothing_happened_is_worth_a_retry(server: StandI
 @pytest.mark.parametrize("status", [502, 504, 520])
 def test_a_gateway_that_lost_the_answer_to_a_send_leaves_it_unknown(server: StandIn, status: int) -> None:
     server.answer(Reply(status))
-    with pytest.raises(Unknown, match=str(status)):
+    with pytest.raises(OutcomeUnknown, match=str(status)):
         post(server)
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         post(server, effect=False)
 
 
 def test_a_wait_that_the_answer_asks_for_is_passed_on(server: StandIn) -> None:
     server.answer(Reply(429, headers={"Retry-After": "17"}))
-    with pytest.raises(Retry) as raised:
+    with pytest.raises(RetryLater) as raised:
         post(server)
     assert raised.value.after == 17
 
 
 def test_who_knows_the_provider_judges_an_answer_first(server: StandIn) -> None:
-    def judge(answer: Answer) -> None:
+    def judge(answer: HttpResponse) -> None:
         if answer.json().get("hopeless"):
-            raise GiveUp("hopeless")
+            raise PermanentFailure("hopeless")
 
     server.answer(Reply(429, {"hopeless": True}), Reply(429, {}))
     judged = Http("Provider", lambda: NOW, judge=judge)
-    with pytest.raises(GiveUp):
+    with pytest.raises(PermanentFailure):
         judged.post_json(server.url, {}, SECRET)
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         judged.post_json(server.url, {}, SECRET)
 
 
 def test_a_refused_connection_is_worth_a_retry() -> None:
-    with pytest.raises(Retry, match="could not be reached"):
+    with pytest.raises(RetryLater, match="could not be reached"):
         http().post_json(f"http://127.0.0.1:{closed_port()}/", {}, SECRET)
 
 
 def test_a_name_that_does_not_resolve_is_worth_a_retry() -> None:
-    with pytest.raises(Retry, match="could not be reached"):
+    with pytest.raises(RetryLater, match="could not be reached"):
         http().post_json("http://nowhere.invalid/", {}, SECRET)
 
 
 def test_a_failed_tls_handshake_is_worth_a_retry_as_nothing_has_left(server: StandIn) -> None:
-    with pytest.raises(Retry, match="could not be reached"):
+    with pytest.raises(RetryLater, match="could not be reached"):
         http().post_json(server.url.replace("http:", "https:"), {}, SECRET)
 
 
@@ -107,17 +107,17 @@ def test_the_same_holds_over_tls(trusted: Path) -> None:
     with StandIn(Reply(200, {"a": 1}), certificate=trusted) as server:
         assert post(server).json() == {"a": 1}
         server.answer(Reply(fault="hang"))
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             post(server, 0.6)
         server.answer(Reply(fault="reset"))
-        with pytest.raises(Unknown):
+        with pytest.raises(OutcomeUnknown):
             post(server)
 
 
 def test_a_certificate_nobody_vouches_for_gets_no_byte(trusted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with StandIn(certificate=trusted) as server:
-        with pytest.raises(Retry, match="could not be reached"):
+        with pytest.raises(RetryLater, match="could not be reached"):
             post(server)
         assert server.asked == []
 
@@ -128,7 +128,7 @@ def test_a_proxy_that_opens_no_tunnel_is_worth_a_retry_as_the_message_has_not_le
     monkeypatch.setenv("HTTPS_PROXY", server.url)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    with pytest.raises(Retry, match="could not be reached"):
+    with pytest.raises(RetryLater, match="could not be reached"):
         http().post_json("https://api.example/send", {}, SECRET)
 
 
@@ -137,9 +137,9 @@ def test_an_answer_lost_after_the_request_left_is_unknown_to_a_send_and_worth_a_
     server: StandIn, fault: str
 ) -> None:
     server.answer(Reply(201, b'{"sid": "SM1"}', fault=fault))
-    with pytest.raises(Unknown, match="its answer was lost"):
+    with pytest.raises(OutcomeUnknown, match="its answer was lost"):
         post(server, 0.6)
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         post(server, 0.6, effect=False)
     assert len(server.asked) == 2
 
@@ -148,7 +148,7 @@ def test_an_answer_lost_after_the_request_left_is_unknown_to_a_send_and_worth_a_
 def test_the_deadline_is_one_of_the_wall_clock(server: StandIn, fault: str) -> None:
     server.answer(Reply(fault=fault))
     began = time.monotonic()
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         post(server, 0.6)
     assert 0.5 < time.monotonic() - began < 3
 
@@ -157,16 +157,16 @@ def test_a_refusal_whose_body_got_lost_is_still_a_refusal(server: StandIn) -> No
     server.answer(Reply(400, b'{"code": 21211}', fault="truncate"), Reply(429, b"slow down", fault="truncate"))
     answer = post(server)
     assert (answer.status, answer.body) == (400, b"")
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         post(server)
 
 
 def test_a_lost_answer_does_not_spoil_the_next_call_on_the_same_thread(server: StandIn) -> None:
     server.answer(Reply(fault="reset"), Reply(200))
-    with pytest.raises(Unknown):
+    with pytest.raises(OutcomeUnknown):
         post(server)
     assert post(server).status == 200
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         http().post_json(f"http://127.0.0.1:{closed_port()}/", {}, SECRET)
 
 
@@ -197,7 +197,7 @@ def test_no_error_or_log_holds_address_credential_or_body(
 ) -> None:
     caplog.set_level(logging.INFO)
     server.answer(reply)
-    with pytest.raises((Retry, Unknown)) as raised:
+    with pytest.raises((RetryLater, OutcomeUnknown)) as raised:
         post(server)
     said = f"{raised.value!r} {raised.value.__cause__!r} {caplog.text}"
     assert raised.value.__suppress_context__ or raised.value.__context__ is None

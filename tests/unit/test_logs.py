@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.entry import JsonLines, Stderr
+from shared.entrypoint import JsonLines, Stderr
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.model import EventType, Kind, Record, Request, SignerState, Status
+from shared.domain.model import EventType, Kind, NoticeRecord, Request, SignerState, Status
 from shared.ports import Outgoing
 from tests.fakes import World, seen
 
@@ -42,7 +42,7 @@ class Watched(World):
         self.sms.send = watched
 
     def check(self, message: Outgoing) -> None:
-        record, request = self.ledger.get(Record, message.notice).item, self.ledger.get(Request, "r1").item
+        record, request = self.ledger.get(NoticeRecord, message.notice).item, self.ledger.get(Request, "r1").item
         signer = request.signers[record.signer]
         self.left.append(message.notice)
         assert message.to == signer.mobile

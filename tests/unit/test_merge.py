@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.looks import forget_at, next_look
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.merge import MAX_SIGNERS, gone, merge
-from shared.domain.model import Answer, Role, Seen, Status
-from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.model import ApiRequest, ApiSigner, Role, Status
 from shared.domain.policy import Policy
-from shared.domain.public import public
+from shared.domain.recheck import forget_at, next_check_at
+from shared.domain.status_event import status_data
 from tests.fakes import START, answer, seen
 from tests.merging import COMPLETE, EXPIRED, POLICY, SENT, SIGNED, SILENT, TWO, event, later, sent, states, who
 
@@ -25,7 +25,7 @@ class TestSignedAgainstTheApi:
         assert merged.alerts == ()
 
     def test_waits_while_the_event_is_younger_than_two_minutes_and_the_api_denies(self):
-        with pytest.raises(Retry) as e:
+        with pytest.raises(RetryLater) as e:
             later(sent(*TWO), answer(*TWO), SIGNED, "a", age=119)
         assert 1 <= e.value.after <= 60
 
@@ -49,7 +49,7 @@ class TestCompleteAgainstTheApi:
 
     @pytest.mark.parametrize("said", [answer(*TWO), answer(*TWO, status=None), answer(*TWO, status=Status.EXPIRED)])
     def test_waits_ten_minutes_then_is_disputed_where_the_api_denies(self, said):
-        with pytest.raises(Retry):
+        with pytest.raises(RetryLater):
             later(sent(*TWO), said, COMPLETE, age=599)
         merged = later(sent(*TWO), said, COMPLETE, age=600)
         assert merged.request.status is Status.DISPUTED
@@ -122,18 +122,18 @@ class TestStatus:
         assert who(paused, "a").reminders
 
     def test_gone_waits_ten_minutes_for_a_lagging_api_then_stops_everything(self):
-        with pytest.raises(Retry):
+        with pytest.raises(RetryLater):
             gone(None, event(SENT, age=599), "r1", START, POLICY)
         request = gone(sent(*TWO), event(SENT, age=600), "r1", START, POLICY)
         assert request.status is Status.GONE
         assert request.next_at == START + timedelta(minutes=15)
 
     def test_one_stray_404_silences_nobody(self):
-        doubted = gone(sent(*TWO), None, "r1", START, POLICY)
-        assert doubted.status is Status.OPEN
-        assert doubted.next_at == START + timedelta(minutes=5)
-        assert later(doubted, answer(*TWO)).request.absent_at is None
-        assert gone(doubted, None, "r1", START + timedelta(minutes=5), POLICY).status is Status.GONE
+        unpublished_tasks = gone(sent(*TWO), None, "r1", START, POLICY)
+        assert unpublished_tasks.status is Status.OPEN
+        assert unpublished_tasks.next_at == START + timedelta(minutes=5)
+        assert later(unpublished_tasks, answer(*TWO)).request.not_found_since is None
+        assert gone(unpublished_tasks, None, "r1", START + timedelta(minutes=5), POLICY).status is Status.GONE
 
     @pytest.mark.parametrize("said", [None, Status.OPEN])
     def test_gone_comes_back_when_the_api_knows_it_again(self, said):
@@ -149,18 +149,18 @@ class TestStatus:
 
 class TestAnswers:
     def test_without_a_signer_is_no_answer(self):
-        with pytest.raises(Retry):
+        with pytest.raises(RetryLater):
             sent()
 
     def test_with_more_than_a_thousand_signers_fails_visibly(self):
-        many = [Seen(ids=(str(n),)) for n in range(MAX_SIGNERS + 1)]
-        with pytest.raises(GiveUp, match="1001 signers"):
+        many = [ApiSigner(ids=(str(n),)) for n in range(MAX_SIGNERS + 1)]
+        with pytest.raises(PermanentFailure, match="1001 signers"):
             sent(*many)
         assert len(sent(*many[:-1]).signers) == MAX_SIGNERS
 
     def test_silence_keeps_what_was_known(self):
         full = sent(seen("a"), ordered=True, created_at=START, expires_at=START + timedelta(days=9), download_url="d")
-        bare = Answer(id="r1", signers=(Seen(ids=("a",)),))
+        bare = ApiRequest(id="r1", signers=(ApiSigner(ids=("a",)),))
         after = later(full, bare).request
         kept = ("title", "sender", "ordered", "created_at", "expires_at", "download_url", "status")
         assert [getattr(after, f) for f in kept] == [getattr(full, f) for f in kept]
@@ -180,7 +180,7 @@ class TestAnswers:
         assert "old" not in after.events
 
     def test_what_leaves_for_other_systems_holds_no_personal_data(self):
-        shown = str(public(sent(seen("a", email="jo@x.org"))))
+        shown = str(status_data(sent(seen("a", email="jo@x.org"))))
         assert not any(secret in shown for secret in ("jo@x.org", "317555", "https", "Lease"))
 
 
@@ -188,8 +188,8 @@ class TestNextLook:
     def test_a_reminder_whose_task_was_lost_is_looked_after_once_then_at_the_common_pace(self):
         request = sent(seen("a"))
         due = who(request, "a").reminders["3"].due_at
-        assert next_look(request, None, due - timedelta(minutes=5), POLICY) == due + timedelta(minutes=2)
-        after = next_look(request, None, due + timedelta(minutes=3), POLICY)
+        assert next_check_at(request, None, due - timedelta(minutes=5), POLICY) == due + timedelta(minutes=2)
+        after = next_check_at(request, None, due + timedelta(minutes=3), POLICY)
         assert after >= due + timedelta(minutes=15)
 
     def test_a_complete_request_is_looked_at_once_more_and_then_left_until_it_is_forgotten(self):

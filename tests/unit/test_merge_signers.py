@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.model import Request, Role, Seen, Signer, SignerState, Status
-from shared.domain.turns import is_due
+from shared.domain.model import ApiSigner, Request, Role, Signer, SignerState, Status
+from shared.domain.signing_order import is_due
 from tests.fakes import START, answer, seen
 from tests.merging import COMPLETE, SENT, SIGNED, SILENT, TWO, later, sent, states, who
 
@@ -45,9 +45,9 @@ class TestAdoption:
     def test_a_completion_seen_by_a_look_is_no_news_but_its_event_is(self):
         met = later(None, answer(*TWO), None).request
         complete = answer(*TWO, status=Status.COMPLETE)
-        looked = later(met, complete, minutes=2).request
-        assert looked.completed_at is None
-        heard = later(looked, complete, COMPLETE, minutes=3).request
+        rechecked = later(met, complete, minutes=2).request
+        assert rechecked.completed_at is None
+        heard = later(rechecked, complete, COMPLETE, minutes=3).request
         assert heard.completed_at == START + timedelta(minutes=3)
 
 
@@ -83,37 +83,39 @@ class TestRounds:
         return later(sent(*TWO), answer(seen("a", signed=True), seen("b")), SIGNED, "a").request
 
     def test_one_denial_only_raises_doubt(self):
-        doubted = later(self.signed(), answer(*TWO), minutes=20).request
-        assert doubted.round == 1
-        assert doubted.next_at == doubted.doubt_at + timedelta(minutes=5)
-        assert states(doubted) == ["signed", "invited"]
+        unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
+        assert unconfirmed.round == 1
+        assert unconfirmed.next_at == unconfirmed.unconfirmed_since + timedelta(minutes=5)
+        assert states(unconfirmed) == ["signed", "invited"]
 
     def test_a_second_denial_five_minutes_later_begins_a_round(self):
-        doubted = later(self.signed(), answer(*TWO), minutes=20).request
-        assert later(doubted, answer(*TWO), minutes=24).request.round == 1
-        again = later(doubted, answer(*TWO), minutes=25).request
+        unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
+        assert later(unconfirmed, answer(*TWO), minutes=24).request.round == 1
+        again = later(unconfirmed, answer(*TWO), minutes=25).request
         assert (again.round, states(again)) == (2, ["invited", "invited"])
         assert who(again, "a").signed_at is None
         assert who(again, "b").invited_at == START + timedelta(minutes=25)
 
     def test_a_request_sent_settles_a_doubt_at_once(self):
-        doubted = later(self.signed(), answer(*TWO), minutes=20).request
-        assert later(doubted, answer(*TWO), SENT, minutes=21).request.round == 2
+        unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
+        assert later(unconfirmed, answer(*TWO), SENT, minutes=21).request.round == 2
 
     def test_an_agreeing_answer_ends_the_doubt(self):
-        doubted = later(self.signed(), answer(*TWO), minutes=20).request
-        assert later(doubted, answer(seen("a", signed=True), seen("b")), minutes=25).request.doubt_at is None
+        unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
+        assert (
+            later(unconfirmed, answer(seen("a", signed=True), seen("b")), minutes=25).request.unconfirmed_since is None
+        )
 
     def test_a_young_or_unconfirmed_signature_is_not_doubted(self):
-        assert later(self.signed(), answer(*TWO), minutes=10.9).request.doubt_at is None
+        assert later(self.signed(), answer(*TWO), minutes=10.9).request.unconfirmed_since is None
         believed = later(sent(*TWO), answer(*TWO), SIGNED, "a", age=120).request
-        assert later(believed, answer(*TWO), minutes=20).request.doubt_at is None
+        assert later(believed, answer(*TWO), minutes=20).request.unconfirmed_since is None
 
     def test_a_completion_is_undone_by_a_round(self):
         pair = [replace(s, signed=True) for s in TWO]
         done = later(sent(*TWO), answer(*pair, status=Status.COMPLETE), COMPLETE).request
-        doubted = later(done, answer(*TWO), minutes=20).request
-        again = later(doubted, answer(*TWO), minutes=30).request
+        unconfirmed = later(done, answer(*TWO), minutes=20).request
+        again = later(unconfirmed, answer(*TWO), minutes=30).request
         assert (again.status, again.round, again.completed_at) == (Status.OPEN, 2, None)
 
 
@@ -124,12 +126,12 @@ class TestWhoIsWho:
         assert once.next_at == once.checked_at + timedelta(minutes=5)
         assert states(later(once, answer(TWO[0]), minutes=3).request) == ["invited", "invited"]
         left = later(once, answer(TWO[0]), minutes=7).request
-        assert states(left) == ["invited", "left"]
+        assert states(left) == ["invited", "removed"]
         assert states(later(left, answer(*TWO), minutes=9).request) == ["invited", "invited"]
 
     def test_any_shared_id_is_the_same_person(self):
-        request = sent(Seen(ids=("7", "a@x.org"), request_url="u"))
-        after = later(request, answer(Seen(ids=("new", "a@x.org"), request_url="u"))).request
+        request = sent(ApiSigner(ids=("7", "a@x.org"), request_url="u"))
+        after = later(request, answer(ApiSigner(ids=("new", "a@x.org"), request_url="u"))).request
         assert len(after.signers) == 1
         assert who(after, "new").aliases == ("7", "a@x.org", "new")
 
@@ -140,12 +142,16 @@ class TestWhoIsWho:
 
     @pytest.mark.parametrize(
         "nameless",
-        [Seen(ids=(), mobile="+13175550101", request_url="u"), Seen(ids=(), request_url="u"), Seen(ids=())],
+        [
+            ApiSigner(ids=(), mobile="+13175550101", request_url="u"),
+            ApiSigner(ids=(), request_url="u"),
+            ApiSigner(ids=()),
+        ],
     )
     def test_one_without_any_id_is_known_again(self, nameless):
         request = later(sent(nameless, seen("b")), answer(nameless, seen("b"))).request
         assert len(request.signers) == 2
-        assert not any(s.missing_at for s in request.signers.values())
+        assert not any(s.missing_since for s in request.signers.values())
 
     def test_an_unknown_signer_id_is_the_one_who_is_left(self):
         request = later(sent(seen("a", signed=None)), answer(seen("a", signed=None), status=None), SIGNED, "?").request
@@ -160,6 +166,6 @@ class TestWhoIsWho:
 
     def test_an_unknown_signer_id_is_not_put_on_one_whom_the_api_denies_to_have_signed(self):
         half = answer(seen("a", signed=True), seen("b"))
-        looked = later(sent(*TWO), half).request
-        request = later(looked, half, SIGNED, "?", minutes=30, age=900).request
+        rechecked = later(sent(*TWO), half).request
+        request = later(rechecked, half, SIGNED, "?", minutes=30, age=900).request
         assert states(request) == ["signed", "invited"]

@@ -5,12 +5,21 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.gates import Send, Suppress, gate
-from shared.domain.model import ChannelName, EventType, Kind, NoticeState, Record, Status, Suppression, address_key
-from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.eligibility import Send, Suppress, evaluate
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.model import (
+    ChannelName,
+    EventType,
+    Kind,
+    NoticeRecord,
+    NoticeState,
+    Status,
+    Suppression,
+    address_key,
+)
 from shared.domain.planner import notice_for, notices, tasks
 from shared.domain.policy import Policy
-from shared.handlers.operate import Operate, Refused, Why
+from shared.services.operator_actions import ActionRefused, OperatorActions, Why
 from tests.fakes import PHONES, Crash, World, seen
 
 DAY = timedelta(days=1)
@@ -22,18 +31,18 @@ def world() -> World:
     """Both invited; the text to a was refused by the carrier."""
     world = World()
     world.says(seen("a"), seen("b"))
-    world.sms.outcomes = [GiveUp("refused by the carrier")]
+    world.sms.outcomes = [PermanentFailure("refused by the carrier")]
     world.hear(EventType.SENT)
     assert sorted(r.state for r in world.records()) == [NoticeState.ACCEPTED, NoticeState.FAILED]
     return world
 
 
-def operate(world: World) -> Operate:
-    return Operate(world.ledger, world.echo, world.policy, world.clock)
+def operate(world: World) -> OperatorActions:
+    return OperatorActions(world.ledger, world.publisher, world.policy, world.clock)
 
 
 def key_of(world: World, state: NoticeState) -> str:
-    return next(k for k, r in world.ledger.all(Record).items() if r.state is state)
+    return next(k for k, r in world.ledger.all(NoticeRecord).items() if r.state is state)
 
 
 class TestResend:
@@ -53,13 +62,13 @@ class TestResend:
     def test_is_refused_a_second_time_for_the_same_notice(self, world):
         first = key_of(world, NoticeState.FAILED)
         operate(world).resend("r1", first, WHY)
-        with pytest.raises(Refused, match="already"):
+        with pytest.raises(ActionRefused, match="already"):
             operate(world).resend("r1", first, WHY)
         world.pump()
         assert len(world.sent()) == 2
 
     def test_can_be_repeated_for_the_notice_that_came_of_it(self, world):
-        world.sms.outcomes = [GiveUp("refused again")]
+        world.sms.outcomes = [PermanentFailure("refused again")]
         operate(world).resend("r1", key_of(world, NoticeState.FAILED), WHY)
         world.pump()
         newest = next(r.notice.notice for r in world.request().resends)
@@ -77,7 +86,7 @@ class TestResend:
     def test_passes_the_gates_like_any_other(self, world):
         world.says(seen("a", signed=True), seen("b"))
         world.hear(EventType.SIGNED, "a")
-        with pytest.raises(Refused, match="already signed"):
+        with pytest.raises(ActionRefused, match="already signed"):
             operate(world).resend("r1", key_of(world, NoticeState.FAILED), WHY)
         assert world.request().notes == ()
 
@@ -91,17 +100,17 @@ class TestResend:
         assert sorted(world.states("invitation")) == ["accepted", "failed", "suppressed"]
 
     def test_of_what_is_still_being_tried_is_refused(self, world):
-        world.sms.always = Retry("busy")
+        world.sms.always = RetryLater("busy")
         operate(world).resend("r1", key_of(world, NoticeState.FAILED), WHY)
         world.pump()
-        with pytest.raises(Refused, match="still being tried"):
+        with pytest.raises(ActionRefused, match="still being tried"):
             operate(world).resend("r1", key_of(world, NoticeState.PLANNED), WHY)
 
     def test_to_a_blocked_address_is_refused_until_it_is_cleared(self, world):
         key = address_key(ChannelName.SMS, PHONES["a"])
         world.ledger.put(key, Suppression(channel=ChannelName.SMS, reason="opted out", since=world.now), None)
         first = key_of(world, NoticeState.FAILED)
-        with pytest.raises(Refused, match="opted out"):
+        with pytest.raises(ActionRefused, match="opted out"):
             operate(world).resend("r1", first, WHY)
         operate(world).clear(key, WHY)
         operate(world).resend("r1", first, WHY)
@@ -110,20 +119,20 @@ class TestResend:
 
     @pytest.mark.parametrize(("request_id", "notice"), [("nope", ""), ("r1", "nope")])
     def test_of_what_is_not_there_is_refused(self, world, request_id, notice):
-        with pytest.raises(Refused, match="no such"):
+        with pytest.raises(ActionRefused, match="no such"):
             operate(world).resend(request_id, notice, WHY)
 
     def test_of_an_older_round_is_refused(self, world):
         first = key_of(world, NoticeState.FAILED)
         version = world.ledger.get(type(world.request()), "r1").version
         world.ledger.put("r1", replace(world.request(), round=2), version)
-        with pytest.raises(Refused, match="new signing round"):
+        with pytest.raises(ActionRefused, match="new signing round"):
             operate(world).resend("r1", first, WHY)
 
     def test_of_one_who_has_left_is_refused(self, world):
         world.says(seen("b"))
         first = key_of(world, NoticeState.FAILED)
-        record = world.ledger.get(Record, first).item
+        record = world.ledger.get(NoticeRecord, first).item
         request = replace(world.request(), signers={})
         assert operate(world).refusal(request, first, record) == "the signer is no longer on the request"
 
@@ -154,8 +163,8 @@ class TestReminders:
     def test_stopped_one_on_its_way_is_suppressed(self, world):
         stopped = replace(world.request(), reminders_stopped=True)
         notice = notice_for(stopped, world.signer("b"), Kind.REMINDER, 3, ChannelName.SMS)
-        assert gate(stopped, notice, world.now, world.policy) == Suppress("an operator has stopped the reminders")
-        assert gate(world.request(), notice, world.now, world.policy) == Send()
+        assert evaluate(stopped, notice, world.now, world.policy) == Suppress("an operator has stopped the reminders")
+        assert evaluate(world.request(), notice, world.now, world.policy) == Send()
 
     def test_resumed_those_ahead_are_sent_and_those_missed_are_not(self, world):
         operate(world).stop("r1", WHY)
@@ -175,16 +184,16 @@ class TestReminders:
         assert world.states("reminder") == []
 
     def test_stopped_twice_or_resumed_without_a_stop_is_refused(self, world):
-        with pytest.raises(Refused):
+        with pytest.raises(ActionRefused):
             operate(world).resume("r1", WHY)
         operate(world).stop("r1", WHY)
-        with pytest.raises(Refused):
+        with pytest.raises(ActionRefused):
             operate(world).stop("r1", WHY)
 
     def test_of_an_ended_request_cannot_be_stopped(self, world):
         world.says(seen("a", signed=True), seen("b", signed=True), status=Status.COMPLETE)
         world.hear(EventType.COMPLETE)
-        with pytest.raises(Refused):
+        with pytest.raises(ActionRefused):
             operate(world).stop("r1", WHY)
 
 
@@ -193,7 +202,7 @@ def test_a_cleared_address_says_who_cleared_it_and_why(world):
     operate(world).clear("k", WHY)
     cleared = world.ledger.get(Suppression, "k").item
     assert (cleared.cleared_at, cleared.cleared_by, cleared.cleared_why) == (world.now, WHY.who, WHY.why)
-    with pytest.raises(Refused):
+    with pytest.raises(ActionRefused):
         operate(world).clear("k", WHY)
 
 
@@ -206,7 +215,7 @@ def test_nothing_is_done_without_a_reason(reason):
 def test_an_address_that_somebody_else_changes_meanwhile_is_left_alone(world):
     world.ledger.put("k", Suppression(channel=ChannelName.SMS, reason="opted out", since=world.now), None)
     world.ledger.races = 1
-    with pytest.raises(Refused, match="look again"):
+    with pytest.raises(ActionRefused, match="look again"):
         operate(world).clear("k", WHY)
 
 
@@ -223,5 +232,5 @@ def test_a_lost_race_is_run_again_and_many_are_a_retry(world):
     world.ledger.races = 2
     operate(world).stop("r1", WHY)
     world.ledger.races = 99
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         operate(world).resume("r1", WHY)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from local.outbox import Outbox, OutboxChannel, create_outbox_app
+from local.sandbox.outbox import Outbox, OutboxChannel, create_outbox_app
+from shared.domain.errors import Accepted, RetryLater
 from shared.domain.model import ChannelName
-from shared.domain.outcomes import Accepted, Retry
 from shared.ports import Channel, Outgoing
 
 NOW = datetime(2026, 3, 2, 12, 0, 0, 578_000, tzinfo=UTC)
@@ -148,7 +148,7 @@ def test_messages_survive_a_restart(tmp_path: Path) -> None:
 
 def test_a_message_that_cannot_be_kept_was_not_sent(outbox: Outbox) -> None:
     outbox.close()
-    with pytest.raises(Retry, match="the outbox cannot be written"):
+    with pytest.raises(RetryLater, match="the outbox cannot be written"):
         channel(outbox).send(SMS)
 
 

@@ -5,18 +5,18 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from shared.domain.errors import OutcomeUnknown, RetryLater
 from shared.domain.model import (
     ChannelName,
     EventType,
     Link,
+    NoticeRecord,
     NoticeState,
-    Record,
     Role,
     SignerState,
     Status,
     Suppression,
 )
-from shared.domain.outcomes import Retry, Unknown
 from shared.domain.policy import Policy
 from shared.domain.receipts import Receipt, ReceiptRequest
 from shared.handlers.deliver import masked
@@ -44,7 +44,7 @@ def held_up(**fields) -> World:
     """An invitation that the provider puts off for two minutes."""
     world = World(**fields)
     world.says(seen("a"))
-    world.sms.outcomes = [Retry("busy", after=120.0)]
+    world.sms.outcomes = [RetryLater("busy", after=120.0)]
     world.hear(SENT)
     return world
 
@@ -72,7 +72,7 @@ class TestSignatures:
         world.advance(2 * HOUR, reconcile=True)
         world.hear(SIGNED, "a")
         world.advance(5 * MINUTE)
-        assert (state(world, "a"), state(world, "b")) == (SignerState.LEFT, SignerState.INVITED)
+        assert (state(world, "a"), state(world, "b")) == (SignerState.REMOVED, SignerState.INVITED)
 
     def test_of_two_with_one_id_he_has_signed_whom_the_api_names(self):
         world = World()
@@ -105,7 +105,7 @@ class TestInvitations:
     def test_wait_while_somebody_was_put_before_him(self):
         world = World()
         world.says(seen("b", order=2), ordered=True)
-        world.sms.outcomes = [Retry("busy", after=120.0)]
+        world.sms.outcomes = [RetryLater("busy", after=120.0)]
         world.hear(SENT)
         world.says(seen("a", order=1), seen("b", order=2), ordered=True)
         world.advance(HOUR, reconcile=True)
@@ -194,9 +194,9 @@ class Says:
 def test_what_has_arrived_is_not_sent_by_the_other_channel_when_the_address_is_blocked_afterwards():
     world = World(Policy(channels="email-first"))
     world.says(seen("a", email="a@example.com"))
-    world.email.outcomes = [Unknown("lost")]
+    world.email.outcomes = [OutcomeUnknown("lost")]
     world.hear(SENT)
-    [key] = world.ledger.all(Record)
+    [key] = world.ledger.all(NoticeRecord)
     for told in ({}, {"suppress": True, "reason": "reported as spam"}):
         receiver = Says(notice=key, state=NoticeState.DELIVERED, **told)
         Receipts(world.ledger, {"email": receiver}, world.fallback, world.clock).take("email", NOTHING)

@@ -12,13 +12,13 @@ from shared.domain.model import (
     Event,
     EventType,
     Kind,
+    NoticeRecord,
     NoticeState,
-    Record,
     Request,
     Role,
     SignerState,
     Status,
-    Step,
+    Transition,
 )
 from shared.domain.policy import Policy
 from tests.fakes import START, answer, seen
@@ -136,7 +136,7 @@ def test_whoever_is_invited_by_a_signature_gets_no_progress_of_it():
 
 @pytest.mark.parametrize(
     "reader",
-    [{"role": Role.RECIPIENT}, {"state": SignerState.LEFT}, {"state": SignerState.WAITING}],
+    [{"role": Role.RECIPIENT}, {"state": SignerState.REMOVED}, {"state": SignerState.WAITING}],
 )
 def test_progress_is_not_for_recipients_nor_for_who_left_or_waits(reader):
     request = signed(state(*TWO), 1)
@@ -154,15 +154,15 @@ def test_progress_is_too_much_for_many_signers_and_too_late_after_a_day():
 
 def test_a_completion_goes_to_everyone_still_on_the_request_recipients_too():
     request = state(seen("a"), seen("b", role=Role.RECIPIENT), seen("c"))
-    gone = {k: replace(s, state=SignerState.LEFT) if s.number == 3 else s for k, s in request.signers.items()}
+    gone = {k: replace(s, state=SignerState.REMOVED) if s.number == 3 else s for k, s in request.signers.items()}
     done = replace(request, status=Status.COMPLETE, completed_at=START, signers=gone)
     assert planned(done) == [("completion", 1, 0, "sms"), ("completion", 2, 0, "sms")]
     assert planned(done, START + 7 * DAY) == []
     assert planned(replace(done, completed_at=None)) == []
 
 
-def record(state: NoticeState, kind=Kind.INVITATION, lease=None, unknowns=()) -> Record:
-    return Record(
+def record(state: NoticeState, kind=Kind.INVITATION, lease=None, unknowns=()) -> NoticeRecord:
+    return NoticeRecord(
         request_id="r1",
         signer="s",
         kind=kind,
@@ -171,7 +171,7 @@ def record(state: NoticeState, kind=Kind.INVITATION, lease=None, unknowns=()) ->
         round=1,
         state=state,
         lease_until=lease,
-        history=tuple(Step(at=at, state=NoticeState.UNKNOWN) for at in unknowns),
+        history=tuple(Transition(at=at, state=NoticeState.UNKNOWN) for at in unknowns),
     )
 
 

@@ -7,10 +7,10 @@ import flask
 import msgspec
 import pytest
 
-from shared import wiring
+from shared import bootstrap
 from shared.domain.model import Event, EventType
-from shared.entry import reply
-from shared.handlers.receive import MAX_BODY, Receive, Refused
+from shared.entrypoint import reply
+from shared.handlers.receive import MAX_BODY, Receive, WebhookRejected
 from tests.fakes import START, FakeBus
 
 GOOD = {"event_type": "request_signed", "id": "e1", "request": "r1", "signer": "s1", "description": "Jo signed Lease"}
@@ -55,7 +55,7 @@ class TestToken:
         ],
     )
     def test_anything_but_a_token_is_401(self, attack):
-        with pytest.raises(Refused, match="Pactsafe-Webhook-Token") as e:
+        with pytest.raises(WebhookRejected, match="Pactsafe-Webhook-Token") as e:
             door().authenticate(attack)
         assert e.value.status == 401
 
@@ -64,7 +64,7 @@ class TestToken:
         door(tokens=("old", "new")).authenticate(token)
 
     def test_a_letter_beyond_latin_1_is_no_question_mark(self):
-        with pytest.raises(Refused):
+        with pytest.raises(WebhookRejected):
             door(tokens=("a?b",)).authenticate("a\u2603b")
 
     def test_a_token_beyond_ascii_is_taken_as_its_octets(self):
@@ -75,7 +75,7 @@ class TestToken:
             door(tokens=())
 
     def test_the_reason_does_not_tell_the_token(self):
-        with pytest.raises(Refused) as e:
+        with pytest.raises(WebhookRejected) as e:
             door().authenticate("guess")
         assert "secret" not in str(e.value)
         assert "guess" not in str(e.value)
@@ -108,7 +108,7 @@ class TestBodies:
     )
     def test_what_is_no_webhook_is_400_with_a_reason(self, raw):
         bus = FakeBus()
-        with pytest.raises(Refused) as e:
+        with pytest.raises(WebhookRejected) as e:
             door(bus).accept(raw)
         assert e.value.status == 400
         assert str(e.value)
@@ -149,7 +149,7 @@ class TestIds:
         "request_id", ["", None, ..., "a" * 129, "a/b", "..", "a b", "é", "r1\n", "r1?x", "%2e", -5.5]
     )
     def test_any_other_request_is_400(self, request_id):
-        with pytest.raises(Refused) as e:
+        with pytest.raises(WebhookRejected) as e:
             door().accept(body(request=request_id))
         assert e.value.status == 400
 
@@ -164,12 +164,12 @@ class TestIds:
     @pytest.mark.parametrize("key", ["id", "signer"])
     @pytest.mark.parametrize("text", ["x" * 257, "a\nb", "\x00", "\x7f", "\x9f"])
     def test_long_ids_and_control_characters_are_400(self, key, text):
-        with pytest.raises(Refused, match=f"{key} must be 1 to 256 characters"):
+        with pytest.raises(WebhookRejected, match=f"{key} must be 1 to 256 characters"):
             door().accept(body(**{key: text}))
 
     @pytest.mark.parametrize("value", [None, "", ...])
     def test_an_event_without_an_id_is_400(self, value):
-        with pytest.raises(Refused, match="id must be"):
+        with pytest.raises(WebhookRejected, match="id must be"):
             door().accept(body(id=value))
 
 
@@ -203,7 +203,7 @@ def test_the_title_is_read_out_of_the_vendors_sentence(kind, sentence, title):
 def test_what_could_not_be_stored_is_503_so_that_it_is_sent_again():
     bus = FakeBus()
     bus.down = True
-    with pytest.raises(Refused, match="send it again") as e:
+    with pytest.raises(WebhookRejected, match="send it again") as e:
         door(bus).accept(body())
     assert e.value.status == 503
 
@@ -212,7 +212,7 @@ class TestEntryPoint:
     @pytest.fixture
     def post(self, monkeypatch):
         bus = FakeBus()
-        monkeypatch.setattr(wiring, "receive", lambda: door(bus))
+        monkeypatch.setattr(bootstrap, "receive", lambda: door(bus))
         from functions.receive.main import receive
 
         app = flask.Flask("test")

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.model import Control, EventType, Request, Status
-from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.model import EventType, RelayStatus, Request, Status
 from shared.handlers import reconcile
 from tests.fakes import START, World, answer, seen
 
@@ -33,16 +33,16 @@ class TestAPass:
     def test_tells_how_it_went_and_when(self):
         world = complete()
         world.now += 21 * MINUTE
-        assert world.reconcile.run() == {"looked": 1, "later": 0}
-        control = world.ledger.all(Control)["relay"]
-        assert (control.reconciled_at, control.looked, control.later) == (world.now, 1, 0)
+        assert world.reconcile.run() == {"rechecked": 1, "postponed": 0}
+        control = world.ledger.all(RelayStatus)["relay"]
+        assert (control.reconciled_at, control.rechecked, control.postponed) == (world.now, 1, 0)
 
     def test_puts_off_what_cannot_be_read_so_that_the_others_have_their_turn(self):
         world = World()
         due(world, "poison", "r1")
-        world.api.truth["poison"] = Retry("garbage")
+        world.api.truth["poison"] = RetryLater("garbage")
         world.says(seen("a"))
-        assert world.reconcile.run() == {"looked": 1, "later": 1}
+        assert world.reconcile.run() == {"rechecked": 1, "postponed": 1}
         assert world.ledger.all(Request)["poison"].next_at == world.now + timedelta(seconds=reconcile.POSTPONED)
 
     def test_stops_when_nothing_can_be_read_and_goes_on_a_minute_later(self):
@@ -50,9 +50,9 @@ class TestAPass:
         names = [f"r{n}" for n in range(2 * reconcile.HOPELESS + 2)]
         for name in names:
             due(world, name)
-        world.api.truth = dict.fromkeys(names, Retry("the API is down"))
-        assert world.reconcile.run() == {"looked": 0, "later": reconcile.HOPELESS}
-        assert world.reconcile.run()["later"] == reconcile.HOPELESS
+        world.api.truth = dict.fromkeys(names, RetryLater("the API is down"))
+        assert world.reconcile.run() == {"rechecked": 0, "postponed": reconcile.HOPELESS}
+        assert world.reconcile.run()["postponed"] == reconcile.HOPELESS
         assert world.api.calls == 2 * reconcile.HOPELESS
 
     def test_a_fault_of_ours_stops_one_request_alone_and_is_told_of(self, caplog):
@@ -60,7 +60,7 @@ class TestAPass:
         due(world, "poison", "r1")
         world.api.truth["poison"] = ZeroDivisionError("+13175550101")
         world.says(seen("a"))
-        assert world.reconcile.run() == {"looked": 1, "later": 1}
+        assert world.reconcile.run() == {"rechecked": 1, "postponed": 1}
         assert [r.json["alert"] for r in caplog.records if "alert" in r.json] == ["reconcile_fault"]
         assert "+1317" not in caplog.text
 
@@ -140,15 +140,18 @@ class TestListing:
             world.now += MINUTE
         assert len(lists) == 2
 
-    @pytest.mark.parametrize("fault", [GiveUp("the API does not list requests"), Retry("busy")])
+    @pytest.mark.parametrize("fault", [PermanentFailure("the API does not list requests"), RetryLater("busy")])
     def test_is_only_warned_of_where_the_api_has_no_such_list(self, fault, caplog):
         world = self.listed()
         world.api.lists["site-1"] = fault
         due(world, "r1")
         world.api.truth["r1"] = answer(seen("a"))
-        assert world.reconcile.run() == {"looked": 1, "later": 0}
+        assert world.reconcile.run() == {"rechecked": 1, "postponed": 0}
         assert caplog.records
 
 
 def test_a_control_document_of_a_later_version_is_read():
-    assert msgspec.convert(msgspec.to_builtins(replace(Control(), looked=3)) | {"more": 1}, Control).looked == 3
+    assert (
+        msgspec.convert(msgspec.to_builtins(replace(RelayStatus(), rechecked=3)) | {"more": 1}, RelayStatus).rechecked
+        == 3
+    )

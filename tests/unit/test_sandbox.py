@@ -507,7 +507,7 @@ def test_lost_webhooks_are_not_even_tried(app: Flask, client: FlaskClient) -> No
     assert types(app, create(client)["id"]) == []
 
 
-class Receiver:
+class ReceiptVerifier:
     """A webhook receiver that answers with the statuses it is given, then 200."""
 
     def __init__(self, statuses: list[int]) -> None:
@@ -536,8 +536,8 @@ class Receiver:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    made = Receiver([])
+def receiver() -> Iterator[ReceiptVerifier]:
+    made = ReceiptVerifier([])
     yield made
     made.close()
 
@@ -554,7 +554,7 @@ def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 @pytest.fixture
-def live(tmp_path: Path, receiver: Receiver) -> Iterator[Flask]:
+def live(tmp_path: Path, receiver: ReceiptVerifier) -> Iterator[Flask]:
     """A sandbox whose webhooks are delivered, a hundred times faster than real."""
     made = create_app(tmp_path / "sandbox.db", receiver.url, "s3cret", PUBLIC, real_clock, speed=100.0)
     webhooks_of(made).start()
@@ -566,7 +566,7 @@ def states(app: Flask, key: str) -> list[str]:
     return [d.state for d in app.extensions["desk"].store.deliveries(key)]
 
 
-def test_a_webhook_carries_the_secret_and_json(live: Flask, receiver: Receiver) -> None:
+def test_a_webhook_carries_the_secret_and_json(live: Flask, receiver: ReceiptVerifier) -> None:
     key = create(live.test_client())["id"]
     until(lambda: states(live, key) == ["delivered"])
     headers, body = receiver.got[0]
@@ -575,7 +575,7 @@ def test_a_webhook_carries_the_secret_and_json(live: Flask, receiver: Receiver) 
     assert (body["event_type"], body["request"]) == ("request_sent", key)
 
 
-def test_a_refused_webhook_comes_again_under_the_same_id(live: Flask, receiver: Receiver) -> None:
+def test_a_refused_webhook_comes_again_under_the_same_id(live: Flask, receiver: ReceiptVerifier) -> None:
     receiver.statuses = [503, 302, 401]
     key = create(live.test_client())["id"]
     until(lambda: states(live, key) == ["delivered"])
@@ -585,7 +585,7 @@ def test_a_refused_webhook_comes_again_under_the_same_id(live: Flask, receiver: 
     assert [f"{status} <span" in page for status in (503, 302, 401, 200)] == [True] * 4
 
 
-def test_one_click_of_the_last_signer_fires_both_at_once(live: Flask, receiver: Receiver) -> None:
+def test_one_click_of_the_last_signer_fires_both_at_once(live: Flask, receiver: ReceiptVerifier) -> None:
     client = live.test_client()
     key = create(client, signers=[ERIC])["id"]
     client.post(links(client, key)[0])
@@ -594,13 +594,13 @@ def test_one_click_of_the_last_signer_fires_both_at_once(live: Flask, receiver: 
     assert got == {"request_sent", "request_signed", "request_complete"}
 
 
-def test_an_expiry_fires_without_anybody_looking(live: Flask, receiver: Receiver) -> None:
+def test_an_expiry_fires_without_anybody_looking(live: Flask, receiver: ReceiptVerifier) -> None:
     soon = real_clock() + timedelta(seconds=0.3)
     create(live.test_client(), expires_at=soon.isoformat())
     until(lambda: [body["event_type"] for _, body in receiver.got] == ["request_sent", "request_expired"])
 
 
-def test_an_unreachable_receiver_is_tried_until_a_day_is_over(tmp_path: Path, receiver: Receiver) -> None:
+def test_an_unreachable_receiver_is_tried_until_a_day_is_over(tmp_path: Path, receiver: ReceiptVerifier) -> None:
     receiver.close()
     app = create_app(tmp_path / "sandbox.db", receiver.url, "s3cret", PUBLIC, real_clock, speed=86_400 / 0.5)
     key = create(app.test_client())["id"]
@@ -618,7 +618,7 @@ def test_the_waits_double_up_to_a_minute(clock: Clock) -> None:
     assert next_attempt(clock.now - timedelta(days=1), 9, clock.now, speed=1.0) is None
 
 
-def test_a_restart_goes_on_with_what_was_under_way(tmp_path: Path, receiver: Receiver) -> None:
+def test_a_restart_goes_on_with_what_was_under_way(tmp_path: Path, receiver: ReceiptVerifier) -> None:
     args = (tmp_path / "sandbox.db", receiver.url, "s3cret", PUBLIC, real_clock)
     key = create(create_app(*args).test_client())["id"]  # its webhooks never started
     second = create_app(*args)

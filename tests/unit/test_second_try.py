@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from shared.domain import planner
+from shared.domain.errors import OutcomeUnknown, RetryLater
 from shared.domain.model import EventType, NoticeState, Request
-from shared.domain.outcomes import Retry, Unknown
 from tests.fakes import World, seen
 
 MINUTE = timedelta(minutes=1)
@@ -14,7 +14,7 @@ MINUTE = timedelta(minutes=1)
 
 def lost() -> World:
     world = World()
-    world.sms.outcomes = [Unknown("time-out")]
+    world.sms.outcomes = [OutcomeUnknown("time-out")]
     world.says(seen("a"))
     world.hear(EventType.SENT)
     assert world.states("invitation") == [NoticeState.UNKNOWN]
@@ -31,7 +31,7 @@ def test_one_that_could_not_be_parked_comes_again_at_its_time() -> None:
     """Pub/Sub brings it within seconds: taken for done, it would be left to reconcile, which may look too early."""
     world = lost()
     world.now += MINUTE
-    with pytest.raises(Retry) as told:
+    with pytest.raises(RetryLater) as told:
         bring(world)
     assert told.value.after is not None
     assert 13 * 60 < told.value.after <= 14 * 60
@@ -49,7 +49,7 @@ def test_after_the_second_try_nobody_waits_for_a_third() -> None:
 
 def test_what_was_lost_once_and_is_no_longer_due_stays_unknown_since_it_may_have_arrived():
     world = World()
-    world.sms.outcomes = [Unknown("lost"), Retry("busy", after=600)]
+    world.sms.outcomes = [OutcomeUnknown("lost"), RetryLater("busy", after=600)]
     world.says(seen("a"), seen("b", mobile="", email="b@example.com"))
     world.hear(EventType.SENT)
     world.advance(timedelta(minutes=16))

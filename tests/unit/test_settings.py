@@ -4,10 +4,10 @@ from datetime import time
 
 import pytest
 
-from shared.adapters.fields import FIELDS
+from shared.adapters.clickwrap.payload import FIELDS
 from shared.domain.model import ChannelName
 from shared.domain.policy import Policy
-from shared.handlers.names import Names
+from shared.services.resource_names import ResourceNames
 from shared.settings import SettingError, Settings
 
 LOCAL = {"BACKEND": "embedded"}
@@ -19,7 +19,7 @@ def policy(**given: str) -> Policy:
 
 def test_without_any_variable_the_defaults_hold():
     assert policy() == Policy(available=frozenset())
-    assert Settings({}).names() == Names()
+    assert Settings({}).names() == ResourceNames()
     assert Settings({}).fields() == FIELDS
     assert (Settings({}).backend, Settings({}).shortener) == ("gcp", "links")
 

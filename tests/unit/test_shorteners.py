@@ -12,8 +12,8 @@ from shared.adapters.shorteners.links import OwnLinks
 from shared.adapters.shorteners.none import NoShortener
 from shared.adapters.shorteners.rebrandly import Rebrandly
 from shared.adapters.shorteners.remembered import Remembered
-from shared.domain.model import Link, Record
-from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.model import Link, NoticeRecord
 from shared.handlers.links import CODE
 from shared.ports import Mark, Only, Shortener, Stored, T, Target
 from tests.fakes import FakeLedger
@@ -26,7 +26,7 @@ TARGET = Target(request="r1", signer="ann@example.com", round=1, url="https://si
 class Links:
     """A ledger that keeps links and nothing else."""
 
-    def __init__(self, fault: Retry | None = None) -> None:
+    def __init__(self, fault: RetryLater | None = None) -> None:
         self.kept: dict[str, msgspec.Struct] = {}
         self.fault = fault
 
@@ -42,7 +42,7 @@ class Links:
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         raise NotImplementedError
 
-    def records(self, request: str) -> dict[str, Record]:
+    def records(self, request: str) -> dict[str, NoticeRecord]:
         raise NotImplementedError
 
     def newest(
@@ -108,8 +108,8 @@ def test_no_two_signers_share_a_link(request_a: str, signer_a: str, request_b: s
 
 
 def test_a_link_that_could_not_be_kept_is_not_given_out() -> None:
-    with pytest.raises(Retry):
-        own(Links(Retry("the database is away"))).shorten(TARGET)
+    with pytest.raises(RetryLater):
+        own(Links(RetryLater("the database is away"))).shorten(TARGET)
 
 
 def test_an_empty_secret_is_refused() -> None:
@@ -166,14 +166,14 @@ def test_a_short_link_is_always_https(make: Make, link: str) -> None:
     "link", [None, "", 7, "javascript:alert(1)", "ftp://bit.ly/x", "bit.ly", "https:///x", "bit.ly/a b"]
 )
 def test_what_is_no_link_is_not_put_into_a_message(make: Make, link: object) -> None:
-    with StandIn(Reply(200, {"link": link, "shortUrl": link})) as server, pytest.raises(GiveUp):
+    with StandIn(Reply(200, {"link": link, "shortUrl": link})) as server, pytest.raises(PermanentFailure):
         make(server.url).shorten(TARGET)
 
 
 @both
 @pytest.mark.parametrize("reply", [Reply(200, b"<html>"), Reply(201, b""), Reply(202, {}), Reply(302), Reply(404)])
 def test_an_answer_that_makes_no_sense_is_given_up(make: Make, reply: Reply) -> None:
-    with StandIn(reply) as server, pytest.raises(GiveUp):
+    with StandIn(reply) as server, pytest.raises(PermanentFailure):
         make(server.url).shorten(TARGET)
 
 
@@ -183,16 +183,16 @@ def test_a_passing_fault_is_worth_a_retry_and_is_never_unknown_as_a_spare_link_d
     make: Make, reply: Reply
 ) -> None:
     with StandIn(reply) as server:
-        with pytest.raises(Retry):
+        with pytest.raises(RetryLater):
             make(server.url).shorten(TARGET)
         assert len(server.asked) == 1
 
 
 @both
 def test_a_shortener_that_cannot_be_reached_or_hangs_is_worth_a_retry(make: Make) -> None:
-    with pytest.raises(Retry):
+    with pytest.raises(RetryLater):
         make(f"http://127.0.0.1:{closed_port()}").shorten(TARGET)
-    with StandIn(Reply(fault="hang")) as server, pytest.raises(Retry):
+    with StandIn(Reply(fault="hang")) as server, pytest.raises(RetryLater):
         make(server.url).shorten(TARGET)
 
 
@@ -202,7 +202,7 @@ def test_a_refusal_is_given_up_with_its_code_and_the_setting_to_check(make: Make
     reply = Reply(status, {"message": "FORBIDDEN", "code": "FORBIDDEN", "description": TARGET.url})
     with (
         StandIn(reply) as server,
-        pytest.raises(GiveUp, match=f"{status} FORBIDDEN; check (BITLY|REBRANDLY)_") as raised,
+        pytest.raises(PermanentFailure, match=f"{status} FORBIDDEN; check (BITLY|REBRANDLY)_") as raised,
     ):
         make(server.url).shorten(TARGET)
     assert "sign.example" not in raised.value.reason
@@ -210,16 +210,19 @@ def test_a_refusal_is_given_up_with_its_code_and_the_setting_to_check(make: Make
 
 @both
 def test_a_refusal_that_quotes_the_url_is_not_repeated(make: Make) -> None:
-    with StandIn(Reply(400, {"message": TARGET.url, "code": TARGET.url})) as server, pytest.raises(GiveUp) as raised:
+    with (
+        StandIn(Reply(400, {"message": TARGET.url, "code": TARGET.url})) as server,
+        pytest.raises(PermanentFailure) as raised,
+    ):
         make(server.url).shorten(TARGET)
     assert "sign.example" not in raised.value.reason
 
 
 @pytest.mark.parametrize("code", ["API_USAGE_LIMIT_EXCEEDED", "MONTHLY_LIMIT_EXCEEDED"])
 def test_bitlys_monthly_limit_is_given_up_as_waiting_does_not_help(code: str) -> None:
-    with StandIn(Reply(429, {"message": code})) as server, pytest.raises(GiveUp, match="limit is used up"):
+    with StandIn(Reply(429, {"message": code})) as server, pytest.raises(PermanentFailure, match="limit is used up"):
         bitly(server.url).shorten(TARGET)
-    with StandIn(Reply(429, {"message": "RATE_LIMIT_EXCEEDED"})) as server, pytest.raises(Retry):
+    with StandIn(Reply(429, {"message": "RATE_LIMIT_EXCEEDED"})) as server, pytest.raises(RetryLater):
         bitly(server.url).shorten(TARGET)
 
 

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from shared import entry
-from shared.adapters.channels.base import by_status
-from shared.adapters.channels.twilio import Twilio
+from shared import entrypoint
+from shared.adapters.providers.common.rules import by_status
+from shared.adapters.providers.twilio import Twilio
 from shared.domain.dead_letters import dead_topic
-from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.policy import normal_mobile
-from shared.handlers.parking import Parking
 from shared.handlers.receive import Receive
 from shared.ports import Outgoing
+from shared.services.deferral import Deferral
 from shared.settings import SettingError, Settings
 from tests.fakes import START, FakeBus, FakeScheduler
 from tests.stand_in import Reply, StandIn
@@ -39,7 +39,7 @@ def test_deliveries_are_as_many_as_pub_sub_takes(value: str) -> None:
 def test_a_log_level_that_is_none_stops_the_start_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_LEVEL", "verbose")
     with pytest.raises(SettingError, match="LOG_LEVEL"):
-        entry._level()
+        entrypoint._level()
 
 
 def test_a_number_that_only_its_own_town_can_dial_is_none() -> None:
@@ -47,7 +47,9 @@ def test_a_number_that_only_its_own_town_can_dial_is_none() -> None:
     assert normal_mobile("317-555-0101", "US") == "+13175550101"
 
 
-@pytest.mark.parametrize(("status", "outcome"), [(408, Retry), (425, Retry), (402, Retry), (409, GiveUp)])
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(408, RetryLater), (425, RetryLater), (402, RetryLater), (409, PermanentFailure)]
+)
 def test_what_is_not_the_messages_fault_is_not_held_against_it(status: int, outcome: type[Exception]) -> None:
     assert type(by_status(status, "KEY", "URL").error("Provider", status)) is outcome
 
@@ -56,15 +58,15 @@ def test_what_is_not_the_messages_fault_is_not_held_against_it(status: int, outc
 def test_twilios_429_waits_as_its_code_says(code: int, after: float, of_message: bool) -> None:
     with StandIn(Reply(429, {"code": code})) as stand_in:
         twilio = Twilio("AC", "token", "+13175550100", stand_in.url, "", lambda: START)
-        with pytest.raises(Retry) as refused:
+        with pytest.raises(RetryLater) as refused:
             twilio.send(Outgoing(notice="n", to="+13175550101", text="x"))
     assert (refused.value.after, refused.value.of_message) == (after, of_message)
 
 
 def test_a_message_that_has_waited_for_a_month_goes_to_the_dead_letters() -> None:
     bus, scheduler = FakeBus(), FakeScheduler()
-    parking = Parking(scheduler, "retries", "https://x.test", bus, "signer-notices", lambda: START)
-    assert parking.park(b"{}", START - 32 * DAY, Retry("down", after=900))
+    deferral = Deferral(scheduler, "retries", "https://x.test", bus, "signer-notices", lambda: START)
+    assert deferral.defer(b"{}", START - 32 * DAY, RetryLater("down", after=900))
     assert [m.attributes["reason"][:5] for m in bus.topics[dead_topic("signer-notices")]] == ["stale"]
     assert scheduler.tasks == {}
 

@@ -12,11 +12,11 @@ import flask
 import pytest
 from msgspec.structs import replace
 
-from local.outbox import Outbox
-from local.providers.desk import Desk
-from local.providers.start import ACCOUNTS, create_app, stand_ins
+from local.provider_stubs.common import Desk
+from local.provider_stubs.start import ACCOUNTS, create_app, stand_ins
+from local.sandbox.outbox import Outbox
+from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import ChannelName
-from shared.domain.outcomes import GiveUp, Retry, Unknown
 from shared.ports import Channel
 from shared.providers import CHANNELS
 from shared.settings import Settings
@@ -65,7 +65,7 @@ def test_a_message_that_says_nothing_is_refused_and_not_kept(
     environ: dict[str, str], outbox: Outbox, channel: str, provider: str
 ) -> None:
     empty = replace(SMS if channel == "SMS" else EMAIL, text="", html="")
-    with pytest.raises((GiveUp, Unknown)):
+    with pytest.raises((PermanentFailure, OutcomeUnknown)):
         made(environ, channel, provider).send(empty)
     assert outbox.messages() == []
 
@@ -77,7 +77,7 @@ def test_other_credentials_than_the_accounts_are_refused(
     account = ACCOUNTS[channel, provider]
     wrong = {name: "wrong" for name in account.credentials if name.endswith(("TOKEN", "SECRET", "KEY"))}
     address = {account.address: environ[account.address].replace("demo-password", "wrong")}
-    with pytest.raises((Retry, Unknown)):
+    with pytest.raises((RetryLater, OutcomeUnknown)):
         made({**environ, **wrong, **address}, channel, provider).send(SMS if channel == "SMS" else EMAIL)
     assert outbox.messages() == []
 

@@ -12,9 +12,9 @@ from google.api_core.exceptions import AlreadyExists, FailedPrecondition, Invali
 from google.cloud.tasks_v2 import CloudTasksClient, Task
 from google.cloud.tasks_v2 import Queue as GoogleQueue
 
-from local.provision import provision
-from local.tasks_emulator import TasksEmulator
-from local.topology import Queue
+from local.emulation.provision import provision
+from local.emulation.tasks_emulator import TasksEmulator
+from local.emulation.topology import Queue
 from shared.adapters.gcp.tasks import CloudTasks, tasks_client
 from shared.ports import Task as OurTask
 from tests.contract.until import until
@@ -152,7 +152,7 @@ def test_without_a_service_account_a_task_carries_no_identity(
 
 
 def test_it_runs_as_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    command = [sys.executable, "-m", "local.tasks_emulator", "--port", "0"]
+    command = [sys.executable, "-m", "local.emulation.tasks_emulator", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

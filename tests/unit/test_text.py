@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared import wiring
+from shared import bootstrap
 from shared.domain.model import ChannelName, Kind, Notice, Request, Signer
 from shared.ports import Wording
 from shared.settings import SettingError, Settings
@@ -315,22 +315,22 @@ def test_an_sms_over_two_segments_is_sent_and_warned_of_without_its_text(caplog:
 
 @pytest.fixture
 def settings_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    return lambda **environ: monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
+    return lambda **environ: monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
 
 
 def test_a_faulty_template_stops_the_start_with_one_line(settings_of: Any, tmp_path: Path) -> None:
     given(tmp_path, "invitation.sms.txt", "{{ link }}\n{{ tilte }}")
     settings_of(TEMPLATES_DIR=str(tmp_path))
     with pytest.raises(SettingError, match=r"^TEMPLATES_DIR: \S+/invitation\.sms\.txt:2: 'tilte' is undefined$"):
-        wiring.renderer()
+        bootstrap.renderer()
 
 
 def test_the_settings_choose_folder_and_language(settings_of: Any, tmp_path: Path) -> None:
     given(tmp_path, "de/invitation.sms.txt", "Bitte: {{ link }}")
     settings_of(TEMPLATES_DIR=str(tmp_path), TEMPLATES_LANGUAGE="de")
-    assert wiring.renderer()(REQUEST, NOTICE, LINK).text == f"Bitte: {LINK}"
+    assert bootstrap.renderer()(REQUEST, NOTICE, LINK).text == f"Bitte: {LINK}"
 
 
 def test_a_start_without_texts_of_ones_own_does_not_import_jinja2() -> None:
-    code = "import sys; from shared import wiring; wiring.renderer(); sys.exit('jinja2' in sys.modules)"
+    code = "import sys; from shared import bootstrap; bootstrap.renderer(); sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={}, cwd=Path(__file__).parents[2]).returncode == 0

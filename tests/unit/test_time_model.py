@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.domain.errors import RetryLater
 from shared.domain.model import EventType, NoticeState, Status
-from shared.domain.outcomes import Retry
 from tests.days import DAY, HOUR, SECOND, Days, Left
 from tests.fakes import START, seen
 
@@ -45,7 +45,7 @@ class Life(Days):
         people = [seen(n, mobile=mobile, signed=n in self.signed) for n, (mobile, _) in PEOPLE.items()]
         self.says(*people, status=self.status)
         if "api" in self.down:
-            self.api.truth["r1"] = Retry("down")
+            self.api.truth["r1"] = RetryLater("down")
         self.diary.append((self.now, self.status, self.signed, bool(self.down)))
 
     def webhook(self, kind: EventType, signer: str | None = None, *, lost: bool = False) -> None:
@@ -73,7 +73,7 @@ class Life(Days):
     def toggles(self, part: str) -> None:
         self.down ^= {part}
         self.reconciling = "reconcile" not in self.down
-        self.sms.always = Retry("down") if "provider" in self.down else None
+        self.sms.always = RetryLater("down") if "provider" in self.down else None
         self._truth()
 
     def queue(self, late: timedelta) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.domain.model import EventType, NoticeState, Record, Status
-from shared.domain.outcomes import Unknown
+from shared.domain.errors import OutcomeUnknown
+from shared.domain.model import EventType, NoticeRecord, NoticeState, Status
 from shared.domain.policy import Policy
 from shared.ports import NotFound
 from tests.days import DAY, HOUR, MINUTE, Days
@@ -124,7 +124,7 @@ class TestNewsWithoutAWebhook:
         days = invited()
         days.live(20 * DAY)
         completed(days)
-        days.sms.outcomes = [Unknown("lost"), Unknown("lost")]
+        days.sms.outcomes = [OutcomeUnknown("lost"), OutcomeUnknown("lost")]
         days.live_until(days.request().next_at + 5 * MINUTE)
         assert days.states("completion") == [NoticeState.UNKNOWN] * 2
         days.later.clear()  # and the messages with it
@@ -221,6 +221,6 @@ class TestForgetting:
         days.hear(COMPLETE)
         days.live(89 * DAY + HOUR)
         sent = len(days.left)
-        days.ledger.documents = {k: v for k, v in days.ledger.documents.items() if k[0] is not Record}
+        days.ledger.documents = {k: v for k, v in days.ledger.documents.items() if k[0] is not NoticeRecord}
         days._handle(days.names.notices_topic, notice.data)
         assert (days.states("invitation"), len(days.left)) == ([NoticeState.SUPPRESSED], sent)

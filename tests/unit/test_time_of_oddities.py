@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from shared.adapters.fields import parse_time
+from shared.adapters.clickwrap.payload import parse_time
 from shared.domain.model import EventType, Request, SignerState, Status
 from shared.domain.timeline import timeline
 from shared.settings import SettingError, Settings

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
+from shared.domain.errors import RetryLater
 from shared.domain.model import EventType, Kind, NoticeState
-from shared.domain.outcomes import Retry
 from tests.days import DAY, HOUR, MINUTE, WHY, invited, on_time
 
 SENT, SIGNED, COMPLETE, EXPIRED = EventType
@@ -48,7 +48,7 @@ class TestOutages:
     def test_a_provider_down_for_three_days_costs_lateness_not_the_reminder(self):
         days = invited()
         days.live(2 * DAY)
-        days.sms.always = Retry("down")
+        days.sms.always = RetryLater("down")
         days.live(3 * DAY)
         days.sms.always = None
         days.live(15 * DAY)
@@ -57,7 +57,7 @@ class TestOutages:
     def test_a_provider_down_over_two_steps_gets_the_later_one_alone(self):
         days = invited()
         days.live(2 * DAY)
-        days.sms.always = Retry("down")
+        days.sms.always = RetryLater("down")
         days.live(6 * DAY)
         days.sms.always = None
         days.live(15 * DAY)
@@ -69,7 +69,7 @@ class TestOutages:
         days = invited()
         days.live(2 * DAY)
         truth = days.api.truth["r1"]
-        days.api.truth["r1"] = Retry("the API is down")
+        days.api.truth["r1"] = RetryLater("the API is down")
         days.live(3 * DAY)
         assert days.steps() == []
         days.api.truth["r1"] = truth

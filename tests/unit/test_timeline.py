@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from shared.domain.errors import OutcomeUnknown, PermanentFailure
 from shared.domain.model import ChannelName, EventType, NoticeState, Role, SignerState, Status
-from shared.domain.outcomes import GiveUp, Unknown
 from shared.domain.policy import Policy
 from shared.domain.timeline import Moment, answers, standing_of, timeline
-from shared.handlers.operate import Operate, Why
+from shared.services.operator_actions import OperatorActions, Why
 from tests.fakes import World, seen
 
 SENT, SIGNED, COMPLETE, EXPIRED = EventType
@@ -56,8 +56,8 @@ def test_the_whole_life_stands_there_in_its_order():
 @pytest.mark.parametrize(
     ("outcome", "what", "why"),
     [
-        (GiveUp("landline"), "Invitation by SMS: failed", "landline"),
-        (Unknown("no answer"), "Invitation by SMS: may have left: the answer was lost", "no answer"),
+        (PermanentFailure("landline"), "Invitation by SMS: failed", "landline"),
+        (OutcomeUnknown("no answer"), "Invitation by SMS: may have left: the answer was lost", "no answer"),
     ],
 )
 def test_a_text_that_did_not_arrive_says_why(outcome, what, why):
@@ -71,7 +71,7 @@ def test_a_text_that_did_not_arrive_says_why(outcome, what, why):
 def test_a_message_that_stood_in_for_the_other_channel_says_so():
     world = World(Policy(channels="sms-first"))
     world.says(seen("a", email="a@example.com"))
-    world.sms.outcomes = [GiveUp("landline")]
+    world.sms.outcomes = [PermanentFailure("landline")]
     world.hear(SENT)
     assert told(world, "sent") == [("Invitation by e-mail, as the other channel failed: taken by email", "")]
 
@@ -117,7 +117,7 @@ def test_a_reminder_called_off_says_why():
     assert called_off(left) == {"no longer on the request"}
 
     stopped = sent(seen("a"))
-    operate = Operate(stopped.ledger, stopped.echo, stopped.policy, stopped.clock)
+    operate = OperatorActions(stopped.ledger, stopped.publisher, stopped.policy, stopped.clock)
     operate.stop("r1", Why("ops@example.com", "he asked for it"))
     assert called_off(stopped) == {"an operator has stopped the reminders"}
     notes = [(m.what, m.why) for m in moments(stopped) if m.what.startswith("Operator")]
@@ -127,7 +127,7 @@ def test_a_reminder_called_off_says_why():
 def test_an_adopted_request_says_that_nobody_is_invited():
     world = World()
     world.says(seen("a"), created_at=world.now - 5 * DAY)
-    world.resolve.look("r1")
+    world.resolve.recheck("r1")
     (answer,) = answers(world.request(), moments(world), world.now)
     assert answer.standing.startswith("Counts as invited, but not by us")
     assert called_off(world) == {"it was past when it could have been planned"}
@@ -138,7 +138,7 @@ def test_an_adopted_request_says_that_nobody_is_invited():
 def test_each_signer_gets_an_answer_with_the_last_message_of_each_channel_and_what_is_next():
     world = World()
     world.says(seen("a", email="a@example.com"), seen("b"))
-    world.sms.outcomes = [GiveUp("landline")]
+    world.sms.outcomes = [PermanentFailure("landline")]
     world.hear(SENT)
     first, second = answers(world.request(), moments(world), world.now)
     assert {m.record.channel: m.record.state for m in first.last if m.record} == {
@@ -153,7 +153,7 @@ def test_each_signer_gets_an_answer_with_the_last_message_of_each_channel_and_wh
 @pytest.mark.parametrize(
     ("changes", "standing"),
     [
-        ({"state": SignerState.LEFT}, "No longer on the request."),
+        ({"state": SignerState.REMOVED}, "No longer on the request."),
         ({"role": Role.RECIPIENT}, "Signs nothing; gets the completion."),
         ({"state": SignerState.SIGNED}, "Has signed."),
         ({"channels": ()}, "Cannot be reached: no usable address on a channel in use."),
@@ -179,8 +179,10 @@ def test_one_who_waits_for_his_turn_is_told_how_many_come_first():
 def test_what_is_doubted_or_missing_is_told():
     world = sent(seen("a"))
     key = world.signer("a")
-    gone = replace(world.request().signers[key], missing_at=world.now, signed_at=world.now)
-    request = replace(world.request(), signers={key: gone}, doubt_at=world.now, absent_at=world.now, purge_at=world.now)
+    gone = replace(world.request().signers[key], missing_since=world.now, signed_at=world.now)
+    request = replace(
+        world.request(), signers={key: gone}, unconfirmed_since=world.now, not_found_since=world.now, purge_at=world.now
+    )
     told = {m.what for m in timeline(request, {}, world.now, world.policy)}
     assert told >= {
         "Missing in the API's answer",

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from shared import wiring
-from shared.adapters.channels.smtp import Smtp
-from shared.adapters.channels.twilio import Twilio
+from shared import bootstrap
+from shared.adapters.providers.smtp import Smtp
+from shared.adapters.providers.twilio import Twilio
 from shared.adapters.shorteners.links import OwnLinks
 from shared.adapters.shorteners.none import NoShortener
 from shared.domain.model import ChannelName
@@ -37,17 +37,17 @@ FUNCTIONS = ("receive", "resolve", "deliver", "remind", "reconcile", "links", "r
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Sets the whole environment of the wiring; each test composes anew."""
+    """Sets the whole environment of the composition root; each test composes anew."""
 
     def clear() -> None:
-        for maker in vars(wiring).values():
+        for maker in vars(bootstrap).values():
             if hasattr(maker, "cache_clear"):
                 maker.cache_clear()
 
     def give(**environ: str) -> None:
         clear()
-        monkeypatch.setattr(wiring, "_local", None)
-        monkeypatch.setattr(wiring, "settings", lambda: Settings(environ))
+        monkeypatch.setattr(bootstrap, "_local", None)
+        monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
 
     yield give
     monkeypatch.undo()
@@ -57,7 +57,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_each_function_is_composed_for_the_cloud_without_a_call(given: Any, function: str) -> None:
     given(**CLOUD, **TWILIO, **SMTP)
-    assert getattr(wiring, function)() is getattr(wiring, function)()
+    assert getattr(bootstrap, function)() is getattr(bootstrap, function)()
 
 
 @pytest.mark.parametrize(
@@ -79,19 +79,19 @@ def test_each_function_is_composed_for_the_cloud_without_a_call(given: Any, func
 def test_what_is_missing_is_named(given: Any, function: str, variable: str) -> None:
     given(**{k: v for k, v in {**CLOUD, **TWILIO, **SMTP}.items() if k != variable})
     with pytest.raises(SettingError, match=variable):
-        getattr(wiring, function)()
+        getattr(bootstrap, function)()
 
 
 def test_the_chosen_providers_stand_behind_their_channels(given: Any) -> None:
     given(**CLOUD, **TWILIO, **SMTP)
-    channels = wiring.channels()
+    channels = bootstrap.channels()
     assert isinstance(channels[ChannelName.SMS], Twilio)
     assert isinstance(channels[ChannelName.EMAIL], Smtp)
 
 
 def test_without_a_provider_there_is_no_channel(given: Any) -> None:
     given(**CLOUD)
-    assert wiring.channels() == {}
+    assert bootstrap.channels() == {}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_without_a_provider_there_is_no_channel(given: Any) -> None:
 def test_what_cannot_be_had_is_refused_by_name(given: Any, setting: str, value: str) -> None:
     given(**{**CLOUD, **TWILIO, **SMTP, setting: value})
     with pytest.raises(SettingError, match=setting.split("_")[0]):
-        wiring.deliver()
+        bootstrap.deliver()
 
 
 PROVIDERS = [
@@ -125,20 +125,20 @@ def test_each_provider_is_served_by_settings_alone_and_names_what_is_missing(
 ) -> None:
     chosen = {**CLOUD, f"{channel.upper()}_PROVIDER": name}
     given(**chosen, **needed)
-    assert wiring.channels()[ChannelName(channel)].name == name
+    assert bootstrap.channels()[ChannelName(channel)].name == name
     for variable in needed:
         given(**chosen, **{k: v for k, v in needed.items() if k != variable})
         with pytest.raises(SettingError, match=variable):
-            wiring.channels()
+            bootstrap.channels()
 
 
 @pytest.mark.parametrize(("name", "variable"), [("bitly", "BITLY_TOKEN"), ("rebrandly", "REBRANDLY_API_KEY")])
 def test_each_shortener_names_what_is_missing(given: Any, name: str, variable: str) -> None:
     given(**CLOUD, SHORTENER=name)
     with pytest.raises(SettingError, match=variable):
-        wiring.shortener()
+        bootstrap.shortener()
     given(**CLOUD, **{"SHORTENER": name, variable: "secret"})
-    assert wiring.shortener() is not None
+    assert bootstrap.shortener() is not None
 
 
 @pytest.mark.parametrize(
@@ -163,24 +163,24 @@ def test_receipts_need_what_proves_them_and_no_key_to_send_with(given: Any, vari
     needed = {"SMS_PROVIDER": "twilio", "EMAIL_PROVIDER": "sendgrid"}
     proofs = {"TWILIO_AUTH_TOKEN": "t", "EMAIL_FROM": "relay@example.com", "SENDGRID_WEBHOOK_PUBLIC_KEY": "k"}
     given(**CLOUD, **needed, **proofs)
-    assert set(wiring.receivers()) == {"twilio", "sendgrid"}
+    assert set(bootstrap.receivers()) == {"twilio", "sendgrid"}
     given(**CLOUD, **needed, **{k: v for k, v in proofs.items() if k != variable})
     with pytest.raises(SettingError, match=variable):
-        wiring.receivers()
+        bootstrap.receivers()
 
 
 def test_the_shortener_is_chosen_by_its_name(given: Any) -> None:
     given(**CLOUD)
-    assert isinstance(wiring.shortener(), OwnLinks)
+    assert isinstance(bootstrap.shortener(), OwnLinks)
     given(**CLOUD, SHORTENER="none")
-    assert isinstance(wiring.shortener(), NoShortener)
+    assert isinstance(bootstrap.shortener(), NoShortener)
 
 
 IMPORTED = """
 import importlib.util, sys
 spec = importlib.util.spec_from_file_location("main", "functions/deliver/main.py")
 spec.loader.exec_module(importlib.util.module_from_spec(spec))
-ours = ("shared.adapters.channels.", "shared.adapters.shorteners.")
+ours = ("shared.adapters.providers.", "shared.adapters.shorteners.")
 print(*sorted(m.rpartition(".")[2] for m in sys.modules if m.startswith(ours)))
 """
 
@@ -190,4 +190,4 @@ def test_an_instance_imports_the_adapters_it_uses_and_no_other() -> None:
     environ |= {"EMAIL_FROM": "relay@example.com", "DELIVER_URL": "https://deliver.example", "PATH": os.environ["PATH"]}
     command = [sys.executable, "-c", IMPORTED]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.split() == ["base", "links", "mail", "postmark", "twilio"]
+    assert done.stdout.split() == ["common", "links", "mail", "postmark", "rules", "twilio"]

@@ -1,4 +1,4 @@
-"""What every call to Google shares: a client made once and late, a deadline, faults translated to Retry."""
+"""What every call to Google shares: a client made once and late, a deadline, faults translated to our errors."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from shared.domain.outcomes import GiveUp, Retry
+from shared.domain.errors import PermanentFailure, RetryLater
 
 if TYPE_CHECKING:
     from google.api_core.retry import Retry as CallRetry
@@ -70,7 +70,7 @@ def _retry(on_repeat: Callable[[Exception], None] | None) -> "CallRetry":
 
 @contextmanager
 def reaching(what: str) -> Iterator[None]:
-    """Raises Retry for whatever Google refuses, GiveUp for what it would refuse again (a document over 1 MiB).
+    """Translates the faults of Google's clients: PermanentFailure for InvalidArgument, RetryLater for all others.
 
     Google's own text may hold a link's code: it stays in the cause.
     """
@@ -80,6 +80,6 @@ def reaching(what: str) -> Iterator[None]:
     try:
         yield
     except InvalidArgument as fault:
-        raise GiveUp(f"{what} refuses it: InvalidArgument (is the document over its limit?)") from fault
+        raise PermanentFailure(f"{what} refuses it: InvalidArgument (is the document over its limit?)") from fault
     except (GoogleAPIError, GoogleAuthError, TimeoutError) as fault:
-        raise Retry(f"{what}: {type(fault).__name__}") from fault
+        raise RetryLater(f"{what}: {type(fault).__name__}") from fault

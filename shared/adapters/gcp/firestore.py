@@ -13,7 +13,7 @@ import msgspec
 
 from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
 from shared.adapters.gcp.calls import Lazy, limits, reaching
-from shared.domain.model import Record, Request
+from shared.domain.model import NoticeRecord, Request
 from shared.ports import Mark, Only, Stored
 
 if TYPE_CHECKING:
@@ -60,14 +60,14 @@ class FirestoreLedger:
             query = self._collection(Request).where(filter=FieldFilter("next_at", "<=", now)).order_by("next_at")
             return [key_of(found.id) for found in _run(query.limit(limit).select(["__name__"]))]
 
-    def records(self, request: str, signer: str = "") -> dict[str, Record]:
+    def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         """Two equalities need no composite index."""
         from google.cloud.firestore import FieldFilter
 
         with reaching(WHO):
-            query = self._collection(Record).where(filter=FieldFilter("request_id", "==", request))
+            query = self._collection(NoticeRecord).where(filter=FieldFilter("request_id", "==", request))
             query = query.where(filter=FieldFilter("signer", "==", signer)) if signer else query
-            return {key_of(found.id): load(found.to_dict(), Record) for found in _run(query)}
+            return {key_of(found.id): load(found.to_dict(), NoticeRecord) for found in _run(query)}
 
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None

@@ -25,7 +25,7 @@ class PubSubBus:
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """topic: its short id. Returns once Pub/Sub has acknowledged each message.
 
-        Raises Retry when it has not within 10 s; some may be published all the same.
+        Raises RetryLater when it has not within 10 s; some may be published all the same.
         """
         if not messages:
             return

@@ -2,17 +2,17 @@
 
 import re
 
-from shared.domain.outcomes import GiveUp
+from shared.domain.errors import PermanentFailure
 
 DEADLINE = 5.0  # seconds; a longer text is better than a later one
 SHORT = re.compile(r"(?:https?://)?([A-Za-z0-9.-]+\.[A-Za-z0-9-]+(?::\d+)?/[^\s\"<>]+)")
 
 
 def https(who: str, link: object) -> str:
-    """The link with https, whatever scheme it came with or without. Raises GiveUp for what is no short link."""
+    """The link with https, with or without a scheme before. Raises PermanentFailure for anything else."""
     found = SHORT.fullmatch(link) if isinstance(link, str) else None
     if not found:
-        raise GiveUp(f"{who} answered without a link")
+        raise PermanentFailure(f"{who} answered without a link")
     return f"https://{found[1]}"
 
 

@@ -6,9 +6,9 @@ https://dev.bitly.com/docs/getting-started/shorten, .../rate-limits, .../errors
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.adapters.http import Answer, Http, bearer
+from shared.adapters.http.client import Http, HttpResponse, bearer
 from shared.adapters.shorteners.base import DEADLINE, code, https
-from shared.domain.outcomes import GiveUp
+from shared.domain.errors import PermanentFailure
 from shared.ports import Target
 
 # Of a 429: the month's quota is used up, and waiting an hour helps nobody.
@@ -31,11 +31,11 @@ class Bitly:
         answer = self._http.post_json(self._url, body, self._login, effect=False)
         if answer.status not in (200, 201):
             told = code(answer.json().get("message"))
-            raise GiveUp(f"Bitly answered {answer.status} {told}; check BITLY_TOKEN, BITLY_DOMAIN")
+            raise PermanentFailure(f"Bitly answered {answer.status} {told}; check BITLY_TOKEN, BITLY_DOMAIN")
         return https("Bitly", answer.json().get("link"))
 
 
-def _judge(answer: Answer) -> None:
+def _judge(answer: HttpResponse) -> None:
     told = code(answer.json().get("message"))
     if answer.status == 429 and told in EXHAUSTED:
-        raise GiveUp(f"Bitly: the plan's limit is used up ({told})")
+        raise PermanentFailure(f"Bitly: the plan's limit is used up ({told})")

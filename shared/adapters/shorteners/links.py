@@ -26,7 +26,7 @@ class OwnLinks:
         self._ledger, self._retention, self._clock = ledger, retention, clock
 
     def shorten(self, target: Target) -> str:
-        """The same link for the same signer and round, so that a retry or reminder reuses it. Raises Retry."""
+        """The same link for the same signer and round, so that a retry or reminder reuses it. Raises RetryLater."""
         code = self.code(target)
         link = Link(
             request_id=target.request,

@@ -6,9 +6,9 @@ https://developers.rebrandly.com/docs/create-a-new-link, /docs/validation-errors
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.adapters.http import Http
+from shared.adapters.http.client import Http
 from shared.adapters.shorteners.base import DEADLINE, code, https
-from shared.domain.outcomes import GiveUp
+from shared.domain.errors import PermanentFailure
 from shared.ports import Target
 
 
@@ -27,5 +27,7 @@ class Rebrandly:
         answer = self._http.post_json(self._url, body, self._login, effect=False)
         if answer.status not in (200, 201):
             told = code(answer.json().get("code"))  # a 403 may be a field at fault as well as the key
-            raise GiveUp(f"Rebrandly answered {answer.status} {told}; check REBRANDLY_API_KEY, REBRANDLY_DOMAIN")
+            raise PermanentFailure(
+                f"Rebrandly answered {answer.status} {told}; check REBRANDLY_API_KEY, REBRANDLY_DOMAIN"
+            )
         return https("Rebrandly", answer.json().get("shortUrl"))

@@ -17,7 +17,7 @@ class Remembered:
         self._ledger, self._retention, self._clock = ledger, retention, clock
 
     def shorten(self, target: Target) -> str:
-        """Raises Retry or GiveUp."""
+        """Raises RetryLater or PermanentFailure."""
         # longer than any code of our own, so that `links` does not take it for one
         key = f"{self._name}-{digest(target.request, target.signer, target.round, target.url)}"
         if stored := self._ledger.get(Link, key):

@@ -1,0 +1,217 @@
+"""What the operator has decided: `relay.env` and the command line; and what Terraform made of it: its outputs."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from infra.ops import shell
+from infra.ops.function_table import ROOT, Function, api_rate, every_secret, functions
+from infra.ops.shell import Stop
+
+# Decisions about the deployment, for Terraform and the commands here; the functions never see them.
+FOR_DEPLOYMENT = ("PROJECT", "REGION", "OPERATORS", "ALERT_EMAILS", "PUBLIC_BY_IAM")
+LOCAL_ONLY = ("BACKEND", "SECONDS_PER_DAY", "PORT", "LOCAL_DIR")
+LINE = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)=(.*)")
+
+
+class Outputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What `terraform output` says.
+
+    environment: common to all functions. service_accounts: e-mail of each function's. invokers: members of
+    roles/run.invoker on each function's service. vpc_connector: "" for none.
+    """
+
+    environment: dict[str, str]
+    service_accounts: dict[str, str]
+    invokers: dict[str, list[str]]
+    build_service_account: str
+    docker_repository: str
+    vpc_connector: str
+
+
+def file() -> Path:
+    """RELAY_ENV of the environment, else relay.env in the project's folder."""
+    return ROOT / (os.environ.get("RELAY_ENV") or "relay.env")
+
+
+def operator() -> dict[str, str]:
+    """relay.env, checked name by name: a typo would else be a setting that silently is not there. Raises Stop."""
+    if not file().exists():
+        return {}
+    given = dict(_lines(file().read_text()))
+    for name in given:
+        _check(name)
+    return given
+
+
+def _lines(text: str) -> list[tuple[str, str]]:
+    return [_pair(number, line) for number, line in enumerate(text.splitlines(), 1) if _says_something(line)]
+
+
+def _says_something(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
+
+
+def _pair(number: int, line: str) -> tuple[str, str]:
+    found = LINE.fullmatch(line.strip())
+    try:
+        words = shlex.split(found[2]) if found else None
+    except ValueError:
+        words = None
+    if found is None or words is None or len(words) > 1:
+        raise Stop(f"{file().name} line {number}: NAME=value expected, in quotes if the value has spaces")
+    return found[1], "".join(words)
+
+
+def _check(name: str) -> None:
+    if name in every_secret():
+        raise Stop(f"{file().name}: {name} is a secret: remove it and run `make secrets`")
+    if name in LOCAL_ONLY or name not in known():
+        raise Stop(f"{file().name}: {name} is no setting of a deployed relay: see .env.example")
+
+
+def known() -> set[str]:
+    example = (ROOT / ".env.example").read_text()
+    return {*re.findall(r"^#?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE), *FOR_DEPLOYMENT}
+
+
+def decided(name: str, default: str = "") -> str:
+    """The command line (PROJECT=... make, or make PROJECT=...) wins over relay.env."""
+    return os.environ.get(name) or operator().get(name) or default
+
+
+def required(name: str, what: str) -> str:
+    value = decided(name)
+    if not value:
+        raise Stop(f"{name} is not set: add {name}=<{what}> to the command or to {file().name}")
+    return value
+
+
+def project() -> str:
+    return required("PROJECT", "the id of your Google Cloud project")
+
+
+def region() -> str:
+    return required("REGION", "a region, like us-central1")
+
+
+def place() -> tuple[str, str]:
+    return f"--project={project()}", f"--region={region()}"
+
+
+def url(function: str) -> str:
+    """Known before the function is deployed."""
+    return f"https://{region()}-{project()}.cloudfunctions.net/{function}"
+
+
+def account(name: str) -> str:
+    return f"relay-{name}@{project()}.iam.gserviceaccount.com"
+
+
+@cache
+def outputs() -> Outputs:
+    """Terraform's outputs over the names that infra/ gives by convention. Raises Stop."""
+    said = said_by_terraform()
+    if not said:
+        shell.say("# no Terraform outputs here: taking the names that infra/ gives in this project and region")
+    usual = _conventions()
+    known = {name: said.get(name, usual[name]) for name in usual}
+    return msgspec.convert(known | {"environment": usual["environment"] | said.get("environment", {})}, Outputs)
+
+
+def said_by_terraform() -> dict[str, Any]:
+    """The outputs as they are; {} before the first `make infra`. Raises Stop where they are of another project."""
+    said = {name: output["value"] for name, output in json.loads(_terraform_output() or "{}").items()}
+    _same_place(said.get("environment", {}))
+    return said
+
+
+def _terraform_output() -> str:
+    command = ("terraform", "-chdir=infra", "output", "-json", "-no-color")  # else a fault is drawn in a box
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+    except FileNotFoundError:
+        if shell.dry():
+            return ""
+        raise shell.missing("terraform") from None
+    if done.returncode and not shell.dry():
+        raise Stop(shell.advice(command, done.stderr))
+    return "" if done.returncode else done.stdout
+
+
+def _same_place(environment: dict[str, str]) -> None:
+    for name, mine in (("GOOGLE_CLOUD_PROJECT", project()), ("LOCATION", region())):
+        other = environment.get(name, mine)
+        if other != mine:
+            raise Stop(f"infra/ holds the state of {other}, not of {mine}: initialise Terraform for {mine} first")
+
+
+def _conventions() -> dict[str, Any]:
+    return {
+        "environment": {
+            "GOOGLE_CLOUD_PROJECT": project(),
+            "LOCATION": region(),
+            **{f"{name.upper()}_URL": url(name) for name in ("remind", "resolve", "deliver")},
+            "TASKS_SERVICE_ACCOUNT": account("tasks"),
+            "LINKS_BASE_URL": url("links"),
+            "RECEIPTS_BASE_URL": url("receipts"),
+        },
+        "service_accounts": {name: account(name) for name in functions()},
+        "invokers": {name: invokers(function) for name, function in functions().items()},
+        "build_service_account": f"projects/{project()}/serviceAccounts/{account('build')}",
+        "docker_repository": f"projects/{project()}/locations/{region()}/repositories/relay-functions",
+        "vpc_connector": "",
+    }
+
+
+def invokers(function: Function) -> list[str]:
+    if function.public:
+        return ["allUsers"] if decided("PUBLIC_BY_IAM", "true") == "true" else []
+    if function.caller == "operators":
+        return decided("OPERATORS").split()
+    callers = [function.caller, "tasks"] if function.deferred else [function.caller]
+    return [f"serviceAccount:{account(str(caller))}" for caller in callers]
+
+
+def environment(function: Function, common: dict[str, str]) -> dict[str, str]:
+    """All of a function's variables that are no secrets: Terraform's, over them relay.env's, over them the table's.
+
+    Every function gets every setting: they are no secrets, and each reads what it needs.
+    """
+    own = {"BACKEND": "gcp", "THREADS": str(function.concurrency)}
+    if function.api_share:
+        own["API_RATE_PER_MINUTE"] = str(api_rate(function, float(decided("API_RATE_PER_MINUTE", "1600"))))
+    return common | settings() | own
+
+
+def settings() -> dict[str, str]:
+    """relay.env as the functions see it: texts of one's own are taken into the bundle."""
+    given = {name: value for name, value in operator().items() if name not in (*FOR_DEPLOYMENT, "API_RATE_PER_MINUTE")}
+    return given | {"TEMPLATES_DIR": "templates"} if given.get("TEMPLATES_DIR") else given
+
+
+def needed(function: Function, environ: dict[str, str]) -> list[str]:
+    """The secrets a function needs with these settings."""
+    return [variable for variable, when in function.secrets.items() if when == "always" or holds(when, environ)]
+
+
+def needed_by_any() -> list[str]:
+    """The secrets that this relay needs with its settings. Raises Stop."""
+    environ = outputs().environment | settings()
+    return list(dict.fromkeys(v for function in functions().values() for v in needed(function, environ)))
+
+
+def holds(condition: str, environ: Mapping[str, str]) -> bool:
+    name, _, value = condition.partition("=")
+    return environ.get(name, DEFAULTS.get(name)) == value
+
+
+DEFAULTS = {"SHORTENER": "links"}

@@ -1,0 +1,86 @@
+"""`make destroy`: the functions, then all that Terraform made, the database with it. There is no way back."""
+
+import json
+import urllib.request
+from typing import Any
+
+from infra.ops import config, shell
+from infra.ops.function_table import Function, written
+from infra.ops.infra import step, tf_variables, var_file
+from infra.ops.shell import Stop, ask, do
+
+FIRESTORE = "https://firestore.googleapis.com"
+# A live request is one that has not ended.
+ENDED = ("complete", "expired", "gone", "dormant")
+
+
+def destroy() -> None:
+    shell.say(f"This deletes the relay in {config.project()}: functions, queues, topics, and the database.")
+    _refuse_with_live_requests()
+    _confirm()
+    for function in written():
+        delete(function)
+    variables = {**tf_variables(), "TF_VAR_deletion_protection": "false"}
+    sure = ["-auto-approve"] if shell.forced() else []
+    step("apply", *sure, *var_file(), **variables)  # lifts the protection that it was made with
+    step("destroy", *sure, *var_file(), **variables)
+
+
+def _refuse_with_live_requests() -> None:
+    if shell.forced() or shell.dry():
+        return
+    live = live_requests()
+    if live:
+        raise Stop(f"{live} requests are still live: their signers would hear no more. FORCE=1 destroys all the same")
+
+
+def _confirm() -> None:
+    if shell.forced() or shell.dry():
+        return
+    try:
+        typed = input("Type the project's id to go on: ").strip()
+    except EOFError:
+        typed = ""
+    if typed != config.project():
+        raise Stop("nothing destroyed: that was not the project's id")
+
+
+def delete(function: Function) -> None:
+    try:
+        do("gcloud", "functions", "delete", function.name, "--gen2", "--quiet", *config.place())
+    except Stop as stop:
+        if "not found" not in str(stop).lower() and "does not exist" not in str(stop).lower():
+            raise
+
+
+def live_requests() -> int:
+    """Raises Stop where the database cannot be asked."""
+    return _count() - _count(*ENDED)
+
+
+def _count(*statuses: str) -> int:
+    query: dict[str, Any] = {"from": [{"collectionId": "requests"}]}
+    if statuses:
+        values = {"arrayValue": {"values": [{"stringValue": status} for status in statuses]}}
+        query["where"] = {"fieldFilter": {"field": {"fieldPath": "status"}, "op": "IN", "value": values}}
+    aggregation = {"structuredQuery": query, "aggregations": [{"alias": "n", "count": {}}]}
+    answer = _asked({"structuredAggregationQuery": aggregation})
+    return int(answer[0]["result"]["aggregateFields"]["n"]["integerValue"])
+
+
+def _asked(body: dict[str, Any]) -> Any:
+    path = f"/v1/projects/{config.project()}/databases/(default)/documents:runAggregationQuery"
+    headers = {
+        "Authorization": f"Bearer {ask('gcloud', 'auth', 'print-access-token')}",
+        "Content-Type": "application/json",
+    }
+    request = urllib.request.Request(FIRESTORE + path, json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+    except OSError as e:
+        raise Stop(f"the live requests cannot be counted ({e}): FORCE=1 destroys without counting") from None
+
+
+if __name__ == "__main__":
+    shell.main(destroy)

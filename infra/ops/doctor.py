@@ -1,0 +1,161 @@
+"""`make doctor`: what is missing between here and a running relay. It changes nothing and writes to nobody."""
+
+import json
+import re
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+from infra.ops import config, credentials, secret_manager, shell
+from infra.ops.function_table import written
+from infra.ops.report import Check, Finding, report
+from infra.ops.shell import Stop, ask
+
+TERRAFORM = (1, 9)  # see infra/versions.tf
+CLOSED = (0, 401, 403, 404)  # how a service answers a stranger that is private, or not there
+SERVICES = (
+    "artifactregistry",
+    "cloudbuild",
+    "cloudfunctions",
+    "cloudscheduler",
+    "cloudtasks",
+    "firestore",
+    "logging",
+    "monitoring",
+    "pubsub",
+    "run",
+    "secretmanager",
+)
+
+
+def tools() -> Iterator[Finding]:
+    yield Finding("python", note=f"{sys.version_info.major}.{sys.version_info.minor}")
+    yield Finding("gcloud", note=ask("gcloud", "version", "--format=value('Google Cloud SDK')"))
+    said = ask("terraform", "version").partition("\n")[0]
+    version = tuple(int(n) for n in re.findall(r"\d+", said)[:2])
+    fits = shell.dry() or version >= TERRAFORM
+    yield Finding("terraform", "" if fits else "is too old: install 1.9 or newer", said.removeprefix("Terraform "))
+
+
+def login() -> Iterator[Finding]:
+    account = ask("gcloud", "auth", "list", "--filter=status:ACTIVE", "--format=value(account)")
+    yield Finding("login", "" if account else "run `gcloud auth login`", account)
+
+
+def project() -> Iterator[Finding]:
+    state = ask("gcloud", "projects", "describe", config.project(), "--format=value(lifecycleState)")
+    fits = state == "ACTIVE"
+    yield Finding(
+        "project", "" if fits else f"{config.project()} is {state or 'unknown'}: check PROJECT", config.project()
+    )
+
+
+def services() -> Iterator[Finding]:
+    listed = ask(
+        "gcloud", "services", "list", "--enabled", f"--project={config.project()}", "--format=value(config.name)"
+    )
+    absent = [name for name in SERVICES if f"{name}.googleapis.com" not in listed.split()]
+    yield Finding("services", f"run `make infra`: {', '.join(absent)} not enabled" if absent else "", "all enabled")
+
+
+def secrets() -> Iterator[Finding]:
+    for variable in config.needed_by_any():
+        yield Finding(
+            f"secret {variable}", "" if secret_manager.has_version(variable) else "has no value: run `make secrets`"
+        )
+
+
+def deployed() -> Iterator[Finding]:
+    states = ask(
+        "gcloud", "functions", "list", "--v2", f"--project={config.project()}", "--format=value(name.basename(),state)"
+    )
+    active = {name for name, _, state in (line.partition("\t") for line in states.splitlines()) if state == "ACTIVE"}
+    for function in written():
+        there = function.name in active
+        advice = "" if there else f"is not running: run `make deploy FUNCTIONS={function.name}`"
+        yield Finding(f"function {function.name}", advice)
+
+
+def privacy() -> Iterator[Finding]:
+    """What was opened by hand, or to somebody who is no operator any more, outlives deployments: it is looked for."""
+    invokers = config.outputs().invokers
+    for name in (function.name for function in written() if not function.public):
+        yield Finding(f"{name} is private", _opened(name, set(invokers[name])))
+
+
+def _opened(name: str, ours: set[str]) -> str:
+    """Without the check of the caller (--no-invoker-iam-check) a service is open, whatever its policy says."""
+    policy = ask("gcloud", "run", "services", "get-iam-policy", name, *config.place(), "--format=json")
+    if strangers := sorted(_callers(policy) - ours):
+        return (
+            f"may be called by {', '.join(strangers)}: `gcloud run services remove-iam-policy-binding {name}` ends it"
+        )
+    if not shell.dry() and status_of(config.url(name)) not in CLOSED:
+        return f"answers anybody: `gcloud run services update {name} --invoker-iam-check` ends it"
+    return ""
+
+
+def _callers(policy: str) -> set[str]:
+    """Whom a service's own policy lets in. roles/run.viewer only looks: `make console` needs it."""
+    bindings = json.loads(policy or "{}").get("bindings", [])
+    return {member for b in bindings if b["role"] != "roles/run.viewer" for member in b["members"]}
+
+
+def door() -> Iterator[Finding]:
+    """`receive` takes no GET: its refusal shows that it is there and open."""
+    status = 405 if shell.dry() else status_of(config.url("receive"))
+    fits = status == 405
+    yield Finding("webhook URL", "" if fits else f"answers {status or 'nothing'}: run `make deploy FUNCTIONS=receive`")
+
+
+def status_of(url: str, headers: dict[str, str] | None = None) -> int:
+    """The status that a GET is answered with; 0 without an answer."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        return refused.code
+    except OSError:
+        return 0
+
+
+def accounts() -> Iterator[Finding]:
+    """Credentials, each with a call that only reads. A secret of the environment goes before Secret Manager's."""
+    environ = config.outputs().environment | config.settings()
+    for probe in credentials.chosen(environ):
+        yield _judged(probe, credentials.Values(environ, secret_manager.read))
+
+
+def _judged(probe: credentials.Probe, values: credentials.Values) -> Finding:
+    if shell.dry():
+        return Finding(probe.name)
+    try:
+        advice = probe.check(values, status_of)
+    except KeyError as absent:
+        advice = f"cannot be checked: {absent.args[0]} is not set"
+    except Stop as stop:
+        advice = f"cannot be checked: {stop}"
+    return Finding(probe.name, advice)
+
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("tools", tools),
+    ("login", login),
+    ("project", project),
+    ("services", services),
+    ("secrets", secrets),
+    ("functions", deployed),
+    ("access", privacy),
+    ("webhook URL", door),
+    ("accounts", accounts),
+)
+
+
+def doctor() -> int:
+    config.place()  # missing, it is one line and not one a check
+    return report(CHECKS)
+
+
+if __name__ == "__main__":
+    shell.main(doctor)

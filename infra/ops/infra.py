@@ -1,0 +1,69 @@
+"""`make infra`: Terraform plans, shows the plan, asks, applies. relay.env is its source too, by TF_VAR_*."""
+
+import json
+import sys
+from pathlib import Path
+
+from infra.ops import config, shell
+from infra.ops.function_table import ROOT
+from infra.ops.shell import Stop, agreed, attached
+
+TERRAFORM = ("terraform", "-chdir=infra")
+# Decisions of relay.env that Terraform has a variable for. A *.tfvars file wins over them.
+TEXTS = (
+    "SMS_PROVIDER",
+    "EMAIL_PROVIDER",
+    "SHORTENER",
+    "LINKS_BASE_URL",
+    "OIDC_AUDIENCE",
+    "PUBLIC_BY_IAM",
+    "MAX_DELIVERY_ATTEMPTS",
+)
+LISTS = ("OPERATORS", "ALERT_EMAILS")
+PLAN = "relay.tfplan"
+
+
+def apply() -> None:
+    variables = tf_variables()
+    step("init", "-input=false")
+    config.said_by_terraform()  # of another project: stop here
+    try:
+        step("plan", "-input=false", f"-out={PLAN}", *var_file(), **variables)
+        if not agreed("Apply this plan?"):
+            raise Stop("nothing changed: the plan was not applied")
+        step("apply", "-input=false", PLAN)
+    finally:
+        (ROOT / "infra" / PLAN).unlink(missing_ok=True)  # it holds what the state holds
+
+
+def plan() -> None:
+    """`make plan`: shows, and changes nothing."""
+    variables = tf_variables()
+    step("init", "-input=false")
+    config.said_by_terraform()
+    step("plan", "-input=false", "-lock=false", *var_file(), **variables)
+
+
+def step(*arguments: str, **variables: str) -> None:
+    if attached(*TERRAFORM, *arguments, **variables):
+        raise Stop(f"terraform {arguments[0]} failed: see above")
+
+
+def tf_variables() -> dict[str, str]:
+    """Raises Stop where what Terraform must know is missing."""
+    values = {"PROJECT": config.project(), "REGION": config.region()}
+    if not var_file():
+        config.required("ALERT_EMAILS", "who is told of alerts, separated by spaces")
+    values |= {name: config.decided(name) for name in TEXTS if config.decided(name)}
+    values |= {name: json.dumps(config.decided(name).split()) for name in LISTS if config.decided(name)}
+    return {f"TF_VAR_{name.lower()}": value for name, value in values.items()}
+
+
+def var_file() -> list[str]:
+    """infra/prod.tfvars belongs to prod.env, infra/relay.tfvars to relay.env: what is Terraform's alone."""
+    name = Path(config.file()).with_suffix(".tfvars").name
+    return [f"-var-file={name}"] if (ROOT / "infra" / name).exists() else []
+
+
+if __name__ == "__main__":
+    shell.main(plan if sys.argv[1:] == ["plan"] else apply)

@@ -1,0 +1,40 @@
+"""A table of findings: OK, or what to do."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from infra.ops.shell import Stop, dry, say
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """advice: what to do; "" where all is well. note: what was found then."""
+
+    what: str
+    advice: str = ""
+    note: str = ""
+
+
+Check = Callable[[], Iterable[Finding]]
+
+
+def report(checks: Iterable[tuple[str, Check]]) -> int:
+    """Prints each finding as it comes; under DRY_RUN there is none. Returns 1 where something is to be done."""
+    bad = 0
+    for what, check in checks:
+        for finding in _found(what, check):
+            bad += bool(finding.advice)
+            if not dry():
+                say(_line(finding))
+    return 1 if bad and not dry() else 0
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.what:30} {'TO DO' if finding.advice else 'OK':6} {finding.advice or finding.note}".rstrip()
+
+
+def _found(what: str, check: Check) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except Stop as stop:
+        yield Finding(what, str(stop))

@@ -1,0 +1,40 @@
+"""`make rotate-token`: a new token for Clickwrap's webhook, without a webhook refused meanwhile.
+
+Run once, both tokens are taken; run again when Clickwrap sends the new one, and the old one is refused.
+"""
+
+import os
+import secrets
+
+from infra.ops import deploy, secret_manager, shell
+from infra.ops.secrets import BYTES
+from infra.ops.shell import Stop, agreed
+
+TOKENS = "CLICKWRAP_WEBHOOK_TOKENS"
+
+
+def rotate() -> int:
+    now = [token.strip() for token in secret_manager.read(TOKENS).split(",") if token.strip()]
+    if not now and not shell.dry():
+        raise Stop(f"{TOKENS} has no value yet: run `make secrets`")
+    ending = len(now) == 2
+    if ending and not agreed("Does Clickwrap send the new token already, so that the old one may be refused?"):
+        raise Stop("nothing changed: both tokens are taken")
+    secret_manager.add(TOKENS, now[0] if ending else ",".join([secrets.token_urlsafe(BYTES), *now]))
+    os.environ["FUNCTIONS"] = "receive"  # an instance reads its secrets at its start
+    status = deploy.deploy()
+    if status == 0:
+        shell.say("The old token is refused now." if ending else _next_step())
+    return status
+
+
+def _next_step() -> str:
+    return (
+        "Both tokens are taken now. Paste the new one into Clickwrap as the webhook's Secret Code:\n"
+        f"  {secret_manager.how_to_read(TOKENS)} | cut -d, -f1\n"
+        "Then run `make smoke`, and `make rotate-token` again to refuse the old one."
+    )
+
+
+if __name__ == "__main__":
+    shell.main(rotate)

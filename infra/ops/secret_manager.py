@@ -1,0 +1,27 @@
+"""Secret Manager through gcloud. A value is never printed and never an argument: other users could read those."""
+
+from infra.ops import config
+from infra.ops.function_table import secret_id
+from infra.ops.shell import ask, do
+
+
+def has_version(variable: str) -> bool:
+    """Whether the secret has a version that functions can read. Raises Stop, as all here."""
+    wanted = ("--filter=state:ENABLED", "--limit=1", "--format=value(name)")
+    secret = secret_id(variable)
+    return bool(ask("gcloud", "secrets", "versions", "list", secret, f"--project={config.project()}", *wanted))
+
+
+def read(variable: str) -> str:
+    command = ("gcloud", "secrets", "versions", "access", "latest")
+    return ask(*command, f"--secret={secret_id(variable)}", f"--project={config.project()}")
+
+
+def add(variable: str, value: str) -> None:
+    where = (f"--project={config.project()}", "--quiet", "--format=none", "--data-file=-")
+    do("gcloud", "secrets", "versions", "add", secret_id(variable), *where, text=value)
+
+
+def how_to_read(variable: str) -> str:
+    """For the operator's own terminal."""
+    return f"gcloud secrets versions access latest --secret={secret_id(variable)} --project={config.project()}"

@@ -1,0 +1,57 @@
+"""`make secrets`: asks for each secret that the relay needs and that has no value yet. Nothing is echoed.
+
+RENEW="CLICKWRAP_API_TOKEN ..." asks for these again, though they have one.
+"""
+
+import getpass
+import os
+import secrets
+import sys
+
+from infra.ops import config, secret_manager, shell
+from infra.ops.shell import Stop
+
+GENERATED = ("CLICKWRAP_WEBHOOK_TOKENS", "LINKS_SECRET")  # nobody gives us these: empty input makes one up
+BYTES = 32
+
+
+def ask_for_all() -> None:
+    wanted = config.needed_by_any()
+    again = _renewed(wanted)
+    absent = [
+        variable for variable in wanted if shell.dry() or variable in again or not secret_manager.has_version(variable)
+    ]
+    for variable in absent:
+        secret_manager.add(variable, "" if shell.dry() else _asked(variable))
+    if not shell.dry():
+        shell.say(f"{len(wanted)} secrets have a value, {len(absent)} of them a new one")
+
+
+def _renewed(wanted: list[str]) -> list[str]:
+    names = os.environ.get("RENEW", "").replace(",", " ").split()
+    for name in names:
+        if name not in wanted:
+            raise Stop(f"RENEW: {name} is none of this relay's secrets: {' '.join(wanted)}")
+    return names
+
+
+def _asked(variable: str) -> str:
+    hint = " (press Enter and one is made up)" if variable in GENERATED else ""
+    value = _typed(f"{variable}{hint}: ").strip()
+    if not value and variable in GENERATED:
+        return secrets.token_urlsafe(BYTES)
+    if not value:
+        raise Stop(f"{variable} has no value yet: run `make secrets` again when you have it")
+    return value
+
+
+def _typed(prompt: str) -> str:
+    """Without a terminal, a line of standard input: `make secrets < lines` in a script."""
+    if sys.stdin.isatty():
+        return getpass.getpass(prompt)
+    shell.say(prompt)
+    return sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    shell.main(ask_for_all)

@@ -1,0 +1,129 @@
+"""`make smoke`: whether what is deployed is connected, and each caller's identity accepted. Nobody is written to.
+
+A test event goes through the door. A notice that `deliver` must leave alone (its body and its subscription name
+different channels) goes through Pub/Sub. A task for a request that does not exist goes to `remind`. What the services
+answered stands in their request logs: 200, or 401 and 403 where an identity or its audience is not accepted.
+"""
+
+import json
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import msgspec
+
+from infra.ops import config, secret_manager, shell
+from infra.ops.report import Finding, report
+from infra.ops.shell import Stop, ask, do
+
+PATIENCE = 120.0  # seconds: logs take up to a minute to be readable
+PAUSE = 5.0
+REFUSED = 'is refused ({status}): see "The audience" in docs/deploy.md'
+NOTICE = {"v": 1, "notice": "smoke", "request": "smoke", "signer": "smoke", "kind": "progress", "step": 0, "round": 1}
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One run; its mark is in every URL that can carry one."""
+
+    mark: str
+    since: datetime
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+def door(run: Run) -> Iterator[Finding]:
+    status, body = _post_test_event(f"{config.url('receive')}?smoke={run.mark}")
+    if status == 401:
+        yield Finding("receive", "refuses the token: deploy receive again, it holds an old one")
+    elif status != 200:
+        yield Finding("receive", f"answers {status}: {body[:80]}")
+    else:
+        yield _heard(run, "receive", f"smoke={run.mark}", "Clickwrap's call")
+
+
+def push(run: Run) -> Iterator[Finding]:
+    message = json.dumps(NOTICE | {"channel": "email"})
+    where = ("--attribute=channel=sms", f"--project={config.project()}", "--format=none")
+    do("gcloud", "pubsub", "topics", "publish", "signer-notices", f"--message={message}", *where)
+    yield _heard(run, "deliver", "/sms", "Pub/Sub's identity")
+
+
+def task(run: Run) -> Iterator[Finding]:
+    body = json.dumps({"request": "smoke", "signer": "smoke", "step": 0, "task": "smoke"})
+    settings = config.outputs().environment
+    audience = settings.get("OIDC_AUDIENCE") or config.url("remind")
+    do(
+        *("gcloud", "tasks", "create-http-task", "--queue=reminders", f"--location={config.region()}"),
+        *(f"--project={config.project()}", f"--url={config.url('remind')}?smoke={run.mark}", "--method=POST"),
+        *("--header=Content-Type:application/json", f"--body-content={body}", "--format=none"),
+        f"--oidc-service-account-email={settings['TASKS_SERVICE_ACCOUNT']}",
+        f"--oidc-token-audience={audience}",
+    )
+    yield _heard(run, "remind", f"smoke={run.mark}", "Cloud Tasks' identity")
+
+
+def scheduler(run: Run) -> Iterator[Finding]:
+    yield _heard(run, "reconcile", "http", "Cloud Scheduler's identity")
+
+
+def _post_test_event(url: str) -> tuple[int, str]:
+    """What Clickwrap's own "Test Webhook" button sends; `receive` answers it and keeps nothing."""
+    token = secret_manager.read("CLICKWRAP_WEBHOOK_TOKENS").split(",")[0].strip()
+    event = {"type": "webhook", "event_type": "test_event", "id": "smoke", "description": "make smoke"}
+    if shell.dry():
+        shell.say(f"POST {url} {json.dumps(event)}")
+        return 200, ""
+    headers = {"Content-Type": "application/json", "Pactsafe-Webhook-Token": token}
+    request = urllib.request.Request(url, json.dumps(event).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as e:
+        return e.code, e.read().decode(errors="replace")
+    except OSError as e:
+        raise Stop(f"cannot be reached: {e}") from None
+
+
+def _heard(run: Run, service: str, url_part: str, what: str) -> Finding:
+    """Waits for the service's request log to tell how it answered."""
+    status = _awaited(run, service, url_part)
+    if shell.dry() or status == "200":
+        return Finding(service, note=f"{what} is accepted")
+    if status in ("401", "403"):
+        return Finding(service, f"{what} {REFUSED.format(status=status)}")
+    if not status:
+        return Finding(service, f"no call within {PATIENCE:.0f} s: is it deployed? `make doctor` tells")
+    return Finding(service, f"answers {status}: `make logs FUNCTIONS={service}` tells why")
+
+
+def _awaited(run: Run, service: str, url_part: str) -> str:
+    deadline = run.now() + PATIENCE
+    while True:
+        status = _logged(run, service, url_part)
+        if status or shell.dry() or run.now() > deadline:
+            return status
+        run.sleep(PAUSE)
+
+
+def _logged(run: Run, service: str, url_part: str) -> str:
+    wanted = (
+        f'resource.type="cloud_run_revision" AND resource.labels.service_name="{service}" AND '
+        f'httpRequest.requestUrl:"{url_part}" AND timestamp>="{run.since:%Y-%m-%dT%H:%M:%SZ}"'
+    )
+    limits = ("--limit=1", "--format=value(httpRequest.status)")
+    return ask("gcloud", "logging", "read", wanted, f"--project={config.project()}", *limits)
+
+
+def smoke() -> int:
+    config.place()  # missing, it is one line and not one a check
+    run = Run(secrets.token_hex(8), datetime.now(UTC) - timedelta(minutes=1))
+    checks = {"receive": door, "deliver": push, "remind": task, "reconcile": scheduler}
+    return report([(name, partial(check, run)) for name, check in checks.items()])
+
+
+if __name__ == "__main__":
+    shell.main(smoke)

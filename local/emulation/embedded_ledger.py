@@ -1,0 +1,146 @@
+"""The Ledger on SQLite: one table of JSON documents, and beside each what the queries need."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from local.emulation.database import Database
+from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
+from shared.domain.errors import RetryLater
+from shared.domain.model import NoticeRecord, Request
+from shared.ports import Mark, Only, Stored
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+SCHEMA = """
+create table if not exists documents (
+    collection text not null, key text not null, json blob not null, version integer not null,
+    next_at real, request_id text, purge_at real, primary key (collection, key));
+create index if not exists documents_due on documents (collection, next_at) where next_at is not null;
+create index if not exists documents_of on documents (collection, request_id) where request_id is not null;
+create index if not exists documents_old on documents (purge_at) where purge_at is not null;
+create table if not exists listed (
+    collection text not null, label text not null, at real not null, key text not null,
+    primary key (collection, label, at, key)) without rowid;
+create index if not exists listed_of on listed (collection, key);
+create trigger if not exists unlisted after delete on documents begin
+    delete from listed where collection = old.collection and key = old.key;
+end;
+"""
+NEWEST = (
+    "select d.key, d.json from listed l join documents d on d.collection = l.collection and d.key = l.key "
+    "where l.collection = ? and l.label = ? and (l.at, l.key) < (?, ?) order by l.at desc, l.key desc limit ?"
+)
+COUNT = "select key from listed where collection = ? and label = ? and at >= ? limit ?"
+END = (float("inf"), "")  # after every document
+
+
+class EmbeddedLedger:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, kind: type[T], key: str) -> Stored[T] | None:
+        query = "select json, version from documents where collection = ? and key = ?"
+        with reaching(self._database) as db:
+            row = db.execute(query, (COLLECTIONS[kind], key)).fetchone()
+        return Stored(msgspec.json.decode(row[0], type=kind), row[1]) if row else None
+
+    def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
+        fresh = secrets.randbits(62)  # a count would start anew after a deletion, and an old version fit again
+        with reaching(self._database) as db:
+            written = _create(db, key, item, fresh) if version is None else _replace(db, key, item, version, fresh)
+            if written and type(item) in CHANGED:
+                _list(db, key, item)
+        return fresh if written else None
+
+    def due(self, now: datetime, limit: int) -> Sequence[str]:
+        query = "select key from documents where collection = ? and next_at <= ? order by next_at limit ?"
+        with reaching(self._database) as db:
+            return [key for (key,) in db.execute(query, (COLLECTIONS[Request], now.timestamp(), limit))]
+
+    def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
+        query = "select key, json from documents where collection = ? and request_id = ?"
+        with reaching(self._database) as db:
+            rows = db.execute(query, (COLLECTIONS[NoticeRecord], request)).fetchall()
+        found = {key: msgspec.json.decode(json, type=NoticeRecord) for key, json in rows}
+        return {key: record for key, record in found.items() if signer in ("", record.signer)}
+
+    def newest(
+        self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
+    ) -> Sequence[tuple[str, T]]:
+        last = (after[0].timestamp(), after[1]) if after else END
+        with reaching(self._database) as db:
+            rows = db.execute(NEWEST, (COLLECTIONS[kind], _label(only), *last, limit)).fetchall()
+        return [(key, msgspec.json.decode(json, type=kind)) for key, json in rows]
+
+    def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
+        least = since.timestamp() if since else 0.0
+        with reaching(self._database) as db:
+            return len(db.execute(COUNT, (COLLECTIONS[kind], _label(only), least, most)).fetchall())
+
+    def purge(self, now: datetime) -> int:
+        """Drops what has outlived its `purge_at` (Firestore's TTL policy, in the cloud). Returns how many."""
+        with reaching(self._database) as db:
+            return db.execute("delete from documents where purge_at <= ?", (now.timestamp(),)).rowcount
+
+
+@contextmanager
+def reaching(database: Database) -> Iterator[sqlite3.Connection]:
+    """A transaction, as the ports have it. Raises RetryLater when the file cannot be written."""
+    try:
+        with database.transaction() as db:
+            yield db
+    except sqlite3.Error as error:
+        raise RetryLater(f"SQLite: {error}") from error
+
+
+def _create(db: sqlite3.Connection, key: str, item: msgspec.Struct, fresh: int) -> bool:
+    row = (COLLECTIONS[type(item)], key, *_columns(item), fresh)
+    columns = "(collection, key, json, next_at, request_id, purge_at, version)"
+    query = f"insert into documents {columns} values (?, ?, ?, ?, ?, ?, ?) on conflict do nothing"
+    return db.execute(query, row).rowcount == 1
+
+
+def _replace(db: sqlite3.Connection, key: str, item: msgspec.Struct, version: object, fresh: int) -> bool:
+    query = (
+        "update documents set json = ?, next_at = ?, request_id = ?, purge_at = ?, version = ? "
+        "where collection = ? and key = ? and version = ?"
+    )
+    row = (*_columns(item), fresh, COLLECTIONS[type(item)], key, version)
+    return db.execute(query, row).rowcount == 1
+
+
+def _columns(item: msgspec.Struct) -> tuple[object, ...]:
+    def seconds(name: str) -> float | None:
+        at: datetime | None = getattr(item, name, None)
+        return at.timestamp() if at else None
+
+    request_id = getattr(item, "request_id", None)
+    return msgspec.json.encode(item), seconds("next_at"), request_id, seconds("purge_at")
+
+
+def _list(db: sqlite3.Connection, key: str, item: msgspec.Struct) -> None:
+    """What Firestore's indexes hold: an entry in each list that the document belongs to."""
+    place = (COLLECTIONS[type(item)], key)
+    at: datetime | None = getattr(item, CHANGED[type(item)])
+    wanted = {(label, at.timestamp()) for label in _labels(item)} if at else set()
+    if wanted != set(db.execute("select label, at from listed where collection = ? and key = ?", place)):
+        db.execute("delete from listed where collection = ? and key = ?", place)
+        rows = [(place[0], label, seconds, key) for label, seconds in wanted]
+        db.executemany("insert into listed values (?, ?, ?, ?)", rows)
+
+
+def _labels(item: msgspec.Struct) -> Iterator[str]:
+    yield _label(None)
+    for field in NARROWED.get(type(item), ()):
+        value = getattr(item, field)
+        yield from (_label((field, v)) for v in ([value] if isinstance(value, str) else value))
+
+
+def _label(only: Only | None) -> str:
+    return "=".join(only) if only else ""

@@ -1,0 +1,70 @@
+"""What the HTTP stand-ins share: the account they serve, how they refuse, and where accepted messages go."""
+
+import base64
+import re
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import NoReturn, TypeVar
+
+import flask
+import msgspec
+
+from local.sandbox.outbox import Outbox
+
+T = TypeVar("T")
+
+E164 = re.compile(r"\+[1-9]\d{6,14}")
+ADDRESS = re.compile(r"[^@\s<>,]+@[^@\s<>,]+")
+JSON = "application/json"
+USER, PASSWORD = "demo", "demo-password"  # where the login is a part of the address
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """settings: where the account's credentials are looked up, by the names the relay knows them under."""
+
+    settings: Mapping[str, str]
+    outbox: Outbox
+    clock: Callable[[], datetime]
+
+
+def desk() -> Desk:
+    found = flask.current_app.extensions["desk"]
+    assert isinstance(found, Desk)
+    return found
+
+
+def setting(name: str) -> str:
+    return desk().settings.get(name, "")
+
+
+def presents(user: str, password: str) -> bool:
+    """Whether the request bears this Basic login."""
+    expected = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return flask.request.headers.get("Authorization") == f"Basic {expected}"
+
+
+def json_object() -> dict[str, object] | None:
+    """The body's object; None when it is none, or does not say that it is JSON."""
+    body = flask.request.get_json(silent=True) if flask.request.mimetype == JSON else None
+    return body if isinstance(body, dict) else None
+
+
+def first_wrong(checks: Iterable[tuple[T, bool]]) -> T | None:
+    """The name of the first check that is not met."""
+    return next((name for name, met in checks if not met), None)
+
+
+def refuse(status: int, body: object) -> NoReturn:
+    """Answers so. The demo's reader sees why a message is missing."""
+    print(f"  refused by the stand-in, {flask.request.path}: {body}", file=sys.stderr, flush=True)
+    response = flask.make_response(body) if isinstance(body, str) else flask.jsonify(body)
+    response.status_code = status
+    flask.abort(response)
+
+
+def keep(channel: str, to: str, text: str, subject: str = "", html: str = "", *, notice: str) -> str:
+    """Returns a new id for the message."""
+    desk().outbox.add(channel, notice, to, text, subject, html, at=desk().clock())
+    return uuid.uuid4().hex

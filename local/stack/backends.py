@@ -1,0 +1,153 @@
+"""What the local stack runs on: SQLite and threads, or emulators. The same ports, the same entry points."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.emulation.topology import Queue, Subscription
+from local.sandbox.outbox import Outbox, OutboxChannel
+from local.stack.clock import VirtualClock
+from shared import bootstrap
+from shared.domain.dead_letters import dead_topic
+from shared.domain.model import ChannelName
+from shared.ports import Bus, Channel, DeadLetters, Ledger, Scheduler
+from shared.settings import SettingError
+
+if TYPE_CHECKING:
+    from local.emulation.embedded import Embedded
+
+NextDue = Callable[[str], datetime | None]
+
+
+class LocalBackend:
+    """Ready-made ports, and the outbox that local providers fill.
+
+    next_due: of the tasks of a queue. queued: how long the queues are, by name, where that is known.
+    start: delivers from now on, once the functions are there to be called.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        ledger: Ledger,
+        scheduler: Scheduler,
+        letters: DeadLetters,
+        caught: Outbox,
+        next_due: NextDue,
+        queued: Callable[[], Mapping[str, object]] = dict,
+        start: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._bus, self._ledger, self._scheduler = bus, ledger, scheduler
+        self._letters, self.caught = letters, caught
+        self._next_due, self._queued, self.start = next_due, queued, start
+
+    def bus(self) -> Bus:
+        return self._bus
+
+    def ledger(self) -> Ledger:
+        return self._ledger
+
+    def scheduler(self) -> Scheduler:
+        return self._scheduler
+
+    def dead_letters(self) -> DeadLetters:
+        return self._letters
+
+    def gauges(self) -> Mapping[str, object]:
+        return {**self._queued(), "Next reminder task": self.next_reminder()}
+
+    def next_reminder(self) -> datetime | None:
+        return self._next_due(bootstrap.settings().names().reminders_queue)
+
+    def outbox(self, channel: ChannelName) -> Channel:
+        return OutboxChannel(channel.value, self.caught, bootstrap.clock)
+
+
+def pushes(base: str) -> list[Subscription]:
+    names = bootstrap.settings().names()
+    least, most = backoff()
+
+    def push(name: str, topic: str, function: str, channel: str = "") -> Subscription:
+        return Subscription(
+            name=name,
+            topic=topic,
+            endpoint=f"{base}/{function}",
+            dead_letter_topic=dead_topic(topic),
+            attribute=("channel", channel) if channel else None,
+            min_backoff=least,
+            max_backoff=most,
+            max_attempts=bootstrap.settings().max_delivery_attempts,
+        )
+
+    one_a_channel = [push(f"deliver-{c}", names.notices_topic, f"deliver/{c}", c) for c in ("sms", "email")]
+    return [push("resolve", names.events_topic, "resolve"), *one_a_channel]
+
+
+def backoff() -> tuple[float, float]:
+    """Shortest and longest pause before a redelivery, in seconds: 10 and 600 in a real day."""
+    policy = bootstrap.settings().policy()
+    return policy.span(10, floor=0.2).total_seconds(), policy.span(600, floor=2).total_seconds()
+
+
+@contextmanager
+def start_backend(directory: Path, base: str, clock: VirtualClock) -> Iterator[LocalBackend]:
+    starts = {"embedded": _embedded, "emulators": _emulators}
+    start = starts.get(os.environ["BACKEND"])
+    if start is None:
+        raise SettingError("BACKEND must be embedded or emulators here")
+    with start(directory, base, clock) as backend:
+        yield backend
+
+
+@contextmanager
+def _embedded(directory: Path, base: str, clock: VirtualClock) -> Iterator[LocalBackend]:
+    from local.emulation.embedded import Embedded
+    from local.emulation.http_push import Pace
+
+    embedded = Embedded(directory / "relay.db", clock, Pace(*backoff()))
+    for subscription in pushes(base):
+        embedded.bus.subscribe(subscription)
+    try:
+        caught = Outbox(directory / "outbox.db")
+        next_due = embedded.scheduler.next_due
+        queued = partial(_queued, embedded)
+        ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters
+        yield LocalBackend(*ports, caught, next_due, queued, embedded.start)
+    finally:
+        embedded.stop()
+
+
+def _queued(embedded: "Embedded") -> dict[str, object]:
+    names, dead = bootstrap.settings().names(), 0
+    for topic in (names.events_topic, names.notices_topic):
+        with embedded.dead_letters.open(topic, limit=1_000) as letters:
+            dead += len(letters)
+    bus = embedded.bus
+    return {"Messages to deliver": bus.pending(), "Oldest of them": bus.oldest(), "Dead letters": dead}
+
+
+@contextmanager
+def _emulators(directory: Path, base: str, clock: VirtualClock) -> Iterator[LocalBackend]:
+    """Google's emulators of Pub/Sub and Firestore, ours of Cloud Tasks, and the adapters that run in the cloud."""
+    from local.emulation.google_emulators import Missing, emulators
+    from local.emulation.provision import provision
+    from local.emulation.tasks_emulator import TasksEmulator
+
+    settings, names, (least, most) = bootstrap.settings(), bootstrap.settings().names(), backoff()
+    queues = [
+        Queue(name=name, min_backoff=least, max_backoff=most) for name in (names.reminders_queue, names.retries_queue)
+    ]
+    try:
+        with emulators(directory / "emulators") as hosts, TasksEmulator(clock=clock) as tasks:
+            os.environ.update(hosts, CLOUD_TASKS_EMULATOR_HOST=tasks.host)
+            topics, location = [names.status_topic], settings.location
+            provision(settings.project, location, topics=topics, subscriptions=pushes(base), queues=queues)
+            google, caught = bootstrap.GoogleBackend(), Outbox(directory / "outbox.db")
+            ports = google.bus(), google.ledger(), google.scheduler(), google.dead_letters()
+            yield LocalBackend(*ports, caught, tasks.next_due)
+    except (Missing, TimeoutError) as e:
+        raise SettingError(f"BACKEND=emulators: {e}") from None

@@ -1,0 +1,214 @@
+"""`make run`: the whole system on one machine, the very entry points that are deployed behind one gateway."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager, ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Self
+
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from local.stack.backends import LocalBackend, start_backend
+from local.stack.clock import Calls, Travel, VirtualClock
+from local.stack.identity import bearer, guarded
+from shared import bootstrap
+from shared.settings import SettingError
+
+ROOT = Path(__file__).parents[2]
+MOUNTS = {"receive": "/receive", "resolve": "/resolve", "deliver": "/deliver", "remind": "/remind"} | {
+    "reconcile": "/reconcile",
+    "links": "/l",
+    "receipts": "/receipts",
+    "console": "/console",
+}
+BANNER = """Clickwrap Relay ({backend}) on {base}
+  sandbox  {base}/sandbox/   create a request, sign it
+  outbox   {base}/outbox/    what its signers get
+  console  {base}/console/   why they did, or did not
+  Ctrl-C stops it."""
+
+
+def defaults(base: str) -> dict[str, str]:
+    """What a local run need not be told. Anything set in the environment wins."""
+    return {
+        "BACKEND": "embedded",
+        "GOOGLE_CLOUD_PROJECT": "clickwrap-local",
+        "LOCATION": "local",
+        "CLICKWRAP_WEBHOOK_TOKENS": "local-token",
+        "CLICKWRAP_API_URL": f"{base}/sandbox/api/v1.1",
+        "CLICKWRAP_API_TOKEN": "sandbox",
+        "SMS_PROVIDER": "outbox",
+        "EMAIL_PROVIDER": "outbox",
+        "EMAIL_FROM": "relay@localhost.localdomain",
+        "LINKS_BASE_URL": f"{base}/l",
+        "LINKS_SECRET": "local-links-secret",
+        "RESOLVE_URL": f"{base}/resolve",
+        "DELIVER_URL": f"{base}/deliver",
+        "REMIND_URL": f"{base}/remind",
+        "TASKS_SERVICE_ACCOUNT": "tasks@clickwrap-local.iam.gserviceaccount.com",
+    }
+
+
+def configure(environ: MutableMapping[str, str], port: int) -> None:
+    for name, value in defaults(f"http://127.0.0.1:{port}").items():
+        environ.setdefault(name, value)  # one that is set to nothing stays so: it may have to stop the start
+
+
+class Stack(AbstractContextManager["Stack"]):
+    """Everything up on entering, everything down on leaving. One in a process: the settings are the process's own."""
+
+    def __init__(self, directory: Path, port: int) -> None:
+        configure(os.environ, port)
+        self.port, self.base, self.directory = port, f"http://127.0.0.1:{port}", directory
+        self._up = threading.Event()
+        self._stopping, self._calls = threading.Event(), Calls()
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            self._serve(stack)
+            clock = VirtualClock(self.directory / "time")
+            bootstrap.set_time(clock)
+            self.backend: LocalBackend = stack.enter_context(start_backend(self.directory, self.base, clock))
+            bootstrap.use(self.backend)
+            self.travel = Travel(clock, self._calls, bootstrap.settings().policy().day, self.backend.next_reminder)
+            self._mount(stack)
+            self.backend.start()
+            stack.callback(self._stop_reconciling)
+            threading.Thread(target=self._reconcile_forever, daemon=True).start()
+            self._up.set()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._stack.close()
+
+    def _serve(self, stack: ExitStack) -> None:
+        """The port is taken first: whoever cannot have it should hear so at once."""
+        self._routes = DispatcherMiddleware(self._front)
+        server = make_server("127.0.0.1", self.port, self._routes, threaded=True, request_handler=Quiet)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        stack.callback(server.server_close)
+        stack.callback(server.shutdown)
+
+    def _front(self, environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/healthz":
+            return _plain(start, "200 OK" if self._up.is_set() else "503 Service Unavailable")
+        if path == "/":
+            return _plain(start, "302 Found", ("Location", "/sandbox/"))
+        return _plain(start, "404 Not Found" if self._up.is_set() else "503 Service Unavailable")
+
+    def _mount(self, stack: ExitStack) -> None:
+        from functions_framework import create_app
+
+        from local.sandbox.app import create_app as create_sandbox
+        from local.sandbox.app import webhooks_of
+        from local.sandbox.outbox import create_outbox_app
+        from local.sandbox.times import travels
+
+        mounts = self._routes.mounts = {}
+        for name, path in MOUNTS.items():
+            app = create_app(name, str(ROOT / "functions" / name / "main.py"))
+            mounts[path] = rooted(counted(checked(name, app), self._calls))
+        token = bootstrap.settings().webhook_tokens[0]
+        speed = 86_400 / bootstrap.settings().policy().day
+        sandbox = create_sandbox(
+            self.directory / "sandbox.db", f"{self.base}/receive", token, f"{self.base}/sandbox", bootstrap.clock, speed
+        )
+        travels(sandbox, self.travel)
+        mounts["/sandbox"] = sandbox
+        webhooks_of(sandbox).start()
+        stack.callback(webhooks_of(sandbox).stop)
+        outbox = create_outbox_app(self.backend.caught)
+        travels(outbox, self.travel)
+        mounts["/outbox"] = outbox
+
+    def _stop_reconciling(self) -> None:
+        self._stopping.set()
+        self.travel.moved.set()
+
+    def _reconcile_forever(self) -> None:
+        """Cloud Scheduler's part."""
+        pause = bootstrap.settings().policy().span(60, floor=0.5).total_seconds()
+        while True:
+            self.travel.moved.wait(pause)
+            self.travel.moved.clear()
+            if self._stopping.is_set():
+                return
+            with suppress(OSError):
+                url = f"{self.base}/reconcile"
+                urllib.request.urlopen(urllib.request.Request(url, b"{}", bearer(url)), timeout=60).close()
+
+
+def checked(name: str, app: Callable[..., Any]) -> Callable[..., Any]:
+    """The private functions, as far as callers here can prove who they are: Google's Pub/Sub emulator sends no token,
+    and whoever tries the stack by hand may call `remind` and `reconcile`, which take no orders from a caller."""
+    settings = bootstrap.settings()
+    open_to_all = {"remind", "reconcile"} | ({"resolve", "deliver"} if settings.backend == "emulators" else set())
+    private = name in ("resolve", "deliver", "remind", "reconcile")
+    return guarded(app, settings.text("OIDC_AUDIENCE", ""), anonymous=name in open_to_all) if private else app
+
+
+def counted(app: Callable[..., Any], calls: Calls) -> Callable[..., Any]:
+    """Time does not move while the app is at work."""
+
+    def wrapped(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+        with calls.one():
+            return app(environ, start)
+
+    return wrapped
+
+
+def rooted(app: Callable[..., Any]) -> Callable[..., Any]:
+    """`/receive` itself, without a slash, is the function's root; Flask would redirect it."""
+
+    def wrapped(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+        return app({**environ, "PATH_INFO": environ["PATH_INFO"] or "/"}, start)
+
+    return wrapped
+
+
+class Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """The functions log what matters themselves."""
+
+
+def _plain(start: Callable[..., Any], status: str, *headers: tuple[str, str]) -> list[bytes]:
+    start(status, [("Content-Type", "text/plain"), *headers])
+    return [status.encode() + b"\n"]
+
+
+def main() -> int:
+    stops = list[int]()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: stops.append(number))
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    try:
+        port = bootstrap.settings().whole("PORT", 8080, most=65_535)
+        with Stack(Path(os.environ.get("LOCAL_DIR") or ROOT / ".local"), port) as stack:
+            print(BANNER.format(backend=os.environ["BACKEND"], base=stack.base), flush=True)
+            while not stops:  # a wait without end would miss a signal that another thread was handed
+                time.sleep(0.2)
+    except SettingError as e:
+        print(f"cannot start: {e}", file=sys.stderr)
+        return 1
+    except SystemExit as e:  # by an entry point, with a line; by the server for a port in use, which has said so itself
+        print(e if isinstance(e.code, str) else "Set PORT to a free one.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def leave(code: int) -> NoReturn:
+    """At once: a call under way to an emulator that is gone would hold the process for its whole deadline."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,171 @@
+"""The Clickwrap REST API: `GET /requests/:id`, what it takes to read its answer, and a list where one is wanted.
+
+2,000 calls a minute and token are allowed; past them the vendor mails the customer's admins, so we stay below.
+"""
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec.structs import replace
+
+from shared.adapters.clickwrap.link_hosts import Hosts, on_loopback
+from shared.adapters.clickwrap.payload import Fields, read, unwrap
+from shared.adapters.http.client import HttpResponse, parse_retry_after
+from shared.domain import model
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.ports import NotFound
+
+TIMEOUT = (5, 15)  # seconds to connect, to answer
+PATIENCE = 5.0  # seconds that a call waits for its turn
+PAGE = 100  # requests a page of a list, the most the vendor allows
+REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+REFUSED_AFTER = 900.0  # seconds; someone has to mend the token first
+log = logging.getLogger(__name__)
+
+
+class Bucket:
+    """A token bucket: `rate` calls a minute, in bursts of a second's worth and at least one."""
+
+    def __init__(
+        self,
+        rate: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._per_second, self._clock, self._sleep = rate / 60, clock, sleep
+        self._size = max(1.0, self._per_second)
+        self._left, self._at = self._size, clock()
+        self._lock = threading.Lock()
+
+    def take(self) -> None:
+        """Waits for a moment; raises RetryLater when the budget is used up for longer."""
+        with self._lock:
+            now = self._clock()
+            self._left = min(self._size, self._left + (now - self._at) * self._per_second)
+            self._at = now
+            wait = max(0.0, (1 - self._left) / self._per_second)
+            if wait > PATIENCE:
+                raise RetryLater("our own budget of API calls is used up", after=wait)
+            self._left -= 1
+        if wait:
+            self._sleep(wait)
+
+
+class ClickwrapClient:
+    """Implements the port Requests.
+
+    link_hosts: the domains its links may lead to; none means any with a public name. An API on this machine may also
+    lead to this machine.
+    """
+
+    def __init__(self, url: str, token: str, fields: Fields, rate: float, link_hosts: tuple[str, ...] = ()) -> None:
+        self._url, self._token, self._fields, self._bucket = url, token, fields, Bucket(rate)
+        self._hosts = Hosts(link_hosts, loopback=on_loopback(url))
+
+    def fetch(self, request: str, after: datetime | None = None) -> model.ApiRequest:
+        """Asks every time, and so meets any `after`."""
+        try:
+            answer = read(self.document(request), self._fields, self._hosts)
+        except ValueError as e:
+            raise RetryLater(f"the API's answer cannot be read: {e}") from e
+        return replace(answer, id=request)
+
+    def document(self, request: str) -> Any:
+        """The raw answer, signers given as bare ids filled in. Raises NotFound, RetryLater."""
+        document = unwrap(self._get(f"/requests/{quote(request, safe='')}"))
+        rows = document.get("signers") if isinstance(document, dict) else None
+        if isinstance(rows, list):
+            document = {**document, "signers": [self._whole(row) for row in rows]}
+        return document
+
+    def listed(self, site: str, limit: int) -> Sequence[str]:
+        """`GET /sites/{site}/requests`, which older documentation shows once and nothing describes.
+
+        The paging is that of the vendor's other lists: `per_page` at most 100, `has_more`.
+        """
+        found: list[str] = []
+        for page in range(1, limit // PAGE + 1):
+            query = f"?per_page={PAGE}&page={page}&sort=-created_time"
+            ids, more = _ids(self._listing(f"/sites/{quote(site, safe='')}/requests{query}"))
+            found += ids
+            if not more:
+                break
+        return found
+
+    def _listing(self, path: str) -> Any:
+        try:
+            return self._get(path)
+        except NotFound:
+            raise PermanentFailure("the API does not list requests") from None
+
+    def _whole(self, row: Any) -> Any:
+        """`signers[]`, or its `signer`, may be an id only: then the signer is asked for."""
+        if isinstance(row, str | int):
+            return {"signer_id": row, "signer": self._signer(str(row))}
+        inner = row.get("signer") if isinstance(row, dict) else None
+        if isinstance(inner, str | int):
+            return {"signer_id": inner, **row, "signer": self._signer(str(inner))}
+        return row
+
+    def _signer(self, key: str) -> Any:
+        try:
+            return unwrap(self._get(f"/signers/id:{quote(key, safe='')}"))
+        except NotFound:
+            return {"signer_id": key}
+
+    def _get(self, path: str) -> Any:
+        self._bucket.take()
+        answer = self._call(path)
+        if answer.status == 200:
+            return self._decoded(answer)
+        if answer.status == 404:
+            raise NotFound
+        if answer.status in (401, 403):
+            log.error("the API refuses CLICKWRAP_API_TOKEN", extra={"json": {"alert": "api_credentials"}})
+            raise RetryLater(f"the API refuses CLICKWRAP_API_TOKEN ({answer.status})", after=REFUSED_AFTER)
+        raise _no_answer(f"the API answered {answer.status}", _retry_after(answer))
+
+    def _call(self, path: str) -> HttpResponse:
+        from shared.adapters.http.transport import call
+
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        try:
+            with call("GET", self._url + path, TIMEOUT, {"headers": headers}) as response:
+                return HttpResponse(response.status_code, response.headers, response.content)
+        except OSError as e:  # what `requests` raises is one
+            raise _no_answer(f"the API cannot be reached: {type(e).__name__}") from e
+
+    def _decoded(self, answer: HttpResponse) -> Any:
+        try:
+            return msgspec.json.decode(answer.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+            raise _no_answer("the API's answer is not whole JSON") from e
+
+
+def _no_answer(reason: str, after: float | None = None) -> RetryLater:
+    """What waits for it is parked, and silent: so it is told of here."""
+    log.warning("no answer of the API", extra={"json": {"alert": "api_unavailable", "reason": reason}})
+    return RetryLater(reason, after)
+
+
+def _ids(listing: Any) -> tuple[list[str], bool]:
+    rows = listing.get("data") if isinstance(listing, dict) else None
+    ids = [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else [None]
+    if not all(isinstance(i, str | int) and REQUEST_ID.fullmatch(str(i)) for i in ids):
+        raise PermanentFailure("the API's list of requests is not in the form of its other lists")
+    return [str(i) for i in ids], listing.get("has_more") is True
+
+
+def _retry_after(answer: HttpResponse) -> float | None:
+    """As the vendor asks; a 429 that asks for nothing waits until the minute it is counted by is over."""
+    if answer.status not in (429, 503):
+        return None
+    asked = parse_retry_after(answer.headers, datetime.now(UTC))
+    return 60.0 if asked is None and answer.status == 429 else asked

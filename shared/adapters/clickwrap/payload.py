@@ -1,0 +1,211 @@
+"""Reading `GET /requests/:id`. The vendor documents three of its fields; the others are looked for along paths.
+
+A path is dotted; `*` stands for every element of a list. The first path that holds something wins. What no path finds
+is "silent", and a word that is in no table is silent too: never guessed, and never taken for "signed".
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from typing import Any
+
+from shared.adapters.clickwrap.link_hosts import PUBLIC, Hosts
+from shared.domain.model import ApiRequest, ApiSigner, ChannelName, Role, Status
+
+Fields = Mapping[str, tuple[str, ...]]
+
+log = logging.getLogger(__name__)
+
+FIELDS: Fields = {
+    "id": ("id", "_id", "request_id"),
+    "title": ("name", "title", "contracts.*.title", "render_data.request_name"),
+    "status": ("status", "state"),
+    "expired": ("expired", "is_expired"),
+    "paused": ("paused", "is_paused"),
+    "sender": ("created_by.name", "sender.name", "sender", "from_name", "data.from_name"),
+    "ordered": ("signing_order", "ordered", "enforce_signing_order", "signer_order"),
+    "created_at": ("sent_time", "created_time", "created_at"),
+    "expires_at": ("expires_time", "expiration_time", "expire_time", "expires_at"),
+    "download_url": ("download_url", "pdf_url"),
+    "signers": ("signers",),
+    "signer.ids": (
+        "signer_id",
+        "signer.signer_id",
+        "id",
+        "_id",
+        "uuid",
+        "signer.id",
+        "signer._id",
+        "signer.uuid",
+        "signer.email",
+        "email",
+    ),
+    "signer.name": ("signer.name", "name", "signer.additional_attributes.name"),
+    "signer.first_name": ("signer.additional_attributes.first_name", "signer.first_name", "first_name"),
+    "signer.last_name": ("signer.additional_attributes.last_name", "signer.last_name", "last_name"),
+    "signer.email": ("signer.email", "email", "signer.additional_attributes.email"),
+    "signer.mobile": ("signer.mobile_number", "mobile_number", "signer.additional_attributes.mobile_number"),
+    "signer.send_email": ("send_to.email",),
+    "signer.send_mobile": ("send_to.mobile_number",),
+    "signer.role": ("role", "signer_role"),
+    "signer.order": ("order", "signing_order"),
+    "signer.request_url": ("request_url",),
+    "signer.signed": ("signed", "has_signed", "agreed", "status", "state", "signed_time", "signed_at", "agreed_time"),
+}
+
+STATUSES = {
+    "open": Status.OPEN,
+    "sent": Status.OPEN,
+    "in progress": Status.OPEN,
+    "in_progress": Status.OPEN,
+    "paused": Status.PAUSED,
+    "complete": Status.COMPLETE,
+    "completed": Status.COMPLETE,
+    "expired": Status.EXPIRED,
+}
+SIGNED = {
+    **dict.fromkeys(("signed", "complete", "completed", "agreed"), True),
+    **dict.fromkeys(("unsigned", "not_signed", "not signed", "pending", "sent", "open", "viewed", "waiting"), False),
+}
+
+
+def unwrap(document: Any) -> Any:
+    """The vendor wraps some answers in {"data": {...}}."""
+    inner = document.get("data") if isinstance(document, dict) else None
+    return inner if isinstance(inner, dict) and "signers" not in document else document
+
+
+def values(document: Any, path: str) -> Iterator[Any]:
+    head, _, rest = path.partition(".")
+    if head == "*":
+        found = document if isinstance(document, list) else []
+    else:
+        found = [document[head]] if isinstance(document, dict) and head in document else []
+    for value in found:
+        yield from values(value, rest) if rest else [value]
+
+
+class Reader:
+    """One level of the answer, read along the candidate paths; `hits` tells which path served each field."""
+
+    def __init__(self, document: Any, fields: Fields, prefix: str = "") -> None:
+        self._document, self._fields, self._prefix = document, fields, prefix
+        self.hits: dict[str, str] = {}
+
+    def all(self, name: str) -> Iterator[Any]:
+        for path in self._fields[self._prefix + name]:
+            for value in values(self._document, path):
+                if value is not None:
+                    self.hits.setdefault(self._prefix + name, path)
+                    yield value
+
+    def texts(self, name: str) -> list[str]:
+        plain = (v for v in self.all(name) if isinstance(v, str | int) and not isinstance(v, bool))
+        return list(dict.fromkeys(t for t in (str(v).strip() for v in plain) if t))
+
+    def text(self, name: str) -> str:
+        return next(iter(self.texts(name)), "")
+
+    def url(self, name: str, hosts: Hosts) -> str:
+        """The first that a link may lead to; the others count as absent."""
+        for url in self.texts(name):
+            reason = hosts.refusal(url)
+            if not reason:
+                return url
+            told = {"alert": "link_refused", "field": self._prefix + name, "reason": reason}
+            log.warning("a link of the API's answer is not used", extra={"json": told})  # it may let its reader sign
+        return ""
+
+    def flag(self, name: str) -> bool | None:
+        return next((v for v in self.all(name) if isinstance(v, bool)), None)
+
+    def when(self, name: str) -> datetime | None:
+        return next((t for t in map(parse_time, self.all(name)) if t), None)
+
+    def word(self, name: str, table: Mapping[str, Any]) -> Any:
+        known = (table.get(v.strip().lower()) for v in self.all(name) if isinstance(v, str))
+        return next((k for k in known if k is not None), None)
+
+
+def parse_time(value: Any) -> datetime | None:
+    """ISO 8601; without a zone it is UTC, as the vendor's times are. Years 1 and 9999 stand for "none"."""
+    try:
+        at = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    if at.year in (MINYEAR, MAXYEAR):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def read(document: Any, fields: Fields = FIELDS, hosts: Hosts = PUBLIC) -> ApiRequest:
+    """hosts: where links may lead. Raises ValueError for what is no request at all."""
+    document = unwrap(document)
+    if not isinstance(document, dict):
+        raise ValueError("the answer is not a JSON object")
+    top = Reader(document, fields)
+    rows = next((v for v in top.all("signers") if isinstance(v, list)), [])
+    return ApiRequest(
+        id=top.text("id"),
+        title=_title(top, fields, document),
+        sender=top.text("sender"),
+        status=_status(top),
+        ordered=top.flag("ordered"),
+        created_at=top.when("created_at"),
+        expires_at=top.when("expires_at"),
+        download_url=top.url("download_url", hosts),
+        signers=tuple(read_signer(row, fields, hosts) for row in rows if row),
+    )
+
+
+def _title(top: Reader, fields: Fields, document: Any) -> str:
+    for path in fields["title"]:
+        found = [v.strip() for v in values(document, path) if isinstance(v, str) and v.strip()]
+        if found:
+            return ", ".join(found)
+    return ""
+
+
+def _status(top: Reader) -> Status | None:
+    status: Status | None = top.word("status", STATUSES)
+    if status is Status.COMPLETE:
+        return status
+    if top.flag("expired"):  # an overlay: the status stays what it was before
+        return Status.EXPIRED
+    return Status.PAUSED if top.flag("paused") else status
+
+
+def read_signer(row: Any, fields: Fields = FIELDS, hosts: Hosts = PUBLIC) -> ApiSigner:
+    """A bare id in place of an object is a signer of whom nothing else is known."""
+    if not isinstance(row, dict):
+        return ApiSigner(ids=(str(row),))
+    reader = Reader(row, fields, "signer.")
+    return ApiSigner(
+        ids=tuple(reader.texts("ids")),
+        name=reader.text("name") or " ".join(filter(None, (reader.text("first_name"), reader.text("last_name")))),
+        email=reader.text("email"),
+        mobile=reader.text("mobile"),
+        send_to=_send_to(reader),
+        role=Role.RECIPIENT if reader.text("role").lower() == Role.RECIPIENT else Role.SIGNER,
+        order=next((int(t) for t in reader.texts("order") if t.isdecimal()), None),
+        request_url=reader.url("request_url", hosts),
+        signed=_signed(reader),
+    )
+
+
+def _send_to(reader: Reader) -> dict[ChannelName, bool]:
+    flags = {ChannelName.EMAIL: reader.flag("send_email"), ChannelName.SMS: reader.flag("send_mobile")}
+    return {channel: flag for channel, flag in flags.items() if flag is not None}
+
+
+def _signed(reader: Reader) -> bool | None:
+    """A flag or a known word says yes or no; a time says yes; no time says nothing."""
+    verdicts = [verdict for value in reader.all("signed") if (verdict := _verdict(value)) is not None]
+    return any(verdicts) if verdicts else None
+
+
+def _verdict(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    word = SIGNED.get(value.strip().lower()) if isinstance(value, str) else None
+    return word if word is not None else (True if parse_time(value) else None)

@@ -1,0 +1,153 @@
+"""How the adapters call HTTP APIs: one request, no redirect, no retry; faults told apart by what to do about them."""
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from shared.adapters.http.deadline import Deadline
+from shared.domain.errors import OutcomeUnknown, RetryLater
+
+if TYPE_CHECKING:
+    from requests import Response
+
+CONNECT = 5.0  # seconds
+DEADLINE = 20.0  # seconds, all told
+LONGEST_WAIT = 3600.0
+SAFE_TO_REPEAT = {429, 500, 503}
+
+
+class HttpResponse(msgspec.Struct, frozen=True):
+    """`headers` by lower-case name."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The body's object; empty when it is anything else."""
+        try:
+            value = msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return {}
+        return value if isinstance(value, dict) else {}
+
+
+def text(value: object) -> str:
+    """A field of a provider's answer as text; "" for what is neither text nor a number."""
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+
+
+class Http:
+    """Calls to one provider. `who` begins every error text; no address, credential or body ever enters one.
+
+    judge: sees every answer first, and raises what only this provider's body can tell.
+    """
+
+    def __init__(
+        self,
+        who: str,
+        clock: Callable[[], datetime],
+        deadline: float = DEADLINE,
+        judge: Callable[[HttpResponse], None] = lambda answer: None,
+    ) -> None:
+        self._who, self._clock, self._deadline, self._judge = who, clock, deadline, judge
+
+    def post_json(self, url: str, body: object, headers: Mapping[str, str], *, effect: bool = True) -> HttpResponse:
+        """Raises RetryLater when nothing can have happened, or the call has no `effect`; OutcomeUnknown otherwise."""
+        sent = {"Content-Type": "application/json", "Accept": "application/json", **headers}
+        return self._post(url, effect, headers=sent, data=msgspec.json.encode(body))
+
+    def post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> HttpResponse:
+        return self._post(url, True, headers=dict(headers), data=dict(form))
+
+    def _post(self, url: str, effect: bool, **request: Any) -> HttpResponse:
+        from shared.adapters.http.transport import exchange
+
+        exchange.left, exchange.sock = False, None
+        watched = exchange.__dict__  # this thread's: the deadline's own thread would see its own
+        try:
+            with Deadline(self._deadline, lambda: watched.get("sock")) as exchange.deadline:
+                answer = self._exchange(url, request)
+                exchange.deadline.check()  # headers that are cut off look like complete ones
+        except OSError as fault:  # what `requests` raises is one too
+            raise self._lost(fault, exchange.left and effect) from None  # its own text holds the URL
+        finally:
+            exchange.sock = exchange.deadline = None
+        return self._settled(answer, effect)
+
+    def _exchange(self, url: str, request: dict[str, Any]) -> HttpResponse:
+        from shared.adapters.http.transport import call
+
+        timeout = (min(CONNECT, self._deadline), self._deadline)
+        with call("POST", url, timeout, request) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return HttpResponse(response.status_code, headers, _body(response))
+
+    def _lost(self, fault: OSError, left: bool) -> RetryLater | OutcomeUnknown:
+        name = type(fault).__name__
+        if left:
+            return OutcomeUnknown(f"{self._who}: the request left, its answer was lost ({name})")
+        return RetryLater(f"{self._who} could not be reached ({name})")
+
+    def _settled(self, answer: HttpResponse, effect: bool) -> HttpResponse:
+        self._judge(answer)
+        said = f"{self._who} answered {answer.status}"
+        if answer.status in SAFE_TO_REPEAT or (answer.status >= 500 and not effect):
+            raise RetryLater(said, parse_retry_after(answer.headers, self._clock()))
+        if answer.status >= 500:  # 502, 504: somebody in between gave up waiting for the one who may have acted
+            raise OutcomeUnknown(said)
+        return answer
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds to wait, at most an hour; None when the answer does not say.
+
+    `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), else `X-RateLimit-Reset` in epoch seconds.
+    """
+    lower = {name.lower(): value.strip() for name, value in headers.items()}
+    wait = _seconds(lower.get("retry-after", ""))
+    if wait is None:
+        wait = _until(lower.get("retry-after", ""), now)
+    if wait is None and (reset := _seconds(lower.get("x-ratelimit-reset", ""))) is not None:
+        wait = reset - now.timestamp()
+        wait = wait if wait > 0 else None  # not an epoch, or a clock that is off: no advice
+    return None if wait is None else min(max(wait, 0.0), LONGEST_WAIT)
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) else None
+
+
+def _until(text: str, now: datetime) -> float | None:
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
+
+
+def _body(response: "Response") -> bytes:
+    """At most MAX_BODY. A refusal stands in its status: one whose body is lost is still a refusal."""
+    from urllib3.exceptions import HTTPError
+
+    from shared.adapters.http.transport import MAX_BODY
+
+    try:
+        return response.raw.read(MAX_BODY, decode_content=True) or b""
+    except (HTTPError, OSError) as fault:
+        if response.status_code >= 400:
+            return b""
+        raise ConnectionError(type(fault).__name__) from None

@@ -1,0 +1,87 @@
+"""The e-mail itself: headers and both bodies."""
+
+import re
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, parseaddr
+
+from shared.domain.errors import PermanentFailure
+from shared.ports import Outgoing
+
+WORD = re.compile(r"[^\s@<>,;:\"\\()\[\]\x00-\x1f\x7f]+")  # nothing that ends an address, or begins another
+
+# How an encoded word begins (RFC 2047). `email` decodes one wherever it stands and, before Python 3.11.10, writes the
+# line breaks in it as they are: a title could add headers, and a body.
+ENCODED = "=?"
+
+
+class Letterhead:
+    """Whom our e-mail comes from. Raises ValueError that names the variable when an address cannot be used.
+
+    sender, reply_to: with or without a name ("Acme Legal <legal@example.com>"); reply_to may be "".
+    """
+
+    def __init__(self, sender: str, reply_to: str) -> None:
+        self.sender = _own("EMAIL_FROM", sender)
+        self.reply_to = _own("EMAIL_REPLY_TO", reply_to) if reply_to else None
+
+    def compose(self, message: Outgoing, now: datetime) -> EmailMessage:
+        """Raises PermanentFailure for an address or subject that would break out of its header."""
+        recipient = recipient_of(message)
+        beyond_ascii = not (self.sender.addr_spec + recipient).isascii()
+        mail = EmailMessage(SMTP.clone(cte_type="7bit", utf8=beyond_ascii))
+        mail["Subject"] = message.subject.replace(ENCODED, "= ?")
+        mail["To"] = _header("", recipient)
+        mail["From"] = self.sender
+        if self.reply_to:
+            mail["Reply-To"] = self.reply_to
+        mail["Date"] = format_datetime(now)
+        mail["Message-ID"] = f"<{message.notice}@{self.sender.domain}>"
+        for name, value in marks(message).items():
+            mail[name] = value
+        mail.set_content(message.text)
+        if message.html:
+            mail.add_alternative(message.html, subtype="html")
+        return mail
+
+
+def marks(message: Outgoing) -> dict[str, str]:
+    """Headers every e-mail of ours bears. The first keeps out-of-office answers away (RFC 3834)."""
+    return {"Auto-Submitted": "auto-generated", "X-Clickwrap-Notice": message.notice}
+
+
+def recipient_of(message: Outgoing) -> str:
+    """Raises PermanentFailure for what is no single address, and for a subject that would break out of its header."""
+    if len(message.subject.splitlines()) > 1 or "\0" in message.subject:
+        raise PermanentFailure("the subject holds a line break")
+    return _ascii_domain(message.to)
+
+
+def _ascii_domain(address: str) -> str:
+    """The domain in IDNA; what stays beyond ASCII then needs SMTPUTF8."""
+    local, _, domain = address.rpartition("@")
+    try:
+        ascii_domain = domain.encode("idna").decode()
+    except UnicodeError:
+        ascii_domain = ""
+    if not ascii_domain or not WORD.fullmatch(local) or not WORD.fullmatch(ascii_domain) or ENCODED in local:
+        raise PermanentFailure("the e-mail address is not one")
+    return f"{local}@{ascii_domain}"
+
+
+def _header(name: str, address: str) -> Address:
+    """Not by `addr_spec`, which takes ASCII only."""
+    local, _, domain = _ascii_domain(address).rpartition("@")
+    return Address(name, local, domain)
+
+
+def _own(variable: str, given: str) -> Address:
+    name, address = parseaddr(given)
+    try:
+        if not given.isprintable():
+            raise PermanentFailure("a line break")
+        return _header(name, address)
+    except PermanentFailure:
+        raise ValueError(f"{variable}: an e-mail address expected") from None

@@ -1,0 +1,134 @@
+"""Mailgun, Messages API.
+
+Send: https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages
+Answers: https://documentation.mailgun.com/docs/mailgun/quickstart-guide/responses
+Receipts: https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhooks
+Signature: https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
+"""
+
+import hmac
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.adapters.http.client import DEADLINE, LONGEST_WAIT, Http, HttpResponse, basic, text
+from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
+from shared.adapters.providers.common.rules import ADDRESS, REFUSED, Rule, by_status, decoded, fresh, mapping, moment
+from shared.domain.errors import Accepted, OutcomeUnknown, RetryLater
+from shared.domain.model import NoticeState
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.ports import Outgoing
+
+# The signature covers a timestamp and a token, not the event: a short life is all that protects it once it is seen.
+TOLERANCE = timedelta(minutes=15)
+WAIT = re.compile(r"try again after (\d{1,6}) seconds?", re.IGNORECASE)
+INVALID_TO = re.compile(r"'?to'? parameter is not a valid address", re.IGNORECASE)
+
+# `event`, with `severity` where it has one. A temporary failure is retried by Mailgun.
+EVENTS: dict[str, tuple[NoticeState, Rule]] = {
+    "accepted": (NoticeState.ACCEPTED, REFUSED("")),
+    "failed/temporary": (NoticeState.ACCEPTED, REFUSED("")),
+    "delivered": (NoticeState.DELIVERED, REFUSED("")),
+    "failed/permanent": (NoticeState.UNDELIVERED, REFUSED("failed for good")),
+    "rejected": (NoticeState.UNDELIVERED, REFUSED("rejected by Mailgun")),
+    "complained": (NoticeState.DELIVERED, ADDRESS("reported as spam")),
+    "unsubscribed": (NoticeState.DELIVERED, ADDRESS("unsubscribed")),
+}
+# `reason` of a failure that lies with the address.
+ADDRESS_FAILURES = {"bounce", "suppress-bounce", "suppress-complaint", "suppress-unsubscribe"}
+
+
+class Mailgun:
+    """sender, reply_to: see `Letterhead`. signing_key: the HTTP webhook signing key; "" refuses every receipt."""
+
+    name = "mailgun"
+
+    def __init__(
+        self,
+        api_key: str,
+        domain: str,
+        sender: str,
+        reply_to: str,
+        signing_key: str,
+        api_url: str,
+        clock: Callable[[], datetime],
+        deadline: float = DEADLINE,
+    ) -> None:
+        self._url, self._login = f"{api_url.rstrip('/')}/v3/{domain}/messages", basic("api", api_key)
+        self._letterhead, self._key = Letterhead(sender, reply_to), signing_key.encode()
+        self._http = Http("Mailgun", clock, deadline, _judge)
+
+    def send(self, message: Outgoing) -> Accepted:
+        answer = self._http.post_form(self._url, self._form(message), self._login)
+        if answer.status >= 300:
+            raise _refusal(answer)
+        message_id = text(answer.json().get("id"))
+        if not message_id:
+            raise OutcomeUnknown(f"Mailgun answered {answer.status} without a message id")
+        return Accepted(message_id.strip("<>"))  # as the receipts give it
+
+    def _form(self, message: Outgoing) -> dict[str, str]:
+        headers = {f"h:{name}": value for name, value in marks(message).items()}
+        if self._letterhead.reply_to:
+            headers["h:Reply-To"] = str(self._letterhead.reply_to)
+        return {
+            "from": str(self._letterhead.sender),
+            "to": recipient_of(message),
+            "subject": message.subject,
+            "text": message.text,
+            **({"html": message.html} if message.html else {}),
+            "o:tracking": "no",  # it would send a signing URL, which is a credential, through another host
+            "v:notice": message.notice,
+            **headers,
+        }
+
+    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
+        """One event. Raises InvalidSignature."""
+        body = mapping(decoded(request.body))
+        self._verify(mapping(body.get("signature")), now)
+        return _receipt(mapping(body.get("event-data")), now)
+
+    def _verify(self, signature: Mapping[str, Any], now: datetime) -> None:
+        """Hex of HMAC-SHA256 over timestamp and token."""
+        if not self._key:
+            raise InvalidSignature("MAILGUN_SIGNING_KEY is not set")
+        signed = text(signature.get("timestamp")) + text(signature.get("token"))
+        expected = hmac.new(self._key, signed.encode(errors="replace"), "sha256").hexdigest()
+        given = text(signature.get("signature"))
+        if not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
+            raise InvalidSignature("the signature does not fit; check MAILGUN_SIGNING_KEY")
+        fresh(signature.get("timestamp"), now, TOLERANCE)
+
+
+def _judge(answer: HttpResponse) -> None:
+    """The wait stands in the body of a 429."""
+    if answer.status == 429 and (wait := WAIT.search(text(answer.json().get("message")))):
+        raise RetryLater("Mailgun answered 429", min(float(wait[1]), LONGEST_WAIT))
+
+
+def _refusal(answer: HttpResponse) -> Exception:
+    if answer.status == 400 and INVALID_TO.search(text(answer.json().get("message"))):
+        return ADDRESS("the address is not valid").error("Mailgun", 400)
+    rule = by_status(answer.status, "MAILGUN_API_KEY, MAILGUN_DOMAIN", "MAILGUN_DOMAIN, MAILGUN_API_URL")
+    return rule.error("Mailgun", f"HTTP {answer.status}")
+
+
+def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
+    name, severity = text(event.get("event")), text(event.get("severity"))
+    known = EVENTS.get(f"{name}/{severity}") or EVENTS.get(name)
+    if not known:
+        return []
+    state, rule = known
+    failed = state is NoticeState.UNDELIVERED and text(event.get("reason")) in ADDRESS_FAILURES
+    headers = mapping(mapping(event.get("message")).get("headers"))
+    return [
+        Receipt(
+            notice=text(mapping(event.get("user-variables")).get("notice")) or None,
+            provider_id=text(headers.get("message-id")).strip("<>"),
+            state=state,
+            reason=f"Mailgun: {rule.reason}" if rule.reason else "",
+            at=moment(event.get("timestamp"), now),
+            suppress=rule.suppress or failed,
+        )
+    ]

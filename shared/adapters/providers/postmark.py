@@ -1,0 +1,164 @@
+"""Postmark, Email API. The verdict stands in `ErrorCode`; 0 alone is success.
+
+Send: https://postmarkapp.com/developer/api/email-api
+Codes: https://postmarkapp.com/developer/api/overview#error-codes
+Receipts: https://postmarkapp.com/developer/webhooks/webhooks-overview, .../bounce-webhook, .../delivery-webhook
+"""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from shared.adapters.http.client import DEADLINE, Http, HttpResponse, text
+from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
+from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, decoded, mapping
+from shared.domain.errors import Accepted, OutcomeUnknown
+from shared.domain.model import NoticeState
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.ports import Outgoing
+
+TOKEN_HEADER = "X-Webhook-Token"  # noqa: S105 - one of ours, to be added to the webhook at Postmark
+
+REFUSALS: dict[int, Rule] = {
+    10: SETTINGS("it refuses the token; check POSTMARK_SERVER_TOKEN"),
+    100: AGAIN("it is being maintained"),
+    300: REFUSED("a field is not valid"),
+    400: SETTINGS("it does not know the sender; check EMAIL_FROM"),
+    401: SETTINGS("the sender is not confirmed; check EMAIL_FROM"),
+    402: REFUSED("it cannot read the message"),
+    403: REFUSED("it cannot read the message"),
+    405: SETTINGS("the account may send no more"),
+    406: ADDRESS("the recipient bounced before, complained or has opted out"),
+    409: REFUSED("it cannot read the message"),
+    412: SETTINGS("the account waits for approval"),
+    413: SETTINGS("the account may not send"),
+}
+
+# `Type` of a bounce: https://postmarkapp.com/developer/api/bounce-api#bounce-types
+# Types that are no bounce at all (an auto-responder's answer, a changed address) are not here.
+BOUNCES: dict[str, tuple[NoticeState, Rule]] = {
+    "Transient": (NoticeState.ACCEPTED, REFUSED("")),  # still being tried
+    "HardBounce": (NoticeState.UNDELIVERED, ADDRESS("bounced")),
+    "BadEmailAddress": (NoticeState.UNDELIVERED, ADDRESS("the address is not valid")),
+    "ManuallyDeactivated": (NoticeState.UNDELIVERED, ADDRESS("deactivated at Postmark")),
+    "Unsubscribe": (NoticeState.UNDELIVERED, ADDRESS("has opted out")),
+    "SoftBounce": (NoticeState.UNDELIVERED, REFUSED("the mailbox takes nothing just now")),
+    "DnsError": (NoticeState.UNDELIVERED, REFUSED("the address's domain was not found")),
+    "SpamNotification": (NoticeState.UNDELIVERED, REFUSED("filtered as spam")),
+    "VirusNotification": (NoticeState.UNDELIVERED, REFUSED("filtered as a virus")),
+    "Blocked": (NoticeState.UNDELIVERED, REFUSED("blocked by the recipient's server")),
+    "DMARCPolicy": (NoticeState.UNDELIVERED, REFUSED("against the DMARC policy of our domain")),
+    "SMTPApiError": (NoticeState.UNDELIVERED, REFUSED("a fault at Postmark")),
+    "Unknown": (NoticeState.UNDELIVERED, REFUSED("returned, nobody says why")),
+}
+DELIVERED = (NoticeState.DELIVERED, REFUSED(""))
+COMPLAINED = (NoticeState.DELIVERED, ADDRESS("reported as spam"))
+
+
+class Postmark:
+    """sender, reply_to: see `Letterhead`. webhook_token: "" refuses every receipt."""
+
+    name = "postmark"
+
+    def __init__(
+        self,
+        server_token: str,
+        sender: str,
+        reply_to: str,
+        webhook_token: str,
+        api_url: str,
+        clock: Callable[[], datetime],
+        deadline: float = DEADLINE,
+    ) -> None:
+        self._url, self._login = f"{api_url.rstrip('/')}/email", {"X-Postmark-Server-Token": server_token}
+        self._letterhead, self._token = Letterhead(sender, reply_to), webhook_token.encode()
+        self._http = Http("Postmark", clock, deadline)
+
+    def send(self, message: Outgoing) -> Accepted:
+        answer = self._http.post_json(self._url, self._body(message), self._login)
+        told = answer.json()
+        code = told.get("ErrorCode")
+        if answer.status >= 300 or (isinstance(code, int) and code != 0):
+            raise _refusal(answer)
+        message_id = text(told.get("MessageID"))
+        if code != 0 or not message_id:
+            raise OutcomeUnknown(f"Postmark answered {answer.status} without a message id")
+        return Accepted(message_id)
+
+    def _body(self, message: Outgoing) -> dict[str, Any]:
+        optional = {"HtmlBody": message.html, "ReplyTo": str(self._letterhead.reply_to or "")}
+        return {
+            "From": str(self._letterhead.sender),
+            "To": recipient_of(message),
+            "Subject": message.subject,
+            "TextBody": message.text,
+            **{name: value for name, value in optional.items() if value},
+            "Headers": [{"Name": name, "Value": value} for name, value in marks(message).items()],
+            "Metadata": {"notice": message.notice},
+            "TrackOpens": False,
+            "TrackLinks": "None",  # it would send a signing URL, which is a credential, through another host
+            "MessageStream": "outbound",
+        }
+
+    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
+        """One event. Raises InvalidSignature."""
+        self._verify(request.headers)
+        return _receipt(mapping(decoded(request.body)), now)
+
+    def _verify(self, headers: Mapping[str, str]) -> None:
+        """Postmark signs nothing: the token comes as the password of the webhook's URL, or in a header added to it."""
+        given = headers.get(TOKEN_HEADER) or _password(headers.get("Authorization", ""))
+        if not self._token:
+            raise InvalidSignature("POSTMARK_WEBHOOK_TOKEN is not set")
+        if not hmac.compare_digest(self._token, given.encode(errors="replace")):
+            raise InvalidSignature("the token does not fit; check POSTMARK_WEBHOOK_TOKEN")
+
+
+def _password(authorization: str) -> str:
+    try:
+        pair = base64.b64decode(authorization.removeprefix("Basic "), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return pair.partition(":")[2]
+
+
+def _refusal(answer: HttpResponse) -> Exception:
+    told = answer.json()
+    code = told.get("ErrorCode")
+    known = REFUSALS.get(code) if isinstance(code, int) else None
+    if code == 300 and "'To'" in text(told.get("Message")):
+        known = ADDRESS("the address is not valid")
+    rule = known or by_status(answer.status, "POSTMARK_SERVER_TOKEN", "POSTMARK_API_URL")
+    return rule.error("Postmark", text(code) or f"HTTP {answer.status}")
+
+
+def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
+    kinds = {"Delivery": DELIVERED, "SpamComplaint": COMPLAINED, "Bounce": BOUNCES.get(text(event.get("Type")))}
+    known = kinds.get(text(event.get("RecordType")))
+    if not known:
+        return []
+    state, rule = known
+    # Inactive: Postmark itself sends nothing more to the address.
+    inactive = state is NoticeState.UNDELIVERED and event.get("Inactive") is True
+    return [
+        Receipt(
+            notice=text(mapping(event.get("Metadata")).get("notice")) or None,
+            provider_id=text(event.get("MessageID")),
+            state=state,
+            reason=f"Postmark: {rule.reason}" if rule.reason else "",
+            at=_when(event, now),
+            suppress=rule.suppress or inactive,
+        )
+    ]
+
+
+def _when(event: Mapping[str, Any], now: datetime) -> datetime:
+    told = text(event.get("DeliveredAt") or event.get("BouncedAt"))
+    try:
+        at = datetime.fromisoformat(told)
+    except ValueError:
+        return now
+    return at if at.tzinfo else now

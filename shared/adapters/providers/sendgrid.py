@@ -1,0 +1,157 @@
+"""Twilio SendGrid, Mail Send v3.
+
+Send: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send
+Errors: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors
+Receipts: https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
+Signature: https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from email.headerregistry import Address
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from shared.adapters.http.client import DEADLINE, Http, HttpResponse, bearer, text
+from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
+from shared.adapters.providers.common.rules import ADDRESS, REFUSED, RETRIES, Rule, by_status, decoded, fresh, moment
+from shared.domain.errors import Accepted, OutcomeUnknown
+from shared.domain.model import NoticeState
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.ports import Outgoing
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+# SendGrid's click tracking would send a signing URL, which is a credential, through another host.
+NO_TRACKING = {
+    "click_tracking": {"enable": False, "enable_text": False},
+    "open_tracking": {"enable": False},
+    "subscription_tracking": {"enable": False},
+}
+
+# `event`, and `type` of a bounce. A deferred message is still being tried; opens and clicks are not tracked.
+EVENTS: dict[str, tuple[NoticeState, Rule]] = {
+    "processed": (NoticeState.ACCEPTED, REFUSED("")),
+    "deferred": (NoticeState.ACCEPTED, REFUSED("")),
+    "delivered": (NoticeState.DELIVERED, REFUSED("")),
+    "bounce": (NoticeState.UNDELIVERED, ADDRESS("bounced")),
+    "bounce/blocked": (NoticeState.UNDELIVERED, REFUSED("blocked by the recipient's server")),
+    "dropped": (NoticeState.UNDELIVERED, REFUSED("dropped by SendGrid")),
+    "spamreport": (NoticeState.DELIVERED, ADDRESS("reported as spam")),
+    "unsubscribe": (NoticeState.DELIVERED, ADDRESS("unsubscribed")),
+    "group_unsubscribe": (NoticeState.DELIVERED, ADDRESS("unsubscribed")),
+}
+# Reasons to drop a message that lie with its address; the others lie with the message or the account.
+ADDRESS_DROPS = ("Bounced Address", "Unsubscribed Address", "Spam Reporting Address", "Invalid")
+
+
+class SendGrid:
+    """sender, reply_to: see `Letterhead`. webhook_public_key: as SendGrid shows it; "" refuses every receipt."""
+
+    name = "sendgrid"
+
+    def __init__(
+        self,
+        api_key: str,
+        sender: str,
+        reply_to: str,
+        webhook_public_key: str,
+        api_url: str,
+        clock: Callable[[], datetime],
+        deadline: float = DEADLINE,
+    ) -> None:
+        self._url, self._login = f"{api_url.rstrip('/')}/v3/mail/send", bearer(api_key)
+        self._letterhead, self._public_key = Letterhead(sender, reply_to), webhook_public_key
+        self._http = Http("SendGrid", clock, deadline)
+
+    def send(self, message: Outgoing) -> Accepted:
+        answer = self._http.post_json(self._url, self._body(message), self._login)
+        if answer.status >= 300:
+            raise _refusal(answer)
+        message_id = answer.headers.get("x-message-id", "")
+        if answer.status != 202 or not message_id:
+            raise OutcomeUnknown(f"SendGrid answered {answer.status} without a message id")
+        return Accepted(message_id)
+
+    def _body(self, message: Outgoing) -> dict[str, Any]:
+        content = [("text/plain", message.text), ("text/html", message.html)]
+        reply_to = self._letterhead.reply_to
+        return {
+            "personalizations": [{"to": [{"email": recipient_of(message)}]}],
+            "from": _named(self._letterhead.sender),
+            **({"reply_to": _named(reply_to)} if reply_to else {}),
+            "subject": message.subject,
+            "content": [{"type": kind, "value": value} for kind, value in content if value],
+            "headers": marks(message),
+            "custom_args": {"notice": message.notice},
+            "tracking_settings": NO_TRACKING,
+        }
+
+    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
+        """A batch of events, of other senders on the account too. Raises InvalidSignature."""
+        self._verify(request, now)
+        events = decoded(request.body)
+        if not isinstance(events, list):
+            raise InvalidSignature("the body is not a list of events")
+        return [receipt for event in events if isinstance(event, dict) and (receipt := _receipt(event, now))]
+
+    def _verify(self, request: ReceiptRequest, now: datetime) -> None:
+        """ECDSA with SHA-256 over the timestamp header and the raw body."""
+        from cryptography.exceptions import InvalidSignature as BadSignature
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        timestamp = request.headers.get("X-Twilio-Email-Event-Webhook-Timestamp", "")
+        given = request.headers.get("X-Twilio-Email-Event-Webhook-Signature", "")
+        try:
+            signature = base64.b64decode(given, validate=True)
+            self._key.verify(signature, timestamp.encode() + request.body, ec.ECDSA(hashes.SHA256()))
+        except (ValueError, BadSignature, UnsupportedAlgorithm):
+            raise InvalidSignature("the signature does not fit; check SENDGRID_WEBHOOK_PUBLIC_KEY") from None
+        fresh(timestamp, now, RETRIES)
+
+    @cached_property
+    def _key(self) -> "EllipticCurvePublicKey":
+        """Raises ValueError when the setting is no such key."""
+        from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+        from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+        lines = [line for line in self._public_key.split("\n") if "-----" not in line]
+        key = load_der_public_key(base64.b64decode("".join(lines)))
+        if not isinstance(key, EllipticCurvePublicKey):
+            raise ValueError("not an elliptic curve's")
+        return key
+
+
+def _named(address: Address) -> dict[str, str]:
+    named = {"email": address.addr_spec, "name": address.display_name}
+    return {key: value for key, value in named.items() if value}
+
+
+def _refusal(answer: HttpResponse) -> Exception:
+    """Errors name the field at fault: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors"""
+    told = answer.json().get("errors")
+    fields = [text(error.get("field")) for error in told if isinstance(error, dict)] if isinstance(told, list) else []
+    if answer.status == 400 and any(f.startswith("personalizations.") and ".to" in f for f in fields):
+        return ADDRESS("the address is not valid").error("SendGrid", 400)
+    rule = by_status(answer.status, "SENDGRID_API_KEY, EMAIL_FROM", "SENDGRID_API_URL")
+    return rule.error("SendGrid", f"HTTP {answer.status}")
+
+
+def _receipt(event: Mapping[str, Any], now: datetime) -> Receipt | None:
+    name, why = text(event.get("event")), text(event.get("reason"))
+    known = EVENTS.get(f"{name}/{text(event.get('type'))}") or EVENTS.get(name)
+    if not known:
+        return None
+    state, rule = known
+    return Receipt(
+        notice=text(event.get("notice")) or None,
+        provider_id=text(event.get("sg_message_id")).partition(".")[0],  # what follows is SendGrid's own routing
+        state=state,
+        reason=f"SendGrid: {rule.reason}" if rule.reason else "",
+        at=moment(event.get("timestamp"), now),
+        suppress=rule.suppress or (name == "dropped" and why.startswith(ADDRESS_DROPS)),
+    )

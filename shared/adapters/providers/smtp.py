@@ -1,0 +1,174 @@
+"""E-mail over SMTP (RFC 5321), one connection a message.
+
+Until the last line of the message leaves, nothing has happened; after that only the server's answer can tell.
+"""
+
+import re
+import smtplib
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import cached_property
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from shared.adapters.http.client import DEADLINE
+from shared.adapters.http.deadline import Deadline
+from shared.adapters.providers.common.mail import Letterhead, recipient_of
+from shared.adapters.providers.common.rules import ADDRESS, REFUSED, SETTINGS, Rule
+from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
+from shared.ports import Outgoing
+
+PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
+CREDENTIALS = SETTINGS("it refuses the login; check the user and password in SMTP_URL")
+OF_MAILBOX = {450, 451, 452}  # RFC 5321 §4.2.2: the mailbox, not the server, is busy or full; greylisting too
+LOGIN_WANTED = 530  # RFC 4954 §6
+NO_TLS = SETTINGS("no trusted TLS with it; check SMTP_URL")
+SENDER = SETTINGS("it refuses the sender; check EMAIL_FROM, or the login in SMTP_URL")
+# Enhanced codes (RFC 3463 §3.2, RFC 7505) of an address that does not exist; of servers without them, the words.
+ENHANCED = re.compile(r"^[245]\.\d{1,3}\.\d{1,3}\b")
+NO_SUCH_CODE = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
+NO_SUCH_WORDS = re.compile(r"user unknown|unknown user|no such (user|recipient|mailbox)|does not exist", re.IGNORECASE)
+
+
+class Server(msgspec.Struct, frozen=True):
+    scheme: str
+    host: str
+    port: int
+    user: str
+    password: str
+
+
+def parse_smtp_url(url: str) -> Server:
+    """Raises ValueError that names SMTP_URL and keeps the password to itself."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("SMTP_URL: its host or port cannot be read") from None
+    if parts.scheme not in PORTS or not parts.hostname:
+        raise ValueError("SMTP_URL: smtp://, smtps:// or smtp+starttls://user:password@host:port expected")
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not (user + password).isascii():
+        raise ValueError("SMTP_URL: user and password in ASCII expected")  # smtplib can send no others
+    return Server(parts.scheme, parts.hostname, port or PORTS[parts.scheme], user, password)
+
+
+class Smtp:
+    """sender, reply_to: see `Letterhead`. deadline: seconds of wall clock."""
+
+    name = "smtp"
+
+    def __init__(
+        self, url: str, sender: str, reply_to: str, clock: Callable[[], datetime], deadline: float = DEADLINE
+    ) -> None:
+        self._server = parse_smtp_url(url)
+        self._letterhead = Letterhead(sender, reply_to)
+        self._clock, self._deadline = clock, deadline
+
+    def send(self, message: Outgoing) -> Accepted:
+        mail = self._letterhead.compose(message, self._clock())
+        try:
+            with self._connection() as (smtp, deadline):
+                self._open(smtp)
+                self._envelope(smtp, recipient_of(message))
+                deadline.check()
+                _content(smtp, mail.as_bytes())
+        except ssl.SSLError as fault:
+            raise NO_TLS.error("SMTP", fault.reason) from None
+        except OSError as fault:  # smtplib's own are such, too
+            raise RetryLater(f"SMTP: the connection failed ({type(fault).__name__})") from None
+        return Accepted(str(mail["Message-ID"]))
+
+    @contextmanager
+    def _connection(self) -> Iterator[tuple[smtplib.SMTP, Deadline]]:
+        # A name of our own for EHLO: smtplib would ask the resolver for one, which may take its time.
+        smtp = smtplib.SMTP(local_hostname=self._letterhead.sender.domain, timeout=self._deadline)
+        with Deadline(self._deadline, lambda: smtp.sock) as deadline:
+            try:
+                yield smtp, deadline
+            finally:
+                with suppress(OSError):
+                    smtp.putcmd("QUIT")  # its answer would tell nothing
+                smtp.close()
+
+    def _open(self, smtp: smtplib.SMTP) -> None:
+        smtp.sock = socket.create_connection((self._server.host, self._server.port), self._deadline)
+        if self._server.scheme == "smtps":
+            self._secure(smtp)
+        _check(smtp.getreply(), Rule("it takes no connections", retry=True))
+        smtp.ehlo_or_helo_if_needed()
+        if self._server.scheme == "smtp+starttls":
+            self._starttls(smtp)
+        if self._server.user:
+            self._login(smtp)
+
+    def _starttls(self, smtp: smtplib.SMTP) -> None:
+        if not smtp.has_extn("starttls"):  # some then answer "not now", and the password must not follow in the clear
+            raise NO_TLS.error("SMTP", "STARTTLS not offered")
+        _check(smtp.docmd("STARTTLS"), NO_TLS)
+        self._secure(smtp)
+        smtp.ehlo()  # what was said in the clear counts no longer (RFC 3207 §4.2)
+
+    def _secure(self, smtp: smtplib.SMTP) -> None:
+        assert smtp.sock is not None
+        smtp.sock = self._tls.wrap_socket(smtp.sock, server_hostname=self._server.host)
+        smtp.file = None
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
+
+    def _login(self, smtp: smtplib.SMTP) -> None:
+        try:
+            smtp.login(self._server.user, self._server.password)
+        except smtplib.SMTPAuthenticationError as refused:
+            _check((refused.smtp_code, b""), CREDENTIALS)
+        except smtplib.SMTPServerDisconnected:
+            raise
+        except smtplib.SMTPException:
+            raise SETTINGS("it offers no login we know; check SMTP_URL").error("SMTP", "AUTH") from None
+
+    def _envelope(self, smtp: smtplib.SMTP, recipient: str) -> None:
+        sender = self._letterhead.sender.addr_spec
+        options = () if (sender + recipient).isascii() else ("SMTPUTF8",)
+        if options and not smtp.has_extn("smtputf8"):
+            raise PermanentFailure("SMTP: the server takes no addresses beyond ASCII (SMTPUTF8)")
+        _check(smtp.mail(sender, options), SENDER)
+        reply = smtp.rcpt(recipient)
+        _check(reply, ADDRESS("no such recipient") if _unknown(reply[1]) else REFUSED("it refuses the recipient"))
+
+
+def _unknown(words: bytes) -> bool:
+    said = words.decode("ascii", "replace")
+    if enhanced := ENHANCED.match(said):
+        return enhanced[0] in NO_SUCH_CODE
+    return bool(NO_SUCH_WORDS.search(said))
+
+
+def _content(smtp: smtplib.SMTP, mail: bytes) -> None:
+    _check(smtp.docmd("DATA"), REFUSED("it refuses the message"))
+    dotted = re.sub(rb"(?m)^\.", b"..", mail)
+    try:
+        smtp.send(dotted + b".\r\n")
+        reply = smtp.getreply()
+    except OSError as fault:
+        raise OutcomeUnknown(f"SMTP: the message left, its answer was lost ({type(fault).__name__})") from None
+    if not 200 <= reply[0] < 600:
+        raise OutcomeUnknown("SMTP: the message left, its answer makes no sense")
+    _check(reply, REFUSED("it refuses the message"))
+
+
+def _check(reply: tuple[int, bytes], refusal: Rule) -> None:
+    """The server's words stay out of the errors, as they may hold the address; its codes are enough."""
+    code, words = reply
+    if 200 <= code < 400:
+        return
+    enhanced = ENHANCED.match(words.decode("ascii", "replace"))
+    said = f"{code} {enhanced[0]}" if enhanced else str(code)
+    if not 500 <= code < 600:
+        raise RetryLater(f"SMTP: not now ({said})", of_message=code in OF_MAILBOX)
+    raise (CREDENTIALS if code == LOGIN_WANTED else refusal).error("SMTP", said)

@@ -1,0 +1,170 @@
+"""Twilio Programmable Messaging, over REST.
+
+Send: https://www.twilio.com/docs/messaging/api/message-resource
+Receipts: https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
+Signature: https://www.twilio.com/docs/usage/webhooks/webhooks-security
+Codes: https://www.twilio.com/docs/api/errors/<code>
+"""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable
+from datetime import datetime
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, text
+from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, form
+from shared.domain.errors import Accepted, OutcomeUnknown
+from shared.domain.model import NoticeState
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.ports import Outgoing
+
+CREDENTIALS = "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN"
+SENDER = "TWILIO_FROM, TWILIO_MESSAGING_SERVICE_SID"
+
+# The answer to a send. A code that is not here is judged by its HTTP status.
+REFUSALS: dict[int, Rule] = {
+    14107: AGAIN("too many messages between the two numbers within 30 s", after=60.0, of_message=True),
+    20003: SETTINGS(f"it refuses the credentials; check {CREDENTIALS}"),
+    20404: SETTINGS(f"no such account; check {CREDENTIALS}"),
+    20429: AGAIN("too many requests"),
+    21211: ADDRESS("the number is not valid"),
+    21408: REFUSED("the account may not send to this country"),
+    21602: REFUSED("the text is empty"),
+    21603: SETTINGS(f"no sender given; check {SENDER}"),
+    21606: SETTINGS(f"the sender cannot send messages; check {SENDER}"),
+    21608: REFUSED("a trial account sends to verified numbers only"),
+    21610: ADDRESS("the recipient has opted out (STOP)"),
+    21611: AGAIN("the sender's queue is full", after=300.0),
+    21612: REFUSED("no way from this sender to this number"),
+    21614: ADDRESS("the number is not a mobile one"),
+    21617: REFUSED("the text is longer than 1600 characters"),
+    21635: ADDRESS("the number is a landline"),
+    21659: SETTINGS(f"the sender is no Twilio number; check {SENDER}"),
+    21660: SETTINGS(f"the sender belongs to another account; check {SENDER}"),
+    21703: SETTINGS(f"the Messaging Service has no number; check {SENDER}"),
+    21704: SETTINGS(f"the Messaging Service has no number; check {SENDER}"),
+    21705: SETTINGS(f"no such Messaging Service; check {SENDER}"),
+    30001: AGAIN("the queue is full"),
+    63038: AGAIN("the account's daily limit is reached", after=3600.0),
+}
+
+# ErrorCode of a status callback. Twilio does not retry these; `reason` tells the operator whether one could.
+UNDELIVERED: dict[str, Rule] = {
+    "30001": REFUSED("the queue was full"),
+    "30002": REFUSED("the account is suspended"),
+    "30003": REFUSED("the handset was off or out of reach"),
+    "30004": ADDRESS("the recipient blocks or has opted out"),
+    "30005": ADDRESS("the number is unknown or no longer in use"),
+    "30006": ADDRESS("a landline, or a carrier that cannot be reached"),
+    "30007": REFUSED("filtered by the carrier"),
+    "30008": REFUSED("the carrier does not say why"),
+    "30034": REFUSED("the sender is not registered for A2P 10DLC"),
+    "30036": REFUSED("not delivered in time"),
+    "30450": REFUSED("held back by the protection against SMS pumping"),
+    "30500": REFUSED("a fault at Twilio"),
+    "21610": ADDRESS("the recipient has opted out (STOP)"),
+}
+
+STATES: dict[str, NoticeState] = {
+    "accepted": NoticeState.ACCEPTED,
+    "scheduled": NoticeState.ACCEPTED,
+    "queued": NoticeState.ACCEPTED,
+    "sending": NoticeState.ACCEPTED,
+    "sent": NoticeState.ACCEPTED,  # the carrier has it
+    "delivered": NoticeState.DELIVERED,
+    "read": NoticeState.DELIVERED,
+    "undelivered": NoticeState.UNDELIVERED,
+    "failed": NoticeState.UNDELIVERED,
+    "canceled": NoticeState.UNDELIVERED,
+}
+
+
+class Twilio:
+    """from_or_service: an E.164 number, a short code or sender name; or a Messaging Service ("MG...").
+
+    receipts_url: public base of the receipts function; "" asks for no receipts. deadline: seconds of wall clock.
+    """
+
+    name = "twilio"
+
+    def __init__(
+        self,
+        account_sid: str,
+        auth_token: str,
+        from_or_service: str,
+        api_url: str,
+        receipts_url: str,
+        clock: Callable[[], datetime],
+        deadline: float = DEADLINE,
+    ) -> None:
+        if not auth_token:
+            raise ValueError("TWILIO_AUTH_TOKEN is empty")
+        self._url = f"{api_url.rstrip('/')}/2010-04-01/Accounts/{account_sid}/Messages.json"
+        self._login = basic(account_sid, auth_token)
+        self._key = auth_token.encode()
+        self._sender = {"MessagingServiceSid" if from_or_service.startswith("MG") else "From": from_or_service}
+        self._receipts_url = receipts_url.rstrip("/")
+        self._http = Http("Twilio", clock, deadline, _judge)
+
+    def send(self, message: Outgoing) -> Accepted:
+        sent = {"To": message.to, **self._sender, "Body": message.text}
+        if self._receipts_url:
+            sent["StatusCallback"] = f"{self._receipts_url}/twilio?{urlencode({'n': message.notice})}"
+        answer = self._http.post_form(self._url, sent, self._login)
+        if answer.status >= 300:
+            raise _refusal(answer)
+        sid = text(answer.json().get("sid"))
+        if answer.status != 201 or not sid:
+            raise OutcomeUnknown(f"Twilio answered {answer.status} without a message id")
+        return Accepted(sid)
+
+    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
+        """One status callback. A status that says nothing about arrival gives no receipt. Raises InvalidSignature."""
+        fields = form(request.body)
+        self._verify(request, fields)
+        values = dict(fields)
+        state = STATES.get(values.get("MessageStatus", ""))
+        if state is None:
+            return []
+        why = _why(values.get("ErrorCode", "")) if state is NoticeState.UNDELIVERED else REFUSED("")
+        notice = parse_qs(urlsplit(request.url).query).get("n", [None])[0]
+        return [
+            Receipt(
+                notice=notice,
+                provider_id=values.get("MessageSid", ""),
+                state=state,
+                reason=why.reason,
+                at=now,
+                suppress=why.suppress,
+            )
+        ]
+
+    def _verify(self, request: ReceiptRequest, fields: list[tuple[str, str]]) -> None:
+        """Base64 of HMAC-SHA1 over the public URL and every field, sorted by name, without separators."""
+        signed = request.url + "".join(name + value for name, value in sorted(set(fields)))
+        expected = base64.b64encode(hmac.digest(self._key, signed.encode(), hashlib.sha1)).decode()
+        given = request.headers.get("X-Twilio-Signature", "")
+        if not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
+            raise InvalidSignature("X-Twilio-Signature does not fit; check TWILIO_AUTH_TOKEN, RECEIPTS_BASE_URL")
+
+
+def _judge(answer: HttpResponse) -> None:
+    """Of the 429s some are not about the pace: their wait, and whom they hold up, stand in the table."""
+    code = answer.json().get("code")
+    rule = REFUSALS.get(code) if isinstance(code, int) else None
+    if answer.status == 429 and rule and rule.after is not None:
+        raise rule.error("Twilio", code)
+
+
+def _refusal(answer: HttpResponse) -> Exception:
+    code = answer.json().get("code")
+    known = REFUSALS.get(code) if isinstance(code, int) else None
+    rule = known or by_status(answer.status, CREDENTIALS, "TWILIO_API_URL")
+    return rule.error("Twilio", text(code) or f"HTTP {answer.status}")
+
+
+def _why(code: str) -> Rule:
+    known = UNDELIVERED.get(code, REFUSED("not delivered"))
+    return Rule(f"Twilio: {known.reason} ({code})" if code else f"Twilio: {known.reason}", suppress=known.suppress)

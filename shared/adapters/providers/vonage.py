@@ -1,0 +1,224 @@
+"""Vonage (Nexmo) SMS API. Nearly every answer is a 200; the verdict stands in `messages[].status`, as text.
+
+Send: https://developer.vonage.com/en/api/sms
+Codes: https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms
+Receipts: https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts
+Signatures: https://developer.vonage.com/en/getting-started/concepts/signing-messages (`sig`) and
+https://developer.vonage.com/en/getting-started/concepts/webhooks (JWT)
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, text
+from shared.adapters.providers.common.rules import (
+    ADDRESS,
+    AGAIN,
+    REFUSED,
+    RETRIES,
+    SETTINGS,
+    Rule,
+    by_status,
+    decoded,
+    form,
+    fresh,
+    mapping,
+    moment,
+)
+from shared.domain.errors import Accepted, OutcomeUnknown
+from shared.domain.model import NoticeState
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.ports import Outgoing
+from shared.text.segments import GSM7, segments
+
+CREDENTIALS = "VONAGE_API_KEY, VONAGE_API_SECRET"
+LONGEST_CALLBACK = 100  # characters
+
+REFUSALS: dict[str, Rule] = {
+    "1": AGAIN("too many messages a second"),
+    "2": REFUSED("a parameter is missing"),
+    "3": REFUSED("a parameter is not valid"),
+    "4": SETTINGS(f"it refuses the credentials; check {CREDENTIALS}"),
+    "5": AGAIN("a fault at Vonage"),
+    "6": REFUSED("it cannot be routed"),
+    "7": ADDRESS("the number is barred"),
+    "8": SETTINGS("the account is barred; ask Vonage"),
+    "9": SETTINGS("the account has no credit left"),
+    "10": AGAIN("too many connections at once"),
+    "11": SETTINGS("the account may not use the HTTP API; ask Vonage"),
+    "12": REFUSED("the text is too long"),
+    "14": SETTINGS(f"it refuses the signature; check {CREDENTIALS}"),
+    "15": SETTINGS("it refuses the sender; check VONAGE_FROM"),
+    "22": REFUSED("the network code is not valid"),
+    "23": SETTINGS("it refuses the callback URL; check RECEIPTS_BASE_URL"),
+    "29": REFUSED("a trial account sends to listed numbers only"),
+    "32": SETTINGS("the account wants signed requests; allow API secrets at Vonage"),
+    "33": ADDRESS("the number is no longer in use"),
+}
+
+# err-code of a delivery receipt. Vonage does not retry; what it advises to clean out of a database is suppressed.
+UNDELIVERED: dict[str, Rule] = {
+    "1": REFUSED("the carrier does not say why"),
+    "2": REFUSED("the handset was off or out of reach"),
+    "3": ADDRESS("the number is no longer in use"),
+    "4": ADDRESS("the recipient bars such messages"),
+    "5": REFUSED("the number is being moved between carriers"),
+    "6": REFUSED("filtered as spam"),
+    "7": REFUSED("the handset was busy"),
+    "8": REFUSED("a fault in the network"),
+    "9": ADDRESS("the recipient has opted out"),
+    "10": REFUSED("a fault in the message"),
+    "11": REFUSED("no route"),
+    "12": REFUSED("no route to the number"),
+    "13": REFUSED("the recipient is too young for it"),
+    "14": ADDRESS("the carrier has blocked the number"),
+    "15": REFUSED("the recipient has no credit left"),
+    "16": REFUSED("a gateway's quota is used up"),
+    "50": REFUSED("the sending entity is not registered"),
+    "51": REFUSED("the header is not registered"),
+    "52": REFUSED("the content is not registered"),
+    "53": REFUSED("the recipient has not consented"),
+    "54": REFUSED("against the regulations of the country"),
+    "99": REFUSED("the carrier does not say why"),
+}
+
+STATES: dict[str, NoticeState] = {
+    "accepted": NoticeState.ACCEPTED,
+    "buffered": NoticeState.ACCEPTED,
+    "delivered": NoticeState.DELIVERED,
+    "expired": NoticeState.UNDELIVERED,
+    "failed": NoticeState.UNDELIVERED,
+    "rejected": NoticeState.UNDELIVERED,
+}
+
+HMACS = ("md5", "sha1", "sha256", "sha512")  # beside the default, a plain MD5 with the secret appended
+
+
+class Vonage:
+    """sender: a number or name of ours (VONAGE_FROM). signature_secret: "" refuses every receipt."""
+
+    name = "vonage"
+
+    def __init__(
+        self,
+        api_key: str,
+        api_secret: str,
+        sender: str,
+        signature_secret: str,
+        api_url: str,
+        receipts_url: str,
+        clock: Callable[[], datetime],
+        deadline: float = DEADLINE,
+    ) -> None:
+        self._url = f"{api_url.rstrip('/')}/sms/json"
+        self._login, self._sender, self._key = basic(api_key, api_secret), sender, signature_secret.encode()
+        callback = f"{receipts_url.rstrip('/')}/vonage" if receipts_url else ""
+        self._callback = {"callback": callback} if 0 < len(callback) <= LONGEST_CALLBACK else {}
+        self._http = Http("Vonage", clock, deadline)
+
+    def send(self, message: Outgoing) -> Accepted:
+        sent = {
+            "from": self._sender,
+            "to": message.to.removeprefix("+"),
+            "text": message.text,
+            "type": "text" if segments(message.text).encoding == GSM7 else "unicode",
+            "client-ref": message.notice,
+            **self._callback,
+        }
+        answer = self._http.post_form(self._url, sent, self._login)
+        if answer.status >= 300:
+            rule = by_status(answer.status, CREDENTIALS, "VONAGE_API_URL")
+            raise rule.error("Vonage", f"HTTP {answer.status}")
+        return _accepted(answer)
+
+    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
+        """One delivery receipt, as JSON, form or query. Raises InvalidSignature."""
+        if not self._key:
+            raise InvalidSignature("VONAGE_SIGNATURE_SECRET is not set")
+        fields = _fields(request)
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if token:
+            self._verify_jwt(token, request.body, now)
+        else:
+            self._verify_sig(fields, now)
+        return _receipt(fields, now)
+
+    def _verify_jwt(self, token: str, body: bytes, now: datetime) -> None:
+        """HS256 only, whatever the token's header says: its author must not choose how it is verified."""
+        signed, _, signature = token.rpartition(".")
+        expected = base64.urlsafe_b64encode(hmac.digest(self._key, signed.encode(), "sha256")).rstrip(b"=")
+        if not hmac.compare_digest(expected, signature.rstrip("=").encode(errors="replace")):
+            raise InvalidSignature("the token does not fit; check VONAGE_SIGNATURE_SECRET")
+        claims = _claims(signed)
+        if not hmac.compare_digest(hashlib.sha256(body).hexdigest(), text(claims.get("payload_hash")).lower()):
+            raise InvalidSignature("the token is not for this body")
+        fresh(claims.get("iat"), now, RETRIES)
+
+    def _verify_sig(self, fields: Mapping[str, str], now: datetime) -> None:
+        """`sig` over "&name=value" of the other fields, sorted; "&" and "=" in values become "_". Hex of any case."""
+        safe = {name: value.translate({38: "_", 61: "_"}) for name, value in fields.items() if name != "sig"}
+        signed = "".join(f"&{name}={value}" for name, value in sorted(safe.items())).encode()
+        expected = [hmac.new(self._key, signed, method).hexdigest() for method in HMACS]
+        expected.append(hashlib.md5(signed + self._key).hexdigest())  # noqa: S324 - theirs to choose
+        given = fields.get("sig", "").lower().encode(errors="replace")
+        if not any(hmac.compare_digest(one.encode(), given) for one in expected):
+            raise InvalidSignature("sig does not fit; check VONAGE_SIGNATURE_SECRET")
+        fresh(fields.get("timestamp"), now, RETRIES)
+
+
+def _accepted(answer: HttpResponse) -> Accepted:
+    """A long text is several messages: only if all were taken was it taken, only if none was it refused."""
+    told = answer.json().get("messages")
+    parts = [mapping(part) for part in told] if isinstance(told, list) else []
+    statuses = [text(part.get("status")) for part in parts]
+    if parts and set(statuses) == {"0"} and (first := text(parts[0].get("message-id"))):
+        return Accepted(first)
+    if not parts or "0" in statuses or "" in statuses:
+        raise OutcomeUnknown("Vonage answered without telling whether it took the message")
+    status = statuses[0]
+    rule = REFUSALS.get(status, REFUSED("it refuses the message"))
+    if status == "3" and text(parts[0].get("error-text")).rstrip().endswith(" to"):
+        rule = ADDRESS("the number is not valid")
+    raise rule.error("Vonage", status)
+
+
+def _fields(request: ReceiptRequest) -> dict[str, str]:
+    if not request.body:
+        return dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
+    if not request.body.lstrip().startswith(b"{"):
+        return dict(form(request.body))
+    return {name: text(value) for name, value in mapping(decoded(request.body)).items()}
+
+
+def _claims(signed: str) -> Mapping[str, Any]:
+    payload = signed.partition(".")[2]
+    try:
+        return mapping(msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
+    except (binascii.Error, ValueError):
+        raise InvalidSignature("the token cannot be read") from None
+
+
+def _receipt(fields: Mapping[str, str], now: datetime) -> list[Receipt]:
+    state = STATES.get(fields.get("status", ""))
+    if state is None:
+        return []
+    code = fields.get("err-code", "")
+    why = UNDELIVERED.get(code, REFUSED("not delivered")) if state is NoticeState.UNDELIVERED else None
+    return [
+        Receipt(
+            notice=fields.get("client-ref") or None,
+            provider_id=fields.get("messageId", ""),
+            state=state,
+            reason=f"Vonage: {why.reason} ({code or fields['status']})" if why else "",
+            at=moment(fields.get("timestamp"), now),
+            suppress=bool(why and why.suppress),
+        )
+    ]

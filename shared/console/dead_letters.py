@@ -1,0 +1,62 @@
+"""The dead letters: what each is, and what a replay would do; replayed or dropped once confirmed."""
+
+import logging
+
+import flask
+
+from shared.console.actions import BOTH, PageResponse, Plan, asked
+from shared.console.views import console, done
+from shared.services.dead_letters import ReplayPreview
+from shared.services.operator_actions import Why
+
+letters = flask.Blueprint("letters", __name__)
+
+log = logging.getLogger(__name__)
+
+
+@letters.get("/dead-letters")
+def dead_letters() -> str:
+    return flask.render_template("dead_letters.html", held=console().dead_letters.held(), done=done())
+
+
+@letters.route("/dead-letters/replay", methods=BOTH)
+def replay() -> PageResponse:
+    """All of them, or the one whose id is given."""
+    keys = flask.request.args.getlist("id")
+
+    def act(why: Why) -> None:
+        _log("replayed", why, len(console().dead_letters.replay(keys)))
+
+    chosen = _chosen(keys)
+    effects = [f"{j.what}: {j.would}." for j in chosen]
+    return asked(_plan("Replay dead letters", "Replay", effects), act, "replay")
+
+
+@letters.route("/dead-letters/drop", methods=BOTH)
+def drop() -> PageResponse:
+    keys = flask.request.args.getlist("id")
+
+    def act(why: Why) -> None:
+        _log("dropped", why, console().dead_letters.drop(keys))
+
+    chosen = [j for j in _chosen(keys) if keys]
+    effects = [f"{j.what} is forgotten; nothing is sent for it." for j in chosen]
+    return asked(_plan("Drop a dead letter", "Drop", effects), act, "drop")
+
+
+def _chosen(keys: list[str]) -> list[ReplayPreview]:
+    """The dry run; on the way back there is nothing to show any more."""
+    if flask.request.method == "POST":
+        return []
+    return [j for j in console().dead_letters.held() if not keys or j.letter.key in keys]
+
+
+def _plan(title: str, button: str, effects: list[str]) -> Plan:
+    blocker = "" if effects or flask.request.method == "POST" else "there are none"
+    back = flask.url_for("letters.dead_letters")
+    return Plan(title=title, button=button, effects=effects, back=back, blocker=blocker)
+
+
+def _log(what: str, why: Why, count: int) -> None:
+    """There is no document to record it in: a dead letter is gone afterwards."""
+    log.info("operator: dead letters %s", what, extra={"json": {"count": count, "who": why.who, "why": why.why}})

@@ -1,0 +1,40 @@
+"""What became of a call to the outside. Adapters translate into these; handlers act on them."""
+
+import msgspec
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The provider took the message and will try to deliver it."""
+
+    provider_id: str
+
+
+class RetryLater(Exception):
+    """Not done, certainly without effect, and worth doing again.
+
+    after: seconds to wait at least; None leaves the pace to whoever retries.
+    of_message: this one message or recipient is the cause, so that nothing follows for the others.
+    """
+
+    def __init__(self, reason: str, after: float | None = None, *, of_message: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.after, self.of_message = reason, after, of_message
+
+
+class PermanentFailure(Exception):
+    """Refused for good: the same call would be refused again.
+
+    suppress: the address itself is at fault (opted out, landline, hard bounce) and is not to be tried again.
+    """
+
+    def __init__(self, reason: str, *, suppress: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.suppress = reason, suppress
+
+
+class OutcomeUnknown(Exception):
+    """The request left and its answer was lost: it may have had its effect. Never retried blindly."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,122 @@
+"""The book-keeping of a request: which events are handled, when to look at it again, when to forget it."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from shared.domain.model import Event, Request, SignerState, Status, digest
+from shared.domain.policy import Policy
+from shared.domain.search import words_of
+from shared.domain.signers import pending
+from shared.domain.status_event import status_changed
+
+SECOND_READING = 300.0  # seconds between two readings of what one answer alone is not believed
+EVENTS_KEPT, EVENTS_DAYS = 500, 31
+RECHECK: dict[Status, Callable[[float], float | None]] = {
+    # seconds until the next look, by the seconds since the last news: ever less often as a request ages
+    Status.OPEN: lambda age: min(max(900.0, age / 2), 86_400.0),
+    Status.PAUSED: lambda age: min(max(900.0, age / 2), 86_400.0),
+    Status.EXPIRED: lambda age: 86_400.0 if age < 7 * 86_400 else None,
+    Status.GONE: lambda age: min(max(900.0, age / 2), 86_400.0) if age < 7 * 86_400 else None,
+    Status.DISPUTED: lambda age: 3_600.0,
+    Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # one look back for an unknown completion
+}
+REMIND_GRACE = 120.0  # seconds a Cloud Task has for its reminder before reconcile steps in
+
+
+def record_reading(
+    request: Request, before: Request | None, event: Event | None, now: datetime, policy: Policy
+) -> Request:
+    """The book-keeping fields: which events are handled, when to look again, when to forget."""
+    events = dict(request.events)
+    if event is not None:
+        events[event_key(event.event)] = now
+    news = event is not None or request.changed_at is None
+    if not news and _silent(request, now, policy):
+        request = replace(request, status=Status.DORMANT)
+    elif status_changed(
+        before, request
+    ):  # what a look finds begins the quick looks anew: its echo may be lost in a crash
+        news = True
+    request = replace(request, changed_at=now if news else request.changed_at)
+    ended = request.status in (Status.COMPLETE, Status.EXPIRED, Status.GONE, Status.DORMANT)
+    purge_at = request.purge_at or now + policy.days(policy.retention_days) if ended else None
+    request = replace(request, purge_at=purge_at)
+    return replace(
+        request,
+        events=_trimmed(events, now, policy),
+        checked_at=now,
+        search=words_of(request),
+        next_at=next_check_at(request, event, now, policy),
+    )
+
+
+def forget_at(request: Request, policy: Policy) -> datetime | None:
+    """When an ended request loses its personal data: before the database would drop it whole."""
+    return request.purge_at - policy.days(1) if request.purge_at else None
+
+
+def stub(request: Request) -> Request:
+    """What stays: that there was such a request, and how it ended."""
+    return Request(
+        id=request.id,
+        status=request.status,
+        round=request.round,
+        completed_at=request.completed_at,
+        changed_at=request.changed_at,
+        forgotten=True,
+    )
+
+
+def _silent(request: Request, now: datetime, policy: Policy) -> bool:
+    """No news for 30 days past the last reminder step."""
+    live = request.status in (Status.OPEN, Status.PAUSED, Status.DISPUTED)
+    last_step = policy.days(max(policy.reminder_days, default=0) + 30)
+    return live and now - (request.changed_at or now) > last_step
+
+
+def event_key(event: str) -> str:
+    """Event ids are any text; as a field name only a hash of one is safe."""
+    return digest(event)[:24]
+
+
+def _trimmed(events: dict[str, datetime], now: datetime, policy: Policy) -> dict[str, datetime]:
+    young = {k: at for k, at in events.items() if now - at <= policy.days(EVENTS_DAYS)}
+    newest = sorted(young.items(), key=lambda item: item[1])[-EVENTS_KEPT:]
+    return dict(newest)
+
+
+def _recheck(status: Status, age: float) -> float | None:
+    rule = RECHECK.get(status)
+    return rule(age) if rule else None
+
+
+def next_check_at(request: Request, event: Event | None, now: datetime, policy: Policy) -> datetime | None:
+    """The earliest of the next reading and of a reminder that its task should have fired by then."""
+    scale = policy.day / 86_400
+    since = now if event is not None else request.changed_at or now
+    wait = _recheck(request.status, (now - since).total_seconds() / scale)
+    times = [] if wait is None else [now + policy.span(wait, floor=2)]
+    absent = request.not_found_since and request.status is not Status.GONE
+    waiting = (
+        request.unconfirmed_since
+        or absent
+        or any(s.missing_since and s.state is not SignerState.REMOVED for s in request.signers.values())
+    )
+    if waiting:
+        times.append(now + policy.span(SECOND_READING, floor=1))
+    if request.status is Status.OPEN and any(pending(s) and not s.request_url for s in request.signers.values()):
+        times.append(now + policy.span(60 + min((now - since).total_seconds() / scale, 840), floor=1))
+    if request.status in (Status.OPEN, Status.PAUSED):
+        times += _reminder_checks(request, now, policy)
+    if forget := forget_at(request, policy):
+        times.append(forget)
+    return max(min(times), now + policy.span(60, floor=1)) if times else None
+
+
+def _reminder_checks(request: Request, now: datetime, policy: Policy) -> list[datetime]:
+    """Only those ahead: what is past has been healed by this look, and must not be looked at every minute."""
+    grace = policy.span(REMIND_GRACE, floor=2)
+    due = [r.due_at + grace for s in request.signers.values() for r in s.reminders.values() if not r.done]
+    return [at for at in due if at > now]

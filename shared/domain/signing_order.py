@@ -1,0 +1,74 @@
+"""Whose turn it is to sign, and when each signer is reminded of it."""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from shared.domain.model import Reminder, Request, Role, Signer, SignerState, Status, digest
+from shared.domain.policy import Policy, into_window
+from shared.domain.signers import Signers, pending
+
+
+def advance_signing(signers: Signers, request: Request, now: datetime, policy: Policy, *, sent: bool) -> Signers:
+    """Whoever is newly due is invited; reminders are called off or set anew. sent: by a `request_sent`."""
+    signers = dict(signers)
+    for key, signer in signers.items():
+        if request.status is Status.OPEN and _is_turn(signer, signers, request, sent):
+            signers[key] = _invited(key, signer, request, now, policy)
+        elif request.status is not Status.OPEN and request.status is not Status.PAUSED:
+            signers[key] = replace(signer, reminders={})
+        elif signer.state is SignerState.INVITED and not signer.reminders:
+            # after an expiry that did not last, the steps still ahead come back under new task names
+            hop = int(now.timestamp())
+            signers[key] = replace(signer, reminders=_reminders(key, signer, request, now, policy, hop))
+    return signers
+
+
+def _is_turn(signer: Signer, signers: Signers, request: Request, sent: bool) -> bool:
+    fresh = signer.state is SignerState.WAITING
+    heard = signer.state is SignerState.INVITED and signer.adopted and sent
+    return (fresh or heard) and is_due(signer, signers, ordered=request.ordered)
+
+
+def _invited(key: str, signer: Signer, request: Request, now: datetime, policy: Policy) -> Signer:
+    at = min(request.created_at or now, now) if request.adopted else now  # clocks differ
+    signer = replace(signer, state=SignerState.INVITED, adopted=request.adopted, invited_at=at)
+    return replace(signer, reminders=_reminders(key, signer, request, now, policy, hop=0))
+
+
+def _reminders(
+    key: str, signer: Signer, request: Request, now: datetime, policy: Policy, hop: int
+) -> dict[str, Reminder]:
+    return {} if request.reminders_stopped else ahead(key, signer, request, now, policy, hop)
+
+
+def steps(signer: Signer, policy: Policy) -> dict[int, datetime]:
+    """When each reminder falls due, by its day, while nothing stops it."""
+    if signer.invited_at is None:
+        return {}
+    return {
+        day: into_window(signer.invited_at + policy.days(day), signer.mobile, policy) for day in policy.reminder_days
+    }
+
+
+def ahead(key: str, signer: Signer, request: Request, now: datetime, policy: Policy, hop: int) -> dict[str, Reminder]:
+    """The reminders still to come."""
+    return {
+        str(day): reminder(request.id, key, request.round, day, due, hop)
+        for day, due in steps(signer, policy).items()
+        if due > now
+    }
+
+
+def reminder(request: str, signer: str, round_: int, step: int, due_at: datetime, hop: int) -> Reminder:
+    return Reminder(due_at=due_at, task=digest(request, signer, round_, step, due_at, hop), hop=hop)
+
+
+def is_due(signer: Signer, signers: dict[str, Signer], *, ordered: bool) -> bool:
+    """Whether he may sign now: he has a URL and, in a signing order, everyone before him has signed."""
+    if signer.role is not Role.SIGNER or not signer.request_url or signer.state is SignerState.REMOVED:
+        return False
+    if not ordered or signer.order is None:
+        return True
+    before = [s for s in signers.values() if s.order is not None and s.order < signer.order and pending(s)]
+    return not before

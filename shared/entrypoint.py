@@ -1,0 +1,168 @@
+"""Between functions-framework and the handlers: decoding what came in, encoding what became of it, and logs."""
+
+import base64
+import gc
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import flask
+import msgspec
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.receipts import ReceiptRequest
+from shared.settings import SettingError
+
+if TYPE_CHECKING:
+    from cloudevents.http import CloudEvent
+
+    from shared.services.deferral import Deferral
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+GARBAGE = 10_000  # new objects before a look for cycles: at 700, a seventh of the time to import Google's clients
+PATIENCE = 100  # tries of a parked message, as many as Pub/Sub makes of the others
+log = logging.getLogger(__name__)
+
+
+def subscriber(
+    event: "CloudEvent", kind: type[T], handle: Callable[[T], None], deferral: "Callable[[], Deferral]"
+) -> None:
+    """Returns (200) once the message is handled or parked; else aborts with 503, and Pub/Sub brings it again.
+
+    Both wire forms are read: the push envelope, and Eventarc's, which also holds the subscription.
+    """
+    message = event.data["message"]
+    data = base64.b64decode(message.get("data") or b"")
+    published_at = _when(message.get("publishTime"))
+    try:
+        handle(msgspec.json.decode(data, type=kind))
+    except RetryLater as e:
+        if not _parked(data, published_at, e, deferral):
+            nack(e.reason)
+    except (PermanentFailure, msgspec.DecodeError, UnicodeDecodeError) as e:
+        _bury(data, str(e), deferral)
+    except Exception as e:  # a fault of ours: Pub/Sub counts deliveries, Cloud Tasks would repeat it for ever
+        if int(flask.request.headers.get("X-CloudTasks-TaskRetryCount", 0)) < PATIENCE:
+            raise
+        _bury(data, f"unexpected {type(e).__name__}; the function's log says more", deferral)
+
+
+def _bury(data: bytes, reason: str, deferral: "Callable[[], Deferral]") -> None:
+    try:
+        deferral().dead_letter(data, reason)
+    except RetryLater:
+        nack(reason)
+
+
+def _parked(data: bytes, published_at: datetime | None, retry: RetryLater, deferral: "Callable[[], Deferral]") -> bool:
+    try:
+        return deferral().defer(data, published_at, retry)
+    except RetryLater:
+        return False
+
+
+def _when(text: Any) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def nack(reason: str) -> None:
+    log.warning("not handled, to come again", extra={"json": {"reason": reason}})
+    flask.abort(503, reason)
+
+
+def body_of(request: flask.Request, limit: int) -> bytes | None:
+    """The raw body; None when it is larger than `limit` bytes, whether it says so or not."""
+    request.max_content_length = limit + 1  # a body without a length is cut there, and no error raised
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge:
+        return None
+    return body if len(body) <= limit else None
+
+
+def tail(request: flask.Request) -> str:
+    """The last part of the path: what stands before it depends on the URL by which a function is called."""
+    return request.path.rstrip("/").rpartition("/")[2]
+
+
+def as_sent(request: flask.Request, base: str, body: bytes) -> ReceiptRequest:
+    """As the provider sent it. base: the public URL, which it may have signed, and which no function sees of itself."""
+    headers = cast("Mapping[str, str]", request.headers)
+    query = f"?{request.query_string.decode(errors='replace')}" if request.query_string else ""
+    return ReceiptRequest(f"{base or request.root_url.rstrip('/')}{request.path}{query}", headers, body)
+
+
+def reply(status: int, document: dict[str, Any], **headers: str) -> flask.Response:
+    response = flask.Response(msgspec.json.encode(document) + b"\n", status, mimetype="application/json")
+    response.headers.update(headers)
+    return early(response) if status >= 400 else response
+
+
+def early(response: flask.Response) -> flask.Response:
+    """Goes out before the rest of the request is in: the framework would read that into memory, at its sender's pace.
+
+    It leaves streamed responses alone, so this becomes one. The server then discards what still comes, within bounds.
+    """
+    body = response.get_data()
+    response.content_length, response.response = len(body), iter([body])
+    return response
+
+
+class JsonLines(logging.Formatter):
+    """Cloud Logging's structured form: one JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"severity": record.levelname, "message": record.getMessage(), **getattr(record, "json", {})}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def start(make: Callable[[], object]) -> None:
+    """At import of an entry point: a wrong setting stops the start, with one line. Makes no client, see bootstrap."""
+    gc.set_threshold(GARBAGE)
+    try:
+        logs()
+        make()
+    except SettingError as e:
+        raise SystemExit(f"cannot start: {e}") from None
+
+
+class Stderr(logging.Handler):
+    """A line a write, without logging's lock: threads that queue for it cost `receive` a seventh of its throughput."""
+
+    def createLock(self) -> None:
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            os.write(2, f"{self.format(record)}\n".encode(errors="backslashreplace"))
+        except Exception:  # a log line that fails must not fail its request
+            self.handleError(record)
+
+
+def _level() -> str:
+    level = (os.environ.get("LOG_LEVEL") or "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise SettingError(f"LOG_LEVEL '{level}' must be one of DEBUG, INFO, WARNING, ERROR")
+    return level
+
+
+def logs() -> None:
+    """Our own loggers only: a library's debug output may hold what must not be logged."""
+    root = logging.getLogger("shared")
+    if not root.handlers:
+        handler = Stderr()
+        handler.setFormatter(JsonLines())
+        root.addHandler(handler)
+        root.setLevel(_level())
+        root.propagate = False

@@ -1,0 +1,162 @@
+"""What ended in a dead-letter topic: listed with what a replay would do now, and replayed if that is still of use.
+
+Effects are deduplicated, so a replay sends nothing twice; a dry run tells which of them it would send at all.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from shared.domain import eligibility, planner
+from shared.domain.dead_letters import STALE_DAYS, DeadLetter
+from shared.domain.model import Event, Kind, Notice, NoticeRecord, NoticeState, Request
+from shared.domain.policy import Policy
+from shared.domain.recheck import event_key
+from shared.ports import Bus, DeadLetters, Ledger, Message
+from shared.services.publisher import notice_message
+from shared.services.resource_names import ResourceNames
+
+LIMIT = 1_000  # letters of a topic that one look takes up
+
+
+class ReplayOutcome(StrEnum):
+    REPLAY = "replay"
+    SETTLED = "settled"  # nothing is left to do: a replay drops it
+    STUCK = "stuck"  # cannot be read: it stays until an operator drops it
+
+
+class ReplayPreview(msgspec.Struct, frozen=True):
+    """what: the letter in words. would: what a replay does now, and why."""
+
+    letter: DeadLetter
+    what: str
+    fate: ReplayOutcome
+    would: str
+
+
+class DeadLetterService:
+    def __init__(
+        self,
+        ledger: Ledger,
+        letters: DeadLetters,
+        bus: Bus,
+        names: ResourceNames,
+        policy: Policy,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger, self._letters, self._bus = ledger, letters, bus
+        self._names, self._policy, self._clock = names, policy, clock
+
+    def held(self) -> list[ReplayPreview]:
+        """The dry run: both topics, the oldest first. Raises RetryLater."""
+        return [judged for topic in self._topics() for judged in self._judged(topic)]
+
+    def replay(self, only: Collection[str] = ()) -> list[ReplayPreview]:
+        """Sends each on its way again, or drops it where nothing is left to do. only: keys; empty means all.
+
+        Raises RetryLater; what was not dropped by then stays, and may be replayed again without harm.
+        """
+        return [done for topic in self._topics() for done in self._replayed(topic, only)]
+
+    def drop(self, only: Collection[str]) -> int:
+        """Forgets the letters of these keys, unread. How many there were. Raises RetryLater."""
+        count = 0
+        for topic in self._topics():
+            with self._letters.open(topic, LIMIT) as held:
+                chosen = [letter for letter in held if letter.key in only]
+                self._letters.drop(chosen)
+                count += len(chosen)
+        return count
+
+    def _topics(self) -> tuple[str, str]:
+        return self._names.events_topic, self._names.notices_topic
+
+    def _judged(self, topic: str) -> list[ReplayPreview]:
+        with self._letters.open(topic, LIMIT) as held:
+            return [self._judge(letter) for letter in held]
+
+    def _replayed(self, topic: str, only: Collection[str]) -> Iterator[ReplayPreview]:
+        with self._letters.open(topic, LIMIT) as held:
+            for judged in [self._judge(letter) for letter in held if not only or letter.key in only]:
+                if judged.fate is ReplayOutcome.REPLAY:
+                    self._bus.publish(topic, [_again(judged.letter, self._names)])
+                if judged.fate is not ReplayOutcome.STUCK:
+                    self._letters.drop([judged.letter])
+                yield judged
+
+    # -- what a replay would do
+
+    def _judge(self, letter: DeadLetter) -> ReplayPreview:
+        try:
+            if letter.topic == self._names.events_topic:
+                return self._judge_event(letter, msgspec.json.decode(letter.data, type=Event))
+            return self._judge_notice(letter, msgspec.json.decode(letter.data, type=Notice))
+        except (msgspec.DecodeError, UnicodeDecodeError) as e:
+            return ReplayPreview(letter, "unreadable message", ReplayOutcome.STUCK, f"nothing: it cannot be read ({e})")
+
+    def _judge_event(self, letter: DeadLetter, event: Event) -> ReplayPreview:
+        fate, would = self._fate_of_event(event)
+        return ReplayPreview(letter, f"{event.type} of request {event.request}", fate, would)
+
+    def _fate_of_event(self, event: Event) -> tuple[ReplayOutcome, str]:
+        if self._clock() - event.received_at > self._policy.days(STALE_DAYS):
+            return ReplayOutcome.SETTLED, f"nothing: it is more than {STALE_DAYS} days old"
+        stored = self._ledger.get(Request, event.request)
+        if stored is None:
+            return ReplayOutcome.REPLAY, "reads the request for the first time, and sends what is due"
+        if stored.item.forgotten:
+            return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
+        missing = self._missing(stored.item)
+        if event_key(event.event) not in stored.item.events:
+            return ReplayOutcome.REPLAY, f"reads the request again, and sends what is due; so far {missing}"
+        return (
+            (ReplayOutcome.REPLAY, f"sends {missing}")
+            if missing
+            else (ReplayOutcome.SETTLED, "nothing: it has had its effect")
+        )
+
+    def _missing(self, request: Request) -> str:
+        now = self._clock()
+        implied = planner.notices(request, now, self._policy)
+        lacking = planner.unsent(implied, self._ledger.records(request.id) if implied else {}, now, self._policy)
+        return ", ".join(_described(n) for n in lacking)
+
+    def _judge_notice(self, letter: DeadLetter, notice: Notice) -> ReplayPreview:
+        fate, would = self._fate_of_notice(notice)
+        return ReplayPreview(letter, f"{_described(notice)} of request {notice.request}", fate, would)
+
+    def _fate_of_notice(self, notice: Notice) -> tuple[ReplayOutcome, str]:
+        stored, record = self._ledger.get(Request, notice.request), self._ledger.get(NoticeRecord, notice.notice)
+        if stored is None or stored.item.forgotten:
+            return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
+        if record and not self._open(record.item):
+            return ReplayOutcome.SETTLED, f"nothing: it is {record.item.state} already"
+        verdict = eligibility.evaluate(stored.item, notice, self._clock(), self._policy)
+        if isinstance(verdict, eligibility.Send):
+            number = stored.item.signers[notice.signer].number
+            return ReplayOutcome.REPLAY, f"sends it to signer {number} by {notice.channel}" + _live(notice)
+        if isinstance(verdict, eligibility.Defer):
+            return ReplayOutcome.REPLAY, f"waits: {verdict.reason}"
+        return ReplayOutcome.SETTLED, f"nothing: {verdict.reason}"
+
+    def _open(self, record: NoticeRecord) -> bool:
+        at_work = record.state in (NoticeState.PLANNED, NoticeState.SENDING)
+        return at_work or planner.second_try(record, self._clock(), self._policy)
+
+
+def _described(notice: Notice) -> str:
+    step = f" of day {notice.step}" if notice.kind is Kind.REMINDER else ""
+    return f"{notice.kind}{step} by {notice.channel}"
+
+
+def _live(notice: Notice) -> str:
+    return ", if the API still says so" if notice.kind in (Kind.INVITATION, Kind.REMINDER) else ""
+
+
+def _again(letter: DeadLetter, names: ResourceNames) -> Message:
+    """A notice's attributes are made anew: subscriptions filter by them, and a parked message has none."""
+    if letter.topic == names.notices_topic:
+        return notice_message(msgspec.json.decode(letter.data, type=Notice))
+    return Message(letter.data)

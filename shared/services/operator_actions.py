@@ -1,0 +1,172 @@
+"""What an operator does to a request: checked first, committed with who and why, and only then echoed."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from shared.domain import eligibility, planner
+from shared.domain.errors import RetryLater
+from shared.domain.model import (
+    Note,
+    Notice,
+    NoticeRecord,
+    NoticeState,
+    Request,
+    Signer,
+    SignerState,
+    Status,
+    Suppression,
+    address_key,
+)
+from shared.domain.policy import Policy
+from shared.domain.signers import address_of
+from shared.domain.signing_order import ahead
+from shared.ports import Ledger
+from shared.services.publisher import Publisher
+
+MAX_COMMIT_RETRIES = 5
+REPUBLISHED_WITHIN = 60.0  # seconds, should a crash come between the commit and its echo
+UNDER_WAY = {NoticeState.PLANNED, NoticeState.SENDING}
+LIVE = {Status.OPEN, Status.PAUSED}
+
+log = logging.getLogger(__name__)
+
+
+class ActionRefused(Exception):
+    """Not done; one line says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Why(msgspec.Struct, frozen=True):
+    """Who does it and for what reason, both recorded. Raises ValueError without a reason."""
+
+    who: str
+    why: str
+
+    def __post_init__(self) -> None:
+        if not self.why.strip():
+            raise ValueError("a reason is needed")
+
+
+class OperatorActions:
+    """Every method raises Refused, and RetryLater when the database or Pub/Sub cannot be reached."""
+
+    def __init__(self, ledger: Ledger, publisher: Publisher, policy: Policy, clock: Callable[[], datetime]) -> None:
+        self._ledger, self._publisher, self._policy, self._clock = ledger, publisher, policy, clock
+
+    def resend(self, request: str, notice: str, why: Why) -> None:
+        """Sends a notice once more, under a new id. Asked twice for the same one, it refuses the second time."""
+
+        def change(state: Request) -> Request:
+            record = self._record(notice, state)
+            if reason := self.refusal(state, notice, record):
+                raise ActionRefused(reason)
+            return planner.resent(state, notice_of(state, record), self._clock())
+
+        self._change(request, "sent once more", why, change)
+
+    def refusal(self, request: Request, key: str, record: NoticeRecord) -> str:
+        """Why this notice cannot be sent once more; "" if it can."""
+        if reason := self.blocker(request, key, record):
+            return reason
+        reason = self._blocked(request.signers[record.signer], record)
+        return f"nothing may go to this address: {reason}" if reason else ""
+
+    def blocker(self, request: Request, key: str, record: NoticeRecord) -> str:
+        """As `refusal`, as far as it can be told without asking the ledger for the address."""
+        if record.signer not in request.signers:
+            return "the signer is no longer on the request"
+        if record.state in UNDER_WAY:
+            return "it is still being tried"
+        if record.round == request.round and notice_of(request, record).notice != key:
+            return "it was sent once more already, or the signer's address has changed since"
+        verdict = self.verdict(request, record)
+        return verdict.reason if isinstance(verdict, eligibility.Suppress | eligibility.Fail) else ""
+
+    def verdict(self, request: Request, record: NoticeRecord) -> eligibility.Decision:
+        """What the gates would say to it now."""
+        now = self._clock()
+        if record.round != request.round:
+            return eligibility.Suppress("a new signing round has begun")
+        state = planner.resent(request, notice_of(request, record), now)
+        return eligibility.evaluate(state, state.resends[-1].notice, now, self._policy)
+
+    def stop(self, request: str, why: Why) -> None:
+        """No reminder of this request is sent any more."""
+
+        def change(state: Request) -> Request:
+            if state.reminders_stopped or state.status not in LIVE:
+                raise ActionRefused("there is nothing to stop")
+            signers = {k: replace(s, reminders={}) for k, s in state.signers.items()}
+            return replace(state, reminders_stopped=True, signers=signers)
+
+        self._change(request, "reminders stopped", why, change)
+
+    def resume(self, request: str, why: Why) -> None:
+        """The reminders still ahead are sent again; those missed meanwhile are not made up for."""
+
+        def change(state: Request) -> Request:
+            if not state.reminders_stopped:
+                raise ActionRefused("the reminders are not stopped")
+            state = replace(state, reminders_stopped=False)
+            return replace(state, signers={k: self._reminded(k, s, state) for k, s in state.signers.items()})
+
+        self._change(request, "reminders resumed", why, change)
+
+    def clear(self, address: str, why: Why) -> None:
+        """An address (its key) may be used again. What was held back before is not sent by itself."""
+        stored = self._ledger.get(Suppression, address)
+        if stored is None or stored.item.cleared_at:
+            raise ActionRefused("this address is not blocked")
+        cleared = replace(stored.item, cleared_at=self._clock(), cleared_by=why.who, cleared_why=why.why)
+        if not self._ledger.put(address, cleared, stored.version):
+            raise ActionRefused("it has just changed: look again")
+        log.info("operator: address cleared", extra={"json": {"address": address[:12], "who": why.who}})
+
+    # -- how
+
+    def _change(self, key: str, what: str, why: Why, change: Callable[[Request], Request]) -> None:
+        for _ in range(MAX_COMMIT_RETRIES):
+            stored = self._ledger.get(Request, key)
+            if stored is None:
+                raise ActionRefused("there is no such request")
+            new = self._noted(change(stored.item), what, why)
+            if self._ledger.put(key, new, stored.version):
+                log.info("operator: %s", what, extra={"json": {"request": key, "who": why.who}})
+                return self._publisher.publish_changes(stored.item, new)
+        raise RetryLater("others keep changing this request", after=1)
+
+    def _noted(self, request: Request, what: str, why: Why) -> Request:
+        now = self._clock()
+        note = Note(at=now, who=why.who, what=what, why=why.why.strip())
+        soon = now + self._policy.span(REPUBLISHED_WITHIN, floor=1)
+        return replace(request, notes=(*request.notes, note), next_at=min(request.next_at or soon, soon))
+
+    def _record(self, key: str, request: Request) -> NoticeRecord:
+        stored = self._ledger.get(NoticeRecord, key)
+        if stored is None or stored.item.request_id != request.id:
+            raise ActionRefused("there is no such message")
+        return stored.item
+
+    def _blocked(self, signer: Signer, record: NoticeRecord) -> str:
+        stored = self._ledger.get(Suppression, address_key(record.channel, address_of(signer, record.channel)))
+        return stored.item.reason if stored and not stored.item.cleared_at else ""
+
+    def _reminded(self, key: str, signer: Signer, request: Request) -> Signer:
+        """Under new task names: one that was called off cannot be used again."""
+        if signer.state is not SignerState.INVITED:
+            return signer
+        now = self._clock()
+        return replace(signer, reminders=ahead(key, signer, request, now, self._policy, hop=int(now.timestamp())))
+
+
+def notice_of(request: Request, record: NoticeRecord) -> Notice:
+    """The notice as the state has it now; its id is the record's own unless something has changed."""
+    planned = planner.notice_for(request, record.signer, record.kind, record.step, record.channel)
+    return replace(planned, instead_of=record.instead_of or msgspec.UNSET)

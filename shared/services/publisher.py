@@ -1,0 +1,150 @@
+"""After the commit: what the state implies is published, scheduled and called off. Safe to repeat at any time."""
+
+import logging
+from collections.abc import Callable, Container, Iterable
+from datetime import datetime
+
+import msgspec
+
+from shared.domain import planner
+from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, NoticeState, Request, Transition, digest
+from shared.domain.policy import Policy
+from shared.domain.status_event import status_changed, status_data
+from shared.ports import Bus, Ledger, Message, Scheduler, Task
+from shared.services.resource_names import ResourceNames
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    def __init__(
+        self,
+        ledger: Ledger,
+        bus: Bus,
+        scheduler: Scheduler,
+        names: ResourceNames,
+        policy: Policy,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger, self._bus, self._scheduler = ledger, bus, scheduler
+        self._names, self._policy, self._clock = names, policy, clock
+
+    def publish_changes(self, old: Request | None, new: Request) -> None:
+        """What the commit added. What was implied before it has been echoed, or will be healed."""
+        now = self._clock()
+        before = planner.notices(old, now, self._policy) if old else {}
+        after = planner.notices(new, now, self._policy)
+        self.publish(n for key, n in after.items() if key not in before)
+        have = planner.tasks(new, now, self._policy)
+        self._schedule(new, have, self._made(old))
+        self._tell_status(old, new)
+        self._call_off(old, have, now)
+
+    def republish_missing(self, old: Request | None, new: Request) -> None:
+        """All that the state implies, less what the ledger holds: after a crash between commit and echo, or a loss."""
+        now = self._clock()
+        self._tell_status(old, new)  # first: unlike an event, a look is not repeated, and the next finds no change
+        implied = planner.notices(new, now, self._policy)
+        records = self._ledger.records(new.id) if implied else {}
+        unsent = planner.unsent(implied, records, now, self._policy)
+        _warn_of_overdue(new, unsent)
+        self.publish(unsent)
+        have = planner.tasks(new, now, self._policy)
+        self._schedule(new, have, self._made(old) - unpublished_tasks(old))
+        self._call_off(old, have, now)
+
+    def _call_off(self, old: Request | None, have: dict[str, planner.Due], now: datetime) -> None:
+        """Comes last: nothing is lost if a task is left over, since it obeys the state when it fires."""
+        had = planner.tasks(old, now, self._policy) if old else {}
+        self._scheduler.delete(self._names.reminders_queue, had.keys() - have.keys())
+
+    def publish(self, notices: Iterable[Notice]) -> None:
+        """Raises RetryLater. A notice that nobody can be reached by is recorded as failed instead."""
+        reachable = []
+        for notice in notices:
+            if notice.channel is ChannelName.NONE:
+                self._record_unreachable(notice)
+            else:
+                reachable.append(notice_message(notice))
+        if reachable:
+            self._bus.publish(self._names.notices_topic, reachable)
+
+    def _record_unreachable(self, notice: Notice) -> None:
+        now, reason = self._clock(), "no channel: no usable e-mail address or mobile number on a channel in use"
+        record = first_record(notice, NoticeState.FAILED, now, self._policy, reason)
+        self._ledger.put(notice.notice, record, None)
+
+    def _schedule(self, request: Request, due: dict[str, planner.Due], made: Container[str]) -> None:
+        tasks = [self._task(request, name, d) for name, d in due.items() if name not in made]
+        if tasks:
+            self._scheduler.create(tasks)
+
+    def _made(self, old: Request | None) -> set[str]:
+        """Names of the tasks that the commits up to `old` made; Cloud Tasks reached no further ahead at the time."""
+        return set(planner.tasks(old, old.checked_at or self._clock(), self._policy)) if old else set()
+
+    def _task(self, request: Request, name: str, due: planner.Due) -> Task:
+        body = {"request": request.id, "signer": due.signer, "step": due.step, "task": name}
+        return Task(
+            name=name,
+            queue=self._names.reminders_queue,
+            url=self._names.remind_url,
+            body=msgspec.json.encode(body),
+            at=due.reminder.due_at,
+        )
+
+    def _tell_status(self, old: Request | None, new: Request) -> None:
+        if not status_changed(old, new):
+            return
+        event = status_event(new, self._clock())
+        attributes = {"content-type": "application/cloudevents+json"}
+        self._bus.publish(self._names.status_topic, [Message(msgspec.json.encode(event), attributes)])
+
+
+def _warn_of_overdue(request: Request, unsent: Iterable[Notice]) -> None:
+    if count := sum(n.kind is Kind.REMINDER for n in unsent):
+        why = {"alert": "overdue_reminders", "request": request.id, "count": count}
+        log.warning("reminders that no task fired", extra={"json": why})
+
+
+def unpublished_tasks(old: Request | None) -> set[str]:
+    """Tasks of the invitations that `old` itself committed: its echo may have been lost, and a look repeats it."""
+    fresh = [s for s in old.signers.values() if s.invited_at == old.checked_at] if old else []
+    return {reminder.task for signer in fresh for reminder in signer.reminders.values()}
+
+
+def first_record(notice: Notice, state: NoticeState, now: datetime, policy: Policy, why: str = "") -> NoticeRecord:
+    """A notice's first entry in the ledger."""
+    return NoticeRecord(
+        request_id=notice.request,
+        signer=notice.signer,
+        kind=notice.kind,
+        step=notice.step,
+        channel=notice.channel,
+        round=notice.round,
+        state=state,
+        reason=why,
+        instead_of=notice.instead_of or "",
+        history=(Transition(at=now, state=state, why=why),),
+        changed_at=now,
+        purge_at=now + policy.days(policy.retention_days),
+    )
+
+
+def notice_message(notice: Notice) -> Message:
+    return Message(msgspec.json.encode(notice), {"channel": notice.channel.value, "kind": notice.kind.value})
+
+
+def status_event(request: Request, now: datetime) -> dict[str, object]:
+    """CloudEvents 1.0, JSON format. The id is the same for the same status, so a consumer can drop a repetition."""
+    data = status_data(request)
+    return {
+        "specversion": "1.0",
+        "id": digest(data)[:32],
+        "source": "clickwrap-relay",
+        "type": f"clickwrap.request.{request.status.value}",
+        "subject": request.id,
+        "time": now,
+        "datacontenttype": "application/json",
+        "data": data,
+    }
