@@ -7,6 +7,10 @@ import pytest
 from local.google import FIRESTORE, PUBSUB, Missing, command
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.import_plugin("tests.emulators")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("emulators") is None:
         return
