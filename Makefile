@@ -18,6 +18,7 @@ $(STAMP): requirements.txt requirements-dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "the venv module is missing: apt-get install python3-venv"; exit 1; }
 	@echo "installing into $(VENV) (once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "$(CURDIR)" > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/clickwrap-relay.pth"
 	@touch $@
 
 .PHONY: setup
@@ -33,9 +34,11 @@ run: $(STAMP) ## The whole system on http://127.0.0.1:8080 until Ctrl-C (BACKEND
 
 .PHONY: test
 test: $(STAMP) ## All tests, on the embedded backend and on Google's emulators, with coverage
-	@$(BIN)/python -m pytest -q --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
 
 COVERAGE ?= 95
+# More than there are processors: most tests wait for something.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 .PHONY: soak
 soak: $(STAMP) ## The fault suite at full size, and its table (SEED repeats a run, SIZE=300 for fewer requests)

@@ -94,6 +94,7 @@ class GoogleBackend:
         return {}  # Cloud Monitoring knows; the console leads there
 
 
+EMULATORS = ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
 log = logging.getLogger(__name__)
 _local: Backend | None = None
 _time: Callable[[], datetime] = partial(datetime.now, UTC)
@@ -118,8 +119,14 @@ def settings() -> Settings:
 
 @cache
 def backend() -> Backend:
-    if settings().backend == "embedded" and _local is None:
-        raise SettingError("BACKEND=embedded is for the local stack only: set it to gcp")
+    s = settings()
+    if _local is None and s.backend == "embedded":
+        raise SettingError(
+            "BACKEND=embedded exists only inside `make run` and `make demo`; set BACKEND=emulators or gcp"
+        )
+    if _local is None and s.backend == "emulators":
+        for variable in EMULATORS:  # without one, a client would turn to Google itself
+            s.text(variable)
     return _local or GoogleBackend()
 
 

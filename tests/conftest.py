@@ -1,10 +1,34 @@
-"""Tests marked `emulators` are skipped where Google's emulators are missing; in CI they fail there."""
+"""Order, skips and closing lines of the whole suite.
 
+Tests marked `emulators` are skipped where Google's emulators are missing; in CI they fail there.
+"""
+
+import logging
 import os
+import re
+import shutil
+from collections.abc import Iterator
 
 import pytest
 
-from local.emulation.google_emulators import FIRESTORE, PUBSUB, Missing, command
+from local.emulation.google_emulators import FIRESTORE, PUBSUB, Missing, command, sdk_root
+
+TABLE = "table"  # the property of a test whose value is printed at the end
+# Folders whose files take longest: they start first, so that no worker is left with one of them at the end.
+LONGEST = ("faults", "e2e", "contract", "browser", "load", "security", "infra", "integration")
+TOOLS = re.compile(r"Skipped: (.*(?:was not found|there is no chromium).*)|Skipped: (.*is missing)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.import_plugin("tests.emulators")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _turn(item.path.parent.name))
+
+
+def _turn(folder: str) -> int:
+    return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -12,7 +36,55 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     try:
         command(PUBSUB), command(FIRESTORE)
-    except Missing as missing:
+    except Missing:
         if os.environ.get("CI") == "true":
             raise
-        pytest.skip(str(missing))
+        pytest.skip("; ".join(_missing()))
+
+
+def _missing() -> list[str]:
+    """All that the emulators lack, not only the first of it."""
+    found = [] if shutil.which("java") else ["java was not found: apt-get install default-jre-headless"]
+    try:
+        platform = sdk_root() / "platform"
+    except Missing as missing:
+        return [*found, str(missing)]
+    for emulator in (PUBSUB, FIRESTORE):
+        if not list(platform.glob(emulator.jar)):
+            found.append(f"the {emulator.name} emulator was not found: gcloud components install {emulator.component}")
+    return found
+
+
+@pytest.fixture(autouse=True)
+def own_process() -> Iterator[None]:
+    """What a test leaves behind in this process, the next one must not find.
+
+    An entry point that starts here sets up our log, and a command of the local stack fills in the environment.
+    """
+    log, environ = logging.getLogger("shared"), dict(os.environ)
+    handlers, level, propagate = list(log.handlers), log.level, log.propagate
+    yield
+    log.handlers[:], log.propagate = handlers, propagate
+    log.setLevel(level)
+    for name in os.environ.keys() - environ.keys():
+        del os.environ[name]
+    os.environ.update(environ)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    yield
+    stats = terminalreporter.stats
+    for report in [*stats.get("passed", []), *stats.get("failed", [])]:
+        for name, value in report.user_properties:
+            if name == TABLE and report.when == "call":
+                terminalreporter.write_line(f"\n{value}")
+    if line := skipped([str(report.longrepr[2]) for report in stats.get("skipped", [])]):
+        terminalreporter.write_line(line)
+
+
+def skipped(reasons: list[str]) -> str:
+    """One line on the tests that a missing tool has cost, "" if there are none."""
+    found = [m[1] or m[2] for reason in reasons if (m := TOOLS.fullmatch(reason))]
+    ways = list(dict.fromkeys(way for reason in found for way in reason.split("; ")))
+    return f"{len(found)} tests were skipped for want of a tool: {'; '.join(ways)}" if found else ""

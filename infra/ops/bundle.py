@@ -1,5 +1,7 @@
 """`make bundle`: a folder and a zip for each function in dist/, named by the hash of what they hold.
 
+dist/<function> is a link to the folder.
+
 A bundle is flat, as functions-framework wants it: main.py beside shared/, and requirements.txt. It is the same for
 every configuration: a change of provider is a change of settings, never of code.
 """
@@ -42,7 +44,14 @@ def build(function: Function, dist: Path) -> Bundle:
     for name, data in files.items():
         _write(folder / name, data)
     _compile(folder)
+    _name(dist / function.name, folder)
     return Bundle(function.name, digest, folder, _zip(folder))
+
+
+def _name(link: Path, folder: Path) -> None:
+    """dist/<function>: a name that stays, for `gcloud functions deploy --source`."""
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name, target_is_directory=True)
 
 
 def contents(function: Function) -> dict[str, bytes]:

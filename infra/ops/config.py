@@ -16,9 +16,10 @@ from infra.ops import shell
 from infra.ops.function_table import ROOT, Function, api_rate, every_secret, functions
 from infra.ops.shell import Stop
 
+EMULATORS = ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
 # Decisions about the deployment, for Terraform and the commands here; the functions never see them.
 FOR_DEPLOYMENT = ("PROJECT", "REGION", "OPERATORS", "ALERT_EMAILS", "PUBLIC_BY_IAM")
-LOCAL_ONLY = ("BACKEND", "SECONDS_PER_DAY", "PORT", "LOCAL_DIR")
+LOCAL_ONLY = ("BACKEND", "SECONDS_PER_DAY", "PORT", "LOCAL_DIR", *EMULATORS)
 LINE = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)=(.*)")
 
 

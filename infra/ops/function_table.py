@@ -12,7 +12,7 @@ API_CALLS_A_MINUTE = 1600  # of the 2,000 that Clickwrap allows a token
 class Function(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A row. timeout: seconds. api_share: its part of the calls to Clickwrap's API, 0 for none.
 
-    caller: push, tasks, scheduler or operators; deferred: tasks bring deferred messages back to it, so they may call it too.
+    caller: push, tasks, scheduler or operators; deferred: tasks bring its deferred messages back, so they call it too.
     secrets: variable -> "always", or the setting that makes it needed, like "SMS_PROVIDER=twilio".
     packages: what its code imports of others, as requirements.txt names it.
     """

@@ -42,6 +42,7 @@ class Deferral:
         name = "park-" + digest(base64.b64encode(data).decode(), int(at.timestamp() // 60))[:48]
         body = push_envelope(data, name, published_at or now)
         self._scheduler.create([Task(name=name, queue=self._queue, url=self._url, body=body, at=at)])
+        log.info("deferred", extra={"json": {"topic": self._topic, "reason": retry.reason, "until": at}})
         return True
 
     def dead_letter(self, data: bytes, reason: str) -> None:

@@ -7,11 +7,6 @@ import pytest
 from tests.stand_in import Reply, StandIn
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """A folder's conftest may not name plugins by `pytest_plugins`."""
-    config.pluginmanager.import_plugin("tests.emulators")
-
-
 @pytest.fixture(params=["embedded", pytest.param("emulators", marks=pytest.mark.emulators)])
 def implementation(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -16,8 +16,8 @@ from tests.contract import channel_kit
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-a-provider.md").read_text()
 FILES: dict[str, str] = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
 
-adapter = ModuleType("shared.adapters.channels.acme")
-exec(FILES["shared/adapters/channels/acme.py"], adapter.__dict__)
+adapter = ModuleType("shared.adapters.providers.acme")
+exec(FILES["shared/adapters/providers/acme.py"], adapter.__dict__)
 sys.modules[adapter.__name__] = adapter
 exec(FILES["tests/contract/test_acme.py"])  # defines TestAcme and TestAcmeReceipts
 

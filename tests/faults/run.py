@@ -26,7 +26,7 @@ from tests.faults.verdict import MANY, Decision
 
 QUIET = 1.5  # seconds without a call to the provider
 HOLD = 12.0  # seconds of waiting for what is left over, before another absence; a redelivery's longest pause is 10
-ROUNDS = 8  # of them: a message that is parked waits for up to half its age, and each absence makes it older
+ROUNDS = 5  # of them; each reaches at least to when the next deferred message comes back
 LONGEST_LIFE = 600.0  # seconds a request may take: each of four signers may wait in vain
 POLICY = Policy(window=None, day=DAY)
 Tell = Callable[[str], None]
@@ -141,8 +141,13 @@ class Run:
         for _ in range(ROUNDS):
             if self._at_rest_within(HOLD, day):
                 return
-            self._running.die(ABSENCE)
+            self._running.die(self._absence())
         self._at_rest_within(HOLD, day)
+
+    def _absence(self) -> float:
+        """Seconds: past the time of the next task of the retries queue, which may be 900 ahead."""
+        due = self._running.next_retry()
+        return max(ABSENCE, (due - self._now()).total_seconds() + 1 if due else 0.0)
 
     def _at_rest_within(self, seconds: float, day: int) -> bool:
         end = time.monotonic() + seconds

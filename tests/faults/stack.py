@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from unittest.mock import patch
 
@@ -15,12 +16,14 @@ from local.emulation.embedded import Embedded
 from local.emulation.google_emulators import FIRESTORE, PUBSUB, Process, command
 from local.emulation.http_push import Pace
 from local.emulation.tasks_emulator import TasksEmulator
+from local.stack.backends import NextDue
 from local.stack.clock import VirtualClock
 from shared.adapters.gcp.dead_letters import PubSubDeadLetters
 from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.adapters.gcp.pubsub import PubSubBus
 from shared.domain.model import NoticeRecord
 from shared.ports import Bus, DeadLetters, Ledger
+from shared.services.resource_names import ResourceNames
 from tests.e2e.stack import ROOT, Running, until
 from tests.faults.director import TOKEN
 from tests.faults.proxy import Proxy
@@ -59,11 +62,23 @@ class Emulated:
 class Relay(Running):
     """The ports lead past whatever is done to it. cut_claims: of its kills, as (notice, length of its history)."""
 
-    def __init__(self, directory: Path, ledger: Ledger, bus: Bus, letters: DeadLetters, settings: dict[str, str]):
-        self.ledger, self.bus, self.letters = ledger, bus, letters
+    def __init__(
+        self,
+        directory: Path,
+        ledger: Ledger,
+        bus: Bus,
+        letters: DeadLetters,
+        next_due: NextDue,
+        settings: dict[str, str],
+    ) -> None:
+        self.ledger, self.bus, self.letters, self._next_due = ledger, bus, letters, next_due
         self.clock = VirtualClock(directory / "time")
         self.kills, self.cut_claims = 0, set[tuple[str, int]]()
         super().__init__(directory, settings["BACKEND"], **settings)
+
+    def next_retry(self) -> datetime | None:
+        """When the next deferred message comes back."""
+        return self._next_due(ResourceNames().retries_queue)
 
     def start(self) -> None:
         module = "tests.faults.on_emulators" if self.backend == "emulators" else "local.stack"
@@ -118,7 +133,8 @@ def relay(directory: Path, settings: dict[str, str]) -> Iterator[tuple[Relay, Em
 def _embedded(directory: Path, settings: dict[str, str]) -> Iterator[tuple[Relay, None]]:
     aside = Embedded(directory / "relay.db", VirtualClock(directory / "time"), Pace(1, 1))
     try:
-        yield Relay(directory, aside.ledger, aside.bus, aside.dead_letters, settings), None
+        ports = aside.ledger, aside.bus, aside.dead_letters, aside.scheduler.next_due
+        yield Relay(directory, *ports, settings), None
     finally:
         aside.stop()
 
@@ -139,7 +155,7 @@ def _emulators(directory: Path, settings: dict[str, str]) -> Iterator[tuple[Rela
             os.environ[process.emulator.variable] = process.host
             settings = settings | {process.emulator.variable: proxy.host}
         settings = settings | {"CLOUD_TASKS_EMULATOR_HOST": tasks.host, "TASKS_SERVICE_ACCOUNT": ""}
-        ports = FirestoreLedger(PROJECT), PubSubBus(PROJECT), PubSubDeadLetters(PROJECT)
+        ports = FirestoreLedger(PROJECT), PubSubBus(PROJECT), PubSubDeadLetters(PROJECT), tasks.next_due
         running = Relay(directory, *ports, settings)
         running.clock = clock
         yield running, emulated

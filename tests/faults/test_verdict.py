@@ -12,7 +12,7 @@ from tests.faults.api import Api, Told
 from tests.faults.oracle import due
 from tests.faults.provider import Provider, Sent
 from tests.faults.script import Person, Play, plays
-from tests.faults.script import Transition as Act
+from tests.faults.script import Step as Act
 from tests.faults.table import Row, table
 from tests.faults.verdict import Decision
 

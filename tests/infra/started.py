@@ -39,7 +39,7 @@ class Watched(Settings):
 
 
 def wirings(main: Path) -> set[tuple[str, str | None]]:
-    """What an entry point makes of the composition root: `bootstrap.x`, or "X_URL" where it makes `deferral` of that."""
+    """What an entry point makes of the composition root: `bootstrap.x`, or "X_URL" of a `deferral`."""
     tree = ast.parse(main.read_text())
     named = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "bootstrap"}
     urls = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and str(n.value).endswith("_URL")}

@@ -3,6 +3,7 @@
 import importlib.util
 import marshal
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -62,7 +63,20 @@ def test_only_the_last_bundle_of_a_function_is_kept(tmp_path: Path) -> None:
     (tmp_path / "links-000000000000").mkdir()
     (tmp_path / "links-000000000000.zip").touch()
     made = bundle.build(WRITTEN["links"], tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([made.folder, made.archive])
+    assert sorted(tmp_path.iterdir()) == sorted([made.folder, made.archive, tmp_path / "links"])
+
+
+def test_the_functions_plain_name_is_a_source_that_gcloud_can_upload(tmp_path: Path) -> None:
+    """The newest bundle, under a name that does not change."""
+    (tmp_path / "receive").symlink_to("receive-000000000000")
+    made = bundle.build(WRITTEN["receive"], tmp_path)
+    source = tmp_path / "receive"
+    assert source.resolve() == made.folder.resolve()
+    assert {path.name for path in source.iterdir()} >= {"main.py", "requirements.txt", "shared"}
+    assert not [path for path in source.rglob("*") if path.is_symlink()]
+    if gcloud := shutil.which("gcloud"):
+        listed = subprocess.run([gcloud, "meta", "list-files-for-upload", source], capture_output=True, text=True)
+        assert set(listed.stdout.splitlines()) >= {"main.py", "requirements.txt", "shared/bootstrap.py"}
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="compiled code is shipped for the functions' own Python")

@@ -91,10 +91,13 @@ class TestParking:
             (RetryLater("x", after=90), None, 90),
         ],
     )
-    def test_longer_sleeps_in_a_task_that_brings_the_same_message(self, world, retry, age, seconds):
+    def test_longer_sleeps_in_a_task_that_brings_the_same_message(self, world, retry, age, seconds, caplog):
+        caplog.set_level("INFO", "shared.services.deferral")
         assert self.defer(world, retry, age)
         (task,) = world.scheduler.tasks.values()
         assert task.at == world.now + timedelta(seconds=seconds)
         assert b'"data":"e30="' in task.body
+        (line,) = [r for r in caplog.records if r.getMessage() == "deferred"]
+        assert (line.levelname, line.json["reason"], line.json["until"]) == ("INFO", "x", task.at)
         self.defer(world, retry, age)
         assert len(world.scheduler.tasks) == 1
