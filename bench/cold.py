@@ -20,7 +20,7 @@ from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.domain.model import EventType
 
 ROUNDS = 5
-FIRING = b'{"request": "none", "signer": "s1", "step": 3, "task": "t"}'
+FIRING = b'{"request": "none", "signer": "s1", "reminder_day": 3, "task": "t"}'
 
 
 class Cold(msgspec.Struct, frozen=True):

@@ -52,7 +52,6 @@ def record(n: int) -> NoticeRecord:
         request_id=f"growth-{n // NOTICES_EACH}",
         signer="s1",
         kind=Kind.INVITATION,
-        step=0,
         channel=ChannelName.SMS,
         round=1,
         state=state,

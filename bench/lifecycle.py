@@ -37,7 +37,7 @@ from shared.adapters.clickwrap.payload import FIELDS, read, unwrap  # noqa: E402
 from shared.domain.errors import Accepted  # noqa: E402
 from shared.domain.model import ApiRequest, Event, EventType, Link, Notice, RelayStatus, Request  # noqa: E402
 from shared.handlers.remind import Firing  # noqa: E402
-from shared.ports import Message, Outgoing, Task  # noqa: E402
+from shared.ports import Ledger, Message, Outgoing, Task  # noqa: E402
 
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday morning in New York
 NAMED: dict[type, str] = {Link: "link ", RelayStatus: "control "}  # counted apart: a link, and what a pass does once
@@ -74,11 +74,13 @@ class CountedLedger:
         written: object | None = self._ledger.put(key, item, version)
         return written
 
+    update = Ledger.update
+
     def due(self, now: datetime, limit: int) -> Any:
         return self._listed(self._ledger.due(now, limit))
 
-    def records(self, request: str, **only: Any) -> Any:
-        return self._listed(self._ledger.records(request, **only))
+    def records(self, request: str, signer: str = "") -> Any:
+        return self._listed(self._ledger.records(request, signer))
 
     def _listed(self, found: Any) -> Any:
         self._meter.add("listed", max(1, len(found)))

@@ -158,11 +158,13 @@ def resolve() -> "Resolve":
 @cache
 def deliver() -> "Deliver":
     from shared.handlers.deliver import Deliver
+    from shared.services.links import LinkService
 
     policy = settings().policy()
     for warning in settings().warnings():
         log.warning(warning)
-    return Deliver(backend().ledger(), requests(), channels(), shortener(), renderer(), fallback(), policy, clock)
+    links = LinkService(shortener(), policy.completion_link)
+    return Deliver(backend().ledger(), requests(), channels(), links, renderer(), fallback(), policy, clock)
 
 
 @cache

@@ -1,6 +1,6 @@
 """What the handlers need of the world. Each port has one contract suite, run against every implementation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -8,11 +8,12 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from shared.domain.dead_letters import DeadLetter
-from shared.domain.errors import Accepted
+from shared.domain.errors import Accepted, RetryLater
 from shared.domain.model import ApiRequest, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
+MAX_COMMIT_RETRIES = 5  # lost races in a row before the work is left to a later delivery
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -62,6 +63,21 @@ class Ledger(Protocol):
 
         Returns the new version; None when somebody else was first, and then nothing is written.
         """
+
+    def update(self, kind: type[T], key: str, change: Callable[[T | None], T | None]) -> tuple[T | None, T | None]:
+        """Reads, changes and writes one document; again, while somebody else changes it in between.
+
+        change: from what is stored (None: nothing) to what is to be stored; None writes nothing. It may be called
+        several times. Returns the document before and after, None after where nothing was written.
+        Raises RetryLater after MAX_COMMIT_RETRIES, and what `change` raises.
+        """
+        for _ in range(MAX_COMMIT_RETRIES):
+            stored = self.get(kind, key)
+            before = stored.item if stored else None
+            after = change(before)
+            if after is None or self.put(key, after, stored.version if stored else None):
+                return before, after
+        raise RetryLater("others keep changing this document", after=1)
 
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         """Ids of the requests whose `next_at` has come, the longest due first."""

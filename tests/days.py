@@ -54,7 +54,7 @@ class Days(World):
     def note(self, message: Outgoing) -> None:
         record = self.ledger.all(NoticeRecord)[message.notice]
         name = self.ledger.all(Request)["r1"].signers[record.signer].aliases[0]
-        self.left.append(Left(self.now, record.kind.value, name, record.step, record.round))
+        self.left.append(Left(self.now, record.kind.value, name, record.reminder_day or record.about, record.round))
 
     # -- time
 

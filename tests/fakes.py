@@ -32,8 +32,9 @@ from shared.handlers.receive import Receive
 from shared.handlers.reconcile import Reconcile
 from shared.handlers.remind import Firing, Remind
 from shared.handlers.resolve import Resolve
-from shared.ports import Mark, Message, NotFound, Only, Outgoing, Stored, Target, Task, Wording
+from shared.ports import Ledger, Mark, Message, NotFound, Only, Outgoing, Stored, Target, Task, Wording
 from shared.services.fallback import Fallback
+from shared.services.links import LinkService
 from shared.services.publisher import Publisher
 from shared.services.resource_names import ResourceNames
 
@@ -57,7 +58,7 @@ class Faults:
             raise Crash
 
 
-class FakeLedger:
+class FakeLedger(Ledger):
     def __init__(self, faults: Faults | None = None) -> None:
         self.documents: dict[tuple[type, str], tuple[Any, int]] = {}
         self.faults = faults or Faults()
@@ -237,7 +238,14 @@ class World:
         self.resolve = Resolve(self.ledger, self.api, self.publisher, self.policy, self.clock)
         self.fallback = Fallback(self.ledger, self.bus, self.names.notices_topic, self.clock)
         self.deliver = Deliver(
-            self.ledger, self.api, providers, self.shortener, render, self.fallback, self.policy, self.clock
+            self.ledger,
+            self.api,
+            providers,
+            LinkService(self.shortener, self.policy.completion_link),
+            render,
+            self.fallback,
+            self.policy,
+            self.clock,
         )
         self.remind = Remind(self.ledger, self.publisher, self.policy, self.clock)
         self.sites: list[str] = []
@@ -331,7 +339,7 @@ class World:
         """(kind, signer, step) of every message that left, sorted."""
         records, signers = self.ledger.all(NoticeRecord), self.request().signers
         left = [records[m.notice] for m in self.sent()]
-        return sorted((r.kind.value, signers[r.signer].aliases[0], r.step) for r in left)
+        return sorted((r.kind.value, signers[r.signer].aliases[0], r.reminder_day or r.about) for r in left)
 
     def states(self, kind: str) -> list[NoticeState]:
         return [r.state for r in self.records() if r.kind == kind]

@@ -71,12 +71,12 @@ NOTICE = {
     "request": "r",
     "signer": "s",
     "kind": "invitation",
-    "step": 0,
+    "reminder_day": 0,
     "channel": "email",
     "round": 1,
 }
 TOKEN = {"Pactsafe-Webhook-Token": "placeholder"}
-FIRING = {"request": "r", "signer": "s", "step": 3, "task": "t"}
+FIRING = {"request": "r", "signer": "s", "reminder_day": 3, "task": "t"}
 CALLS = {
     "receive": (
         Call("/", 401, {"event_type": "test_event"}),

@@ -23,7 +23,15 @@ from infra.ops.shell import Stop, ask, do
 PATIENCE = 120.0  # seconds: logs take up to a minute to be readable
 PAUSE = 5.0
 REFUSED = 'is refused ({status}): see "The audience" in docs/deploy.md'
-NOTICE = {"v": 1, "notice": "smoke", "request": "smoke", "signer": "smoke", "kind": "progress", "step": 0, "round": 1}
+NOTICE = {
+    "v": 1,
+    "notice": "smoke",
+    "request": "smoke",
+    "signer": "smoke",
+    "kind": "progress",
+    "reminder_day": 0,
+    "round": 1,
+}
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -53,7 +61,7 @@ def push(run: Run) -> Iterator[Finding]:
 
 
 def task(run: Run) -> Iterator[Finding]:
-    body = json.dumps({"request": "smoke", "signer": "smoke", "step": 0, "task": "smoke"})
+    body = json.dumps({"request": "smoke", "signer": "smoke", "reminder_day": 0, "task": "smoke"})
     settings = config.outputs().environment
     audience = settings.get("OIDC_AUDIENCE") or config.url("remind")
     do(

@@ -13,7 +13,7 @@ from local.emulation.database import Database
 from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
 from shared.domain.errors import RetryLater
 from shared.domain.model import NoticeRecord, Request
-from shared.ports import Mark, Only, Stored
+from shared.ports import Ledger, Mark, Only, Stored
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -40,7 +40,7 @@ COUNT = "select key from listed where collection = ? and label = ? and at >= ? l
 END = (float("inf"), "")  # after every document
 
 
-class EmbeddedLedger:
+class EmbeddedLedger(Ledger):
     def __init__(self, database: Database) -> None:
         self._database = database
 

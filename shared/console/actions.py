@@ -83,12 +83,12 @@ def clear(key: str) -> PageResponse:
 def _resending(case: Case, notice: str, record: NoticeRecord) -> Plan:
     shown, signer = Shown(case.request, personal=False), case.request.signers.get(record.signer)
     to = " or ".join(shown.addresses(signer)) if signer else "nobody"
-    what = spoken(record.kind, record.step, record.channel)
+    what = spoken(record)
     effects = [f"{what} goes to {shown.label(record.signer)} ({to}) once more, with the request as it stands now."]
     blocker = console().operate.refusal(case.request, notice, record)
-    verdict = None if blocker else console().operate.verdict(case.request, record)
-    if isinstance(verdict, eligibility.Defer):
-        effects.append(f"It will wait: {verdict.reason}.")
+    decision = None if blocker else console().operate.decision(case.request, record)
+    if isinstance(decision, eligibility.Defer):
+        effects.append(f"It will wait: {decision.reason}.")
     return Plan(
         title="Send a message once more",
         effects=effects,

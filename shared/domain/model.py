@@ -75,7 +75,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """One message on `signer-notices`: one thing to tell one signer on one channel.
 
-    step: the day of a reminder; the `number` of the signer who signed in a progress notice; else 0.
+    reminder_day: of a reminder, else 0. about: `number` of the signer a progress notice is about, else 0.
     instead_of: id of the notice on the signer's first channel that did not arrive; absent unless this one stands in.
     """
 
@@ -84,7 +84,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     request: str
     signer: str
     kind: Kind
-    step: int
+    reminder_day: int = 0
+    about: int = 0
     channel: ChannelName
     round: int
     instead_of: str | msgspec.UnsetType = msgspec.UNSET
@@ -177,7 +178,8 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     request_id: str
     signer: str
     kind: Kind
-    step: int
+    reminder_day: int = 0
+    about: int = 0
     channel: ChannelName
     round: int
     state: NoticeState

@@ -1,17 +1,20 @@
-"""What a committed state implies: the notices and the reminder tasks. Healing is this, less what the ledger holds."""
+"""What a committed state implies: its notices and its reminder tasks.
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+What was lost is found by comparing this with what the ledger holds.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
 
+from shared.domain.kinds import useful_for
 from shared.domain.model import (
     ChannelName,
     Kind,
     Notice,
     NoticeRecord,
-    NoticeState,
     Reminder,
     Request,
     Resend,
@@ -21,11 +24,10 @@ from shared.domain.model import (
     Status,
     digest,
 )
+from shared.domain.notice_record import is_idle
 from shared.domain.policy import Policy, other_channel
-from shared.domain.signers import address_of
+from shared.domain.signers import address_of, counted_signers
 
-SECOND_TRY = {Kind.INVITATION, Kind.COMPLETION}  # worth the risk of a double once an answer was lost
-SECOND_TRY_AFTER = 900.0  # seconds in which a receipt may still settle an unknown
 TASK_REACH_DAYS = 29  # Cloud Tasks takes at most 30
 
 
@@ -33,23 +35,13 @@ class Due(msgspec.Struct, frozen=True):
     """A reminder that a Cloud Task is to fire."""
 
     signer: str
-    step: int
+    reminder_day: int
     reminder: Reminder
-
-
-def useful_for(kind: Kind, policy: Policy, step: int = 0) -> timedelta:
-    """How long a notice of this kind is worth sending: a late one is worse than none."""
-    if kind is Kind.PROGRESS:
-        return policy.days(1)
-    if kind is Kind.REMINDER:
-        later = [d for d in policy.reminder_days if d > step]
-        return policy.days(min(later) - step if later else 7)
-    return policy.days(7)
 
 
 def notices(request: Request, now: datetime, policy: Policy) -> dict[str, Notice]:
     """Every notice the state implies at `now`, by id, sent already or not."""
-    plans = (_invitations, _reminders, _progress, _completions, _resends)
+    plans = (*PLANS.values(), _resends)
     return {n.notice: n for plan in plans for n in plan(request, now, policy)}
 
 
@@ -59,74 +51,77 @@ def tasks(request: Request, now: datetime, policy: Policy) -> dict[str, Due]:
         return {}
     reach = now + policy.days(TASK_REACH_DAYS)
     return {
-        r.task: Due(key, int(step), r)
+        r.task: Due(key, int(day), r)
         for key, signer in request.signers.items()
-        for step, r in signer.reminders.items()
+        for day, r in signer.reminders.items()
         if not r.done and now < r.due_at <= reach
     }
 
 
-def unsent(implied: dict[str, Notice], records: dict[str, NoticeRecord], now: datetime, policy: Policy) -> list[Notice]:
-    """Those that nobody is at work on: never begun, or begun and left lying."""
-    return [n for key, n in implied.items() if key not in records or idle(records[key], now, policy)]
+def unsent(
+    implied: Mapping[str, Notice], records: Mapping[str, NoticeRecord], now: datetime, policy: Policy
+) -> list[Notice]:
+    """Those that nobody is working on: never begun, or begun and left."""
+    return [n for key, n in implied.items() if key not in records or is_idle(records[key], now, policy)]
 
 
-def idle(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
-    if record.state in (NoticeState.PLANNED, NoticeState.SENDING):
-        return record.lease_until is not None and record.lease_until <= now
-    return second_try(record, now, policy)
+# -- one notice
 
 
-def second_try(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
-    """An unknown invitation or completion gets one more try, unless a receipt settles it in time."""
-    wait = second_try_in(record, policy)
-    return wait is not None and now - record.history[-1].at >= wait
-
-
-def second_try_in(record: NoticeRecord, policy: Policy) -> timedelta | None:
-    """How long after it became unknown; None when once was enough."""
-    unknowns = [s for s in record.history if s.state is NoticeState.UNKNOWN]
-    worth_it = record.state is NoticeState.UNKNOWN and record.kind in SECOND_TRY and len(unknowns) == 1
-    return policy.span(SECOND_TRY_AFTER, floor=2) if worth_it else None
-
-
-def notice_for(request: Request, key: str, kind: Kind, step: int, channel: ChannelName) -> Notice:
+def notice_for(
+    request: Request, key: str, kind: Kind, channel: ChannelName, *, reminder_day: int = 0, about: int = 0
+) -> Notice:
     """The id names the effect: the same effect has the same id, however often and in whatever order it is planned.
 
     An operator's resends are counted in it, so that each is an effect of its own.
     """
-    address = digest(address_of(request.signers[key], channel))
-    effect = (request.id, key, kind, step, channel, request.round, address)
-    again = len(_resends_of(request, key, kind, step, channel))
-    return Notice(
-        notice=digest(*effect, again) if again else digest(*effect),
+    bare = Notice(
+        notice="",
         request=request.id,
         signer=key,
         kind=kind,
-        step=step,
+        reminder_day=reminder_day,
+        about=about,
         channel=channel,
         round=request.round,
     )
+    return replace(bare, notice=_id_of(request, bare))
+
+
+def as_planned(request: Request, notice: Notice | NoticeRecord) -> Notice:
+    """The same notice as the state implies it now: another id where the address or the round has changed since."""
+    days = {"reminder_day": notice.reminder_day, "about": notice.about}
+    return notice_for(request, notice.signer, notice.kind, notice.channel, **days)
+
+
+def _id_of(request: Request, notice: Notice) -> str:
+    address = digest(address_of(request.signers[notice.signer], notice.channel))
+    again = len(_resends_of(request, notice))
+    subject = notice.reminder_day or notice.about
+    effect = (request.id, notice.signer, notice.kind, subject, notice.channel, request.round, address)
+    return digest(*effect, again) if again else digest(*effect)
 
 
 def resent(request: Request, notice: Notice, now: datetime) -> Request:
     """The state in which this notice is to be sent once more, under an id of its own."""
     counted = replace(request, resends=(*request.resends, Resend(at=now, notice=notice)))
-    fresh = notice_for(counted, notice.signer, notice.kind, notice.step, notice.channel)
-    again = Resend(at=now, notice=replace(fresh, instead_of=notice.instead_of))
+    again = Resend(at=now, notice=replace(as_planned(counted, notice), instead_of=notice.instead_of))
     return replace(request, resends=(*request.resends, again))
 
 
 def resent_at(request: Request, notice: Notice) -> datetime | None:
     """When an operator last sent this once more; None if never."""
-    times = _resends_of(request, notice.signer, notice.kind, notice.step, notice.channel)
+    times = _resends_of(request, notice)
     return times[-1] if times else None
 
 
-def _resends_of(request: Request, key: str, kind: Kind, step: int, channel: ChannelName) -> list[datetime]:
-    wanted = (key, kind, step, channel, request.round)
-    same = ((r.at, r.notice) for r in request.resends)
-    return [at for at, n in same if (n.signer, n.kind, n.step, n.channel, n.round) == wanted]
+def _resends_of(request: Request, notice: Notice) -> list[datetime]:
+    wanted = (*_effect(notice), request.round)
+    return [r.at for r in request.resends if (*_effect(r.notice), r.notice.round) == wanted]
+
+
+def _effect(n: Notice) -> tuple[object, ...]:
+    return n.signer, n.kind, n.reminder_day, n.about, n.channel
 
 
 def fallback_of(request: Request, notice: Notice, policy: Policy) -> Notice | None:
@@ -134,13 +129,16 @@ def fallback_of(request: Request, notice: Notice, policy: Policy) -> Notice | No
     other = None if notice.instead_of else other_channel(policy, notice.channel)
     if other is None or not address_of(request.signers[notice.signer], other):
         return None
-    same = notice_for(request, notice.signer, notice.kind, notice.step, other)
+    same = as_planned(request, replace(notice, channel=other))
     return replace(same, instead_of=notice.notice)
 
 
-def _each(request: Request, key: str, kind: Kind, step: int = 0) -> Iterator[Notice]:
+# -- who gets which kind
+
+
+def _each(request: Request, key: str, kind: Kind, *, reminder_day: int = 0, about: int = 0) -> Iterator[Notice]:
     for channel in request.signers[key].channels or (ChannelName.NONE,):
-        yield notice_for(request, key, kind, step, channel)
+        yield notice_for(request, key, kind, channel, reminder_day=reminder_day, about=about)
 
 
 def _invitations(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
@@ -153,38 +151,38 @@ def _invitations(request: Request, now: datetime, policy: Policy) -> Iterator[No
 
 
 def _reminders(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
-    """The latest step that is due: steps missed in an outage collapse into it."""
+    """The latest day that is due: days missed in an outage collapse into it."""
     if request.status is not Status.OPEN or request.unmatched:
         return
     for key, signer in request.signers.items():
-        step = latest_due(signer, now)
-        if step is None or signer.state is not SignerState.INVITED:
+        day = latest_due(signer, now)
+        if day is None or signer.state is not SignerState.INVITED:
             continue
-        if now - signer.reminders[str(step)].due_at < useful_for(Kind.REMINDER, policy, step):
-            yield from _each(request, key, Kind.REMINDER, step)
+        if now - signer.reminders[str(day)].due_at < useful_for(Kind.REMINDER, policy, day):
+            yield from _each(request, key, Kind.REMINDER, reminder_day=day)
 
 
 def latest_due(signer: Signer, now: datetime) -> int | None:
-    steps = [int(step) for step, r in signer.reminders.items() if r.due_at <= now]
-    return max(steps, default=None)
+    """The last reminder day that has come for this signer."""
+    return max((int(day) for day, r in signer.reminders.items() if r.due_at <= now), default=None)
 
 
 def _progress(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
-    """Each witnessed signature, to those who were at it before: who is invited by it hears of it in the invitation."""
-    counted = [s for s in request.signers.values() if s.role is Role.SIGNER and s.state is not SignerState.REMOVED]
+    """Each witnessed signature, to those who were invited before it: the others read of it in their invitation."""
+    counted = counted_signers(request)
     if request.status is not Status.OPEN or policy.progress_to == "none" or len(counted) > policy.progress_max_signers:
         return
     for who in counted:
-        if who.signed_at is None or who.state is not SignerState.SIGNED:
-            continue
-        if now - who.signed_at >= useful_for(Kind.PROGRESS, policy):
+        signed = who.signed_at if who.state is SignerState.SIGNED else None
+        if signed is None or now - signed >= useful_for(Kind.PROGRESS, policy):
             continue
         for key, reader in request.signers.items():
             if reads_progress(reader, who, policy):
-                yield from _each(request, key, Kind.PROGRESS, who.number)
+                yield from _each(request, key, Kind.PROGRESS, about=who.number)
 
 
 def reads_progress(reader: Signer, who: Signer, policy: Policy) -> bool:
+    """Whether `reader` is told that `who` has signed."""
     if reader.role is not Role.SIGNER or reader.state not in (SignerState.INVITED, SignerState.SIGNED):
         return False
     if reader.number == who.number:
@@ -202,8 +200,17 @@ def _completions(request: Request, now: datetime, policy: Policy) -> Iterator[No
 
 
 def _resends(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
-    """What an operator sent once more, in this round. Whether it is still due is for the gates to say."""
+    """What an operator sent once more, in this round. Whether it is still due, `eligibility` decides."""
     for resend in request.resends:
         notice = resend.notice
-        if notice.round == request.round and now - resend.at < useful_for(notice.kind, policy, notice.step):
+        if notice.round == request.round and now - resend.at < useful_for(notice.kind, policy, notice.reminder_day):
             yield notice
+
+
+Plan = Callable[[Request, datetime, Policy], Iterator[Notice]]
+PLANS: dict[Kind, Plan] = {
+    Kind.INVITATION: _invitations,
+    Kind.REMINDER: _reminders,
+    Kind.PROGRESS: _progress,
+    Kind.COMPLETION: _completions,
+}

@@ -5,10 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from shared.domain.model import NoticeRecord, NoticeState
-
-# Not known to have reached the provider: a refusal that was to be repeated, and an answer that was lost, included.
-OPEN = {NoticeState.PLANNED, NoticeState.SENDING, NoticeState.UNKNOWN}
+from shared.domain.model import NoticeState
 
 
 class ReceiptRequest(msgspec.Struct, frozen=True):
@@ -40,17 +37,3 @@ class InvalidSignature(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-def state_after(record: NoticeRecord, receipt: Receipt) -> NoticeState | None:
-    """The state that a receipt moves a notice to; None when it says nothing new. Never backwards.
-
-    A bounce may follow a delivery (the mailbox took it, its owner's server sent it back); nothing follows a bounce.
-    """
-    state = receipt.state
-    if record.state in OPEN:
-        return state
-    if record.state is NoticeState.ACCEPTED:
-        return None if state is NoticeState.ACCEPTED else state
-    bounced = record.state is NoticeState.DELIVERED and state is NoticeState.UNDELIVERED
-    return state if bounced and receipt.at > record.history[-1].at else None

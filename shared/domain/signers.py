@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from shared.domain.model import ApiSigner, ChannelName, Role, Signer, SignerState, digest
+from shared.domain.model import ApiSigner, ChannelName, Request, Role, Signer, SignerState, digest
 from shared.domain.policy import Policy, choose_channels, normal_email, normal_mobile
 
 Signers = dict[str, Signer]  # by key
@@ -87,6 +87,11 @@ def reopened(signers: Signers, undone: Collection[str]) -> Signers:
 def pending(signer: Signer) -> bool:
     """A signature of his is still needed."""
     return signer.role is Role.SIGNER and signer.state in (SignerState.WAITING, SignerState.INVITED)
+
+
+def counted_signers(request: Request) -> list[Signer]:
+    """Those whose signature the request needs, or has."""
+    return [s for s in request.signers.values() if s.role is Role.SIGNER and s.state is not SignerState.REMOVED]
 
 
 def address_of(signer: Signer, channel: ChannelName) -> str:

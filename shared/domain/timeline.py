@@ -8,9 +8,11 @@ import msgspec
 
 from shared.domain import planner
 from shared.domain.eligibility import Send, evaluate, since
+from shared.domain.kinds import described
 from shared.domain.model import (
     ChannelName,
     Kind,
+    Notice,
     NoticeRecord,
     NoticeState,
     Request,
@@ -164,7 +166,7 @@ def _of_signer(key: str, signer: Signer) -> Iterator[Moment]:
 
 
 def _of_record(notice: str, record: NoticeRecord) -> Iterator[Moment]:
-    name = spoken(record.kind, record.step, record.channel)
+    name = spoken(record)
     name += ", as the other channel failed" if record.instead_of else ""
     for n, step in enumerate(record.history, 1):
         last = n == len(record.history)
@@ -179,9 +181,9 @@ def _of_record(notice: str, record: NoticeRecord) -> Iterator[Moment]:
         )
 
 
-def spoken(kind: Kind, step: int, channel: ChannelName) -> str:
-    of = {Kind.REMINDER: f" of day {step}", Kind.PROGRESS: f" about signer {step}"}.get(kind, "")
-    return f"{kind.capitalize()}{of} {SPOKEN[channel]}"
+def spoken(item: Notice | NoticeRecord) -> str:
+    """A notice in words: its kind and its channel."""
+    return f"{described(item)} {SPOKEN[item.channel]}"
 
 
 # -- what did not happen, and what is to come
@@ -191,9 +193,9 @@ def _unbegun(request: Request, records: dict[str, NoticeRecord], now: datetime, 
     """Implied by the state, and nobody has taken it up."""
     for key, notice in planner.notices(request, now, policy).items():
         if key not in records:
-            name, signer = spoken(notice.kind, notice.step, notice.channel), request.signers[notice.signer]
-            verdict = evaluate(request, notice, now, policy)
-            why = QUEUED if isinstance(verdict, Send) else verdict.reason
+            name, signer = spoken(notice), request.signers[notice.signer]
+            decision = evaluate(request, notice, now, policy)
+            why = QUEUED if isinstance(decision, Send) else decision.reason
             at = since(request, notice, signer, now)
             yield Moment(at=at, what=f"{name}: not begun yet", why=why, signer=notice.signer, mark="waiting")
 
@@ -201,7 +203,9 @@ def _unbegun(request: Request, records: dict[str, NoticeRecord], now: datetime, 
 def _called_off(
     key: str, signer: Signer, request: Request, records: dict[str, NoticeRecord], now: datetime, policy: Policy
 ) -> Iterator[Moment]:
-    begun = {r.step for r in records.values() if (r.signer, r.kind, r.round) == (key, Kind.REMINDER, request.round)}
+    begun = {
+        r.reminder_day for r in records.values() if (r.signer, r.kind, r.round) == (key, Kind.REMINDER, request.round)
+    }
     for day, planned in steps(signer, policy).items():
         reminder = signer.reminders.get(str(day))
         if reminder and not reminder.done and reminder.due_at > now:

@@ -6,6 +6,7 @@ import msgspec
 
 from shared.domain.model import Link, Request, Signer, SignerState, Status
 from shared.ports import Ledger
+from shared.services.links import completion_url
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -53,12 +54,3 @@ def _alive(request: Request, signer: Signer, completion_link: str) -> Followed:
 
 def _to(url: str) -> Followed:
     return Followed(302, location=url) if url else DEAD
-
-
-def completion_url(request: Request, signer: Signer, choice: str) -> str:
-    """Where a completion leads: `request_url` is the vendor's way, the others prefer the document itself.
-
-    Whichever is missing is made up for by the other: a message without a link helps nobody.
-    """
-    ways = [signer.request_url, request.download_url]
-    return next(filter(None, ways if choice == "request_url" else reversed(ways)), "")

@@ -1,20 +1,16 @@
-"""A provider says what became of a message: the ledger learns what arrived, and what did not goes another way."""
+"""A provider says what became of a message: it is recorded, and what did not arrive goes by the other channel."""
 
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
-from msgspec.structs import replace
-
-from shared.domain.errors import RetryLater
-from shared.domain.model import NoticeRecord, NoticeState, Transition
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest, state_after
-from shared.ports import Ledger, ReceiptVerifier, Stored
+from shared.domain.model import NoticeRecord, NoticeState
+from shared.domain.notice_record import settled
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.ports import Ledger, ReceiptVerifier
 from shared.services.fallback import Fallback
 
 MAX_BODY = 4 * 1024 * 1024  # bytes; the largest batch of a provider's events
-MAX_COMMIT_RETRIES = 5
 
 log = logging.getLogger(__name__)
 
@@ -25,44 +21,39 @@ class Receipts:
     def __init__(
         self,
         ledger: Ledger,
-        receivers: Mapping[str, ReceiptVerifier],
+        verifiers: Mapping[str, ReceiptVerifier],
         fallback: Fallback,
         clock: Callable[[], datetime],
     ) -> None:
-        self._ledger, self._receivers, self._fallback, self._clock = ledger, receivers, fallback, clock
+        self._ledger, self._verifiers, self._fallback, self._clock = ledger, verifiers, fallback, clock
 
     def take(self, provider: str, request: ReceiptRequest) -> int:
         """How many notices it settled. Raises KeyError for a provider not in use, InvalidSignature, RetryLater."""
-        receiver = self._receivers[provider]
+        verifier = self._verifiers[provider]
         try:
-            told = receiver.receipts(request, self._clock())
+            receipts = verifier.receipts(request, self._clock())
         except InvalidSignature as e:
             log.warning("receipt refused", extra={"json": {"provider": provider, "reason": e.reason}})
             raise
-        return sum(self._settle(receiver, receipt) for receipt in told)
+        return sum(self._settle(verifier.name, receipt) for receipt in receipts)
 
-    def _settle(self, receiver: ReceiptVerifier, receipt: Receipt) -> bool:
-        for _ in range(MAX_COMMIT_RETRIES):
-            stored = self._ledger.get(NoticeRecord, receipt.notice) if receipt.notice else None
-            if stored is None or receipt.notice is None or stored.item.provider != receiver.name:
-                return False  # another sender's on the same account, or purged
-            if receipt.suppress:
-                self._fallback.suppress(stored.item, receipt.reason, receipt.at)
-            state = state_after(stored.item, receipt)
-            if state is None:
-                return False
-            if self._written(receipt.notice, stored, receipt, state):
-                return True
-        raise RetryLater("others keep changing this notice", after=1)
+    def _settle(self, provider: str, receipt: Receipt) -> bool:
+        key = receipt.notice
+        if key is None:
+            return False
+        _, after = self._ledger.update(NoticeRecord, key, lambda old: self._next(key, old, provider, receipt))
+        if after is not None:
+            told = {"state": after.state, "reason": after.reason, "provider": after.provider}
+            log.info("notice %s", after.state.value, extra={"json": {"notice": key[:12], **told}})
+        return after is not None
 
-    def _written(self, key: str, stored: Stored[NoticeRecord], receipt: Receipt, state: NoticeState) -> bool:
-        if state is NoticeState.UNDELIVERED:
-            self._fallback.publish(key, stored.item)
-        step = Transition(at=receipt.at, state=state, why=receipt.reason)
-        history = (*stored.item.history, step)
-        told: dict[str, Any] = {"changed_at": self._clock()}
-        told |= {"provider_id": receipt.provider_id or stored.item.provider_id, "reason": receipt.reason}
-        written = self._ledger.put(key, replace(stored.item, state=state, history=history, **told), stored.version)
-        why = {"notice": key[:12], "state": state, "reason": receipt.reason, "provider": stored.item.provider}
-        log.info("notice %s", state.value, extra={"json": why})
-        return written is not None
+    def _next(self, key: str, record: NoticeRecord | None, provider: str, receipt: Receipt) -> NoticeRecord | None:
+        """The record with this receipt. What follows comes before the write: after a crash it is only repeated."""
+        if record is None or record.provider != provider:
+            return None  # another sender's on the same account, or purged
+        if receipt.suppress:
+            self._fallback.suppress(record, receipt.reason, receipt.at)
+        after = settled(record, receipt, self._clock())
+        if after and after.state is NoticeState.UNDELIVERED:
+            self._fallback.publish(key, record)
+        return after

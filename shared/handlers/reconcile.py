@@ -11,14 +11,14 @@ from shared.domain.model import RelayStatus, Request
 from shared.domain.policy import Policy
 from shared.handlers.resolve import Resolve
 from shared.ports import ClickwrapApi, Ledger
-from shared.services.circuit_breaker import amend
+from shared.services.relay_status import update_status
 
-BATCH = 200  # requests a pass; the next pass goes on where this one stopped, since `next_at` orders them
-PASS = 50.0  # seconds a pass may take: the scheduler calls every minute
+MAX_REQUESTS = 200  # requests a pass; the next pass goes on where this one stopped, since `next_at` orders them
+MAX_PASS = 50.0  # seconds a pass may take: the scheduler calls every minute
 POSTPONED = 300.0  # seconds until one that could not be read is due again, so that it does not stand before the others
-HOPELESS = 100  # failures in a row after which the rest of a pass is left to the next one
-LISTING = 3_600.0  # seconds between two lists of a site's requests
-LISTED = 1_000  # the newest requests of a site that are looked for
+MAX_FAILURES_IN_A_ROW = 100  # failures in a row after which the rest of a pass is left to the next one
+LIST_EVERY = 3_600.0  # seconds between two lists of a site's requests
+LIST_LIMIT = 1_000  # the newest requests of a site that are looked for
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +40,19 @@ class Reconcile:
 
     def run(self) -> dict[str, int]:
         """Counts of requests looked at and of those that must wait for a later pass. Raises RetryLater."""
-        counts = self._pass(self._ledger.due(self._clock(), BATCH))
+        counts = self._pass(self._ledger.due(self._clock(), MAX_REQUESTS))
         now = self._clock()
-        control = amend(self._ledger, lambda c: replace(c, started_at=c.started_at or now, reconciled_at=now, **counts))
+        control = update_status(
+            self._ledger, lambda c: replace(c, started_at=c.started_at or now, reconciled_at=now, **counts)
+        )
         if self._sites and self._listing_due(control):
             self._adopt()
         return counts
 
     def _pass(self, due: Iterable[str]) -> dict[str, int]:
-        end, rechecked, later, in_a_row = self._clock() + timedelta(seconds=PASS), 0, 0, 0
+        end, rechecked, later, in_a_row = self._clock() + timedelta(seconds=MAX_PASS), 0, 0, 0
         for request in due:
-            if in_a_row == HOPELESS or self._clock() > end:
+            if in_a_row == MAX_FAILURES_IN_A_ROW or self._clock() > end:
                 break
             done = self._look(request)
             rechecked, later, in_a_row = rechecked + done, later + (not done), 0 if done else in_a_row + 1
@@ -71,24 +73,23 @@ class Reconcile:
         return True
 
     def _postpone(self, request: str) -> None:
-        if stored := self._ledger.get(Request, request):
-            later = self._clock() + self._policy.span(POSTPONED, floor=1)
-            self._ledger.put(request, replace(stored.item, next_at=later), stored.version)
+        later = self._clock() + self._policy.span(POSTPONED, floor=1)
+        self._ledger.update(Request, request, lambda old: replace(old, next_at=later) if old else None)
 
     # -- requests never heard of
 
     def _listing_due(self, control: RelayStatus) -> bool:
-        return not control.listed_at or self._clock() - control.listed_at >= self._policy.span(LISTING, floor=2)
+        return not control.listed_at or self._clock() - control.listed_at >= self._policy.span(LIST_EVERY, floor=2)
 
     def _adopt(self) -> None:
         """Met without a `request_sent`: nobody is invited by it, reminders still ahead are sent."""
         try:
             for site in self._sites:
-                new = [r for r in self._api.listed(site, LISTED) if self._ledger.get(Request, r) is None]
+                new = [r for r in self._api.listed(site, LIST_LIMIT) if self._ledger.get(Request, r) is None]
                 self._pass(new)
         except PermanentFailure as e:
             log.error("RECONCILE_LIST is off: %s", e.reason, extra={"json": {"alert": "reconcile_list"}})
         except RetryLater as e:
             log.warning("reconcile: no list now", extra={"json": {"reason": e.reason}})
         now = self._clock()
-        amend(self._ledger, lambda c: replace(c, listed_at=now))
+        update_status(self._ledger, lambda c: replace(c, listed_at=now))

@@ -8,13 +8,12 @@ from msgspec.structs import replace
 
 from shared.domain import planner
 from shared.domain.errors import RetryLater
-from shared.domain.model import Reminder, Request, SignerState, Status
+from shared.domain.model import Kind, Notice, Reminder, Request, SignerState, Status
 from shared.domain.policy import Policy
-from shared.ports import Ledger, Stored
+from shared.ports import Ledger
 from shared.services.publisher import Publisher
 
-MAX_COMMIT_RETRIES = 5
-EARLY = timedelta(seconds=2)  # clocks differ
+MAX_CLOCK_SKEW = timedelta(seconds=2)
 
 
 class Firing(msgspec.Struct, frozen=True):
@@ -22,7 +21,7 @@ class Firing(msgspec.Struct, frozen=True):
 
     request: str
     signer: str
-    step: int
+    reminder_day: int
     task: str
 
 
@@ -32,37 +31,35 @@ class Remind:
 
     def fire(self, firing: Firing) -> str:
         """Publishes the reminder, then marks it done, so that a crash in between only repeats it. Raises RetryLater."""
-        for _ in range(MAX_COMMIT_RETRIES):
-            stored = self._ledger.get(Request, firing.request)
-            reminder = self._obeyed(stored, firing)
-            if stored is None or reminder is None:
-                return "not due"
-            wait = (reminder.due_at - self._clock()).total_seconds()
-            if wait > EARLY.total_seconds():
-                raise RetryLater("the task came before its time", after=wait)
-            self._publish(stored.item, firing)
-            if self._ledger.put(firing.request, _marked(stored.item, firing), stored.version):
-                return "published"
-        raise RetryLater("others keep changing this request", after=1)
+        _, after = self._ledger.update(Request, firing.request, lambda stored: self._published(stored, firing))
+        return "not due" if after is None else "published"
 
-    def _obeyed(self, stored: Stored[Request] | None, firing: Firing) -> Reminder | None:
-        signer = stored.item.signers.get(firing.signer) if stored else None
-        if stored is None or signer is None or stored.item.status is not Status.OPEN:
+    def _published(self, request: Request | None, firing: Firing) -> Request | None:
+        """The state with this reminder marked done; None where the task is not to be obeyed."""
+        reminder = _obeyed(request, firing)
+        if request is None or reminder is None:
             return None
-        reminder = signer.reminders.get(str(firing.step))
-        fits = reminder is not None and reminder.task == firing.task and not reminder.done
-        return reminder if fits and signer.state is SignerState.INVITED else None
+        if (early := reminder.due_at - self._clock()) > MAX_CLOCK_SKEW:
+            raise RetryLater("the task came before its time", after=early.total_seconds())
+        self._publisher.publish(self._due_notices(request, firing, reminder))
+        return _marked_done(request, firing)
 
-    def _publish(self, request: Request, firing: Firing) -> None:
-        now = max(self._clock(), request.signers[firing.signer].reminders[str(firing.step)].due_at)
-        implied = planner.notices(request, now, self._policy).values()
-        self._publisher.publish(
-            n for n in implied if n.signer == firing.signer and n.step == firing.step and n.kind == "reminder"
-        )
+    def _due_notices(self, request: Request, firing: Firing, reminder: Reminder) -> list[Notice]:
+        wanted = (firing.signer, Kind.REMINDER, firing.reminder_day)
+        implied = planner.notices(request, max(self._clock(), reminder.due_at), self._policy)
+        return [n for n in implied.values() if (n.signer, n.kind, n.reminder_day) == wanted]
 
 
-def _marked(request: Request, firing: Firing) -> Request:
-    signer = request.signers[firing.signer]
-    step = str(firing.step)
-    reminders = {**signer.reminders, step: replace(signer.reminders[step], done=True)}
+def _obeyed(request: Request | None, firing: Firing) -> Reminder | None:
+    signer = request.signers.get(firing.signer) if request else None
+    if request is None or signer is None or request.status is not Status.OPEN:
+        return None
+    reminder = signer.reminders.get(str(firing.reminder_day))
+    fits = reminder is not None and reminder.task == firing.task and not reminder.done
+    return reminder if fits and signer.state is SignerState.INVITED else None
+
+
+def _marked_done(request: Request, firing: Firing) -> Request:
+    signer, day = request.signers[firing.signer], str(firing.reminder_day)
+    reminders = {**signer.reminders, day: replace(signer.reminders[day], done=True)}
     return replace(request, signers={**request.signers, firing.signer: replace(signer, reminders=reminders)})

@@ -1,73 +1,86 @@
-"""An event, or the clock, makes us look at a request: read, fetch, merge, commit, and only then echo."""
+"""An event, or a due recheck: read the request's state, ask the API, merge, commit, and only then publish."""
 
 import logging
 from collections.abc import Callable
 from datetime import datetime
 
 from shared.domain.dead_letters import STALE_DAYS
-from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.errors import PermanentFailure
 from shared.domain.merge import MergeResult, gone, merge
 from shared.domain.model import Event, Request
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key, forget_at, stub
-from shared.ports import ClickwrapApi, Ledger, NotFound, Stored
+from shared.ports import ClickwrapApi, Ledger, NotFound
 from shared.services.publisher import Publisher
-
-MAX_COMMIT_RETRIES = 5  # lost commits in a row before the message is left to a later delivery
 
 log = logging.getLogger(__name__)
 
 
 class Resolve:
     def __init__(
-        self, ledger: Ledger, api: ClickwrapApi, publisher: Publisher, policy: Policy, clock: Callable[[], datetime]
+        self,
+        ledger: Ledger,
+        api: ClickwrapApi,
+        publisher: Publisher,
+        policy: Policy,
+        clock: Callable[[], datetime],
     ) -> None:
-        self._ledger, self._api, self._publisher, self._policy, self._clock = ledger, api, publisher, policy, clock
+        self._ledger, self._api, self._publisher = ledger, api, publisher
+        self._policy, self._clock = policy, clock
 
     def event(self, event: Event) -> None:
         """Raises RetryLater, or PermanentFailure for what no repetition will mend."""
         if self._clock() - event.received_at > self._policy.days(STALE_DAYS):
-            raise PermanentFailure("stale: the event is more than 31 days old")
+            raise PermanentFailure(f"stale: the event is more than {STALE_DAYS} days old")
         self._settle(event.request, event)
         log.info("event resolved", extra={"json": {"event": event.event, "type": event.type, "request": event.request}})
 
     def recheck(self, request: str) -> None:
-        """Reads the request again without an event, and heals it. Raises RetryLater."""
+        """Reads the request again without an event, and publishes what is missing. Raises RetryLater."""
         self._settle(request, None)
 
     def _settle(self, key: str, event: Event | None) -> None:
-        for _ in range(MAX_COMMIT_RETRIES):
-            stored = self._ledger.get(Request, key)
-            old = stored.item if stored else None
-            if stored and old and self._over(old):
-                return self._forget(stored)
-            if old and event and event_key(event.event) in old.events:
-                return self._publisher.republish_missing(None, old)
-            merged = self._merged(key, old, event)
-            if self._ledger.put(key, merged.request, stored.version if stored else None):
-                return self._after(old, merged, event)
-        raise RetryLater("others keep changing this request", after=1)
+        alerts: list[str] = []
+        before, after = self._ledger.update(Request, key, lambda old: self._next(key, old, event, alerts))
+        if after is not None:
+            _log_alerts(key, alerts)
+        self._publish(before, after, event)
 
-    def _over(self, request: Request) -> bool:
+    def _next(self, key: str, old: Request | None, event: Event | None, alerts: list[str]) -> Request | None:
+        """The state to commit; None where there is nothing to commit."""
+        if old and self._is_over(old):
+            return None if old.forgotten else stub(old)
+        if old and event and event_key(event.event) in old.events:
+            return None
+        merged = self._merged(key, old, event)
+        alerts[:] = merged.alerts
+        return merged.request
+
+    def _is_over(self, request: Request) -> bool:
         due = forget_at(request, self._policy)
         return request.forgotten or (due is not None and due <= self._clock())
-
-    def _forget(self, stored: Stored[Request]) -> None:
-        """Nobody is told anything more. A lost race is run again by the next look."""
-        if not stored.item.forgotten:
-            self._ledger.put(stored.item.id, stub(stored.item), stored.version)
 
     def _merged(self, key: str, old: Request | None, event: Event | None) -> MergeResult:
         try:
             answer = self._api.fetch(key, event.received_at if event else None)
         except NotFound:
-            return MergeResult(gone(old, event, key, self._clock(), self._policy), ("absent: the API answers 404",))
+            state = gone(old, event, key, self._clock(), self._policy)
+            return MergeResult(state, ("absent: the API answers 404",))
         return merge(old, answer, event, self._clock(), self._policy)
 
-    def _after(self, old: Request | None, merged: MergeResult, event: Event | None) -> None:
-        for alert in merged.alerts:
-            log.warning(alert, extra={"json": {"alert": alert.split(":")[0], "request": merged.request.id}})
-        if event is None:
-            self._publisher.republish_missing(old, merged.request)
+    def _publish(self, before: Request | None, after: Request | None, event: Event | None) -> None:
+        """A handled event that comes again, and every recheck, publish what is missing after a crash."""
+        state = after or before
+        if state is None or state.forgotten:
+            return
+        if after is None:
+            self._publisher.republish_missing(None, state)
+        elif event is None:
+            self._publisher.republish_missing(before, state)
         else:
-            self._publisher.publish_changes(old, merged.request)
+            self._publisher.publish_changes(before, state)
+
+
+def _log_alerts(request: str, alerts: list[str]) -> None:
+    for alert in alerts:
+        log.warning(alert, extra={"json": {"alert": alert.split(":")[0], "request": request}})

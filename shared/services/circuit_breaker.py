@@ -1,4 +1,7 @@
-"""A provider that is down as a whole: nobody keeps trying it, and no message pays for it with its attempts."""
+"""A provider that is down as a whole: after some failures nobody calls it for a while.
+
+An outage does not use up a message's attempts.
+"""
 
 import threading
 from collections.abc import Callable
@@ -8,17 +11,17 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared.domain.errors import RetryLater
-from shared.domain.model import Outage, RelayStatus
+from shared.domain.model import Outage
 from shared.domain.policy import Policy
 from shared.ports import Ledger
+from shared.services.relay_status import update_status
 
-CONTROL = "relay"
-PATIENCE = 60.0  # seconds of failures before the circuit opens: until then every message tries for itself
-DOWN = 600.0  # seconds of failures from which on they no longer count against a message
-LONGEST = 900.0  # seconds between two tries: how late a message may be once the provider is back
-ENOUGH = 5  # failures that it takes besides: two blips of a quiet hour are no outage
-FORGOTTEN, NIGHT = 4_500.0, 86_400.0  # seconds without a failure that end a short run, and any
-MAX_COMMIT_RETRIES = 5
+OPENS_AFTER = 60.0  # seconds of failures before the circuit opens: until then every message is tried
+OUTAGE_AFTER = 600.0  # seconds of failures from which on they no longer count against a message
+CIRCUIT_MAX_PAUSE = 900.0  # seconds between two tries: how late a message may be once the provider is back
+MIN_FAILURES = 5  # minimum failures before the circuit opens: two in a quiet hour are no outage
+RUN_ENDS_AFTER = 4_500.0  # seconds without a failure that end a short run of failures
+ANY_RUN_ENDS_AFTER = 86_400.0  # seconds without a failure that end any run
 
 
 class CircuitBreaker:
@@ -41,8 +44,8 @@ class CircuitBreaker:
         with self._lock, suppress(RetryLater):
             self._outage = self._recorded()
         outage = self._outage
-        long_enough = outage is not None and outage.last - outage.since >= self._span(DOWN, 5)
-        return outage is not None and long_enough and outage.failures >= ENOUGH
+        long_enough = outage is not None and outage.last - outage.since >= self._span(OUTAGE_AFTER, 5)
+        return outage is not None and long_enough and outage.failures >= MIN_FAILURES
 
     def worked(self) -> None:
         with self._lock:
@@ -54,7 +57,7 @@ class CircuitBreaker:
     def _recorded(self) -> Outage:
         """Of many failures at once, one is written down."""
         now, known = self._clock(), self._outage
-        if known and now - known.last < self._span(PATIENCE / 6, 0.5):
+        if known and now - known.last < self._span(OPENS_AFTER / 6, 0.5):
             return known
         name = self._provider
         return self._change(lambda outages: {**outages, name: self._prolonged(outages.get(name), now)})[name]
@@ -63,27 +66,17 @@ class CircuitBreaker:
         if old is None or self._broken(old, now):
             return Outage(since=now, last=now, until=now)
         age, failures = now - old.since, old.failures + 1
-        opens = age >= self._span(PATIENCE, 2) and failures >= ENOUGH
-        pause = min(age / 2, self._span(LONGEST, 1)) if opens else timedelta(0)
+        opens = age >= self._span(OPENS_AFTER, 2) and failures >= MIN_FAILURES
+        pause = min(age / 2, self._span(CIRCUIT_MAX_PAUSE, 1)) if opens else timedelta(0)
         return Outage(since=old.since, last=now, until=now + pause, failures=failures)
 
     def _broken(self, old: Outage, now: datetime) -> bool:
         """A pause this long does not belong to it: somebody's success in between may have gone unrecorded."""
-        usual = max(self._span(FORGOTTEN, 60), 2 * (old.last - old.since))
-        return now - old.last > min(self._span(NIGHT, 3_600), usual)
+        usual = max(self._span(RUN_ENDS_AFTER, 60), 2 * (old.last - old.since))
+        return now - old.last > min(self._span(ANY_RUN_ENDS_AFTER, 3_600), usual)
 
     def _change(self, change: Callable[[dict[str, Outage]], dict[str, Outage]]) -> dict[str, Outage]:
-        return amend(self._ledger, lambda c: replace(c, circuits=change(c.circuits))).circuits
+        return update_status(self._ledger, lambda s: replace(s, circuits=change(s.circuits))).circuits
 
     def _span(self, seconds: float, floor: float) -> timedelta:
         return self._policy.span(seconds, floor=floor)
-
-
-def amend(ledger: Ledger, change: Callable[[RelayStatus], RelayStatus]) -> RelayStatus:
-    """Changes `control/relay`. What loses five races in a row is dropped: the next one tells the same."""
-    for _ in range(MAX_COMMIT_RETRIES):
-        stored = ledger.get(RelayStatus, CONTROL)
-        fresh = change(stored.item if stored else RelayStatus())
-        if ledger.put(CONTROL, fresh, stored.version if stored else None):
-            break
-    return fresh

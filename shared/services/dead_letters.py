@@ -11,7 +11,9 @@ import msgspec
 
 from shared.domain import eligibility, planner
 from shared.domain.dead_letters import STALE_DAYS, DeadLetter
-from shared.domain.model import Event, Kind, Notice, NoticeRecord, NoticeState, Request
+from shared.domain.kinds import KINDS, described
+from shared.domain.model import Event, Notice, NoticeRecord, Request
+from shared.domain.notice_record import IN_PROGRESS, second_try_due
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key
 from shared.ports import Bus, DeadLetters, Ledger, Message
@@ -133,26 +135,24 @@ class DeadLetterService:
             return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
         if record and not self._open(record.item):
             return ReplayOutcome.SETTLED, f"nothing: it is {record.item.state} already"
-        verdict = eligibility.evaluate(stored.item, notice, self._clock(), self._policy)
-        if isinstance(verdict, eligibility.Send):
+        decision = eligibility.evaluate(stored.item, notice, self._clock(), self._policy)
+        if isinstance(decision, eligibility.Send):
             number = stored.item.signers[notice.signer].number
             return ReplayOutcome.REPLAY, f"sends it to signer {number} by {notice.channel}" + _live(notice)
-        if isinstance(verdict, eligibility.Defer):
-            return ReplayOutcome.REPLAY, f"waits: {verdict.reason}"
-        return ReplayOutcome.SETTLED, f"nothing: {verdict.reason}"
+        if isinstance(decision, eligibility.Defer):
+            return ReplayOutcome.REPLAY, f"waits: {decision.reason}"
+        return ReplayOutcome.SETTLED, f"nothing: {decision.reason}"
 
     def _open(self, record: NoticeRecord) -> bool:
-        at_work = record.state in (NoticeState.PLANNED, NoticeState.SENDING)
-        return at_work or planner.second_try(record, self._clock(), self._policy)
+        return record.state in IN_PROGRESS or second_try_due(record, self._clock(), self._policy)
 
 
 def _described(notice: Notice) -> str:
-    step = f" of day {notice.step}" if notice.kind is Kind.REMINDER else ""
-    return f"{notice.kind}{step} by {notice.channel}"
+    return f"{described(notice).lower()} by {notice.channel}"
 
 
 def _live(notice: Notice) -> str:
-    return ", if the API still says so" if notice.kind in (Kind.INVITATION, Kind.REMINDER) else ""
+    return ", if the API still says so" if KINDS[notice.kind].answer_age is not None else ""
 
 
 def _again(letter: DeadLetter, names: ResourceNames) -> Message:

@@ -39,7 +39,7 @@ class Deferral:
             return False
         at = now + timedelta(seconds=min(after, LONGEST))
         # copies of a message parked within one minute fall together; the minute keeps the name new each time
-        name = "park-" + digest(base64.b64encode(data).decode(), int(at.timestamp() // 60))[:48]
+        name = "defer-" + digest(base64.b64encode(data).decode(), int(at.timestamp() // 60))[:48]
         body = push_envelope(data, name, published_at or now)
         self._scheduler.create([Task(name=name, queue=self._queue, url=self._url, body=body, at=at)])
         log.info("deferred", extra={"json": {"topic": self._topic, "reason": retry.reason, "until": at}})
@@ -67,4 +67,4 @@ def push_envelope(data: bytes, message_id: str, published_at: datetime) -> bytes
         "publishTime": published_at,
         "attributes": {},
     }
-    return msgspec.json.encode({"subscription": "parked", "message": message})
+    return msgspec.json.encode({"subscription": "deferred", "message": message})

@@ -6,8 +6,10 @@ Both come before the notice's own record is written: after a crash in between th
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.domain.errors import RetryLater
+from msgspec.structs import replace
+
 from shared.domain.model import Notice, NoticeRecord, Suppression
+from shared.domain.notice_record import notice_of
 from shared.domain.policy import beside
 from shared.ports import Bus, Ledger
 from shared.services.publisher import notice_message
@@ -30,12 +32,7 @@ class Fallback:
         if not record.address:
             return
         fresh = Suppression(channel=record.channel, reason=reason, since=at)
-        if self._ledger.put(record.address, fresh, None):
-            return
-        stored = self._ledger.get(Suppression, record.address)
-        again = stored is None or (stored.item.cleared_at is not None and stored.item.cleared_at < at)
-        if again and not self._ledger.put(record.address, fresh, stored.version if stored else None):
-            raise RetryLater("others keep changing this suppression", after=1)
+        self._ledger.update(Suppression, record.address, lambda old: fresh if _outdated(old, at) else None)
 
     def publish(self, key: str, record: NoticeRecord) -> None:
         """The notice on the signer's other channel, where the record names one. `deliver` asks whether it is still due.
@@ -46,14 +43,11 @@ class Fallback:
             self._bus.publish(self._topic, [notice_message(_instead(key, record))])
 
 
+def _outdated(old: Suppression | None, at: datetime) -> bool:
+    """Whether a suppression found at `at` is news: none is stored, or it was cleared before."""
+    return old is None or (old.cleared_at is not None and old.cleared_at < at)
+
+
 def _instead(key: str, record: NoticeRecord) -> Notice:
-    return Notice(
-        notice=record.fallback,
-        request=record.request_id,
-        signer=record.signer,
-        kind=record.kind,
-        step=record.step,
-        channel=beside(record.channel),
-        round=record.round,
-        instead_of=key,
-    )
+    """The same effect by the other channel."""
+    return replace(notice_of(record.fallback, record), channel=beside(record.channel), instead_of=key)

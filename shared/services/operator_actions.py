@@ -8,12 +8,10 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import eligibility, planner
-from shared.domain.errors import RetryLater
 from shared.domain.model import (
     Note,
     Notice,
     NoticeRecord,
-    NoticeState,
     Request,
     Signer,
     SignerState,
@@ -21,15 +19,14 @@ from shared.domain.model import (
     Suppression,
     address_key,
 )
+from shared.domain.notice_record import IN_PROGRESS
 from shared.domain.policy import Policy
 from shared.domain.signers import address_of
 from shared.domain.signing_order import ahead
 from shared.ports import Ledger
 from shared.services.publisher import Publisher
 
-MAX_COMMIT_RETRIES = 5
 REPUBLISHED_WITHIN = 60.0  # seconds, should a crash come between the commit and its echo
-UNDER_WAY = {NoticeState.PLANNED, NoticeState.SENDING}
 LIVE = {Status.OPEN, Status.PAUSED}
 
 log = logging.getLogger(__name__)
@@ -82,14 +79,14 @@ class OperatorActions:
         """As `refusal`, as far as it can be told without asking the ledger for the address."""
         if record.signer not in request.signers:
             return "the signer is no longer on the request"
-        if record.state in UNDER_WAY:
+        if record.state in IN_PROGRESS:
             return "it is still being tried"
         if record.round == request.round and notice_of(request, record).notice != key:
             return "it was sent once more already, or the signer's address has changed since"
-        verdict = self.verdict(request, record)
-        return verdict.reason if isinstance(verdict, eligibility.Suppress | eligibility.Fail) else ""
+        decision = self.decision(request, record)
+        return decision.reason if isinstance(decision, eligibility.Suppress | eligibility.Fail) else ""
 
-    def verdict(self, request: Request, record: NoticeRecord) -> eligibility.Decision:
+    def decision(self, request: Request, record: NoticeRecord) -> eligibility.Decision:
         """What the gates would say to it now."""
         now = self._clock()
         if record.round != request.round:
@@ -132,15 +129,15 @@ class OperatorActions:
     # -- how
 
     def _change(self, key: str, what: str, why: Why, change: Callable[[Request], Request]) -> None:
-        for _ in range(MAX_COMMIT_RETRIES):
-            stored = self._ledger.get(Request, key)
-            if stored is None:
+        def noted(state: Request | None) -> Request:
+            if state is None:
                 raise ActionRefused("there is no such request")
-            new = self._noted(change(stored.item), what, why)
-            if self._ledger.put(key, new, stored.version):
-                log.info("operator: %s", what, extra={"json": {"request": key, "who": why.who}})
-                return self._publisher.publish_changes(stored.item, new)
-        raise RetryLater("others keep changing this request", after=1)
+            return self._noted(change(state), what, why)
+
+        before, after = self._ledger.update(Request, key, noted)
+        log.info("operator: %s", what, extra={"json": {"request": key, "who": why.who}})
+        if after:
+            self._publisher.publish_changes(before, after)
 
     def _noted(self, request: Request, what: str, why: Why) -> Request:
         now = self._clock()
@@ -168,5 +165,4 @@ class OperatorActions:
 
 def notice_of(request: Request, record: NoticeRecord) -> Notice:
     """The notice as the state has it now; its id is the record's own unless something has changed."""
-    planned = planner.notice_for(request, record.signer, record.kind, record.step, record.channel)
-    return replace(planned, instead_of=record.instead_of or msgspec.UNSET)
+    return replace(planner.as_planned(request, record), instead_of=record.instead_of or msgspec.UNSET)

@@ -11,7 +11,7 @@ from shared.domain.policy import Policy
 from shared.domain.search import words_in
 from shared.domain.timeline import Moment, SignerSummary, answers, timeline
 from shared.ports import Ledger, Mark, Only
-from shared.services.circuit_breaker import CONTROL
+from shared.services.relay_status import RELAY
 
 PAGE = 25
 SCANNED = 200  # requests that hold the rarest word, looked through for the other ones on one page
@@ -72,7 +72,7 @@ class OperatorQueries:
 
     def control(self) -> RelayStatus:
         """How the relay itself is doing."""
-        stored = self._ledger.get(RelayStatus, CONTROL)
+        stored = self._ledger.get(RelayStatus, RELAY)
         return stored.item if stored else RelayStatus()
 
     def request_counts(self) -> dict[str, int]:

@@ -7,9 +7,10 @@ from datetime import datetime
 import msgspec
 
 from shared.domain import planner
-from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, NoticeState, Request, Transition, digest
+from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request
+from shared.domain.notice_record import first_record
 from shared.domain.policy import Policy
-from shared.domain.status_event import status_changed, status_data
+from shared.domain.status_event import status_changed, status_event
 from shared.ports import Bus, Ledger, Message, Scheduler, Task
 from shared.services.resource_names import ResourceNames
 
@@ -84,7 +85,7 @@ class Publisher:
         return set(planner.tasks(old, old.checked_at or self._clock(), self._policy)) if old else set()
 
     def _task(self, request: Request, name: str, due: planner.Due) -> Task:
-        body = {"request": request.id, "signer": due.signer, "step": due.step, "task": name}
+        body = {"request": request.id, "signer": due.signer, "reminder_day": due.reminder_day, "task": name}
         return Task(
             name=name,
             queue=self._names.reminders_queue,
@@ -113,38 +114,5 @@ def unpublished_tasks(old: Request | None) -> set[str]:
     return {reminder.task for signer in fresh for reminder in signer.reminders.values()}
 
 
-def first_record(notice: Notice, state: NoticeState, now: datetime, policy: Policy, why: str = "") -> NoticeRecord:
-    """A notice's first entry in the ledger."""
-    return NoticeRecord(
-        request_id=notice.request,
-        signer=notice.signer,
-        kind=notice.kind,
-        step=notice.step,
-        channel=notice.channel,
-        round=notice.round,
-        state=state,
-        reason=why,
-        instead_of=notice.instead_of or "",
-        history=(Transition(at=now, state=state, why=why),),
-        changed_at=now,
-        purge_at=now + policy.days(policy.retention_days),
-    )
-
-
 def notice_message(notice: Notice) -> Message:
     return Message(msgspec.json.encode(notice), {"channel": notice.channel.value, "kind": notice.kind.value})
-
-
-def status_event(request: Request, now: datetime) -> dict[str, object]:
-    """CloudEvents 1.0, JSON format. The id is the same for the same status, so a consumer can drop a repetition."""
-    data = status_data(request)
-    return {
-        "specversion": "1.0",
-        "id": digest(data)[:32],
-        "source": "clickwrap-relay",
-        "type": f"clickwrap.request.{request.status.value}",
-        "subject": request.id,
-        "time": now,
-        "datacontenttype": "application/json",
-        "data": data,
-    }

@@ -4,7 +4,8 @@ import logging
 from pathlib import Path
 
 from shared.domain import eligibility
-from shared.domain.model import ChannelName, Kind, Notice, Request
+from shared.domain.kinds import signed_by
+from shared.domain.model import ChannelName, Notice, Request
 from shared.ports import Wording
 from shared.text.render import ENGLISH, MAX_SEGMENTS, Context, folders, render
 from shared.text.segments import segments
@@ -28,7 +29,7 @@ class Words:
         return Wording(text=rendered.text, subject=rendered.subject, html=rendered.html, segments=count)
 
     def _context(self, request: Request, notice: Notice, link: str) -> Context:
-        who = eligibility.signed_by(request, notice) if notice.kind is Kind.PROGRESS else None
+        who = signed_by(request, notice)
         return Context(
             title=request.title,
             brand=self._brand,
@@ -36,6 +37,6 @@ class Words:
             signer_name=request.signers[notice.signer].name,
             who=who.name if who else "",
             needed=eligibility.needed(request),
-            reminder_day=notice.step if notice.kind is Kind.REMINDER else 0,
+            reminder_day=notice.reminder_day,
             sender=request.sender,
         )

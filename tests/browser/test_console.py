@@ -23,7 +23,15 @@ def invited(stack: Running) -> str:
 
 def dead_letter(stack: Running, request: str) -> None:
     """A notice that was given up, as the relay would have left it."""
-    notice = {"v": 1, "notice": "n", "request": request, "signer": "s", "kind": "invitation", "step": 0, "round": 1}
+    notice = {
+        "v": 1,
+        "notice": "n",
+        "request": request,
+        "signer": "s",
+        "kind": "invitation",
+        "reminder_day": 0,
+        "round": 1,
+    }
     embedded = Embedded(stack.directory / "relay.db", lambda: datetime.now(UTC), Pace(1, 1))
     data = json.dumps({**notice, "channel": "sms"}).encode()
     embedded.bus.publish(dead_topic("signer-notices"), [Message(data, {"reason": "no such request"})])

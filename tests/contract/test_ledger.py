@@ -59,7 +59,9 @@ FULL_SIGNER = Signer(
     missing_since=NOW,
     reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1, done=True), "7": Reminder(due_at=NOW, task="u")},
 )
-NOTICE = Notice(notice="n1", request="r1", signer="5f", kind=Kind.REMINDER, step=3, channel=ChannelName.SMS, round=2)
+NOTICE = Notice(
+    notice="n1", request="r1", signer="5f", kind=Kind.REMINDER, reminder_day=3, channel=ChannelName.SMS, round=2
+)
 FULL_REQUEST = Request(
     id="r1",
     title="Möbelkauf 🛋",
@@ -89,7 +91,6 @@ RECORD = NoticeRecord(
     request_id="r1",
     signer="5f",
     kind=Kind.INVITATION,
-    step=0,
     channel=ChannelName.SMS,
     round=1,
     state=NoticeState.SENDING,

@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import cached_property
 
 from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Request, address_key
-from shared.handlers.deliver import NOT_AGAIN
+from shared.domain.notice_record import NOT_AGAIN
 from shared.ports import Ledger
 from tests.faults.api import Api
 from tests.faults.oracle import Due, Effect
@@ -46,7 +46,7 @@ class Decision:
 
     def _effect(self, sent: Sent) -> Effect:
         record = self.records.get(sent.notice)
-        step = record.step if record and sent.kind == "reminder" else 0
+        step = record.reminder_day if record else 0
         return sent.kind, sent.to, sent.about or step
 
     def _recorded(self, record: NoticeRecord) -> Effect | None:
@@ -55,7 +55,7 @@ class Decision:
         if to is None or play is None:
             return None
         about = {p.number: p.name for p in play.people}
-        return record.kind.value, to, about[record.step] if record.kind == "progress" else record.step
+        return record.kind.value, to, about[record.about] if record.kind == "progress" else record.reminder_day
 
     @cached_property
     def _addresses(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ from shared import bootstrap
 from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
 from shared.domain.dead_letters import dead_topic, kept_by
 from shared.domain.model import NoticeRecord, Request
-from shared.handlers.deliver import LEASE
+from shared.services.claims import LEASE
 from shared.services.resource_names import ResourceNames
 from shared.settings import Settings
 from tests.infra.parsed import INFRA, ROOT, Body, blocks, functions, load, local, resource_kinds, resources

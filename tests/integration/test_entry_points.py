@@ -131,7 +131,7 @@ def test_remind_refuses_what_is_no_reminder(client_of: Any) -> None:
     fire = SimpleNamespace(fire=lambda firing: "published")
     client = client_of("remind", remind=lambda: fire)
     assert client.post("/", data=b"[]").status_code == 400
-    body = {"request": "r", "signer": "s", "step": 3, "task": "t"}
+    body = {"request": "r", "signer": "s", "reminder_day": 3, "task": "t"}
     assert client.post("/", json=body).json == {"status": "published"}
 
 

@@ -25,7 +25,7 @@ FUNCTIONS = ("receive", "resolve", "deliver", "remind", "reconcile", "links", "r
 UP_WITHIN = 60.0  # seconds, for eight at once on a busy machine
 HOOK = {"event_type": "request_sent", "id": "e1", "request": "r1", "description": "Lease"}
 EMBEDDED = "BACKEND=embedded exists only inside `make run` and `make demo`; set BACKEND=emulators or gcp"
-FIRING = {"request": "r1", "signer": "s1", "step": 3, "task": "t1"}
+FIRING = {"request": "r1", "signer": "s1", "reminder_day": 3, "task": "t1"}
 
 
 def example() -> dict[str, str]:

@@ -48,7 +48,6 @@ def record(provider: str) -> NoticeRecord:
         request_id="r1",
         signer="s1",
         kind=Kind.INVITATION,
-        step=0,
         channel=ChannelName.SMS,
         round=1,
         state=NoticeState.UNKNOWN,

@@ -93,7 +93,7 @@ def test_a_push_from_outside_is_refused(stack: Running, path: str) -> None:
 
 
 def test_remind_and_reconcile_answer_by_hand_but_refuse_a_forged_token(stack: Running) -> None:
-    firing = {"request": "r", "signer": "s", "step": 3, "task": "guess"}
+    firing = {"request": "r", "signer": "s", "reminder_day": 3, "task": "guess"}
     assert stack.call("POST", "/remind", firing) == (200, b'{"status":"not due"}\n')
     assert stack.call("POST", "/reconcile", {})[0] == 200
     for path in ("/remind", "/reconcile"):

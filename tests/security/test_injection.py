@@ -52,8 +52,8 @@ def worded(kind: Kind, channel: ChannelName, text: str) -> Wording:
     }
     status = Status.COMPLETE if kind is Kind.COMPLETION else Status.OPEN
     request = Request(id="r1", title=text, sender=text, status=status, signers=signers)
-    step = {Kind.REMINDER: 3, Kind.PROGRESS: 2}.get(kind, 0)
-    notice = Notice(notice="n" * 64, request="r1", signer="a", kind=kind, step=step, channel=channel, round=1)
+    subject = {Kind.REMINDER: {"reminder_day": 3}, Kind.PROGRESS: {"about": 2}}.get(kind, {})
+    notice = Notice(notice="n" * 64, request="r1", signer="a", kind=kind, channel=channel, **subject, round=1)
     return Words("Brand")(request, notice, LINK)
 
 

@@ -7,9 +7,10 @@ from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, RetryLater
 from shared.domain.model import ChannelName, EventType, NoticeRecord, NoticeState, RelayStatus, Status, Transition
+from shared.domain.notice_record import MAX_HISTORY, shortened
 from shared.domain.policy import Policy
-from shared.handlers.deliver import HISTORY, shortened
-from shared.services.circuit_breaker import CONTROL, CircuitBreaker, amend
+from shared.services.circuit_breaker import CircuitBreaker
+from shared.services.relay_status import RELAY, update_status
 from tests.fakes import PHONES, START, FakeLedger, World, seen
 
 SENT = EventType.SENT
@@ -69,10 +70,10 @@ def test_a_provider_that_is_down_is_tried_ever_less_often():
 def test_the_first_success_ends_it_for_all():
     world = sent_while_down()
     world.advance(HOUR)
-    assert "sms sms" in world.ledger.get(RelayStatus, CONTROL).item.circuits
+    assert "sms sms" in world.ledger.get(RelayStatus, RELAY).item.circuits
     world.sms.always = None
     world.advance(HOUR)
-    assert world.ledger.get(RelayStatus, CONTROL).item.circuits == {}
+    assert world.ledger.get(RelayStatus, RELAY).item.circuits == {}
     world.deliver._circuits[ChannelName.SMS].check()
 
 
@@ -80,7 +81,7 @@ def test_what_only_one_recipient_is_the_cause_of_counts_and_holds_up_nobody():
     world = sent_while_down(error=RetryLater("greylisted", of_message=True))
     world.advance(2 * DAY)
     assert [r.state for r in world.records() if r.channel == "sms"] == [NoticeState.FAILED]
-    assert world.ledger.get(RelayStatus, CONTROL) is None
+    assert world.ledger.get(RelayStatus, RELAY) is None
 
 
 def test_an_old_failure_is_not_the_beginning_of_a_new_outage():
@@ -93,7 +94,7 @@ def test_an_old_failure_is_not_the_beginning_of_a_new_outage():
 
 
 def test_a_ledger_out_of_reach_does_not_make_a_failure_worse():
-    class Gone:
+    class Gone(FakeLedger):
         def get(self, kind, key):
             raise RetryLater("Firestore")
 
@@ -113,17 +114,17 @@ def test_of_many_failures_at_once_one_is_written():
 
 def test_a_lost_race_for_the_control_document_is_run_again():
     ledger = FakeLedger()
-    amend(ledger, lambda c: replace(c, rechecked=1))
+    update_status(ledger, lambda c: replace(c, rechecked=1))
     ledger.races = 2
-    amend(ledger, lambda c: replace(c, rechecked=c.rechecked + 1))
-    assert ledger.get(RelayStatus, CONTROL).item.rechecked == 2
+    update_status(ledger, lambda c: replace(c, rechecked=c.rechecked + 1))
+    assert ledger.get(RelayStatus, RELAY).item.rechecked == 2
 
 
 def test_a_long_history_keeps_its_ends_and_every_unknown():
     steps = tuple(Transition(at=START + n * MINUTE, state=NoticeState.PLANNED) for n in range(100))
     steps = (*steps[:20], Transition(at=START, state=NoticeState.UNKNOWN), *steps[20:])
     kept = shortened(steps)
-    assert len(kept) == HISTORY + 1
+    assert len(kept) == MAX_HISTORY + 1
     assert (kept[0], kept[-1]) == (steps[0], steps[-1])
     assert sum(s.state is NoticeState.UNKNOWN for s in kept) == 1
 

@@ -135,7 +135,7 @@ def test_the_next_reminder_is_reached_and_not_passed_by(client: FlaskClient, clo
     due.at = datetime.now(UTC) + timedelta(days=3, hours=5)
     assert 'id="to-reminder"' in client.get("/").text
     assert client.post("/time", data={}).status_code == 303
-    assert ahead(clock) == 3 * DAY + 5 * 3_600
+    assert 0 <= 3 * DAY + 5 * 3_600 - ahead(clock) <= 10  # seconds that the test itself took
     assert clock() >= due.at
 
 

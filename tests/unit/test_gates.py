@@ -17,7 +17,8 @@ NEXT = START + MINUTE
 
 def notice(request: Request, kind: Kind, number: int = 1, step: int = 0) -> Notice:
     key = next(k for k, s in request.signers.items() if s.number == number)
-    return notice_for(request, key, kind, step, ChannelName.SMS)
+    subject = {"about" if kind is Kind.PROGRESS else "reminder_day": step}
+    return notice_for(request, key, kind, ChannelName.SMS, **subject)
 
 
 def with_signer(request: Request, number: int, **fields) -> Request:

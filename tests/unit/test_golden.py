@@ -11,9 +11,10 @@ import pytest
 from shared.domain.model import ChannelName, Event, EventType, Kind, Notice, Request, Signer, SignerState, Status
 from shared.domain.planner import fallback_of, notice_for
 from shared.domain.policy import Policy
+from shared.domain.status_event import status_event
 from shared.handlers.remind import Firing
 from shared.services.deferral import push_envelope
-from shared.services.publisher import notice_message, status_event
+from shared.services.publisher import notice_message
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "messages"
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -23,17 +24,17 @@ SIGNERS = {
 }
 REQUEST = Request(id="123456abcdef", title="Employment Agreement", status=Status.OPEN, signers=SIGNERS)
 EVENT = Event(event="abcdef12345", type=EventType.SIGNED, request="123456abcdef", signer="a-signer-id", received_at=AT)
-FIRST = notice_for(REQUEST, "fedcba9876543210", Kind.INVITATION, 0, ChannelName.SMS)
+FIRST = notice_for(REQUEST, "fedcba9876543210", Kind.INVITATION, ChannelName.SMS)
 INSTEAD = fallback_of(REQUEST, FIRST, Policy(channels="sms-first"))
 SHAPES: dict[str, Any] = {
     "clickwrap-events": EVENT,
     "signer-notices": msgspec.Raw(
-        notice_message(notice_for(REQUEST, "fedcba9876543210", Kind.PROGRESS, 1, ChannelName.EMAIL)).data
+        notice_message(notice_for(REQUEST, "fedcba9876543210", Kind.PROGRESS, ChannelName.EMAIL, about=1)).data
     ),
     "signer-notices-instead": msgspec.Raw(notice_message(INSTEAD).data),
     "request-status": status_event(REQUEST, AT),
-    "reminder-task": Firing(request="123456abcdef", signer="fedcba9876543210", step=3, task="ab" * 32),
-    "parked-message": msgspec.Raw(push_envelope(b'{"v":1}', "park-1", AT)),
+    "reminder-task": Firing(request="123456abcdef", signer="fedcba9876543210", reminder_day=3, task="ab" * 32),
+    "deferred-message": msgspec.Raw(push_envelope(b'{"v":1}', "defer-1", AT)),
 }
 
 
@@ -56,7 +57,8 @@ class OldNotice(msgspec.Struct, frozen=True, kw_only=True):
     request: str
     signer: str
     kind: Kind
-    step: int
+    reminder_day: int
+    about: int
     channel: ChannelName
     round: int
 

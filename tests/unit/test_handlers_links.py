@@ -49,7 +49,7 @@ class TestLinks:
         assert self.follow(world) == (410, "")
 
     def test_of_a_completion_prefers_what_the_operator_chose(self, world):
-        from shared.handlers.links import completion_url
+        from shared.services.links import completion_url
 
         request = replace(world.request(), download_url="https://doc.test")
         signer = request.signers[world.signer("a")]

@@ -39,12 +39,12 @@ class TestReminders:
         world.advance(4 * DAY, reconcile=True)
         assert [t for t in world.told() if t[0] == "reminder"] == [("reminder", "a", 7)]
 
-    @pytest.mark.parametrize("wrong", [{"task": "x"}, {"signer": "x"}, {"request": "x"}, {"step": 5}])
+    @pytest.mark.parametrize("wrong", [{"task": "x"}, {"signer": "x"}, {"request": "x"}, {"reminder_day": 5}])
     def test_only_the_task_that_the_state_names_is_obeyed(self, wrong):
         world = begun("a")
         key = world.signer("a")
         task = world.request().signers[key].reminders["3"].task
-        firing = {"request": "r1", "signer": key, "step": 3, "task": task, **wrong}
+        firing = {"request": "r1", "signer": key, "reminder_day": 3, "task": task, **wrong}
         assert world.remind.fire(Firing(**firing)) == "not due"
 
     def test_a_task_before_its_time_comes_again_and_a_second_one_does_nothing(self):

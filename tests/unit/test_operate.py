@@ -162,7 +162,7 @@ class TestReminders:
 
     def test_stopped_one_on_its_way_is_suppressed(self, world):
         stopped = replace(world.request(), reminders_stopped=True)
-        notice = notice_for(stopped, world.signer("b"), Kind.REMINDER, 3, ChannelName.SMS)
+        notice = notice_for(stopped, world.signer("b"), Kind.REMINDER, ChannelName.SMS, reminder_day=3)
         assert evaluate(stopped, notice, world.now, world.policy) == Suppress("an operator has stopped the reminders")
         assert evaluate(world.request(), notice, world.now, world.policy) == Send()
 

@@ -19,10 +19,10 @@ from shared.domain.model import (
 )
 from shared.domain.policy import Policy
 from shared.domain.receipts import Receipt, ReceiptRequest
-from shared.handlers.deliver import masked
 from shared.handlers.links import Links
 from shared.handlers.receipts import Receipts
 from shared.ports import NotFound
+from shared.services.links import masked
 from tests.fakes import World, seen
 
 SENT, SIGNED, COMPLETE, EXPIRED = EventType

@@ -44,7 +44,9 @@ def signed(request: Request, number: int, at=START + MINUTE) -> Request:
 def planned(request: Request, now=START, policy: Policy = POLICY) -> list[tuple[str, int, int, str]]:
     """(kind, number of the signer, step, channel)."""
     found = planner.notices(request, now, policy).values()
-    return sorted((n.kind.value, request.signers[n.signer].number, n.step, n.channel.value) for n in found)
+    return sorted(
+        (n.kind.value, request.signers[n.signer].number, n.reminder_day or n.about, n.channel.value) for n in found
+    )
 
 
 TWO = (seen("a"), seen("b"))
@@ -107,9 +109,9 @@ def test_reminders_wait_while_a_signature_is_unmatched():
 def test_tasks_are_made_for_steps_ahead_within_the_reach_of_cloud_tasks():
     policy = Policy(reminder_days=(3, 7, 60))
     request = state(seen("a"), policy=policy)
-    steps = {d.step for d in planner.tasks(request, START, policy).values()}
+    steps = {d.reminder_day for d in planner.tasks(request, START, policy).values()}
     assert steps == {3, 7}
-    assert {d.step for d in planner.tasks(request, START + 40 * DAY, policy).values()} == {60}
+    assert {d.reminder_day for d in planner.tasks(request, START + 40 * DAY, policy).values()} == {60}
 
 
 def test_progress_goes_to_the_others_who_were_at_it_before():
@@ -166,7 +168,6 @@ def record(state: NoticeState, kind=Kind.INVITATION, lease=None, unknowns=()) ->
         request_id="r1",
         signer="s",
         kind=kind,
-        step=0,
         channel=ChannelName.SMS,
         round=1,
         state=state,

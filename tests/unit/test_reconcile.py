@@ -47,13 +47,13 @@ class TestAPass:
 
     def test_stops_when_nothing_can_be_read_and_goes_on_a_minute_later(self):
         world = World()
-        names = [f"r{n}" for n in range(2 * reconcile.HOPELESS + 2)]
+        names = [f"r{n}" for n in range(2 * reconcile.MAX_FAILURES_IN_A_ROW + 2)]
         for name in names:
             due(world, name)
         world.api.truth = dict.fromkeys(names, RetryLater("the API is down"))
-        assert world.reconcile.run() == {"rechecked": 0, "postponed": reconcile.HOPELESS}
-        assert world.reconcile.run()["postponed"] == reconcile.HOPELESS
-        assert world.api.calls == 2 * reconcile.HOPELESS
+        assert world.reconcile.run() == {"rechecked": 0, "postponed": reconcile.MAX_FAILURES_IN_A_ROW}
+        assert world.reconcile.run()["postponed"] == reconcile.MAX_FAILURES_IN_A_ROW
+        assert world.api.calls == 2 * reconcile.MAX_FAILURES_IN_A_ROW
 
     def test_a_fault_of_ours_stops_one_request_alone_and_is_told_of(self, caplog):
         world = World()

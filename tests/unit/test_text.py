@@ -293,7 +293,7 @@ def test_a_language_nobody_wrote_is_named(tmp_path: Path, has_folder: bool) -> N
 # -- the port
 
 
-NOTICE = Notice(notice="0123456789abcdef", request="r", signer="s", kind=Kind.INVITATION, step=0, channel=SMS, round=1)
+NOTICE = Notice(notice="0123456789abcdef", request="r", signer="s", kind=Kind.INVITATION, channel=SMS, round=1)
 
 
 REQUEST = Request(id="r", title="Deal", signers={"s": Signer(number=1, name="Ann")})

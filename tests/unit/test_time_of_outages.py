@@ -62,7 +62,7 @@ class TestOutages:
         days.sms.always = None
         days.live(15 * DAY)
         assert days.steps() == [7, 14]
-        old = [r for r in days.records() if (r.kind, r.step) == (Kind.REMINDER, 3)]
+        old = [r for r in days.records() if (r.kind, r.reminder_day) == (Kind.REMINDER, 3)]
         assert {(r.state, r.reason) for r in old} == {(NoticeState.FAILED, "too late")}
 
     def test_an_api_down_for_three_days_costs_lateness_not_the_reminder(self):

@@ -14,7 +14,7 @@ import msgspec
 from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
 from shared.adapters.gcp.calls import Lazy, limits, reaching
 from shared.domain.model import NoticeRecord, Request
-from shared.ports import Mark, Only, Stored
+from shared.ports import Ledger, Mark, Only, Stored
 
 if TYPE_CHECKING:
     from google.cloud.firestore import Client, CollectionReference, DocumentReference, Query
@@ -34,7 +34,7 @@ class Version(msgspec.Struct, frozen=True):
     item: msgspec.Struct
 
 
-class FirestoreLedger:
+class FirestoreLedger(Ledger):
     """Each type's collection stands in COLLECTIONS. A document's id is its key, escaped where Firestore refuses it."""
 
     def __init__(self, project: str, database: str = "(default)") -> None:

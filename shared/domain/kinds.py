@@ -1,0 +1,74 @@
+"""The kinds of notice: one table of the facts in which they differ.
+
+Who gets each kind is in `planner.PLANS`, what stops it in `eligibility.CHECKS`.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from shared.domain.model import Kind, Notice, NoticeRecord, Request, Signer, SignerState
+from shared.domain.policy import Policy
+
+
+class KindFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """useful_days: how long it is worth sending; a reminder at most until the next one.
+
+    due_since: when it became due; None where the state does not say.
+    answer_age: seconds; it may rest on an answer of the API no older than this. None: on the stored state.
+    waits: deferred, not suppressed, while the cause may pass: nothing sends it again later.
+    second_try: worth the risk of a double once an answer was lost.
+    link: what its link leads to: "sign", "document", or "" for no link.
+    """
+
+    useful_days: float
+    due_since: Callable[[Request, Notice, Signer], datetime | None]
+    answer_age: float | None = None
+    waits: bool = False
+    second_try: bool = False
+    link: str = "sign"
+
+
+def _invited_at(request: Request, notice: Notice, signer: Signer) -> datetime | None:
+    return signer.invited_at
+
+
+def _reminder_due_at(request: Request, notice: Notice, signer: Signer) -> datetime | None:
+    reminder = signer.reminders.get(str(notice.reminder_day))
+    return reminder.due_at if reminder else None
+
+
+def _signature_at(request: Request, notice: Notice, signer: Signer) -> datetime | None:
+    who = signed_by(request, notice)
+    return who.signed_at if who else None
+
+
+def _completed_at(request: Request, notice: Notice, signer: Signer) -> datetime | None:
+    return request.completed_at
+
+
+KINDS: dict[Kind, KindFacts] = {
+    Kind.INVITATION: KindFacts(useful_days=7, due_since=_invited_at, answer_age=60.0, waits=True, second_try=True),
+    Kind.REMINDER: KindFacts(useful_days=7, due_since=_reminder_due_at, answer_age=0.0),
+    Kind.PROGRESS: KindFacts(useful_days=1, due_since=_signature_at, link=""),
+    Kind.COMPLETION: KindFacts(useful_days=7, due_since=_completed_at, waits=True, second_try=True, link="document"),
+}
+
+
+def useful_for(kind: Kind, policy: Policy, reminder_day: int = 0) -> timedelta:
+    """How long a notice of this kind is worth sending, from when it became due."""
+    later = [d for d in policy.reminder_days if d > reminder_day] if kind is Kind.REMINDER else []
+    return policy.days(min(later) - reminder_day if later else KINDS[kind].useful_days)
+
+
+def signed_by(request: Request, notice: Notice) -> Signer | None:
+    """The signer whom a progress notice is about, while their signature stands."""
+    found = [s for s in request.signers.values() if s.number == notice.about and s.state is SignerState.SIGNED]
+    return found[0] if found else None
+
+
+def described(item: Notice | NoticeRecord) -> str:
+    """The kind in words, with the day of a reminder or the signer that a progress notice is about."""
+    of = {Kind.REMINDER: f" of day {item.reminder_day}", Kind.PROGRESS: f" about signer {item.about}"}
+    return f"{item.kind.capitalize()}{of.get(item.kind, '')}"

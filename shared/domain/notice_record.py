@@ -1,0 +1,134 @@
+"""The life of one notice in the ledger: every change of its state, and what its state allows."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from shared.domain.kinds import KINDS
+from shared.domain.model import Notice, NoticeRecord, NoticeState, Transition
+from shared.domain.policy import Policy
+from shared.domain.receipts import Receipt
+
+MAX_HISTORY = 60  # transitions kept of a notice
+SECOND_TRY_AFTER = 900.0  # seconds in which a receipt may still settle an unknown outcome
+NOT_AGAIN = "not sent a second time"
+IN_PROGRESS = {NoticeState.PLANNED, NoticeState.SENDING}
+SENT_STATES = {NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN}
+NOT_SENT_STATES = {NoticeState.FAILED, NoticeState.SUPPRESSED}
+# Not known to have reached the provider: also a refusal that was to be repeated, and an answer that was lost.
+UNSETTLED = {NoticeState.PLANNED, NoticeState.SENDING, NoticeState.UNKNOWN}
+
+
+def first_record(
+    notice: Notice, state: NoticeState, now: datetime, policy: Policy, reason: str = "", **fields: Any
+) -> NoticeRecord:
+    """A notice's first entry in the ledger."""
+    record = NoticeRecord(
+        request_id=notice.request,
+        signer=notice.signer,
+        kind=notice.kind,
+        reminder_day=notice.reminder_day,
+        about=notice.about,
+        channel=notice.channel,
+        round=notice.round,
+        state=state,
+        reason=reason,
+        instead_of=notice.instead_of or "",
+        history=(Transition(at=now, state=state, why=reason),),
+        changed_at=now,
+        purge_at=now + policy.days(policy.retention_days),
+    )
+    return replace(record, **fields)
+
+
+def changed_to(
+    record: NoticeRecord, state: NoticeState, now: datetime, reason: str = "", **fields: Any
+) -> NoticeRecord:
+    """The record after one more transition."""
+    history = shortened((*record.history, Transition(at=now, state=state, why=reason)))
+    return replace(record, state=state, reason=reason, history=history, changed_at=now, **fields)
+
+
+def closed(record: NoticeRecord, state: NoticeState, now: datetime, reason: str, **fields: Any) -> NoticeRecord:
+    """Not sent now. If an earlier try may have arrived, the record stays `unknown`: a second `unknown` is final."""
+    if any(t.state is NoticeState.UNKNOWN for t in record.history):
+        return changed_to(record, NoticeState.UNKNOWN, now, f"{NOT_AGAIN}: {reason}", **fields)
+    return changed_to(record, state, now, reason, **fields)
+
+
+def settled(record: NoticeRecord, receipt: Receipt, now: datetime) -> NoticeRecord | None:
+    """The record after a receipt; None when it says nothing new."""
+    state = state_after(record, receipt)
+    if state is None:
+        return None
+    history = (*record.history, Transition(at=receipt.at, state=state, why=receipt.reason))
+    provider_id = receipt.provider_id or record.provider_id
+    told = {"reason": receipt.reason, "provider_id": provider_id, "changed_at": now}
+    return replace(record, state=state, history=history, **told)
+
+
+def state_after(record: NoticeRecord, receipt: Receipt) -> NoticeState | None:
+    """The state that a receipt moves a notice to; None when it says nothing new. Never backwards.
+
+    A bounce may follow a delivery (the mailbox accepted it, its server returned it); nothing follows a bounce.
+    """
+    state = receipt.state
+    if record.state in UNSETTLED:
+        return state
+    if record.state is NoticeState.ACCEPTED:
+        return None if state is NoticeState.ACCEPTED else state
+    bounced = record.state is NoticeState.DELIVERED and state is NoticeState.UNDELIVERED
+    return state if bounced and receipt.at > record.history[-1].at else None
+
+
+def shortened(history: tuple[Transition, ...]) -> tuple[Transition, ...]:
+    """At most MAX_HISTORY: the beginning, the end, and every `unknown`, which a second try depends on."""
+    if len(history) <= MAX_HISTORY:
+        return history
+    first, last = history[:10], history[10 - MAX_HISTORY :]
+    return (*first, *(t for t in history[10 : 10 - MAX_HISTORY] if t.state is NoticeState.UNKNOWN), *last)
+
+
+# -- what a state allows
+
+
+def is_idle(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
+    """Begun, and nobody is working on it: its lease has run out, or its second try is due."""
+    if record.state in IN_PROGRESS:
+        return record.lease_until is not None and record.lease_until <= now
+    return second_try_due(record, now, policy)
+
+
+def second_try_due(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
+    """Whether an unknown outcome gets its one more try now: no receipt has settled it in time."""
+    wait = second_try_wait(record, now, policy)
+    return wait is not None and wait <= timedelta(0)
+
+
+def second_try_wait(record: NoticeRecord, now: datetime, policy: Policy) -> timedelta | None:
+    """How long until the second try of an unknown outcome; None when there is none."""
+    unknowns = [t for t in record.history if t.state is NoticeState.UNKNOWN]
+    worth_it = record.state is NoticeState.UNKNOWN and KINDS[record.kind].second_try and len(unknowns) == 1
+    return record.history[-1].at + policy.span(SECOND_TRY_AFTER, floor=2) - now if worth_it else None
+
+
+def lease_left(record: NoticeRecord, now: datetime) -> float:
+    """Seconds for which the current claim holds; 0 or less when it has run out or there is none."""
+    return ((record.lease_until or now) - now).total_seconds() if record.state is NoticeState.SENDING else 0.0
+
+
+def notice_of(key: str, record: NoticeRecord) -> Notice:
+    """The notice that a record is about."""
+    return Notice(
+        notice=key,
+        request=record.request_id,
+        signer=record.signer,
+        kind=record.kind,
+        reminder_day=record.reminder_day,
+        about=record.about,
+        channel=record.channel,
+        round=record.round,
+        instead_of=record.instead_of or msgspec.UNSET,
+    )
