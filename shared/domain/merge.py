@@ -85,6 +85,7 @@ class _Merge:
         self.alerts: list[str] = []
         self.signers, self.seen = matched(before.signers, answer.signers, now, policy, SECOND_READING)
         self.first_sight = not before.signers
+        self.flags = [s.signed for s in answer.signers if s.role is Role.SIGNER]
 
     def run(self) -> Request:
         request = self._facts()
@@ -115,13 +116,15 @@ class _Merge:
         """What the answer says of the whole request, directly or by all its signatures; None when silent."""
         if self.answer.status is not None:
             return self.answer.status
-        flags = [s.signed for s in self.answer.signers if s.role is Role.SIGNER]
-        missed = any(pending(s) for k, s in self.signers.items() if k not in self.seen)
-        if flags and all(flags) and not missed:
+        if self._all_signed():
             return Status.COMPLETE
         if self.answer.expires_at and self.answer.expires_at <= self.now:
             return Status.EXPIRED
-        return Status.OPEN if any(f is False for f in flags) and self._is(EventType.COMPLETE) else None
+        return Status.OPEN if False in self.flags and self._is(EventType.COMPLETE) else None
+
+    def _all_signed(self) -> bool:
+        missed = any(pending(s) for k, s in self.signers.items() if k not in self.seen)
+        return bool(self.flags) and all(self.flags) and not missed
 
     def _is(self, kind: EventType) -> bool:
         return self.event is not None and self.event.type is kind
@@ -134,10 +137,15 @@ class _Merge:
             status = Status.EXPIRED
         else:
             status = self._settled(said, old)
-        heard = not request.adopted or self.event is not None or old is Status.DISPUTED
-        first = request.completed_at is None and (self._is(EventType.COMPLETE) or (heard and old is not status))
-        news = status is Status.COMPLETE and first  # of an adopted request a look may have known it before the event
+        news = status is Status.COMPLETE and request.completed_at is None and self._completion_is_news(request)
         return replace(request, status=status, completed_at=self.now if news else request.completed_at)
+
+    def _completion_is_news(self, request: Request) -> bool:
+        """A completion that only a recheck of an adopted request has found is told to nobody."""
+        if self._is(EventType.COMPLETE):
+            return True
+        heard = not request.adopted or self.event is not None or request.status is Status.DISPUTED
+        return heard and request.status is not Status.COMPLETE
 
     def _claimed_complete(self, said: Status | None) -> Status:
         if said is None or self.before.status is Status.COMPLETE:
@@ -170,15 +178,21 @@ class _Merge:
         if whose is not None and self._flag(whose) is not True:
             self._believe(whose, request)
         if request.status is Status.COMPLETE:
-            for key, signer in self.signers.items():
-                if signer.role is Role.SIGNER and signer.state is not SignerState.REMOVED:
-                    self._sign(key, request, by_event=False, confirmed=False)
+            self._sign_all(request)
+        return replace(request, unmatched=self._unmatched(request, whose))
+
+    def _sign_all(self, request: Request) -> None:
+        for key, signer in self.signers.items():
+            if signer.state is not SignerState.REMOVED:
+                self._sign(key, request, by_event=False, confirmed=False)
+
+    def _unmatched(self, request: Request, whose: str | None) -> tuple[str, ...]:
+        """Hashes of signer ids that events named and that fit nobody; () once the API itself says who has signed."""
         unmatched = request.unmatched
-        if self._is(EventType.SIGNED) and whose is None and self.event and self.event.signer:
+        if self.event and self._is(EventType.SIGNED) and whose is None and self.event.signer:
             self.alerts.append("unmatched: a webhook names a signer that the API's answer does not hold")
             unmatched = (*unmatched, digest(self.event.signer)[:16])
-        known = all(s.signed is not None for s in self.answer.signers if s.role is Role.SIGNER)
-        return replace(request, unmatched=() if known else tuple(dict.fromkeys(unmatched)))
+        return tuple(dict.fromkeys(unmatched)) if None in self.flags else ()
 
     def _signer_of_event(self) -> str | None:
         if self.event is None or self.event.type is not EventType.SIGNED:
@@ -193,7 +207,9 @@ class _Merge:
         return self.seen[key].signed if key in self.seen else None
 
     def _only_one_left(self) -> str | None:
-        """Whom an unknown signer id means. Beside others, one whom the API denies is not he: they may have signed."""
+        """Whom an unknown signer id means. Beside others, a signer whom the API denies
+        cannot be assumed: the others may have signed.
+        """
         counted = [k for k in self.seen if self.signers[k].role is Role.SIGNER]
         left = [k for k in counted if not self._signed(k)]
         if len(left) != 1:

@@ -40,16 +40,14 @@ def choose_channels(
 
     send_to: what the request says; empty says nothing.
     """
-    present = [c for c, address in ((ChannelName.SMS, mobile), (ChannelName.EMAIL, email)) if address]
-    usable = [c for c in present if c in policy.available]
+    addresses = {ChannelName.SMS: mobile, ChannelName.EMAIL: email}
+    usable = [c for c, address in addresses.items() if address and c in policy.available]
+    wanted, _, first_only = policy.channels.partition("-")
+    if first_only:
+        return tuple(sorted(usable, key=lambda c: c != wanted)[:1])
     if policy.channels == "send_to":
         return tuple(c for c in usable if not send_to or send_to.get(c, False))
-    if policy.channels == "all":
-        return tuple(usable)
-    wanted, _, first_only = policy.channels.partition("-")
-    if not first_only:
-        return tuple(c for c in usable if c == wanted)
-    return tuple(sorted(usable, key=lambda c: c != wanted)[:1])
+    return tuple(c for c in usable if policy.channels in ("all", c))
 
 
 def beside(channel: ChannelName) -> ChannelName:

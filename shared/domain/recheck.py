@@ -1,6 +1,6 @@
-"""The book-keeping of a request: which events are handled, when to look at it again, when to forget it."""
+"""When a request is read again without an event, which events are handled, and when its personal data goes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -14,13 +14,13 @@ from shared.domain.status_event import status_changed
 SECOND_READING = 300.0  # seconds between two readings of what one answer alone is not believed
 EVENTS_KEPT, EVENTS_DAYS = 500, 31
 RECHECK: dict[Status, Callable[[float], float | None]] = {
-    # seconds until the next look, by the seconds since the last news: ever less often as a request ages
+    # seconds until the next recheck, by the seconds since the last change: less often as a request ages
     Status.OPEN: lambda age: min(max(900.0, age / 2), 86_400.0),
     Status.PAUSED: lambda age: min(max(900.0, age / 2), 86_400.0),
     Status.EXPIRED: lambda age: 86_400.0 if age < 7 * 86_400 else None,
     Status.GONE: lambda age: min(max(900.0, age / 2), 86_400.0) if age < 7 * 86_400 else None,
     Status.DISPUTED: lambda age: 3_600.0,
-    Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # one look back for an unknown completion
+    Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # once, for a completion that ended as `unknown`
 }
 REMIND_GRACE = 120.0  # seconds a Cloud Task has for its reminder before reconcile steps in
 
@@ -28,17 +28,15 @@ REMIND_GRACE = 120.0  # seconds a Cloud Task has for its reminder before reconci
 def record_reading(
     request: Request, before: Request | None, event: Event | None, now: datetime, policy: Policy
 ) -> Request:
-    """The book-keeping fields: which events are handled, when to look again, when to forget."""
+    """The state with what this reading means for it: the event is handled, the next recheck and the purge are set."""
     events = dict(request.events)
     if event is not None:
         events[event_key(event.event)] = now
     news = event is not None or request.changed_at is None
     if not news and _silent(request, now, policy):
         request = replace(request, status=Status.DORMANT)
-    elif status_changed(
-        before, request
-    ):  # what a look finds begins the quick looks anew: its echo may be lost in a crash
-        news = True
+    elif status_changed(before, request):
+        news = True  # a change found by a recheck resets the backoff: its publishing may be lost in a crash
     request = replace(request, changed_at=now if news else request.changed_at)
     ended = request.status in (Status.COMPLETE, Status.EXPIRED, Status.GONE, Status.DORMANT)
     purge_at = request.purge_at or now + policy.days(policy.retention_days) if ended else None
@@ -93,30 +91,37 @@ def _recheck(status: Status, age: float) -> float | None:
 
 
 def next_check_at(request: Request, event: Event | None, now: datetime, policy: Policy) -> datetime | None:
-    """The earliest of the next reading and of a reminder that its task should have fired by then."""
-    scale = policy.day / 86_400
+    """The earliest of the next rechecks, and of the time at which personal data goes; at least a minute ahead."""
     since = now if event is not None else request.changed_at or now
-    wait = _recheck(request.status, (now - since).total_seconds() / scale)
-    times = [] if wait is None else [now + policy.span(wait, floor=2)]
-    absent = request.not_found_since and request.status is not Status.GONE
-    waiting = (
-        request.unconfirmed_since
-        or absent
-        or any(s.missing_since and s.state is not SignerState.REMOVED for s in request.signers.values())
-    )
-    if waiting:
-        times.append(now + policy.span(SECOND_READING, floor=1))
-    if request.status is Status.OPEN and any(pending(s) and not s.request_url for s in request.signers.values()):
-        times.append(now + policy.span(60 + min((now - since).total_seconds() / scale, 840), floor=1))
-    if request.status in (Status.OPEN, Status.PAUSED):
-        times += _reminder_checks(request, now, policy)
+    age = (now - since).total_seconds() * 86_400 / policy.day  # seconds, as of a day of full length
+    times = [now + policy.span(wait, floor=floor) for wait, floor in _waits(request, age)]
+    times += _reminder_checks(request, now, policy)
     if forget := forget_at(request, policy):
         times.append(forget)
     return max(min(times), now + policy.span(60, floor=1)) if times else None
 
 
+def _waits(request: Request, age: float) -> Iterator[tuple[float, float]]:
+    """Seconds until each recheck that the state asks for, and the least of them on a shortened day."""
+    if (wait := _recheck(request.status, age)) is not None:
+        yield wait, 2
+    if _second_reading_due(request):
+        yield SECOND_READING, 1
+    if request.status is Status.OPEN and any(pending(s) and not s.request_url for s in request.signers.values()):
+        yield 60 + min(age, 840), 1
+
+
+def _second_reading_due(request: Request) -> bool:
+    """Whether one answer alone said something that a second one must confirm."""
+    not_found = request.not_found_since is not None and request.status is not Status.GONE
+    missing = any(s.missing_since and s.state is not SignerState.REMOVED for s in request.signers.values())
+    return bool(request.unconfirmed_since) or not_found or missing
+
+
 def _reminder_checks(request: Request, now: datetime, policy: Policy) -> list[datetime]:
-    """Only those ahead: what is past has been healed by this look, and must not be looked at every minute."""
+    """When each reminder still ahead should have been fired by its task. One in the past was just republished."""
+    if request.status not in (Status.OPEN, Status.PAUSED):
+        return []
     grace = policy.span(REMIND_GRACE, floor=2)
     due = [r.due_at + grace for s in request.signers.values() for r in s.reminders.values() if not r.done]
     return [at for at in due if at > now]
