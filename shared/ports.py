@@ -36,7 +36,8 @@ class DeadLetters(Protocol):
     def open(self, topic: str, limit: int) -> AbstractContextManager[Sequence[DeadLetter]]:
         """The letters of a topic, the oldest first. Those not dropped when it closes stay."""
 
-    def drop(self, letters: Sequence[DeadLetter]) -> None: ...
+    def drop(self, letters: Sequence[DeadLetter]) -> None:
+        """Deletes these letters for good."""
 
 
 class Stored(msgspec.Struct, Generic[T], frozen=True):
@@ -56,7 +57,8 @@ class Ledger(Protocol):
     Every method raises RetryLater when the database cannot be reached.
     """
 
-    def get(self, kind: type[T], key: str) -> Stored[T] | None: ...
+    def get(self, kind: type[T], key: str) -> Stored[T] | None:
+        """The document and its version; None when there is none."""
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
         """Creates (version None) or replaces the version that was read.
@@ -172,6 +174,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shortener(Protocol):
+    """Makes short links."""
+
     def shorten(self, target: Target) -> str:
         """A short https URL. Raises RetryLater or PermanentFailure; the caller then sends the long one."""
 

@@ -56,10 +56,12 @@ def create_console(console: Console) -> flask.Flask:
 
 
 def failure(status: int, reason: str) -> flask.typing.ResponseReturnValue:
+    """A page that says what went wrong."""
     return flask.render_template("error.html", status=status, reason=reason), status
 
 
 def when(at: datetime | None) -> str:
+    """A time as shown on a page; "" for none."""
     if at is None:
         return ""
     return Markup('<time datetime="{}">{}</time>').format(

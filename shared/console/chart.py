@@ -1,4 +1,4 @@
-"""The small picture: signers as rows, days as columns, a mark for what was sent, is due, or was called off."""
+"""The small chart: signers as rows, days as columns, a mark for what was sent, is due, or was called off."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -25,6 +25,8 @@ WORDS = {
 
 
 class Spot(msgspec.Struct, frozen=True):
+    """One mark on the chart."""
+
     x: float
     y: float
     mark: str
@@ -32,50 +34,65 @@ class Spot(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
+    """One signer's line of marks."""
+
     y: float
     label: str
     spots: list[Spot]
 
 
-class Picture(msgspec.Struct, frozen=True):
+class Chart(msgspec.Struct, frozen=True):
+    """left_out: signers not drawn. description: the same in words."""
+
     rows: list[Row]
     columns: list[tuple[float, str]]
     now: float
     height: float
-    left_out: int  # signers not drawn
+    left_out: int
     description: str
 
 
-def picture(
+class _Scale(msgspec.Struct, frozen=True):
+    """From times to places: `first` is at the left edge, `last` at the right one. day: how long a day lasts."""
+
+    first: datetime
+    last: datetime
+    day: timedelta
+
+    def x(self, at: datetime) -> float:
+        return round(LEFT + (RIGHT - LEFT) * (at - self.first) / (self.last - self.first), 1)
+
+    def columns(self) -> list[tuple[float, str]]:
+        days = (self.last - self.first) / self.day
+        step = next((s for s in SPACING if days / s <= 16), SPACING[-1])
+        return [(self.x(self.first + n * self.day), f"{n}") for n in range(0, int(days) + 1, step)]
+
+    def spot(self, m: Moment, y: float) -> Spot:
+        return Spot(self.x(m.at), y, m.mark, f"{m.what}, day {(m.at - self.first) / self.day:.1f}")
+
+
+def chart(
     request: Request, moments: list[Moment], now: datetime, day: timedelta, label: Callable[[str], str]
-) -> Picture | None:
+) -> Chart | None:
     """None while there is nothing to show. day: how long a day lasts. label: how a signer is called."""
     marked = [m for m in moments if m.mark]
     if not marked:
         return None
-    first, last = marked[0].at, max(marked[-1].at, now, marked[0].at + day)
-
-    def x(at: datetime) -> float:
-        return round(LEFT + (RIGHT - LEFT) * (at - first) / (last - first), 1)
-
-    def title(m: Moment) -> str:
-        return f"{m.what}, day {(m.at - first) / day:.1f}"
-
+    scale = _Scale(marked[0].at, max(marked[-1].at, now, marked[0].at + day), day)
     keys = sorted(request.signers, key=lambda k: request.signers[k].number)
-    rows = []
-    for n, key in enumerate(keys[:ROWS]):
-        y = TOP + ROW * n + ROW / 2
-        spots = [Spot(x(m.at), y, m.mark, title(m)) for m in marked if m.signer == key]
-        rows.append(Row(y, label(key), list(_apart(spots))))
-    days = (last - first) / day
-    step = next((s for s in SPACING if days / s <= 16), SPACING[-1])
-    columns = [(x(first + n * day), f"{n}") for n in range(0, int(days) + 1, step)]
+    rows = [_row(n, label(key), [m for m in marked if m.signer == key], scale) for n, key in enumerate(keys[:ROWS])]
     told = [f"{row.label}: {'; '.join(s.title for s in row.spots) or 'nothing yet'}." for row in rows]
-    return Picture(rows, columns, x(now), TOP + ROW * len(rows) + 8, max(0, len(keys) - ROWS), " ".join(told))
+    height, left_out = TOP + ROW * len(rows) + 8, max(0, len(keys) - ROWS)
+    return Chart(rows, scale.columns(), scale.x(now), height, left_out, " ".join(told))
+
+
+def _row(n: int, label: str, moments: list[Moment], scale: _Scale) -> Row:
+    y = TOP + ROW * n + ROW / 2
+    return Row(y, label, list(_apart([scale.spot(m, y) for m in moments])))
 
 
 def _apart(spots: list[Spot]) -> Iterator[Spot]:
-    """What would lie on top of one another stands above and below instead."""
+    """Marks that would cover each other are drawn above and below instead."""
     for n, spot in enumerate(spots):
         near = sum(spot.x - before.x < NEAR for before in spots[:n])
         yield replace(spot, y=spot.y + SHIFTS[near % len(SHIFTS)])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import flask
 
 from shared.console import security
-from shared.console.chart import WORDS, picture
+from shared.console.chart import WORDS, chart
 from shared.console.configuration import configuration, warnings
 from shared.console.masking import Shown
 from shared.domain.model import NoticeState, Status
@@ -36,17 +36,20 @@ log = logging.getLogger(__name__)
 
 
 def console() -> "Console":
+    """What this app's pages are made of."""
     found: Console = flask.current_app.extensions["console"]
     return found
 
 
 @pages.get("/style.css")
 def style() -> flask.Response:
+    """The style sheet."""
     return flask.Response(STYLE.read_bytes(), mimetype="text/css")
 
 
 @pages.get("/")
 def requests() -> str:
+    """The list of requests, by status."""
     chosen = _chosen(Status, "status")
     page = console().inspect.requests(chosen, cursor(flask.request.args.get("after", "")))
     return _requests(page=page, chosen=chosen)
@@ -68,6 +71,7 @@ def _requests(**found: object) -> str:
 
 @pages.get("/requests/<key>")
 def request(key: str) -> str:
+    """One request: its signers, its time line, its chart."""
     return _case(case_of(key), personal=False)
 
 
@@ -81,15 +85,16 @@ def unmask(key: str) -> str:
 
 def _case(case: Case, *, personal: bool) -> str:
     shown = Shown(case.request, personal=personal)
-    drawn = picture(case.request, case.moments, case.now, console().day, shown.label)
+    drawn = chart(case.request, case.moments, case.now, console().day, shown.label)
     blocker = console().operate.blocker
     return flask.render_template(
-        "request.html", case=case, shown=shown, picture=drawn, legend=WORDS, done=done(), blocker=blocker
+        "request.html", case=case, shown=shown, chart=drawn, legend=WORDS, done=done(), blocker=blocker
     )
 
 
 @pages.get("/messages")
 def messages() -> str:
+    """The list of notices, by state."""
     state = _chosen(NoticeState, "state") or NoticeState.FAILED
     page = console().inspect.messages(state, cursor(flask.request.args.get("after", "")))
     return flask.render_template("messages.html", page=page, chosen=state, states=LISTED, mark=mark)
@@ -97,12 +102,14 @@ def messages() -> str:
 
 @pages.get("/suppressions")
 def suppressions() -> str:
+    """The addresses that must not be used."""
     page = console().inspect.suppressions(cursor(flask.request.args.get("after", "")))
     return flask.render_template("suppressions.html", page=page, mark=mark, done=done())
 
 
 @pages.get("/health")
 def health() -> str:
+    """Counts, recent failures, outages, settings."""
     c = console()
     return flask.render_template(
         "health.html",
@@ -124,6 +131,7 @@ def health() -> str:
 
 
 def case_of(key: str) -> Case:
+    """The request of a page; 404 when there is none."""
     return console().inspect.case(key) or flask.abort(404, f"There is no request {key!r}.")
 
 
@@ -144,6 +152,7 @@ def mark(at: Mark | None) -> str:
 
 
 def cursor(text: str) -> Mark | None:
+    """The place in a list that a page's address names; 400 for a wrong one."""
     at, _, key = text.partition("~")
     try:
         place = datetime.fromisoformat(at) if text else None

@@ -24,6 +24,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def dead_topic(topic: str) -> str:
+    """The dead-letter topic of a topic."""
     return f"{topic}-dead"
 
 
@@ -40,6 +41,7 @@ def kept_by(topic: str) -> str:
 def letter(
     topic: str, key: str, data: bytes, attributes: Mapping[str, str], at: datetime, handle: object
 ) -> DeadLetter:
+    """A dead letter, from what Pub/Sub's message says of itself."""
     count = attributes.get(COUNT, "1")
     return DeadLetter(
         key=key,

@@ -67,6 +67,7 @@ def gone(stored: Request | None, event: Event | None, key: str, now: datetime, p
 
 
 def is_sent(event: Event | None) -> bool:
+    """Whether the event is a `request_sent`."""
     return event is not None and event.type is EventType.SENT
 
 

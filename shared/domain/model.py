@@ -8,6 +8,8 @@ import msgspec
 
 
 class EventType(StrEnum):
+    """The four webhooks that concern us, as Clickwrap names them."""
+
     SENT = "request_sent"
     SIGNED = "request_signed"
     COMPLETE = "request_complete"
@@ -15,6 +17,8 @@ class EventType(StrEnum):
 
 
 class Status(StrEnum):
+    """Of a request."""
+
     OPEN = "open"
     PAUSED = "paused"
     COMPLETE = "complete"
@@ -25,6 +29,8 @@ class Status(StrEnum):
 
 
 class SignerState(StrEnum):
+    """Of one signer, within the current round."""
+
     WAITING = "waiting"  # not this signer's turn yet, or no signing URL yet
     INVITED = "invited"
     SIGNED = "signed"
@@ -32,6 +38,8 @@ class SignerState(StrEnum):
 
 
 class Kind(StrEnum):
+    """Of a notice; what follows from it is in `kinds.KINDS`."""
+
     INVITATION = "invitation"
     REMINDER = "reminder"
     PROGRESS = "progress"
@@ -39,12 +47,16 @@ class Kind(StrEnum):
 
 
 class ChannelName(StrEnum):
+    """How a notice is sent."""
+
     SMS = "sms"
     EMAIL = "email"
     NONE = "none"  # a signer nobody can reach: recorded, never published
 
 
 class NoticeState(StrEnum):
+    """Of one notice. Final: delivered, undelivered, failed, suppressed; unknown once no second try is left."""
+
     PLANNED = "planned"  # to be tried (again)
     SENDING = "sending"  # claimed: the provider may have it already
     ACCEPTED = "accepted"  # the provider took it
@@ -56,6 +68,8 @@ class NoticeState(StrEnum):
 
 
 class Role(StrEnum):
+    """What a signer of the request is asked to do."""
+
     SIGNER = "signer"
     RECIPIENT = "recipient"  # signs nothing, gets the completion
 
@@ -92,6 +106,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reminder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One planned reminder of one signer."""
+
     due_at: datetime
     task: str  # the fence: the one Cloud Task name that may fire it
     hop: int = 0  # counts the tasks made for this step: a deleted task's name cannot be used again
@@ -167,6 +183,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One change of a notice's state."""
+
     at: datetime
     state: NoticeState
     why: str = ""

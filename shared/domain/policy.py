@@ -30,6 +30,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return timedelta(seconds=max(seconds * self.day / 86_400, min(seconds, floor)))
 
     def days(self, n: float) -> timedelta:
+        """`n` days, as long as a day lasts here."""
         return timedelta(seconds=n * self.day)
 
 
@@ -46,11 +47,12 @@ def choose_channels(
     if first_only:
         return tuple(sorted(usable, key=lambda c: c != wanted)[:1])
     if policy.channels == "send_to":
-        return tuple(c for c in usable if not send_to or send_to.get(c, False))
+        return tuple(c for c in usable if send_to.get(c, not send_to))
     return tuple(c for c in usable if policy.channels in ("all", c))
 
 
 def beside(channel: ChannelName) -> ChannelName:
+    """The other channel."""
     return ChannelName.EMAIL if channel is ChannelName.SMS else ChannelName.SMS
 
 

@@ -95,4 +95,5 @@ def counted_signers(request: Request) -> list[Signer]:
 
 
 def address_of(signer: Signer, channel: ChannelName) -> str:
+    """Their address on a channel; "" when they have none."""
     return {ChannelName.SMS: signer.mobile, ChannelName.EMAIL: signer.email}.get(channel, "")

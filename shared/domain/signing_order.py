@@ -61,6 +61,7 @@ def ahead(key: str, signer: Signer, request: Request, now: datetime, policy: Pol
 
 
 def reminder(request: str, signer: str, round_: int, step: int, due_at: datetime, hop: int) -> Reminder:
+    """A reminder with the name of the Cloud Task that may fire it."""
     return Reminder(due_at=due_at, task=digest(request, signer, round_, step, due_at, hop), hop=hop)
 
 

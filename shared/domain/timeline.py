@@ -101,6 +101,7 @@ def answers(request: Request, moments: list[Moment], now: datetime) -> list[Sign
 
 
 def standing_of(request: Request, signer: Signer) -> str:
+    """Where a signer stands, in one sentence."""
     if signer.state is SignerState.REMOVED:
         return "No longer on the request."
     if signer.role is Role.RECIPIENT:

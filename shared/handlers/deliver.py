@@ -34,6 +34,8 @@ class Composed(msgspec.Struct, frozen=True):
 
 
 class Deliver:
+    """The handler of `deliver`."""
+
     def __init__(
         self,
         ledger: Ledger,

@@ -25,6 +25,8 @@ EXPIRED = Followed(410, reason="This request has expired. Please ask the sender 
 
 
 class Links:
+    """The handler of `links`. completion_link: the setting COMPLETION_LINK."""
+
     def __init__(self, ledger: Ledger, completion_link: str) -> None:
         self._ledger, self._completion_link = ledger, completion_link
 

@@ -26,6 +26,8 @@ class Firing(msgspec.Struct, frozen=True):
 
 
 class Remind:
+    """The handler of `remind`."""
+
     def __init__(self, ledger: Ledger, publisher: Publisher, policy: Policy, clock: Callable[[], datetime]) -> None:
         self._ledger, self._publisher, self._policy, self._clock = ledger, publisher, policy, clock
 

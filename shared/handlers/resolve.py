@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 
 class Resolve:
+    """The handler of `resolve`, and what `reconcile` does with each due request."""
+
     def __init__(
         self,
         ledger: Ledger,

@@ -48,6 +48,7 @@ class CircuitBreaker:
         return outage is not None and long_enough and outage.failures >= MIN_FAILURES
 
     def worked(self) -> None:
+        """The provider answered: its run of failures is over."""
         with self._lock:
             outage, self._outage = self._outage, None
         if outage is not None:

@@ -34,6 +34,8 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Claims:
+    """Claims notices for one instance, and records what became of them."""
+
     def __init__(self, ledger: Ledger, policy: Policy, clock: Callable[[], datetime]) -> None:
         self._ledger, self._policy, self._clock = ledger, policy, clock
 

@@ -24,6 +24,8 @@ LIMIT = 1_000  # letters of a topic that one look takes up
 
 
 class ReplayOutcome(StrEnum):
+    """What a replay would do with a dead letter."""
+
     REPLAY = "replay"
     SETTLED = "settled"  # nothing is left to do: a replay drops it
     STUCK = "stuck"  # cannot be read: it stays until an operator drops it
@@ -39,6 +41,8 @@ class ReplayPreview(msgspec.Struct, frozen=True):
 
 
 class DeadLetterService:
+    """The dead letters of both topics."""
+
     def __init__(
         self,
         ledger: Ledger,

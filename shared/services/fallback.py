@@ -16,6 +16,8 @@ from shared.services.publisher import notice_message
 
 
 class Fallback:
+    """Suppresses addresses and publishes the notice that takes over."""
+
     def __init__(self, ledger: Ledger, bus: Bus, topic: str, clock: Callable[[], datetime]) -> None:
         self._ledger, self._bus, self._topic, self._clock = ledger, bus, topic, clock
 

@@ -46,6 +46,7 @@ class OperatorQueries:
         self._ledger, self._policy, self._clock = ledger, policy, clock
 
     def requests(self, status: Status | None, after: Mark | None) -> Page:
+        """A page of requests, of one status or of all."""
         only = ("status", status.value) if status else None
         return self._page(Request, only, after)
 
@@ -61,12 +62,15 @@ class OperatorQueries:
         return Page(hits, _mark(*rows[-1]) if len(rows) == SCANNED else None)
 
     def messages(self, state: NoticeState, after: Mark | None) -> Page:
+        """A page of notices' records, of one state or of all."""
         return self._page(NoticeRecord, ("state", state.value), after)
 
     def suppressions(self, after: Mark | None) -> Page:
+        """A page of addresses that must not be used."""
         return self._page(Suppression, None, after)
 
     def suppression(self, key: str) -> Suppression | None:
+        """One of them by its key."""
         stored = self._ledger.get(Suppression, key)
         return stored.item if stored else None
 
@@ -103,9 +107,11 @@ class OperatorQueries:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
     def knows(self, key: str) -> bool:
+        """Whether there is a request of this id."""
         return bool(key) and self._ledger.get(Request, key) is not None
 
     def case(self, key: str) -> Case | None:
+        """All that is known of one request; None when there is none."""
         stored = self._ledger.get(Request, key)
         if stored is None:
             return None

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 
 class Publisher:
+    """Publishes what a committed state implies."""
+
     def __init__(
         self,
         ledger: Ledger,
@@ -115,4 +117,5 @@ def unpublished_tasks(old: Request | None) -> set[str]:
 
 
 def notice_message(notice: Notice) -> Message:
+    """A notice as a Pub/Sub message, with the attributes that subscriptions filter by."""
     return Message(msgspec.json.encode(notice), {"channel": notice.channel.value, "kind": notice.kind.value})

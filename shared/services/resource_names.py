@@ -4,6 +4,8 @@ import msgspec
 
 
 class ResourceNames(msgspec.Struct, frozen=True, kw_only=True):
+    """Topics, queues and function URLs; defaults as Terraform names them."""
+
     events_topic: str = "clickwrap-events"
     notices_topic: str = "signer-notices"
     status_topic: str = "request-status"
