@@ -29,7 +29,7 @@ def replay() -> PageResponse:
         _log("replayed", why, len(console().dead_letters.replay(keys)))
 
     chosen = _chosen(keys)
-    effects = [f"{j.what}: {j.would}." for j in chosen]
+    effects = [f"{p.what}: {p.would}." for p in chosen]
     return asked(_plan("Replay dead letters", "Replay", effects), act, "replay")
 
 
@@ -41,8 +41,8 @@ def drop() -> PageResponse:
     def act(why: Why) -> None:
         _log("dropped", why, console().dead_letters.drop(keys))
 
-    chosen = [j for j in _chosen(keys) if keys]
-    effects = [f"{j.what} is forgotten; nothing is sent for it." for j in chosen]
+    chosen = [p for p in _chosen(keys) if keys]
+    effects = [f"{p.what} is forgotten; nothing is sent for it." for p in chosen]
     return asked(_plan("Drop a dead letter", "Drop", effects), act, "drop")
 
 
@@ -50,7 +50,7 @@ def _chosen(keys: list[str]) -> list[ReplayPreview]:
     """The dry run; on the way back there is nothing to show any more."""
     if flask.request.method == "POST":
         return []
-    return [j for j in console().dead_letters.held() if not keys or j.letter.key in keys]
+    return [p for p in console().dead_letters.held() if not keys or p.letter.key in keys]
 
 
 def _plan(title: str, button: str, effects: list[str]) -> Plan:

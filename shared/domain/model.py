@@ -24,7 +24,7 @@ class Status(StrEnum):
     COMPLETE = "complete"
     EXPIRED = "expired"
     GONE = "gone"  # the API answers 404 for good
-    DORMANT = "dormant"  # silent for 30 days past its last step: no longer looked at
+    DORMANT = "dormant"  # silent for 30 days past its last step: no longer rechecked
     DISPUTED = "disputed"  # a webhook says complete, the API denies it
 
 
@@ -115,7 +115,10 @@ class Reminder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A signer as stored. `signed_at` is when we learnt it; None on a signed one means before our watch, no news."""
+    """A signer as stored.
+
+    signed_at: when we learnt it; None on a signed one means before we knew the request, so nobody is told.
+    """
 
     number: int  # 1-based, given at first sight and kept
     aliases: tuple[str, ...] = ()
@@ -137,7 +140,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an operator did to a request. who: his e-mail address, as the cloud has checked it."""
+    """What an operator did to a request. who: their e-mail address, as Cloud Run has checked it."""
 
     at: datetime
     who: str
@@ -258,7 +261,7 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class ApiSigner(msgspec.Struct, frozen=True, kw_only=True):
-    """A signer as the API's answer shows him. `signed` None: the answer does not say."""
+    """A signer as the API's answer shows them. `signed` None: the answer does not say."""
 
     ids: tuple[str, ...]
     name: str = ""

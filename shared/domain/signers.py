@@ -1,4 +1,4 @@
-"""The signers of a request: known again in each answer, refreshed by it, missed by it, called back for a new round."""
+"""The signers of a request: matched with each answer, updated from it, removed, or invited again in a new round."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -27,7 +27,7 @@ def matched(
 
 
 def _known_by(seen: ApiSigner, place: int) -> ApiSigner:
-    """One without any id is known again by his number, or else by his place: never as somebody new."""
+    """A row without any id is matched by its number, or else by its place: it is never a new signer."""
     return seen if seen.ids else replace(seen, ids=(seen.mobile or f"#{place}",))
 
 
@@ -62,7 +62,7 @@ def _refreshed(old: Signer, seen: ApiSigner, policy: Policy) -> Signer:
 
 
 def _absent(signer: Signer, now: datetime, policy: Policy, reading: float) -> Signer:
-    """Left once two readings some minutes apart miss him: one truncated answer removes nobody."""
+    """Removed once two readings some minutes apart lack this signer: one truncated answer removes nobody."""
     if signer.missing_since is None:
         return replace(signer, missing_since=now)
     if now - signer.missing_since >= policy.span(reading, floor=1):
@@ -85,7 +85,7 @@ def reopened(signers: Signers, undone: Collection[str]) -> Signers:
 
 
 def pending(signer: Signer) -> bool:
-    """A signature of his is still needed."""
+    """Whether their signature is still needed."""
     return signer.role is Role.SIGNER and signer.state in (SignerState.WAITING, SignerState.INVITED)
 
 

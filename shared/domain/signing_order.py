@@ -10,7 +10,7 @@ from shared.domain.signers import Signers, pending
 
 
 def advance_signing(signers: Signers, request: Request, now: datetime, policy: Policy, *, sent: bool) -> Signers:
-    """Whoever is newly due is invited; reminders are called off or set anew. sent: by a `request_sent`."""
+    """Invites whoever is newly due; reminders are called off or planned again. sent: by a `request_sent`."""
     signers = dict(signers)
     for key, signer in signers.items():
         if request.status is Status.OPEN and _is_turn(signer, signers, request, sent):
@@ -66,7 +66,7 @@ def reminder(request: str, signer: str, round_: int, step: int, due_at: datetime
 
 
 def is_due(signer: Signer, signers: dict[str, Signer], *, ordered: bool) -> bool:
-    """Whether he may sign now: he has a URL and, in a signing order, everyone before him has signed."""
+    """Whether they may sign now: they have a URL and, in a signing order, everyone before them has signed."""
     if signer.role is not Role.SIGNER or not signer.request_url or signer.state is SignerState.REMOVED:
         return False
     if not ordered or signer.order is None:

@@ -26,7 +26,7 @@ from shared.domain.signers import pending
 from shared.domain.signing_order import is_due, steps
 
 ADOPTED = "the request was met without its Sent webhook, so nobody is invited for it"
-QUEUED = "in the queue; should it be lost, the next look repeats it"
+QUEUED = "in the queue; if it is lost, the next recheck publishes it again"
 SPOKEN = {ChannelName.SMS: "by SMS", ChannelName.EMAIL: "by e-mail", ChannelName.NONE: "on no channel"}
 TOLD = {
     NoticeState.PLANNED: "to be tried again",
@@ -51,7 +51,7 @@ MARKS = {
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """signer: his key, "" for all. mark: invited, signed, sent, failed, waiting, due, cancelled, or "" for none.
+    """signer: their key, "" for all. mark: invited, signed, sent, failed, waiting, due, cancelled, or "" for none.
 
     notice, record: of a message's last step only. After `now`, `at` is when it is due.
     """
@@ -123,7 +123,7 @@ def _not_invited(request: Request, signer: Signer) -> str:
     if not is_due(signer, request.signers, ordered=request.ordered):
         first = [s for s in request.signers.values() if pending(s) and (s.order or 0) < (signer.order or 0)]
         return f"{len(first)} before this one in the signing order have not signed"
-    return "the next look at the request will do it"
+    return "the next recheck of the request will do it"
 
 
 # -- what happened

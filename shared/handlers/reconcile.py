@@ -1,4 +1,4 @@
-"""Whatever is due by `next_at` is looked at again: makes up for lost webhooks, tasks, messages and crashes."""
+"""Rechecks every request whose `next_at` has come: repairs what a lost webhook, task or message left behind."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -13,18 +13,18 @@ from shared.handlers.resolve import Resolve
 from shared.ports import ClickwrapApi, Ledger
 from shared.services.relay_status import update_status
 
-MAX_REQUESTS = 200  # requests a pass; the next pass goes on where this one stopped, since `next_at` orders them
+MAX_REQUESTS = 200  # requests a pass; the next pass continues, since `next_at` orders them
 MAX_PASS = 50.0  # seconds a pass may take: the scheduler calls every minute
-POSTPONED = 300.0  # seconds until one that could not be read is due again, so that it does not stand before the others
-MAX_FAILURES_IN_A_ROW = 100  # failures in a row after which the rest of a pass is left to the next one
+POSTPONED = 300.0  # seconds until a request that could not be read is due again: it must not delay the others
+MAX_FAILURES_IN_A_ROW = 100  # failures in a row that end a pass
 LIST_EVERY = 3_600.0  # seconds between two lists of a site's requests
-LIST_LIMIT = 1_000  # the newest requests of a site that are looked for
+LIST_LIMIT = 1_000  # newest requests of a site that are listed
 
 log = logging.getLogger(__name__)
 
 
 class Reconcile:
-    """sites: whose requests are listed too, so that one whose every webhook was lost is met."""
+    """sites: whose requests are listed too, so that a request whose every webhook was lost is found."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Reconcile:
         self._sites, self._policy, self._clock = sites, policy, clock
 
     def run(self) -> dict[str, int]:
-        """Counts of requests looked at and of those that must wait for a later pass. Raises RetryLater."""
+        """Counts of requests rechecked and of those postponed to a later pass. Raises RetryLater."""
         counts = self._pass(self._ledger.due(self._clock(), MAX_REQUESTS))
         now = self._clock()
         control = update_status(
@@ -61,11 +61,11 @@ class Reconcile:
     def _look(self, request: str) -> bool:
         try:
             self._resolve.recheck(request)
-        except (RetryLater, PermanentFailure) as e:  # one request must not hold up the others
+        except (RetryLater, PermanentFailure) as e:  # one request must not delay the others
             log.warning("reconcile: not now", extra={"json": {"request": request, "reason": e.reason}})
             self._postpone(request)
             return False
-        except Exception as e:  # a fault of ours, too, must stop this request alone
+        except Exception as e:  # nor may a fault of ours
             fault = {"alert": "reconcile_fault", "request": request, "fault": type(e).__name__}
             log.error("reconcile: unexpected", extra={"json": fault})
             self._postpone(request)
@@ -82,7 +82,7 @@ class Reconcile:
         return not control.listed_at or self._clock() - control.listed_at >= self._policy.span(LIST_EVERY, floor=2)
 
     def _adopt(self) -> None:
-        """Met without a `request_sent`: nobody is invited by it, reminders still ahead are sent."""
+        """Adopted: nobody is invited, reminders still ahead are sent."""
         try:
             for site in self._sites:
                 new = [r for r in self._api.listed(site, LIST_LIMIT) if self._ledger.get(Request, r) is None]

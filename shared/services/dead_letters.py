@@ -1,4 +1,4 @@
-"""What ended in a dead-letter topic: listed with what a replay would do now, and replayed if that is still of use.
+"""The messages in the dead-letter topics: listed with what a replay would do now, and replayed where that helps.
 
 Effects are deduplicated, so a replay sends nothing twice; a dry run tells which of them it would send at all.
 """
@@ -20,7 +20,7 @@ from shared.ports import Bus, DeadLetters, Ledger, Message
 from shared.services.publisher import notice_message
 from shared.services.resource_names import ResourceNames
 
-LIMIT = 1_000  # letters of a topic that one look takes up
+LIMIT = 1_000  # letters of a topic that are read at once
 
 
 class ReplayOutcome(StrEnum):
@@ -36,7 +36,7 @@ class ReplayPreview(msgspec.Struct, frozen=True):
 
     letter: DeadLetter
     what: str
-    fate: ReplayOutcome
+    outcome: ReplayOutcome
     would: str
 
 
@@ -57,7 +57,7 @@ class DeadLetterService:
 
     def held(self) -> list[ReplayPreview]:
         """The dry run: both topics, the oldest first. Raises RetryLater."""
-        return [judged for topic in self._topics() for judged in self._judged(topic)]
+        return [preview for topic in self._topics() for preview in self._previews(topic)]
 
     def replay(self, only: Collection[str] = ()) -> list[ReplayPreview]:
         """Sends each on its way again, or drops it where nothing is left to do. only: keys; empty means all.
@@ -79,34 +79,34 @@ class DeadLetterService:
     def _topics(self) -> tuple[str, str]:
         return self._names.events_topic, self._names.notices_topic
 
-    def _judged(self, topic: str) -> list[ReplayPreview]:
+    def _previews(self, topic: str) -> list[ReplayPreview]:
         with self._letters.open(topic, LIMIT) as held:
-            return [self._judge(letter) for letter in held]
+            return [self._preview(letter) for letter in held]
 
     def _replayed(self, topic: str, only: Collection[str]) -> Iterator[ReplayPreview]:
         with self._letters.open(topic, LIMIT) as held:
-            for judged in [self._judge(letter) for letter in held if not only or letter.key in only]:
-                if judged.fate is ReplayOutcome.REPLAY:
-                    self._bus.publish(topic, [_again(judged.letter, self._names)])
-                if judged.fate is not ReplayOutcome.STUCK:
-                    self._letters.drop([judged.letter])
-                yield judged
+            for preview in [self._preview(letter) for letter in held if not only or letter.key in only]:
+                if preview.outcome is ReplayOutcome.REPLAY:
+                    self._bus.publish(topic, [_again(preview.letter, self._names)])
+                if preview.outcome is not ReplayOutcome.STUCK:
+                    self._letters.drop([preview.letter])
+                yield preview
 
     # -- what a replay would do
 
-    def _judge(self, letter: DeadLetter) -> ReplayPreview:
+    def _preview(self, letter: DeadLetter) -> ReplayPreview:
         try:
             if letter.topic == self._names.events_topic:
-                return self._judge_event(letter, msgspec.json.decode(letter.data, type=Event))
-            return self._judge_notice(letter, msgspec.json.decode(letter.data, type=Notice))
+                return self._preview_event(letter, msgspec.json.decode(letter.data, type=Event))
+            return self._preview_notice(letter, msgspec.json.decode(letter.data, type=Notice))
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             return ReplayPreview(letter, "unreadable message", ReplayOutcome.STUCK, f"nothing: it cannot be read ({e})")
 
-    def _judge_event(self, letter: DeadLetter, event: Event) -> ReplayPreview:
-        fate, would = self._fate_of_event(event)
-        return ReplayPreview(letter, f"{event.type} of request {event.request}", fate, would)
+    def _preview_event(self, letter: DeadLetter, event: Event) -> ReplayPreview:
+        outcome, would = self._outcome_of_event(event)
+        return ReplayPreview(letter, f"{event.type} of request {event.request}", outcome, would)
 
-    def _fate_of_event(self, event: Event) -> tuple[ReplayOutcome, str]:
+    def _outcome_of_event(self, event: Event) -> tuple[ReplayOutcome, str]:
         if self._clock() - event.received_at > self._policy.days(STALE_DAYS):
             return ReplayOutcome.SETTLED, f"nothing: it is more than {STALE_DAYS} days old"
         stored = self._ledger.get(Request, event.request)
@@ -129,11 +129,11 @@ class DeadLetterService:
         lacking = planner.unsent(implied, self._ledger.records(request.id) if implied else {}, now, self._policy)
         return ", ".join(_described(n) for n in lacking)
 
-    def _judge_notice(self, letter: DeadLetter, notice: Notice) -> ReplayPreview:
-        fate, would = self._fate_of_notice(notice)
-        return ReplayPreview(letter, f"{_described(notice)} of request {notice.request}", fate, would)
+    def _preview_notice(self, letter: DeadLetter, notice: Notice) -> ReplayPreview:
+        outcome, would = self._outcome_of_notice(notice)
+        return ReplayPreview(letter, f"{_described(notice)} of request {notice.request}", outcome, would)
 
-    def _fate_of_notice(self, notice: Notice) -> tuple[ReplayOutcome, str]:
+    def _outcome_of_notice(self, notice: Notice) -> tuple[ReplayOutcome, str]:
         stored, record = self._ledger.get(Request, notice.request), self._ledger.get(NoticeRecord, notice.notice)
         if stored is None or stored.item.forgotten:
             return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
@@ -160,7 +160,7 @@ def _live(notice: Notice) -> str:
 
 
 def _again(letter: DeadLetter, names: ResourceNames) -> Message:
-    """A notice's attributes are made anew: subscriptions filter by them, and a parked message has none."""
+    """A notice's attributes are made anew: subscriptions filter by them, and a deferred message has none."""
     if letter.topic == names.notices_topic:
         return notice_message(msgspec.json.decode(letter.data, type=Notice))
     return Message(letter.data)

@@ -1,4 +1,4 @@
-"""Messages that cannot be handled now, or ever: they sleep in a Cloud Task, or go to the dead-letter topic."""
+"""Messages that cannot be handled now, or ever: deferred by a Cloud Task, or published to the dead-letter topic."""
 
 import base64
 import logging
@@ -38,7 +38,7 @@ class Deferral:
         if after <= NACK_UP_TO:
             return False
         at = now + timedelta(seconds=min(after, LONGEST))
-        # copies of a message parked within one minute fall together; the minute keeps the name new each time
+        # copies deferred within one minute share a task; the minute makes the name new each time
         name = "defer-" + digest(base64.b64encode(data).decode(), int(at.timestamp() // 60))[:48]
         body = push_envelope(data, name, published_at or now)
         self._scheduler.create([Task(name=name, queue=self._queue, url=self._url, body=body, at=at)])
@@ -46,13 +46,13 @@ class Deferral:
         return True
 
     def dead_letter(self, data: bytes, reason: str) -> None:
-        """What no repetition will mend goes to the dead-letter topic at once, with its reason. Raises RetryLater."""
+        """Publishes a message that no repetition can help to the dead-letter topic. Raises RetryLater."""
         why = reason.encode(errors="replace")[:REASON_LENGTH].decode(errors="ignore")
         self._bus.publish(dead_topic(self._topic), [Message(data, {REASON: why})])
         log.error("dead letter", extra={"json": {"alert": "dead_letter", "topic": self._topic, "reason": why}})
 
     def _after(self, now: datetime, published_at: datetime | None, retry: RetryLater) -> float:
-        """As asked, else the longer the older the message is: a long outage is asked about ever less often."""
+        """As long as asked for, else half the message's age, at most 15 minutes: rarer tries in a long outage."""
         if retry.after is not None:
             return retry.after
         age = (now - published_at).total_seconds() if published_at else 0.0

@@ -29,7 +29,7 @@ class Fallback:
     def suppress(self, record: NoticeRecord, reason: str, at: datetime) -> None:
         """Nothing more goes to the record's address until an operator clears it. Raises RetryLater.
 
-        at: when it was found at fault; what he has cleared since then stays cleared.
+        at: when it was found at fault; what an operator has cleared since then stays cleared.
         """
         if not record.address:
             return

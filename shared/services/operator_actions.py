@@ -1,4 +1,4 @@
-"""What an operator does to a request: checked first, committed with who and why, and only then echoed."""
+"""What an operator does to a request: checked first, committed with who and why, and only then published."""
 
 import logging
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from shared.domain.signing_order import ahead
 from shared.ports import Ledger
 from shared.services.publisher import Publisher
 
-REPUBLISHED_WITHIN = 60.0  # seconds, should a crash come between the commit and its echo
+REPUBLISHED_WITHIN = 60.0  # seconds, if a crash comes between the commit and the publishing
 LIVE = {Status.OPEN, Status.PAUSED}
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class OperatorActions:
         return decision.reason if isinstance(decision, eligibility.Suppress | eligibility.Fail) else ""
 
     def decision(self, request: Request, record: NoticeRecord) -> eligibility.Decision:
-        """What the gates would say to it now."""
+        """Whether it could be sent now."""
         now = self._clock()
         if record.round != request.round:
             return eligibility.Suppress("a new signing round has begun")
@@ -123,7 +123,7 @@ class OperatorActions:
             raise ActionRefused("this address is not blocked")
         cleared = replace(stored.item, cleared_at=self._clock(), cleared_by=why.who, cleared_why=why.why)
         if not self._ledger.put(address, cleared, stored.version):
-            raise ActionRefused("it has just changed: look again")
+            raise ActionRefused("it has just changed: reload the page")
         log.info("operator: address cleared", extra={"json": {"address": address[:12], "who": why.who}})
 
     # -- how

@@ -1,4 +1,4 @@
-"""What an operator asks of the ledger. Every list is a page of an index, however much the ledger holds."""
+"""What the console and `make why` read. Every list is a page of an index, however much the ledger holds."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from shared.services.relay_status import RELAY
 
 PAGE = 25
 SCANNED = 200  # requests that hold the rarest word, looked through for the other ones on one page
-MOST = 1_000  # counting ends there, so that it takes no longer with more
+MOST = 1_000  # counting ends there: its time is bounded
 HOUR = timedelta(hours=1)
 BLOCKED = 20  # addresses looked up for one request
 RECENT_FAILURES = (NoticeState.FAILED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN)

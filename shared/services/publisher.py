@@ -33,7 +33,7 @@ class Publisher:
         self._names, self._policy, self._clock = names, policy, clock
 
     def publish_changes(self, old: Request | None, new: Request) -> None:
-        """What the commit added. What was implied before it has been echoed, or will be healed."""
+        """What the commit added. What was implied before was published then, or will be by `republish_missing`."""
         now = self._clock()
         before = planner.notices(old, now, self._policy) if old else {}
         after = planner.notices(new, now, self._policy)
@@ -44,9 +44,9 @@ class Publisher:
         self._call_off(old, have, now)
 
     def republish_missing(self, old: Request | None, new: Request) -> None:
-        """All that the state implies, less what the ledger holds: after a crash between commit and echo, or a loss."""
+        """What the state implies and the ledger lacks: after a crash between commit and publishing, or a loss."""
         now = self._clock()
-        self._tell_status(old, new)  # first: unlike an event, a look is not repeated, and the next finds no change
+        self._tell_status(old, new)  # first: a recheck is not repeated like an event, and the next one finds no change
         implied = planner.notices(new, now, self._policy)
         records = self._ledger.records(new.id) if implied else {}
         unsent = planner.unsent(implied, records, now, self._policy)
@@ -57,12 +57,12 @@ class Publisher:
         self._call_off(old, have, now)
 
     def _call_off(self, old: Request | None, have: dict[str, planner.Due], now: datetime) -> None:
-        """Comes last: nothing is lost if a task is left over, since it obeys the state when it fires."""
+        """Last: a task that is left over does nothing, since `remind` obeys the state."""
         had = planner.tasks(old, now, self._policy) if old else {}
         self._scheduler.delete(self._names.reminders_queue, had.keys() - have.keys())
 
     def publish(self, notices: Iterable[Notice]) -> None:
-        """Raises RetryLater. A notice that nobody can be reached by is recorded as failed instead."""
+        """Raises RetryLater. A notice without a channel is recorded as failed instead."""
         reachable = []
         for notice in notices:
             if notice.channel is ChannelName.NONE:
@@ -111,7 +111,7 @@ def _warn_of_overdue(request: Request, unsent: Iterable[Notice]) -> None:
 
 
 def unpublished_tasks(old: Request | None) -> set[str]:
-    """Tasks of the invitations that `old` itself committed: its echo may have been lost, and a look repeats it."""
+    """Tasks of the invitations that `old` itself committed: their publishing may have been lost in a crash."""
     fresh = [s for s in old.signers.values() if s.invited_at == old.checked_at] if old else []
     return {reminder.task for signer in fresh for reminder in signer.reminders.values()}
 

@@ -56,7 +56,7 @@ class Office(World):
         )
 
     def fates(self) -> list[ReplayOutcome]:
-        return [j.fate for j in self.desk.held()]
+        return [j.outcome for j in self.desk.held()]
 
     def replayed(self, *only: str) -> None:
         self.desk.replay(only)
@@ -78,7 +78,7 @@ def with_dead_notices() -> Office:
 def test_a_look_does_nothing(office):
     office.dead_event()
     [judged] = office.desk.held()
-    assert judged.fate is ReplayOutcome.REPLAY
+    assert judged.outcome is ReplayOutcome.REPLAY
     assert "request_sent of request r1" in judged.what
     assert "for the first time" in judged.would
     assert not office.bus.pending
@@ -159,7 +159,7 @@ def test_a_notice_no_longer_due_is_settled_with_the_reason_and_one_that_waits_wa
     office = with_dead_notices()
     office.says(seen("a", signed=True), seen("b"), status=Status.PAUSED)
     office.hear(SIGNED, "a")
-    wait, settled = sorted(office.desk.held(), key=lambda j: j.fate is ReplayOutcome.SETTLED)
+    wait, settled = sorted(office.desk.held(), key=lambda j: j.outcome is ReplayOutcome.SETTLED)
     assert (settled.would, wait.would) == ("nothing: already signed", "waits: the request is paused")
 
 

@@ -215,7 +215,7 @@ def test_nothing_is_done_without_a_reason(reason):
 def test_an_address_that_somebody_else_changes_meanwhile_is_left_alone(world):
     world.ledger.put("k", Suppression(channel=ChannelName.SMS, reason="opted out", since=world.now), None)
     world.ledger.races = 1
-    with pytest.raises(ActionRefused, match="look again"):
+    with pytest.raises(ActionRefused, match="reload the page"):
         operate(world).clear("k", WHY)
 
 

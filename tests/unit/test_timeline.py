@@ -158,7 +158,7 @@ def test_each_signer_gets_an_answer_with_the_last_message_of_each_channel_and_wh
         ({"state": SignerState.SIGNED}, "Has signed."),
         ({"channels": ()}, "Cannot be reached: no usable address on a channel in use."),
         ({"state": SignerState.WAITING, "request_url": ""}, "Not invited: the API shows no signing URL"),
-        ({"state": SignerState.WAITING}, "Not invited: the next look at the request will do it."),
+        ({"state": SignerState.WAITING}, "Not invited: the next recheck of the request will do it."),
     ],
 )
 def test_where_a_signer_stands_is_one_sentence(changes, standing):
