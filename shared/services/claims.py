@@ -7,6 +7,7 @@ The claim is the last write before the provider's first byte. From there on, wha
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -112,11 +113,24 @@ class Claims:
         if wait := notice_record.second_try_wait(record, now, self._policy):
             raise RetryLater(reason, after=wait.total_seconds())
 
-    def record(self, claim: Claim, record: NoticeRecord) -> None:
-        """A receipt may have been faster, and knows better: then nothing is left to write."""
-        self._ledger.put(claim.notice.notice, record, claim.stored.version)
+    def holds(self, claim: Claim) -> bool:
+        """Whether the claim's lease still holds: to be asked just before the provider is called."""
+        return notice_record.lease_left(claim.record, self._clock()) > 0
+
+    def accepted(self, claim: Claim, provider_id: str) -> None:
+        """The provider took it. An `unknown` that another delivery wrote when the lease ran out is overwritten."""
+        now = self._clock()
+        accept = partial(notice_record.changed_to, state=NoticeState.ACCEPTED, now=now, provider_id=provider_id)
+        if not self.record(claim, accept(claim.record)):
+            key, unknown = claim.notice.notice, NoticeState.UNKNOWN
+            self._ledger.update(NoticeRecord, key, lambda r: accept(r) if r and r.state is unknown else None)
+
+    def record(self, claim: Claim, record: NoticeRecord) -> bool:
+        """Whether it was written. A receipt may have been faster, and knows better: then nothing is left to write."""
+        written = self._ledger.put(claim.notice.notice, record, claim.stored.version)
         told = {"state": record.state, "reason": record.reason, "provider": record.provider}
         log.info("notice %s", record.state.value, extra={"json": {"notice": claim.notice.notice[:12], **told}})
+        return written is not None
 
     def lease(self) -> timedelta:
         """How long a claim holds."""
