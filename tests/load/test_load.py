@@ -28,7 +28,7 @@ from tests.e2e.stack import ERIC, JANE, Running, until
 from tests.emulators import LOCATION, Cloud
 from tests.fakes import FakeApi, FakeBus, World, answer, seen
 from tests.load.burst import burst
-from tests.security.door import TOKEN, Door, hook
+from tests.security.receive_server import TOKEN, Door, hook
 
 BURST = int(os.environ.get("BURST") or 500)
 REQUESTS = 25
