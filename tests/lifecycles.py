@@ -1,4 +1,4 @@
-"""Requests that have lived so far: sent, signed by some, complete."""
+"""Builders of a World whose request has reached some point of its life: sent, signed by some, complete."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""A request before and after one more event or look."""
+"""Builders for merge tests: a request before and after one more event or recheck."""
 
 from datetime import timedelta
 from itertools import count

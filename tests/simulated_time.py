@@ -1,4 +1,4 @@
-"""A World that lives through months in seconds, jumping from one due time to the next.
+"""A World that simulates months in seconds: its clock moves from one due time to the next.
 
 Its queue may be late or have a clock of its own, reconcile may be down, and it notes when each message left.
 """

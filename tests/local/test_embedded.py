@@ -1,4 +1,4 @@
-"""The embedded ports beyond their contracts: what SQLite and threads must stand that Google's services stand anyway."""
+"""The embedded ports beyond their contracts: crashes, restarts and threads, as Google's services handle them."""
 
 import os
 import signal

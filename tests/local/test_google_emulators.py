@@ -1,4 +1,4 @@
-"""Google's emulators are found, started and stopped, or it is said in one line what is missing. No Java needed here."""
+"""Google's emulators are found, started and stopped, or one line says what is missing. These tests need no Java."""
 
 import os
 import sys

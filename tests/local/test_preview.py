@@ -1,4 +1,4 @@
-"""The page of all messages: complete, true to the operator's texts, and harmless to open."""
+"""The page of all messages: complete, with the operator's texts, and without scripts."""
 
 from html.parser import HTMLParser
 from pathlib import Path

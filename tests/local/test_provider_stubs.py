@@ -1,4 +1,4 @@
-"""The stand-ins for the providers: our adapters get through them, and what the vendor would refuse does not."""
+"""The provider stubs accept what our adapters send and refuse what the vendors would refuse."""
 
 import smtplib
 from base64 import b64encode

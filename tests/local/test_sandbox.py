@@ -1,4 +1,4 @@
-"""The stand-in Clickwrap: its pages, the vendor's API with its switches, and the webhooks."""
+"""The local substitute for Clickwrap: its pages, the vendor's API with its switches, and the webhooks."""
 
 import json
 import os

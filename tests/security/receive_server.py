@@ -20,7 +20,7 @@ from shared.ports import Message
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).parent / "receive_embedded.py"
-TOKEN, TOPIC = "secret-of-the-door", "clickwrap-events"
+TOKEN, TOPIC = "secret-of-the-server", "clickwrap-events"
 UP_WITHIN = 30.0
 
 
@@ -46,11 +46,11 @@ def whole(body: bytes, *lines: str, **given: Any) -> bytes:
     return head(f"Content-Length: {len(body)}", *lines, **given) + body
 
 
-class Door:
+class ReceiveServer:
     """One process. `published` reads what it has stored."""
 
     def __init__(self, directory: Path, threads: int = 4) -> None:
-        self.port, self._log, self._bus = free_port(), directory / "door.log", directory / "bus.db"
+        self.port, self._log, self._bus = free_port(), directory / "server.log", directory / "bus.db"
         self._env = {"BACKEND": "embedded", "CLICKWRAP_WEBHOOK_TOKENS": TOKEN, "BUS": str(self._bus)}
         self._env |= {"THREADS": str(threads), "PYTHONPATH": str(ROOT), "PORT": str(self.port), "LOG_LEVEL": "DEBUG"}
 

@@ -97,7 +97,7 @@ def test_an_event_of_a_request_that_the_api_does_not_know_sends_nothing(kind: Ev
 
 
 def test_contacts_come_from_the_api_alone(world: World) -> None:
-    """An event has no place for an address: what it carries besides ids is dropped at the door."""
+    """An event has no place for an address: `receive` drops whatever it holds besides ids."""
     from tests.security.receive_server import hook
 
     world.receive.accept(

@@ -1,4 +1,4 @@
-"""The composition root: settings alone decide who stands behind a port, and say so when they cannot."""
+"""The settings choose the adapter of each port; a wrong one stops the start with its name."""
 
 import os
 import subprocess

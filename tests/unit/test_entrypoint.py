@@ -1,4 +1,4 @@
-"""The log's lines, as Cloud Logging reads them."""
+"""The log: its lines, as Cloud Logging reads them, and its level."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What leaves for topics and tasks, held to golden files: others read these shapes."""
+"""Messages in topics and tasks compared with golden files, since other programs read them."""
 
 import json
 from datetime import UTC, datetime

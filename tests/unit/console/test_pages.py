@@ -57,7 +57,7 @@ def made(world: World, office: Office | None = None, **fields: Any) -> FlaskClie
 
 @pytest.fixture
 def world() -> World:
-    """Eric's text was refused, his e-mail was taken."""
+    """Eric's text was refused, the e-mail was accepted."""
     world = World()
     world.says(eric(), seen("b"), created_at=world.now)
     world.sms.outcomes = [PermanentFailure("the number +13175550101 is a landline")]
@@ -188,13 +188,13 @@ class TestActions:
         page = client.get(path).text
         assert "Invitation by SMS goes to 1. E. S. (+1•••01 or e•••@example.com) once more" in page
         before = len(world.sent())
-        answer = press(client, path, why="he has a new phone")
+        answer = press(client, path, why="the signer has a new phone")
         assert answer.location == "/requests/r1?done=resend"
         world.pump()
         assert len(world.sent()) == before + 1
         page = client.get(answer.location).text
         assert "on its way once more" in page
-        assert "local: he has a new phone" in page
+        assert "local: the signer has a new phone" in page
 
     def test_a_resend_that_would_be_stopped_cannot_be_confirmed(self, world, client):
         world.says(eric(signed=True), seen("b"))

@@ -1,4 +1,4 @@
-"""Asked just before the claim: what leaves is true and due."""
+"""Checked just before a message is sent: it is still true and still due."""
 
 from datetime import timedelta
 
@@ -38,10 +38,10 @@ class TestInvitation:
     def test_leaves_when_due(self, two):
         assert invitation(two) == Send()
 
-    def test_is_suppressed_once_he_has_signed(self, two):
+    def test_is_suppressed_once_the_signer_has_signed(self, two):
         assert invitation(signed(two, 1)) == Suppress("already signed")
 
-    def test_waits_when_it_is_not_his_turn_any_more_but_may_be_again(self, two):
+    def test_waits_while_another_signer_comes_first_again(self, two):
         assert invitation(with_signer(two, 1, request_url="")) == Defer("not this signer's turn", 900)
         assert isinstance(invitation(with_signer(two, 1, role=Role.RECIPIENT)), Suppress)
 
@@ -92,7 +92,7 @@ class TestReminder:
     def test_waits_while_a_signature_is_unmatched(self, two):
         assert isinstance(self.at(replace(two, unmatched=("x",)), START + 3 * DAY), Defer)
 
-    def test_is_suppressed_once_he_has_signed(self, two):
+    def test_is_suppressed_once_the_signer_has_signed(self, two):
         assert isinstance(self.at(signed(two, 1), START + 3 * DAY), Suppress)
 
     def test_is_too_late_at_the_next_step(self, two):

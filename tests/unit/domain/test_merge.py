@@ -1,4 +1,4 @@
-"""Who is believed when the webhook and the API differ, and what the state becomes."""
+"""Which of the webhook and the API counts when they differ, and the state that follows."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Who is who, whose turn it is, and when a new round begins."""
+"""Which signer an event or answer means, the signing order, and when a new round begins."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""What a state implies, and what of it nobody is at work on."""
+"""The notices and tasks that a state implies, and which of them are not yet begun."""
 
 from datetime import timedelta
 

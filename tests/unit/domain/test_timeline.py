@@ -1,4 +1,4 @@
-"""Why did, or didn't, somebody get a text? The time line says it."""
+"""The timeline says why each message was or was not sent."""
 
 from datetime import timedelta
 
@@ -118,10 +118,10 @@ def test_a_reminder_called_off_says_why():
 
     stopped = sent(seen("a"))
     operate = OperatorActions(stopped.ledger, stopped.publisher, stopped.policy, stopped.clock)
-    operate.stop("r1", Why("ops@example.com", "he asked for it"))
+    operate.stop("r1", Why("ops@example.com", "the signer asked for it"))
     assert called_off(stopped) == {"an operator has stopped the reminders"}
     notes = [(m.what, m.why) for m in moments(stopped) if m.what.startswith("Operator")]
-    assert notes == [("Operator: reminders stopped", "ops@example.com: he asked for it")]
+    assert notes == [("Operator: reminders stopped", "ops@example.com: the signer asked for it")]
 
 
 def test_an_adopted_request_says_that_nobody_is_invited():
@@ -167,7 +167,7 @@ def test_where_a_signer_stands_is_one_sentence(changes, standing):
     assert standing_of(replace(world.request(), signers={"k": signer}), signer).startswith(standing)
 
 
-def test_one_who_waits_for_his_turn_is_told_how_many_come_first():
+def test_the_answer_for_a_waiting_signer_says_how_many_come_first():
     world = sent(seen("a", order=1), seen("b", order=2), seen("c", order=3))
     request = replace(world.request(), ordered=True)
     waiting = replace(request.signers[world.signer("c")], state=SignerState.WAITING)

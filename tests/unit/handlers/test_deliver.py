@@ -1,4 +1,4 @@
-"""What becomes of a notice, by the provider's answer."""
+"""What happens to a notice after each kind of answer of a provider."""
 
 from datetime import timedelta
 

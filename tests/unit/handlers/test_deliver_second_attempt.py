@@ -1,4 +1,4 @@
-"""An invitation or completion whose answer was lost waits for its second try, whoever brings it before."""
+"""An invitation or completion whose answer was lost is sent a second time, and not before its time."""
 
 from datetime import timedelta
 

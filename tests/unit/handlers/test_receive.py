@@ -1,4 +1,4 @@
-"""The door: whose webhook is it, is it whole, does it concern us?"""
+"""Which webhooks are accepted, ignored and refused."""
 
 import json
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ from tests.fakes import START, FakeBus
 GOOD = {"event_type": "request_signed", "id": "e1", "request": "r1", "signer": "s1", "description": "Jo signed Lease"}
 
 
-def door(bus: FakeBus | None = None, tokens=("secret",), **allowed) -> Receive:
+def receiver(bus: FakeBus | None = None, tokens=("secret",), **allowed) -> Receive:
     return Receive(bus or FakeBus(), "events", tokens, lambda: START, **allowed)
 
 
@@ -26,7 +26,7 @@ def body(**changed) -> bytes:
 
 def accepted(**changed) -> Event:
     bus = FakeBus()
-    assert door(bus).accept(body(**changed)) == "accepted"
+    assert receiver(bus).accept(body(**changed)) == "accepted"
     (message,) = bus.topics["events"]
     assert message.attributes["type"] == msgspec.json.decode(message.data)["type"]
     return msgspec.json.decode(message.data, type=Event)
@@ -56,27 +56,27 @@ class TestToken:
     )
     def test_anything_but_a_token_is_401(self, attack):
         with pytest.raises(WebhookRejected, match="Pactsafe-Webhook-Token") as e:
-            door().authenticate(attack)
+            receiver().authenticate(attack)
         assert e.value.status == 401
 
     @pytest.mark.parametrize("token", ["old", "new"])
     def test_both_are_taken_during_a_rotation(self, token):
-        door(tokens=("old", "new")).authenticate(token)
+        receiver(tokens=("old", "new")).authenticate(token)
 
     def test_a_letter_beyond_latin_1_is_no_question_mark(self):
         with pytest.raises(WebhookRejected):
-            door(tokens=("a?b",)).authenticate("a\u2603b")
+            receiver(tokens=("a?b",)).authenticate("a\u2603b")
 
     def test_a_token_beyond_ascii_is_taken_as_its_octets(self):
-        door(tokens=("säcret",)).authenticate("säcret".encode().decode("latin-1"))
+        receiver(tokens=("säcret",)).authenticate("säcret".encode().decode("latin-1"))
 
     def test_a_door_without_a_token_cannot_be_built(self):
         with pytest.raises(ValueError, match="token"):
-            door(tokens=())
+            receiver(tokens=())
 
     def test_the_reason_does_not_tell_the_token(self):
         with pytest.raises(WebhookRejected) as e:
-            door().authenticate("guess")
+            receiver().authenticate("guess")
         assert "secret" not in str(e.value)
         assert "guess" not in str(e.value)
 
@@ -109,14 +109,14 @@ class TestBodies:
     def test_what_is_no_webhook_is_400_with_a_reason(self, raw):
         bus = FakeBus()
         with pytest.raises(WebhookRejected) as e:
-            door(bus).accept(raw)
+            receiver(bus).accept(raw)
         assert e.value.status == 400
         assert str(e.value)
         assert bus.pending == []
 
     @pytest.mark.parametrize("kind", ["contract_published", "", "REQUEST_SENT", "request_sent "])
     def test_other_events_are_ignored(self, kind):
-        assert door().accept(body(event_type=kind)) == "ignored"
+        assert receiver().accept(body(event_type=kind)) == "ignored"
 
     @pytest.mark.parametrize(
         ("name", "kind"), [*((t.value, t) for t in EventType), ("request_completed", EventType.COMPLETE)]
@@ -150,7 +150,7 @@ class TestIds:
     )
     def test_any_other_request_is_400(self, request_id):
         with pytest.raises(WebhookRejected) as e:
-            door().accept(body(request=request_id))
+            receiver().accept(body(request=request_id))
         assert e.value.status == 400
 
     @pytest.mark.parametrize("signer", ["jo@x.org", "ACME/42", "José 7", 7, "x" * 256])
@@ -165,18 +165,18 @@ class TestIds:
     @pytest.mark.parametrize("text", ["x" * 257, "a\nb", "\x00", "\x7f", "\x9f"])
     def test_long_ids_and_control_characters_are_400(self, key, text):
         with pytest.raises(WebhookRejected, match=f"{key} must be 1 to 256 characters"):
-            door().accept(body(**{key: text}))
+            receiver().accept(body(**{key: text}))
 
     @pytest.mark.parametrize("value", [None, "", ...])
     def test_an_event_without_an_id_is_400(self, value):
         with pytest.raises(WebhookRejected, match="id must be"):
-            door().accept(body(id=value))
+            receiver().accept(body(id=value))
 
 
 @pytest.mark.parametrize("key", ["site", "integration"])
 def test_only_the_sites_and_integrations_asked_for_are_heard(key):
     bus = FakeBus()
-    picky = door(bus, **{f"{key}s": frozenset({"7"})})
+    picky = receiver(bus, **{f"{key}s": frozenset({"7"})})
     assert picky.accept(body(**{key: 8})) == "ignored"
     assert picky.accept(body()) == "ignored"
     assert picky.accept(body(**{key: 7})) == "accepted"
@@ -204,7 +204,7 @@ def test_what_could_not_be_stored_is_503_so_that_it_is_sent_again():
     bus = FakeBus()
     bus.down = True
     with pytest.raises(WebhookRejected, match="send it again") as e:
-        door(bus).accept(body())
+        receiver(bus).accept(body())
     assert e.value.status == 503
 
 
@@ -212,7 +212,7 @@ class TestEntryPoint:
     @pytest.fixture
     def post(self, monkeypatch):
         bus = FakeBus()
-        monkeypatch.setattr(bootstrap, "receive", lambda: door(bus))
+        monkeypatch.setattr(bootstrap, "receive", lambda: receiver(bus))
         from functions.receive.main import receive
 
         app = flask.Flask("test")

@@ -1,4 +1,4 @@
-"""The minute's pass: what cannot be read gives way, what has ended is forgotten, what was never heard of is adopted."""
+"""Each minute: requests that cannot be read are put off, ended ones forgotten, unknown ones adopted."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Reminders over the fakes: when they leave, what calls them off, whose task is obeyed."""
+"""Reminders: when they are sent, what cancels them, and which tasks count."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""A request's events in any order, any number of times, over a truth that is ahead of them or keeps pace."""
+"""A request's events in any order, any number of times, while the API is ahead of them or in step with them."""
 
 from collections import Counter
 from datetime import timedelta

@@ -74,7 +74,7 @@ class TestSignatures:
         world.advance(5 * MINUTE)
         assert (state(world, "a"), state(world, "b")) == (SignerState.REMOVED, SignerState.INVITED)
 
-    def test_of_two_with_one_id_he_has_signed_whom_the_api_names(self):
+    def test_of_two_with_one_id_the_one_named_by_the_api_has_signed(self):
         world = World()
         family = [seen(n, ids=(n, "family@example.com"), signed=False) for n in "ab"]
         world.says(*family)
@@ -102,7 +102,7 @@ class TestInvitations:
         world.advance(HOUR, reconcile=True)
         assert INVITED in world.told()
 
-    def test_wait_while_somebody_was_put_before_him(self):
+    def test_wait_while_another_signer_was_put_first(self):
         world = World()
         world.says(seen("b", order=2), ordered=True)
         world.sms.outcomes = [RetryLater("busy", after=120.0)]

@@ -1,4 +1,4 @@
-"""Sixty days of anything: what happens is drawn, and an oracle that knows only the truth checks each message.
+"""Sixty days of random events: an independent model of what is due checks each message.
 
 The oracle keeps its own calendar and its own diary of who had signed when. It reads of the relay only what left, and to
 whom.

@@ -1,4 +1,4 @@
-"""An outage costs lateness, not messages; and one provider's does not slow the other."""
+"""An outage delays messages and loses none; an outage of one provider does not delay the other's."""
 
 from datetime import timedelta
 

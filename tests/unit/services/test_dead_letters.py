@@ -1,4 +1,4 @@
-"""A replay sends what is still due, once, and says beforehand what that is."""
+"""A replay of dead letters sends what is still due, once, and lists it before."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -23,7 +23,7 @@ from shared.services.operator_actions import ActionRefused, OperatorActions, Why
 from tests.fakes import PHONES, Crash, World, seen
 
 DAY = timedelta(days=1)
-WHY = Why("ops@example.com", "he says that he got nothing")
+WHY = Why("ops@example.com", "the signer got nothing")
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ class TestResend:
         world.pump()
         assert world.told() == [("invitation", "a", 0), ("invitation", "b", 0)]
 
-    def test_reaches_him_long_after_the_first_would_have_been_too_late(self, world):
+    def test_is_sent_long_after_the_first_would_have_been_too_late(self, world):
         world.advance(10 * DAY)
         before = len(world.sent())
         operate(world).resend("r1", key_of(world, NoticeState.FAILED), WHY)

@@ -1,4 +1,4 @@
-"""The one call to the vendor's API, against a server on loopback that answers as badly as servers do."""
+"""The call to the vendor's API, against a server on loopback with all kinds of wrong answers."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Our own budget of API calls."""
+"""The limit on our own calls of the API."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A burst of events costs one call; whoever needs a newer answer gets it."""
+"""Events that come together share one call; one that needs a newer answer makes its own."""
 
 import threading
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What is read out of an answer of which three fields are documented, and what is left unsaid."""
+"""What is read out of an API answer, of which only three fields are documented."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""What Google would refuse again is given up, and not waited for until it is stale."""
+"""A call that Google would refuse again is a permanent failure; any other is retried."""
 
 import pytest
 from google.api_core.exceptions import InvalidArgument, ServiceUnavailable

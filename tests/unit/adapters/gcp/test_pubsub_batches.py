@@ -1,4 +1,4 @@
-"""Publishing: what comes in while a call is under way shares the next one, and nobody pays for another's fault."""
+"""Publishing: messages that come while a call is under way share the next one; a bad one fails alone."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Signatures, provider by provider: one genuine, then one attack a test."""
+"""Signatures of receipts, provider by provider: a genuine one, then one attack in each test."""
 
 import base64
 import hmac
