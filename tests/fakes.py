@@ -25,6 +25,7 @@ from shared.domain.model import (
     Request,
     Status,
 )
+from shared.domain.notice_record import notice_of
 from shared.domain.policy import Policy
 from shared.handlers.deliver import Deliver
 from shared.handlers.links import Links
@@ -327,6 +328,10 @@ class World:
 
     def records(self) -> list[NoticeRecord]:
         return list(self.ledger.all(NoticeRecord).values())
+
+    def notice(self, key: str) -> Notice:
+        """The notice of a record."""
+        return notice_of(key, self.ledger.all(NoticeRecord)[key])
 
     def signer(self, name: str) -> str:
         """The ledger's key of a signer."""

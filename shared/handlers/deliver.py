@@ -143,6 +143,9 @@ class Deliver:
     # -- send and record
 
     def _send(self, claim: Claim, channel: Channel, message: Outgoing) -> None:
+        if not self._claims.holds(claim):  # frozen since the claim: nothing has left, and the state may have changed
+            self._back_to_planned(claim, "the claim ran out before the message was sent")
+            raise RetryLater("the claim ran out before the message was sent", after=1)
         try:
             accepted = channel.send(message)
         except RetryLater as e:
@@ -150,6 +153,7 @@ class Deliver:
         except PermanentFailure as e:
             self._fail(claim, e)
         except OutcomeUnknown as e:
+            self._circuits[claim.notice.channel].failed()  # so that what is not claimed yet waits
             self._claims.unknown(claim, e.reason)
         except Exception as e:  # a fault of ours after the claim: it may have left, so nobody may assume it did not
             where = traceback.extract_tb(e.__traceback__)[-1]  # not its text, which may hold the address
@@ -160,10 +164,7 @@ class Deliver:
             self._accepted(claim, accepted)
 
     def _accepted(self, claim: Claim, accepted: Accepted) -> None:
-        state, provider_id = NoticeState.ACCEPTED, accepted.provider_id
-        self._claims.record(
-            claim, notice_record.changed_to(claim.record, state, self._clock(), provider_id=provider_id)
-        )
+        self._claims.accepted(claim, accepted.provider_id)
         self._circuits[claim.notice.channel].worked()
 
     def _try_later(self, claim: Claim, retry: RetryLater) -> None:

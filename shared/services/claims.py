@@ -7,6 +7,7 @@ The claim is the last write before the provider's first byte. From there on, wha
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -112,11 +113,124 @@ class Claims:
         if wait := notice_record.second_try_wait(record, now, self._policy):
             raise RetryLater(reason, after=wait.total_seconds())
 
-    def record(self, claim: Claim, record: NoticeRecord) -> None:
-        """A receipt may have been faster, and knows better: then nothing is left to write."""
-        self._ledger.put(claim.notice.notice, record, claim.stored.version)
+    def holds(self, claim: Claim) -> bool:
+        """Whether the claim's lease still holds: to be asked just before the provider is called."""
+        return notice_record.lease_left(claim.record, self._clock()) > 0
+
+    def accepted(self, claim: Claim, provider_id: str) -> None:
+        """The provider took it. An `unknown` that another delivery wrote when the lease ran out is overwritten."""
+        now = self._clock()
+        accept = partial(notice_record.changed_to, state=NoticeState.ACCEPTED, now=now, provider_id=provider_id)
+        if not self.record(claim, accept(claim.record)):
+            key, unknown = claim.notice.notice, NoticeState.UNKNOWN
+            self._ledger.update(NoticeRecord, key, lambda r: accept(r) if r and r.state is unknown else None)
+
+    def record(self) -> NoticeRecord:
+        return self.stored.item
+
+
+class Claims:
+    """Claims notices for one instance, and records what became of them."""
+
+    def __init__(self, ledger: Ledger, policy: Policy, clock: Callable[[], datetime]) -> None:
+        self._ledger, self._policy, self._clock = ledger, policy, clock
+
+    def claim(self, notice: Notice, **fields: Any) -> Claim | None:
+        """None when it was sent or is closed. Raises RetryLater while another delivery holds it, or was faster."""
+        now = self._clock()
+        fields["lease_until"] = now + self.lease()
+        sending = NoticeState.SENDING
+        fresh = notice_record.first_record(notice, sending, now, self._policy, attempts=1, **fields)
+        version = self._ledger.put(notice.notice, fresh, None)
+        if version is not None:
+            return Claim(notice, Stored(fresh, version))
+        stored = self._free(notice)
+        if stored is None:
+            return None
+        self._await_second_try(stored.item)
+        return self._claim_again(notice, stored, fields) if self._may_be_claimed(stored.item) else None
+
+    def _claim_again(self, notice: Notice, stored: Stored[NoticeRecord], fields: dict[str, Any]) -> Claim:
+        attempts = stored.item.attempts + 1
+        again = notice_record.changed_to(stored.item, NoticeState.SENDING, self._clock(), attempts=attempts, **fields)
+        version = self._ledger.put(notice.notice, again, stored.version)
+        if version is None:  # whoever was faster may still be refused by its provider: this message must come again
+            raise RetryLater("another delivery has just claimed this notice", after=1)
+        return Claim(notice, Stored(again, version))
+
+    def claimable(self, notice: Notice) -> bool:
+        """Whether a delivery may go on with it: never begun, to be tried again, or due for its second try."""
+        stored = self._ledger.get(NoticeRecord, notice.notice)
+        return stored is None or (self._free(notice) is not None and self._may_be_claimed(stored.item))
+
+    def _free(self, notice: Notice) -> Stored[NoticeRecord] | None:
+        """The record that no delivery holds. Raises RetryLater while one does."""
+        stored = self._ledger.get(NoticeRecord, notice.notice)
+        if stored is None or stored.item.state is not NoticeState.SENDING:
+            return stored
+        if (left := notice_record.lease_left(stored.item, self._clock())) > 0:
+            raise RetryLater("another delivery is working on this notice", after=min(left, 60))
+        self.unknown(Claim(notice, stored), "the delivery that claimed it never recorded an outcome")
+        return None
+
+    def _may_be_claimed(self, record: NoticeRecord) -> bool:
+        planned = record.state is NoticeState.PLANNED
+        return planned or notice_record.second_try_due(record, self._clock(), self._policy)
+
+    def _await_second_try(self, record: NoticeRecord) -> None:
+        """Too early, it comes again: no recheck may come in time for a request that has ended."""
+        wait = notice_record.second_try_wait(record, self._clock(), self._policy)
+        if wait and wait > timedelta(0):
+            raise RetryLater("its second try waits for a receipt", after=wait.total_seconds())
+
+    def is_open(self, notice: Notice) -> bool:
+        """Whether nothing final is known of it: never begun, or to be tried again."""
+        stored = self._ledger.get(NoticeRecord, notice.notice)
+        return stored is None or stored.item.state is NoticeState.PLANNED
+
+    # -- outcomes
+
+    def close(self, notice: Notice, state: NoticeState, reason: str, **fields: Any) -> None:
+        """Not sent, with a reason. A notice that another delivery holds or has finished is left alone."""
+        now = self._clock()
+        fresh = notice_record.first_record(notice, state, now, self._policy, reason, **fields)
+        if self._ledger.put(notice.notice, fresh, None):
+            return
+        stored = self._free(notice)
+        if stored and stored.item.state is NoticeState.PLANNED:
+            self.record(Claim(notice, stored), notice_record.closed(stored.item, state, now, reason, **fields))
+
+    def unknown(self, claim: Claim, reason: str) -> None:
+        """It may have left. Raises RetryLater where a second try is worth it, unless a receipt settles it by then."""
+        now = self._clock()
+        record = notice_record.changed_to(claim.record, NoticeState.UNKNOWN, now, reason)
+        self.record(claim, record)
+        if wait := notice_record.second_try_wait(record, now, self._policy):
+            raise RetryLater(reason, after=wait.total_seconds())
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether the claim's lease still holds: to be asked just before the provider is called."""
+        return notice_record.lease_left(claim.record, self._clock()) > 0
+
+    def accepted(self, claim: Claim, provider_id: str) -> None:
+        """The provider took it. An `unknown` that another delivery wrote when the lease ran out is overwritten."""
+        now = self._clock()
+
+        def change(record: NoticeRecord | None) -> NoticeRecord | None:
+            if record is None or not (record == claim.record or record.state is NoticeState.UNKNOWN):
+                return None  # a receipt was faster, and knows better
+            return notice_record.changed_to(record, NoticeState.ACCEPTED, now, provider_id=provider_id)
+
+        first = notice_record.changed_to(claim.record, NoticeState.ACCEPTED, now, provider_id=provider_id)
+        if not self.record(claim, first):
+            self._ledger.update(NoticeRecord, claim.notice.notice, change)
+
+    def record(self, claim: Claim, record: NoticeRecord) -> bool:
+        """Whether it was written. A receipt may have been faster, and knows better: then nothing is left to write."""
+        written = self._ledger.put(claim.notice.notice, record, claim.stored.version)
         told = {"state": record.state, "reason": record.reason, "provider": record.provider}
         log.info("notice %s", record.state.value, extra={"json": {"notice": claim.notice.notice[:12], **told}})
+        return written is not None
 
     def lease(self) -> timedelta:
         """How long a claim holds."""
