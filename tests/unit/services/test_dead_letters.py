@@ -210,12 +210,25 @@ class TestTheCommand:
         assert len(office.letters.letters) == 1
 
     def test_replays_and_drops_only_when_told_to(self, office, capsys):
-        assert command.run(["--drop", "--id=9"]) == 0
+        assert command.run(["--drop", "--id=9"]) == 1
         assert len(office.letters.letters) == 1
         assert command.run(["--replay", "--id=1"]) == 0
         assert office.letters.letters == []
         assert command.run([]) == 0
         assert "no dead letters" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("arguments", [[], ["--replay"], ["--drop"]])
+    def test_an_unknown_id_is_an_error_that_names_it(self, office, capsys, arguments):
+        assert command.run([*arguments, "--id=bogus"]) == 1
+        told = capsys.readouterr()
+        assert "dead letter" in told.err
+        assert "no dead letters" not in told.out
+        assert len(office.letters.letters) == 1
+
+    def test_drops_nothing_without_an_id(self, office, capsys):
+        assert command.run(["--drop"]) == 1
+        assert "set ID" in capsys.readouterr().err
+        assert len(office.letters.letters) == 1
 
     def test_names_the_setting_where_there_is_no_state(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setenv("LOCAL_DIR", str(tmp_path))
