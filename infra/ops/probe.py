@@ -8,7 +8,8 @@ from shared.adapters.clickwrap.client import ClickwrapClient
 from shared.adapters.clickwrap.payload import Fields, Reader, values
 from shared.domain.errors import RetryLater
 from shared.ports import NotFound
-from shared.settings import SettingError
+from shared.setting_types import SettingError
+from shared.settings import CLICKWRAP_FIELDS
 
 LOST = {
     "signer.signed": "The API does not say who signed: a lost Signed webhook cannot be made up for.",
@@ -26,7 +27,7 @@ def main(request: str) -> int:
     try:
         api = bootstrap.requests()
         assert isinstance(api, ClickwrapClient)
-        document, fields = api.document(request), bootstrap.settings().fields()
+        document, fields = api.document(request), bootstrap.settings()[CLICKWRAP_FIELDS]
     except (SettingError, NotFound, RetryLater) as e:
         print(f"probe: {e or 'the API knows no such request (404)'}", file=sys.stderr)
         return 1

@@ -8,7 +8,7 @@ from local.stack.offline import opened
 from shared import bootstrap
 from shared.domain.errors import RetryLater
 from shared.services.dead_letters import ReplayPreview
-from shared.settings import SettingError
+from shared.setting_types import SettingError
 
 
 def described(judged: ReplayPreview) -> str:

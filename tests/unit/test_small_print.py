@@ -7,14 +7,15 @@ import pytest
 
 from shared import entrypoint
 from shared.adapters.providers.common.rules import by_status
-from shared.adapters.providers.twilio import Twilio
+from shared.adapters.providers.sms.twilio import Sender
 from shared.domain.dead_letters import dead_topic
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.policy import normal_mobile
 from shared.handlers.receive import Receive
 from shared.ports import Outgoing
 from shared.services.deferral import Deferral
-from shared.settings import SettingError, Settings
+from shared.setting_types import SettingError, Values
+from shared.settings import MAX_DELIVERY_ATTEMPTS, Settings
 from tests.fakes import START, FakeBus, FakeScheduler
 from tests.stand_in import Reply, StandIn
 
@@ -31,9 +32,9 @@ def test_a_value_that_would_mean_something_else_is_refused_by_name(name: str, va
 
 @pytest.mark.parametrize("value", ["4", "101", "many"])
 def test_deliveries_are_as_many_as_pub_sub_takes(value: str) -> None:
-    assert Settings({}).max_delivery_attempts == 100
+    assert Settings({})[MAX_DELIVERY_ATTEMPTS] == 100
     with pytest.raises(SettingError, match="MAX_DELIVERY_ATTEMPTS"):
-        _ = Settings({"MAX_DELIVERY_ATTEMPTS": value}).max_delivery_attempts
+        _ = Settings({"MAX_DELIVERY_ATTEMPTS": value})[MAX_DELIVERY_ATTEMPTS]
 
 
 def test_a_log_level_that_is_none_stops_the_start_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +58,17 @@ def test_what_is_not_the_messages_fault_is_not_held_against_it(status: int, outc
 @pytest.mark.parametrize(("code", "after", "of_message"), [(63038, 3600.0, False), (14107, 60.0, True)])
 def test_twilios_429_waits_as_its_code_says(code: int, after: float, of_message: bool) -> None:
     with StandIn(Reply(429, {"code": code})) as stand_in:
-        twilio = Twilio("AC", "token", "+13175550100", stand_in.url, "", lambda: START)
+        twilio = Sender(
+            Values(
+                {
+                    "TWILIO_ACCOUNT_SID": "AC",
+                    "TWILIO_AUTH_TOKEN": "token",
+                    "TWILIO_FROM": "+13175550100",
+                    "TWILIO_API_URL": stand_in.url,
+                }
+            ),
+            lambda: START,
+        )
         with pytest.raises(RetryLater) as refused:
             twilio.send(Outgoing(notice="n", to="+13175550101", text="x"))
     assert (refused.value.after, refused.value.of_message) == (after, of_message)

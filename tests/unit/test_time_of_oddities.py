@@ -7,7 +7,8 @@ import pytest
 from shared.adapters.clickwrap.payload import parse_time
 from shared.domain.model import EventType, Request, SignerState, Status
 from shared.domain.timeline import timeline
-from shared.settings import SettingError, Settings
+from shared.setting_types import SettingError
+from shared.settings import Settings
 from tests.days import DAY, Days
 from tests.fakes import START, seen
 
