@@ -104,7 +104,7 @@ def choice(name: str, choices: tuple[str, ...], default: str, meaning: str, **mo
     wanted = "one of " + ", ".join(choices)
     return Setting(
         name=name,
-        meaning=f"`{'`, `'.join(choices)}`{'; ' if meaning else ''}{meaning}",
+        meaning=f"one of `{'`, `'.join(choices)}`; {meaning}",
         parse=lambda value: choices[choices.index(value)],
         wanted=wanted,
         default=default,

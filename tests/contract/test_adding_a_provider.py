@@ -1,4 +1,4 @@
-"""docs/adding-a-provider.md adds a provider by three files. A copy of the project with them, and nothing else, works."""
+"""docs/adding-a-provider.md adds a provider by three files: a copy of the project with them works."""
 
 import json
 import re
@@ -91,3 +91,15 @@ def test_choice_checks_and_the_page_of_settings_follow(project: Path) -> None:
         "ACME_API_URL 'x' must be an https:// URL",
     ]
     assert said["shown"] == {"ACME_TOKEN": "set, hidden", "ACME_FROM": "Relay"}
+
+
+def test_the_generated_files_follow(project: Path) -> None:
+    python(project, "-m", "infra.generate")
+    made = {name: (project / name).read_text() for name in (".env.example", "docs/settings.md", "infra/choices.tf")}
+    assert "\n#ACME_API_URL=https://api.acme.example\n" in made[".env.example"]
+    assert "| `ACME_TOKEN` | required, secret | the account's token |" in made["docs/settings.md"]
+    assert 'contains(["acme", "apprise", ' in made["infra/choices.tf"]
+    table = json.loads((project / "infra/functions.json").read_text())
+    assert table["deliver"]["secrets"]["ACME_TOKEN"] == "SMS_PROVIDER=acme"
+    assert table["receipts"]["secrets"]["ACME_WEBHOOK_SECRET"] == "SMS_PROVIDER=acme"
+    python(project, "-m", "pytest", "-q", "tests/infra/test_generated.py")

@@ -16,9 +16,9 @@ HERE = Path(__file__).parent
 
 @cache
 def names() -> tuple[str, ...]:
-    """In the order of the alphabet."""
+    """In the order of the alphabet, "none" last."""
     found = {module.name for module in pkgutil.iter_modules([str(HERE)]) if not module.ispkg}
-    return tuple(sorted(found - {"registry"}))
+    return tuple(sorted(found - {"registry"}, key=lambda name: (name == "none", name)))
 
 
 def spec(name: str) -> ShortenerSpec:
