@@ -61,6 +61,10 @@ format: $(STAMP) ## Format and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+.PHONY: generate
+generate: $(STAMP) ## Write anew what is made from the declared settings (.env.example, docs/settings.md, parts of infra/)
+	@$(BIN)/python -m infra.generate
+
 .PHONY: bench
 bench: $(STAMP) ## Figures beside their floors (BENCH=receive,cold picks; WRITE=1 puts the table into the docs)
 	@BENCH=$(BENCH) WRITE=$(WRITE) $(BIN)/python -m bench

@@ -34,39 +34,6 @@ variable "alert_emails" {
   }
 }
 
-variable "sms_provider" {
-  description = "As SMS_PROVIDER of the functions: decides who may read which secrets."
-  type        = string
-  default     = "none"
-
-  validation {
-    condition     = contains(["twilio", "vonage", "apprise", "none"], var.sms_provider)
-    error_message = "sms_provider must be one of twilio, vonage, apprise, none."
-  }
-}
-
-variable "email_provider" {
-  description = "As EMAIL_PROVIDER of the functions: decides who may read which secrets."
-  type        = string
-  default     = "none"
-
-  validation {
-    condition     = contains(["smtp", "sendgrid", "mailgun", "postmark", "apprise", "none"], var.email_provider)
-    error_message = "email_provider must be one of smtp, sendgrid, mailgun, postmark, apprise, none."
-  }
-}
-
-variable "shortener" {
-  description = "As SHORTENER of the functions: links (our own), bitly, rebrandly or none."
-  type        = string
-  default     = "links"
-
-  validation {
-    condition     = contains(["links", "bitly", "rebrandly", "none"], var.shortener)
-    error_message = "shortener must be one of links, bitly, rebrandly, none."
-  }
-}
-
 variable "links_base_url" {
   description = "As LINKS_BASE_URL of the functions: public base of short links on a domain of your own. Empty means the URL of links."
   type        = string

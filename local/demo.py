@@ -152,7 +152,7 @@ def main() -> int:
     from local.provider_stubs.start import stand_ins
     from local.sandbox.outbox import Outbox
     from local.stack.gateway import Stack
-    from shared.settings import SettingError
+    from shared.setting_types import SettingError
 
     with tempfile.TemporaryDirectory(prefix="clickwrap-relay-") as name:
         directory = Path(name)

@@ -7,8 +7,10 @@ from pathlib import Path
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from shared.adapters.shorteners.links import BASE_URL
 from shared.domain.model import ChannelName, Kind
-from shared.settings import SettingError, Settings
+from shared.setting_types import SettingError
+from shared.settings import BRAND_NAME, TEMPLATES_DIR, Settings
 from shared.text.check import check_templates
 from shared.text.render import ENGLISH, MAX_SEGMENTS, Context, Rendered, folders, render
 from shared.text.segments import Segments, segments
@@ -40,10 +42,10 @@ def languages(templates_dir: Path | None) -> list[str]:
 
 def page(settings: Settings) -> str:
     """Raises ValueError for a faulty template, with its file and line; OSError for a folder that is not there."""
-    directory = settings.text("TEMPLATES_DIR", "")
+    directory = settings[TEMPLATES_DIR]
     templates_dir = Path(directory) if directory else None
-    link = f"{settings.url('LINKS_BASE_URL', 'https://links.example.com/l')}/{CODE}"
-    context = msgspec.structs.replace(SAMPLE, link=link, brand=settings.text("BRAND_NAME", SAMPLE.brand))
+    link = f"{settings.given(BASE_URL, 'https://links.example.com/l')}/{CODE}"
+    context = msgspec.structs.replace(SAMPLE, link=link, brand=settings.given(BRAND_NAME, SAMPLE.brand))
     sets = {language: shown(context, templates_dir, language) for language in languages(templates_dir)}
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
     style = (HERE / "sandbox" / "static" / "style.css").read_text()

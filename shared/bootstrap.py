@@ -11,8 +11,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from shared import settings as declared
+from shared.adapters.providers import registry as providers
+from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
+from shared.adapters.shorteners import registry as shorteners
 from shared.domain.model import ChannelName
-from shared.settings import SettingError, Settings
+from shared.setting_types import SettingError
+from shared.settings import Settings
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -78,8 +83,9 @@ class GoogleBackend:
         from shared.adapters.gcp.tasks import CloudTasks
 
         s = settings()
-        account = s.text("TASKS_SERVICE_ACCOUNT", None if s.backend == "gcp" else "")
-        return CloudTasks(s.project, s.location, account, audience=s.text("OIDC_AUDIENCE", ""))
+        account = declared.TASKS_SERVICE_ACCOUNT
+        given = s.required(account) if s.backend == "gcp" else s[account]
+        return CloudTasks(s.project, s.location, given, audience=s[declared.OIDC_AUDIENCE])
 
     @cache  # noqa: B019
     def dead_letters(self) -> "DeadLetters":
@@ -94,7 +100,6 @@ class GoogleBackend:
         return {}  # Cloud Monitoring knows; the console leads there
 
 
-EMULATORS = ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
 log = logging.getLogger(__name__)
 _local: Backend | None = None
 _time: Callable[[], datetime] = partial(datetime.now, UTC)
@@ -125,8 +130,8 @@ def backend() -> Backend:
             "BACKEND=embedded exists only inside `make run` and `make demo`; set BACKEND=emulators or gcp"
         )
     if _local is None and s.backend == "emulators":
-        for variable in EMULATORS:  # without one, a client would turn to Google itself
-            s.text(variable)
+        for emulator in declared.EMULATORS:  # without one, a client would turn to Google itself
+            s.required(emulator)
     return _local or GoogleBackend()
 
 
@@ -142,9 +147,9 @@ def receive() -> "Receive":
     from shared.handlers.receive import Receive
 
     s = settings()
-    sites, integrations = frozenset(s.words("CLICKWRAP_SITES")), frozenset(s.words("CLICKWRAP_INTEGRATIONS"))
+    sites, integrations = s[declared.CLICKWRAP_SITES], s[declared.CLICKWRAP_INTEGRATIONS]
     tokens, topic = s.webhook_tokens, s.names().events_topic
-    return Receive(backend().bus(), topic, tokens, clock, sites=sites, integrations=integrations)
+    return Receive(backend().bus(), topic, tokens, clock, sites=frozenset(sites), integrations=frozenset(integrations))
 
 
 @cache
@@ -179,14 +184,15 @@ def reconcile() -> "Reconcile":
     from shared.handlers.reconcile import Reconcile
 
     s = settings()
-    return Reconcile(backend().ledger(), resolve(), requests(), s.words("RECONCILE_LIST"), s.policy(), clock)
+    sites = s[declared.RECONCILE_LIST]
+    return Reconcile(backend().ledger(), resolve(), requests(), sites, s.policy(), clock)
 
 
 @cache
 def receipts() -> "Receipts":
     from shared.handlers.receipts import Receipts
 
-    settings().url("RECEIPTS_BASE_URL", "")  # a wrong one would refuse every receipt
+    _ = settings()[RECEIPTS_BASE_URL]  # a wrong one would refuse every receipt
     return Receipts(backend().ledger(), receivers(), fallback(), clock)
 
 
@@ -194,8 +200,7 @@ def receipts() -> "Receipts":
 def links() -> "Links":
     from shared.handlers.links import Links
 
-    choice = settings().choice("COMPLETION_LINK", ("request_url", "download_url", "auto"), "request_url")
-    return Links(backend().ledger(), choice)
+    return Links(backend().ledger(), settings()[declared.COMPLETION_LINK])
 
 
 @cache
@@ -224,8 +229,11 @@ def deferral(url_variable: str) -> "Deferral":
     from shared.services.deferral import Deferral
 
     b, names = backend(), settings().names()
-    topic = {"RESOLVE_URL": names.events_topic, "DELIVER_URL": names.notices_topic}[url_variable]
-    return Deferral(b.scheduler(), names.retries_queue, settings().url(url_variable), b.bus(), topic, clock)
+    url, topic = {
+        "RESOLVE_URL": (declared.RESOLVE_URL, names.events_topic),
+        "DELIVER_URL": (declared.DELIVER_URL, names.notices_topic),
+    }[url_variable]
+    return Deferral(b.scheduler(), names.retries_queue, settings().required(url), b.bus(), topic, clock)
 
 
 @cache
@@ -244,7 +252,7 @@ def publisher() -> "Publisher":
     from shared.services.publisher import Publisher
 
     b, s = backend(), settings()
-    s.url("REMIND_URL")  # reminders would go nowhere
+    s.required(declared.REMIND_URL)  # reminders would go nowhere
     return Publisher(b.ledger(), b.bus(), b.scheduler(), s.names(), s.policy(), clock)
 
 
@@ -260,59 +268,44 @@ def requests() -> "ClickwrapApi":
     from shared.adapters.clickwrap.client import ClickwrapClient
 
     s = settings()
-    url = s.url("CLICKWRAP_API_URL", "https://api.pactsafe.com/v1.1")
-    rate, hosts = s.number("API_RATE_PER_MINUTE", 1600), tuple(h.lower() for h in s.words("LINK_HOSTS"))
-    return ClickwrapClient(url, s.text("CLICKWRAP_API_TOKEN"), s.fields(), rate, hosts)
+    url, token, fields = s[declared.CLICKWRAP_API_URL], s[declared.CLICKWRAP_API_TOKEN], s[declared.CLICKWRAP_FIELDS]
+    rate, hosts = s[declared.API_RATE_PER_MINUTE], tuple(h.lower() for h in s[declared.LINK_HOSTS])
+    return ClickwrapClient(url, token, fields, rate, hosts)
 
 
 def channels() -> "Mapping[ChannelName, Channel]":
-    s = settings()
-    chosen = {ChannelName.SMS: s.sms_provider, ChannelName.EMAIL: s.email_provider}
-    return {channel: _provider(name, channel) for channel, name in chosen.items() if name != "none"}
+    return {channel: _channel(channel, name) for channel, name in settings().providers().items()}
+
+
+def _channel(channel: ChannelName, name: str) -> "Channel":
+    if name == "outbox":
+        return backend().outbox(channel)
+    return providers.sender(channel, name, settings(), clock)
 
 
 def receivers() -> "Mapping[str, ReceiptVerifier]":
     """Those of the providers in use that report. They need no more than the secret that proves who reports."""
-    from shared.providers import RECEIVERS
-
     s = settings()
-    return {name: RECEIVERS[name](s, clock) for name in (s.sms_provider, s.email_provider) if name in RECEIVERS}
-
-
-def _provider(name: str, channel: ChannelName) -> "Channel":
-    if name == "outbox":
-        return backend().outbox(channel)
-    from shared.providers import CHANNELS
-
-    try:
-        return CHANNELS[name](settings(), channel, clock)
-    except ValueError as e:
-        raise SettingError(str(e)) from None
+    chosen = [(channel, name) for channel, name in s.providers().items() if name != "outbox"]
+    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in chosen}
+    return {name: verifier for name, verifier in made.items() if verifier}
 
 
 def shortener() -> "Shortener":
     s = settings()
-    retention = s.policy().days(s.retention_days)
-    if s.shortener == "links":
-        from shared.adapters.shorteners.links import OwnLinks
-
-        return OwnLinks(s.url("LINKS_BASE_URL"), s.text("LINKS_SECRET"), backend().ledger(), retention, clock)
-    from shared.adapters.shorteners.remembered import Remembered
-    from shared.providers import SHORTENERS
-
-    made = SHORTENERS[s.shortener](s, clock)
-    return made if s.shortener == "none" else Remembered(s.shortener, made, backend().ledger(), retention, clock)
+    retention = s.policy().days(s[declared.RETENTION_DAYS])
+    return shorteners.shortener(s[declared.SHORTENER], s, backend().ledger(), retention, clock)
 
 
 def renderer() -> "Render":
     from shared.text.wording import Words
 
     s = settings()
-    directory, language = s.text("TEMPLATES_DIR", ""), s.text("TEMPLATES_LANGUAGE", "en")
+    directory, language = s[declared.TEMPLATES_DIR], s[declared.TEMPLATES_LANGUAGE]
     folder = Path(directory) if directory else None
     if folder or language != "en":  # the built-in texts need no proof, and a start without Jinja2 is a faster one
         _prove(folder, language)
-    return Words(s.text("BRAND_NAME", "Ironclad Clickwrap"), folder, language)
+    return Words(s[declared.BRAND_NAME], folder, language)
 
 
 def _prove(folder: Path | None, language: str) -> None:

@@ -15,7 +15,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.receipts import ReceiptRequest
-from shared.settings import SettingError
+from shared.setting_types import SettingError
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent

@@ -1,185 +1,43 @@
-"""The environment, read once. A wrong or missing value stops the start with one line that names the variable."""
+"""The environment: every setting of the relay itself, declared as data, and what the functions make of them.
+
+Those of the providers and shorteners stand in their own modules. A function reads what it needs at its start, so that
+none needs a secret it does not use. A wrong or missing value stops the start with one line that names the variable.
+"""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from datetime import time
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from shared.adapters.clickwrap.payload import FIELDS, Fields
+from shared.adapters.providers import registry as providers
+from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, RECEIPTS_BASE_URL
+from shared.adapters.shorteners import registry as shorteners
 from shared.domain.model import ChannelName
 from shared.domain.policy import Policy
 from shared.services.resource_names import ResourceNames
-
-T = TypeVar("T")
+from shared.setting_types import (
+    ProviderSpec,
+    Setting,
+    SettingError,
+    ShortenerSpec,
+    Values,
+    choice,
+    number,
+    secret,
+    text,
+    url,
+    whole,
+    words,
+)
 
 LONGEST = 3_650  # days: with a date past the end of the calendar every event would fail, and not the start
-BACKENDS = ("gcp", "embedded", "emulators")
-SMS_PROVIDERS = ("twilio", "vonage", "apprise", "outbox", "none")
-EMAIL_PROVIDERS = ("smtp", "sendgrid", "mailgun", "postmark", "apprise", "outbox", "none")
-SHORTENERS = ("links", "bitly", "rebrandly", "none")
 SHARED_DOMAINS = {"bitly": "bit.ly", "rebrandly": "rebrand.ly"}
+SMS_PROVIDERS = (*providers.names(ChannelName.SMS), "outbox", "none")
+EMAIL_PROVIDERS = (*providers.names(ChannelName.EMAIL), "outbox", "none")
+SHORTENERS = shorteners.names()
 CHANNEL_POLICIES = ("send_to", "all", "sms-first", "email-first", "sms", "email")
-
-
-class SettingError(Exception):
-    """One line that names the variable and says what it should be."""
-
-
-class Settings:
-    """Each group of settings is read when a function first needs it, so that none needs a secret it does not use."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    # -- reading one variable
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value = self._environ.get(name, "").strip()
-        if not value and default is None:
-            raise SettingError(f"{name} is not set")
-        return value or default or ""
-
-    def choice(self, name: str, choices: tuple[str, ...], default: str) -> str:
-        return self._parsed(name, default, lambda v: choices[choices.index(v)], "one of " + ", ".join(choices))
-
-    def number(self, name: str, default: float, least: float = 1) -> float:
-        def parse(value: str) -> float:
-            number = float(value)
-            if not least <= number < float("inf"):
-                raise ValueError
-            return number
-
-        return self._parsed(name, str(default), parse, f"a number, {least:g} or more")
-
-    def whole(self, name: str, default: int, least: int = 1, most: int = 10**6) -> int:
-        def parse(value: str) -> int:
-            if not least <= int(value) <= most:
-                raise ValueError
-            return int(value)
-
-        return self._parsed(name, str(default), parse, f"a whole number, {least} to {most}")
-
-    def url(self, name: str, default: str | None = None) -> str:
-        def parse(value: str) -> str:
-            parts = urlsplit(value)
-            local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
-            if not parts.hostname or not (parts.scheme == "https" or local):
-                raise ValueError
-            return value.rstrip("/")
-
-        value = self.text(name, default)
-        return self._parsed(name, value, parse, "an https:// URL") if value else ""
-
-    def words(self, name: str) -> tuple[str, ...]:
-        return tuple(w.strip() for w in self.text(name, "").split(",") if w.strip())
-
-    def _parsed(self, name: str, default: str, parse: Callable[[str], T], wanted: str) -> T:
-        value = self.text(name, default)
-        try:
-            return parse(value)
-        except (ValueError, KeyError, TypeError, LookupError, OSError):
-            shown = "" if name.endswith(("TOKEN", "TOKENS", "SECRET", "KEY")) else f" '{value}'"
-            raise SettingError(f"{name}{shown} must be {wanted}") from None
-
-    # -- groups
-
-    @property
-    def backend(self) -> str:
-        return self.choice("BACKEND", BACKENDS, "gcp")
-
-    @property
-    def project(self) -> str:
-        return self.text("GOOGLE_CLOUD_PROJECT")
-
-    @property
-    def location(self) -> str:
-        return self.text("LOCATION")
-
-    @property
-    def webhook_tokens(self) -> tuple[str, ...]:
-        tokens = self.words("CLICKWRAP_WEBHOOK_TOKENS")
-        if not 1 <= len(tokens) <= 2:
-            raise SettingError(
-                "CLICKWRAP_WEBHOOK_TOKENS must hold one token, or two during a rotation, comma-separated"
-            )
-        return tokens
-
-    def names(self) -> ResourceNames:
-        return ResourceNames(
-            events_topic=self.text("EVENTS_TOPIC", "clickwrap-events"),
-            notices_topic=self.text("NOTICES_TOPIC", "signer-notices"),
-            status_topic=self.text("STATUS_TOPIC", "request-status"),
-            reminders_queue=self.text("REMINDERS_QUEUE", "reminders"),
-            retries_queue=self.text("RETRIES_QUEUE", "retries"),
-            remind_url=self.url("REMIND_URL", ""),
-            deliver_url=self.url("DELIVER_URL", ""),
-            resolve_url=self.url("RESOLVE_URL", ""),
-        )
-
-    def policy(self) -> Policy:
-        day = self.number("SECONDS_PER_DAY", 86_400, least=0.001)
-        if day != 86_400 and self.backend == "gcp":
-            raise SettingError("SECONDS_PER_DAY is for local use only: unset it where BACKEND is gcp")
-        return Policy(
-            reminder_days=self._parsed(
-                "REMINDER_DAYS", "3,7,14", _days, f"rising whole days up to {LONGEST}, like 3,7,14"
-            ),
-            window=self._parsed("SEND_WINDOW", _window_default(day), _window, "HH:MM-HH:MM, rising, or off"),
-            region=self._parsed("DEFAULT_REGION", "US", _region, "a two-letter country code"),
-            timezone=self._parsed("DEFAULT_TIMEZONE", "America/New_York", _zone, "an IANA time zone"),
-            channels=self.choice("CHANNEL_POLICY", CHANNEL_POLICIES, "send_to"),
-            available=self._available(),
-            progress_to=self.choice("PROGRESS_TO", ("others", "all", "none"), "others"),
-            progress_max_signers=self.whole("PROGRESS_MAX_SIGNERS", 10),
-            retention_days=self.retention_days,
-            max_attempts=self.whole("MAX_ATTEMPTS", 20),
-            completion_link=self.choice("COMPLETION_LINK", ("request_url", "download_url", "auto"), "request_url"),
-            day=day,
-        )
-
-    @property
-    def max_delivery_attempts(self) -> int:
-        """Of one message, before Pub/Sub gives it to the dead-letter topic."""
-        return self.whole("MAX_DELIVERY_ATTEMPTS", 100, least=5, most=100)
-
-    @property
-    def retention_days(self) -> int:
-        return self._parsed("RETENTION_DAYS", "90", _retention, f"a number of days, 32 to {LONGEST}")
-
-    def warnings(self) -> list[str]:
-        """What is allowed, but better done otherwise: a line each, that names the variable."""
-        domain = self.text(f"{self.shortener.upper()}_DOMAIN", "")
-        shared = SHARED_DOMAINS.get(self.shortener)
-        found = []
-        if shared and domain in ("", shared):
-            found.append(
-                f"SHORTENER={self.shortener} uses {shared}, a domain shared with strangers, which carriers block: "
-                f"set {self.shortener.upper()}_DOMAIN to your own, or SHORTENER to links"
-            )
-        if self.sms_provider == "twilio" and not self.text("RECEIPTS_BASE_URL", ""):
-            found.append("RECEIPTS_BASE_URL is not set: Twilio will not tell what arrived")
-        return found
-
-    def _available(self) -> frozenset[ChannelName]:
-        providers = {ChannelName.SMS: self.sms_provider, ChannelName.EMAIL: self.email_provider}
-        return frozenset(channel for channel, provider in providers.items() if provider != "none")
-
-    @property
-    def sms_provider(self) -> str:
-        return self.choice("SMS_PROVIDER", SMS_PROVIDERS, "none")
-
-    @property
-    def email_provider(self) -> str:
-        return self.choice("EMAIL_PROVIDER", EMAIL_PROVIDERS, "none")
-
-    @property
-    def shortener(self) -> str:
-        return self.choice("SHORTENER", SHORTENERS, "links")
-
-    def fields(self) -> Fields:
-        return self._parsed("CLICKWRAP_FIELDS", "{}", _fields, f"JSON: field -> list of paths, of {', '.join(FIELDS)}")
 
 
 def _days(value: str) -> tuple[int, ...]:
@@ -194,11 +52,6 @@ def _retention(value: str) -> int:
     if not 32 <= days <= LONGEST:
         raise ValueError
     return int(days)
-
-
-def _window_default(day: float) -> str:
-    """A day of seconds has no night."""
-    return "08:00-21:00" if day == 86_400 else "off"
 
 
 def _window(value: str) -> tuple[time, time] | None:
@@ -228,3 +81,331 @@ def _fields(value: str) -> Fields:
     if not isinstance(given, dict) or set(given) - set(FIELDS):
         raise ValueError
     return {**FIELDS, **{k: tuple(map(str, [v] if isinstance(v, str) else v)) for k, v in given.items()}}
+
+
+def _tokens(value: str) -> tuple[str, ...]:
+    tokens = tuple(token.strip() for token in value.split(",") if token.strip())
+    if not 1 <= len(tokens) <= 2:
+        raise ValueError
+    return tokens
+
+
+# -- where it runs
+
+BACKEND = choice(
+    "BACKEND",
+    ("gcp", "embedded", "emulators"),
+    "gcp",
+    "locally `embedded` (SQLite and threads; `make` sets it) or `emulators` (Google's, with gcloud and Java)",
+    local=True,
+    example="emulators",
+)
+GOOGLE_CLOUD_PROJECT = text("GOOGLE_CLOUD_PROJECT", "the project", None, example="clickwrap-local")
+LOCATION = text("LOCATION", "region of the Cloud Tasks queues", None, example="local")
+EVENTS_TOPIC = text("EVENTS_TOPIC", "topic of the webhooks' events", "clickwrap-events")
+NOTICES_TOPIC = text("NOTICES_TOPIC", "topic of the notices to signers", "signer-notices")
+STATUS_TOPIC = text("STATUS_TOPIC", "topic of the requests' status, for your own systems", "request-status")
+REMINDERS_QUEUE = text("REMINDERS_QUEUE", "Cloud Tasks queue of the reminders", "reminders")
+RETRIES_QUEUE = text("RETRIES_QUEUE", "Cloud Tasks queue of the deferred messages", "retries")
+REMIND_URL = url(
+    "REMIND_URL",
+    "what a reminder's task calls; required by `resolve`, `reconcile`",
+    example="http://127.0.0.1:8080/remind",
+)
+DELIVER_URL = url(
+    "DELIVER_URL",
+    "where a deferred notice comes back to; required by `deliver`",
+    example="http://127.0.0.1:8080/deliver",
+)
+RESOLVE_URL = url(
+    "RESOLVE_URL",
+    "where a deferred event comes back to; required by `resolve`",
+    example="http://127.0.0.1:8080/resolve",
+)
+TASKS_SERVICE_ACCOUNT = text("TASKS_SERVICE_ACCOUNT", "whose identity token tasks carry; required on gcp")
+OIDC_AUDIENCE = text("OIDC_AUDIENCE", "the audience of that token; empty: the URL that is called")
+
+# -- Clickwrap
+
+CLICKWRAP_API_URL = url(
+    "CLICKWRAP_API_URL",
+    "base of the API",
+    "https://api.pactsafe.com/v1.1",
+    example="http://127.0.0.1:8080/sandbox/api/v1.1",
+)
+CLICKWRAP_API_TOKEN = secret(
+    "CLICKWRAP_API_TOKEN", "Bearer token of the API", needed_by=("resolve", "deliver", "reconcile"), example="sandbox"
+)
+CLICKWRAP_WEBHOOK_TOKENS: Setting[tuple[str, ...]] = Setting(
+    name="CLICKWRAP_WEBHOOK_TOKENS",
+    meaning="the webhook's token, or two during a rotation, comma-separated",
+    parse=_tokens,
+    wanted="one token, or two during a rotation, comma-separated",
+    default=None,
+    secret=True,
+    needed_by=("receive",),
+    example="local-token",
+)
+CLICKWRAP_FIELDS: Setting[Fields] = Setting(
+    name="CLICKWRAP_FIELDS",
+    meaning='JSON, field to list of paths: replaces the paths of a field, like `{"title": ["name"]}`; '
+    "`make probe` shows which path is found",
+    parse=_fields,
+    wanted=f"JSON: field -> list of paths, of {', '.join(FIELDS)}",
+    default="{}",
+)
+CLICKWRAP_SITES = words("CLICKWRAP_SITES", "comma-separated; webhooks of other sites are answered 200 and ignored")
+CLICKWRAP_INTEGRATIONS = words("CLICKWRAP_INTEGRATIONS", "the same for the webhook's `integration`")
+RECONCILE_LIST = words(
+    "RECONCILE_LIST",
+    "comma-separated sites whose requests `reconcile` also lists and adopts, where the API has such a list",
+)
+LINK_HOSTS = words(
+    "LINK_HOSTS",
+    "comma-separated domains, with all below them, that signing and document links may lead to; empty: any public name",
+)
+API_RATE_PER_MINUTE = number(
+    "API_RATE_PER_MINUTE",
+    "API calls of this process; in `relay.env` the total, which `make deploy` divides among the instances",
+    1600,
+)
+
+# -- who is written to, and by whom
+
+SMS_PROVIDER = choice("SMS_PROVIDER", SMS_PROVIDERS, "none", "`outbox` is local only")
+EMAIL_PROVIDER = choice("EMAIL_PROVIDER", EMAIL_PROVIDERS, "none", "`outbox` is local only")
+CHANNEL_POLICY = choice(
+    "CHANNEL_POLICY",
+    CHANNEL_POLICIES,
+    "send_to",
+    "`send_to`: as the request says, else every contact; `-first`: the other channel takes over what does not arrive",
+)
+MAX_ATTEMPTS = whole(
+    "MAX_ATTEMPTS", "sends of one notice before it is `failed`; those while the whole provider is down do not count", 20
+)
+MAX_DELIVERY_ATTEMPTS = whole(
+    "MAX_DELIVERY_ATTEMPTS",
+    "deliveries of one message before it goes to the dead letters, 5 to 100; in the cloud Terraform's",
+    100,
+    least=5,
+    most=100,
+)
+SHORTENER = choice(
+    "SHORTENER",
+    SHORTENERS,
+    "links",
+    "`links` is our own; a public one sees every signing link, and US carriers reject texts with shared domains",
+)
+
+# -- messages
+
+BRAND_NAME = text("BRAND_NAME", "who writes, in every message", "Ironclad Clickwrap")
+TEMPLATES_DIR = text("TEMPLATES_DIR", "a folder with texts of your own")
+TEMPLATES_LANGUAGE = text("TEMPLATES_LANGUAGE", "a folder in `TEMPLATES_DIR`; its texts go first", "en")
+COMPLETION_LINK = choice(
+    "COMPLETION_LINK",
+    ("request_url", "download_url", "auto"),
+    "request_url",
+    "where a completion leads; the last two prefer the document; a missing link is replaced by the other",
+)
+REMINDER_DAYS: Setting[tuple[int, ...]] = Setting(
+    name="REMINDER_DAYS",
+    meaning="rising whole days after the invitation",
+    parse=_days,
+    wanted=f"rising whole days up to {LONGEST}, like 3,7,14",
+    default="3,7,14",
+)
+SEND_WINDOW: Setting[tuple[time, time] | None] = Setting(
+    name="SEND_WINDOW",
+    meaning="hours of reminders, the signer's local time; or `off`",
+    parse=_window,
+    wanted="HH:MM-HH:MM, rising, or off",
+    default="08:00-21:00",
+)
+DEFAULT_REGION: Setting[str] = Setting(
+    name="DEFAULT_REGION",
+    meaning="for numbers without a country",
+    parse=_region,
+    wanted="a two-letter country code",
+    default="US",
+)
+DEFAULT_TIMEZONE: Setting[str] = Setting(
+    name="DEFAULT_TIMEZONE",
+    meaning="for signers without a zone",
+    parse=_zone,
+    wanted="an IANA time zone",
+    default="America/New_York",
+)
+PROGRESS_TO = choice("PROGRESS_TO", ("others", "all", "none"), "others", "who hears that a signer has signed")
+PROGRESS_MAX_SIGNERS = whole("PROGRESS_MAX_SIGNERS", "no progress messages above so many signers", 10)
+
+# -- housekeeping, and local use
+
+RETENTION_DAYS: Setting[int] = Setting(
+    name="RETENTION_DAYS",
+    meaning=f"32 to {LONGEST}; when documents expire",
+    parse=_retention,
+    wanted=f"a number of days, 32 to {LONGEST}",
+    default="90",
+)
+LOG_LEVEL = text("LOG_LEVEL", "least level of what is logged", "INFO")
+SECONDS_PER_DAY = number(
+    "SECONDS_PER_DAY",
+    "a shorter day; the send window is then off unless set",
+    86_400,
+    least=0.001,
+    local=True,
+)
+PORT = whole("PORT", "port of `make run`", 8080, most=65_535, local=True)
+LOCAL_DIR = text("LOCAL_DIR", "where `make run` keeps its state", ".local", local=True)
+EMULATORS = tuple(
+    text(
+        name, f"where the emulator of {what} listens; required by `emulators`", local=True, example=f"127.0.0.1:{port}"
+    )
+    for name, what, port in (
+        ("PUBSUB_EMULATOR_HOST", "Pub/Sub", 8085),
+        ("FIRESTORE_EMULATOR_HOST", "Firestore", 8086),
+        ("CLOUD_TASKS_EMULATOR_HOST", "Cloud Tasks", 8123),
+    )
+)
+
+SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
+    "Where it runs": (
+        BACKEND,
+        GOOGLE_CLOUD_PROJECT,
+        LOCATION,
+        EVENTS_TOPIC,
+        NOTICES_TOPIC,
+        STATUS_TOPIC,
+        REMINDERS_QUEUE,
+        RETRIES_QUEUE,
+        REMIND_URL,
+        DELIVER_URL,
+        RESOLVE_URL,
+        TASKS_SERVICE_ACCOUNT,
+        OIDC_AUDIENCE,
+    ),
+    "Clickwrap": (
+        CLICKWRAP_API_URL,
+        CLICKWRAP_API_TOKEN,
+        CLICKWRAP_WEBHOOK_TOKENS,
+        CLICKWRAP_FIELDS,
+        CLICKWRAP_SITES,
+        CLICKWRAP_INTEGRATIONS,
+        RECONCILE_LIST,
+        LINK_HOSTS,
+        API_RATE_PER_MINUTE,
+    ),
+    "Channels": (
+        SMS_PROVIDER,
+        EMAIL_PROVIDER,
+        CHANNEL_POLICY,
+        SHORTENER,
+        EMAIL_FROM,
+        EMAIL_REPLY_TO,
+        RECEIPTS_BASE_URL,
+        MAX_ATTEMPTS,
+        MAX_DELIVERY_ATTEMPTS,
+    ),
+    "Messages": (
+        BRAND_NAME,
+        TEMPLATES_DIR,
+        TEMPLATES_LANGUAGE,
+        COMPLETION_LINK,
+        REMINDER_DAYS,
+        SEND_WINDOW,
+        DEFAULT_REGION,
+        DEFAULT_TIMEZONE,
+        PROGRESS_TO,
+        PROGRESS_MAX_SIGNERS,
+    ),
+    "Housekeeping": (RETENTION_DAYS, LOG_LEVEL),
+    "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
+}
+
+
+def sections() -> Iterator[tuple[str, str, tuple[Setting[Any], ...]]]:
+    """Title, documentation link and settings: of the relay, then of each provider and shortener. Imports them all."""
+    yield from ((title, "", settings) for title, settings in SECTIONS.items())
+    common = {setting.name for settings in SECTIONS.values() for setting in settings}
+    specs: list[ProviderSpec | ShortenerSpec] = [providers.spec(channel, name) for channel, name in providers.every()]
+    for spec in (*specs, *map(shorteners.spec, SHORTENERS)):
+        own = tuple(setting for setting in spec.settings if setting.name not in common)
+        if own:
+            yield spec.title, spec.documentation, own
+
+
+def declared() -> dict[str, Setting[Any]]:
+    """Every setting, by name."""
+    return {setting.name: setting for _, _, settings in sections() for setting in settings}
+
+
+class Settings(Values):
+    """What several settings together say."""
+
+    @property
+    def backend(self) -> str:
+        return self[BACKEND]
+
+    @property
+    def project(self) -> str:
+        return self[GOOGLE_CLOUD_PROJECT]
+
+    @property
+    def location(self) -> str:
+        return self[LOCATION]
+
+    @property
+    def webhook_tokens(self) -> tuple[str, ...]:
+        return self[CLICKWRAP_WEBHOOK_TOKENS]
+
+    def names(self) -> ResourceNames:
+        return ResourceNames(
+            events_topic=self[EVENTS_TOPIC],
+            notices_topic=self[NOTICES_TOPIC],
+            status_topic=self[STATUS_TOPIC],
+            reminders_queue=self[REMINDERS_QUEUE],
+            retries_queue=self[RETRIES_QUEUE],
+            remind_url=self[REMIND_URL],
+        )
+
+    def policy(self) -> Policy:
+        day = self[SECONDS_PER_DAY]
+        if day != 86_400 and self.backend == "gcp":
+            raise SettingError("SECONDS_PER_DAY is for local use only: unset it where BACKEND is gcp")
+        window = self[SEND_WINDOW] if day == 86_400 else self.given(SEND_WINDOW, "off")  # a day of seconds has no night
+        return Policy(
+            reminder_days=self[REMINDER_DAYS],
+            window=window,
+            region=self[DEFAULT_REGION],
+            timezone=self[DEFAULT_TIMEZONE],
+            channels=self[CHANNEL_POLICY],
+            available=frozenset(self.providers()),
+            progress_to=self[PROGRESS_TO],
+            progress_max_signers=self[PROGRESS_MAX_SIGNERS],
+            retention_days=self[RETENTION_DAYS],
+            max_attempts=self[MAX_ATTEMPTS],
+            completion_link=self[COMPLETION_LINK],
+            day=day,
+        )
+
+    def providers(self) -> dict[ChannelName, str]:
+        """The provider of each channel that has one."""
+        chosen = {ChannelName.SMS: self[SMS_PROVIDER], ChannelName.EMAIL: self[EMAIL_PROVIDER]}
+        return {channel: name for channel, name in chosen.items() if name != "none"}
+
+    def warnings(self) -> list[str]:
+        """What is allowed, but better done otherwise: a line each, that names the variable."""
+        found = [self._shared_domain()] if self[SHORTENER] in SHARED_DOMAINS else []
+        if self[SMS_PROVIDER] == "twilio" and not self[RECEIPTS_BASE_URL]:
+            found.append("RECEIPTS_BASE_URL is not set: Twilio will not tell what arrived")
+        return list(filter(None, found))
+
+    def _shared_domain(self) -> str:
+        name, variable = self[SHORTENER], f"{self[SHORTENER].upper()}_DOMAIN"
+        if self._environ.get(variable, "").strip() not in ("", SHARED_DOMAINS[name]):
+            return ""
+        return (
+            f"SHORTENER={name} uses {SHARED_DOMAINS[name]}, a domain shared with strangers, which carriers block: "
+            f"set {variable} to your own, or SHORTENER to links"
+        )

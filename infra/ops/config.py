@@ -15,11 +15,10 @@ import msgspec
 from infra.ops import shell
 from infra.ops.function_table import ROOT, Function, api_rate, every_secret, functions
 from infra.ops.shell import Stop
+from shared.settings import declared
 
-EMULATORS = ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
 # Settings of the deployment, for Terraform and the commands here; the functions do not get them.
 FOR_DEPLOYMENT = ("PROJECT", "REGION", "OPERATORS", "ALERT_EMAILS", "PUBLIC_BY_IAM")
-LOCAL_ONLY = ("BACKEND", "SECONDS_PER_DAY", "PORT", "LOCAL_DIR", *EMULATORS)
 LINE = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)=(.*)")
 
 
@@ -76,13 +75,13 @@ def _check(name: str) -> None:
     """Raises Stop for a secret and for a name that no function reads."""
     if name in every_secret():
         raise Stop(f"{file().name}: {name} is a secret: remove it and run `make secrets`")
-    if name in LOCAL_ONLY or name not in known():
+    if name not in known():
         raise Stop(f"{file().name}: {name} is not a setting of a deployed relay: see .env.example")
 
 
 def known() -> set[str]:
-    example = (ROOT / ".env.example").read_text()
-    return {*re.findall(r"^#?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE), *FOR_DEPLOYMENT}
+    """The names that relay.env may hold, beside secrets."""
+    return {*(name for name, setting in declared().items() if not setting.local), *FOR_DEPLOYMENT}
 
 
 def decided(name: str, default: str = "") -> str:

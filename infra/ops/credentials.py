@@ -11,7 +11,7 @@ import msgspec
 
 from infra.ops.config import holds
 from infra.ops.function_table import every_secret
-from shared.adapters.providers.smtp import Server, parse_smtp_url
+from shared.adapters.providers.email.smtp import Server, parse_smtp_url
 
 TIMEOUT = 20  # seconds
 Get = Callable[[str, dict[str, str]], int]

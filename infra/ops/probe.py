@@ -11,7 +11,8 @@ from shared.adapters.clickwrap.client import ClickwrapClient
 from shared.adapters.clickwrap.payload import Fields, Reader, values
 from shared.domain.errors import RetryLater
 from shared.ports import NotFound
-from shared.settings import SettingError
+from shared.setting_types import SettingError
+from shared.settings import CLICKWRAP_FIELDS
 
 # Field -> what the relay cannot do if the API does not return it.
 LIMITATIONS = {
@@ -33,7 +34,7 @@ def main(request: str) -> int:
     try:
         api = bootstrap.requests()
         assert isinstance(api, ClickwrapClient)
-        document, fields = api.document(request), bootstrap.settings().fields()
+        document, fields = api.document(request), bootstrap.settings()[CLICKWRAP_FIELDS]
     except NotFound:
         return _failed(f"the API knows no request {request!r} (404)")
     except (SettingError, RetryLater) as e:

@@ -11,7 +11,7 @@ from local.stack.offline import offline_ports
 from shared import bootstrap
 from shared.domain.errors import RetryLater
 from shared.services.dead_letters import DeadLetterService, ReplayPreview
-from shared.settings import SettingError
+from shared.setting_types import SettingError
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -12,7 +12,7 @@ from shared.console.masking import Shown
 from shared.domain.errors import RetryLater
 from shared.domain.timeline import Moment
 from shared.services.operator_queries import Case, OperatorQueries
-from shared.settings import SettingError
+from shared.setting_types import SettingError
 
 
 def main(request: str) -> int:

@@ -6,12 +6,14 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from email.utils import parseaddr
 from typing import NoReturn, TypeVar
 
 import flask
 import msgspec
 
 from local.sandbox.outbox import Outbox
+from shared.domain.model import ChannelName
 
 T = TypeVar("T")
 
@@ -27,6 +29,18 @@ class Desk(msgspec.Struct, frozen=True):
     settings: Mapping[str, str]
     outbox: Outbox
     clock: Callable[[], datetime]
+
+
+class Account(msgspec.Struct, frozen=True):
+    """channel: whose provider it is. address: the variable that says where the provider is.
+
+    value: what that must be; {host} is host:port. credentials: further variables, where they are not set.
+    """
+
+    channel: ChannelName
+    address: str
+    value: str = "http://{host}"
+    credentials: Mapping[str, str] = {}
 
 
 def desk() -> Desk:
@@ -68,3 +82,8 @@ def keep(channel: str, to: str, text: str, subject: str = "", html: str = "", *,
     """Returns a new id for the message."""
     desk().outbox.add(channel, notice, to, text, subject, html, at=desk().clock())
     return uuid.uuid4().hex
+
+
+def is_address(value: str) -> bool:
+    """With or without a name before it."""
+    return bool(ADDRESS.fullmatch(parseaddr(value)[1]))

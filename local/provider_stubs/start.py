@@ -1,54 +1,33 @@
 """Which stand-ins a run needs, and what the settings must say for the relay to find them."""
 
+import pkgutil
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 
 import flask
-import msgspec
 from werkzeug.serving import make_server
 
-from local.provider_stubs.apprise import apprise
-from local.provider_stubs.common import PASSWORD, USER, Desk
-from local.provider_stubs.mail import mail
-from local.provider_stubs.sms import sms
-from local.provider_stubs.smtp import mail_server
+from local.provider_stubs import vendors
+from local.provider_stubs.common import Account, Desk
 from local.sandbox.outbox import Outbox
 from local.stack.gateway import Quiet
 from shared import bootstrap
 
 
-class Account(msgspec.Struct, frozen=True):
-    """address: the variable that says where the provider is. value: what it must be; {host} is host:port."""
+@cache
+def stubs() -> dict[str, ModuleType]:
+    """Every module of `vendors`, by the name of its provider."""
+    found = sorted(module.name for module in pkgutil.iter_modules(vendors.__path__))
+    return {name: import_module(f"{vendors.__name__}.{name}") for name in found}
 
-    address: str
-    value: str = "http://{host}"
-    credentials: Mapping[str, str] = {}
 
-
-APPRISE = f"json://{USER}:{PASSWORD}@{{host}}/apprise/{{to}}"
-ACCOUNTS = {
-    ("SMS", "twilio"): Account(
-        "TWILIO_API_URL",
-        credentials={
-            "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-            "TWILIO_AUTH_TOKEN": "demo-token",
-            "TWILIO_FROM": "+15005550006",
-        },
-    ),
-    ("SMS", "vonage"): Account(
-        "VONAGE_API_URL",
-        credentials={"VONAGE_API_KEY": "demo-key", "VONAGE_API_SECRET": "demo-secret", "VONAGE_FROM": "Relay"},
-    ),
-    ("SMS", "apprise"): Account("APPRISE_SMS_URL", APPRISE),
-    ("EMAIL", "sendgrid"): Account("SENDGRID_API_URL", credentials={"SENDGRID_API_KEY": "SG.demo-key"}),
-    ("EMAIL", "mailgun"): Account(
-        "MAILGUN_API_URL", credentials={"MAILGUN_API_KEY": "demo-key", "MAILGUN_DOMAIN": "mg.example.com"}
-    ),
-    ("EMAIL", "postmark"): Account("POSTMARK_API_URL", credentials={"POSTMARK_SERVER_TOKEN": "demo-token"}),
-    ("EMAIL", "apprise"): Account("APPRISE_EMAIL_URL", APPRISE),
-    ("EMAIL", "smtp"): Account("SMTP_URL", f"smtp://{USER}:{PASSWORD}@{{host}}"),
-}
+def accounts() -> dict[tuple[str, str], Account]:
+    """By channel ("SMS", "EMAIL") and provider."""
+    return {(account.channel.upper(), name): account for name, stub in stubs().items() for account in stub.ACCOUNTS}
 
 
 @contextmanager
@@ -57,17 +36,24 @@ def stand_ins(environ: MutableMapping[str, str], outbox: Outbox) -> Iterator[lis
 
     Yields the names of the providers that are stood in for.
     """
+    known = accounts()
     chosen = [(channel, environ.get(f"{channel}_PROVIDER", "").strip()) for channel in ("SMS", "EMAIL")]
-    missing = [key for key in chosen if key in ACCOUNTS and not environ.get(ACCOUNTS[key].address, "").strip()]
+    missing = [key for key in chosen if key in known and not environ.get(known[key].address, "").strip()]
     with ExitStack() as stack:
         for key in missing:
-            account = ACCOUNTS[key]
-            server = mail_server(outbox, bootstrap.clock) if key[1] == "smtp" else http_server(environ, outbox)
-            host = f"127.0.0.1:{stack.enter_context(server)}"
+            account = known[key]
+            host = f"127.0.0.1:{stack.enter_context(_server(stubs()[key[1]], environ, outbox))}"
             environ[account.address] = account.value.replace("{host}", host)
             for name, value in account.credentials.items():
                 environ.setdefault(name, value)
         yield [provider for _, provider in missing]
+
+
+def _server(stub: ModuleType, environ: Mapping[str, str], outbox: Outbox) -> AbstractContextManager[int]:
+    if not hasattr(stub, "serve"):
+        return http_server(environ, outbox)
+    server: AbstractContextManager[int] = stub.serve(outbox, bootstrap.clock)
+    return server
 
 
 @contextmanager
@@ -88,6 +74,7 @@ def http_server(settings: Mapping[str, str], outbox: Outbox) -> Iterator[int]:
 def create_app(desk: Desk) -> flask.Flask:
     app = flask.Flask(__name__)
     app.extensions["desk"] = desk
-    for blueprint in (sms, mail, apprise):
-        app.register_blueprint(blueprint)
+    for stub in stubs().values():
+        if hasattr(stub, "blueprint"):
+            app.register_blueprint(stub.blueprint)
     return app

@@ -15,7 +15,8 @@ from shared import bootstrap
 from shared.domain.dead_letters import dead_topic
 from shared.domain.model import ChannelName
 from shared.ports import Bus, Channel, DeadLetters, Ledger, Scheduler
-from shared.settings import SettingError
+from shared.setting_types import SettingError
+from shared.settings import MAX_DELIVERY_ATTEMPTS
 
 if TYPE_CHECKING:
     from local.emulation.embedded import Embedded
@@ -80,7 +81,7 @@ def pushes(base: str) -> list[Subscription]:
             attribute=("channel", channel) if channel else None,
             min_backoff=least,
             max_backoff=most,
-            max_attempts=bootstrap.settings().max_delivery_attempts,
+            max_attempts=bootstrap.settings()[MAX_DELIVERY_ATTEMPTS],
         )
 
     one_a_channel = [push(f"deliver-{c}", names.notices_topic, f"deliver/{c}", c) for c in ("sms", "email")]

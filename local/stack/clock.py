@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from shared.settings import SettingError
+from shared.setting_types import SettingError
 
 QUIET = 0.5  # seconds without a call before the stack counts as settled
 SETTLE = 5.0  # seconds that are waited for it to settle

@@ -20,7 +20,8 @@ from local.stack.backends import LocalBackend, start_backend
 from local.stack.clock import Calls, Travel, VirtualClock
 from local.stack.identity import bearer, guarded
 from shared import bootstrap
-from shared.settings import SettingError
+from shared.setting_types import SettingError
+from shared.settings import OIDC_AUDIENCE, PORT
 
 ROOT = Path(__file__).parents[2]
 MOUNTS = {"receive": "/receive", "resolve": "/resolve", "deliver": "/deliver", "remind": "/remind"} | {
@@ -155,7 +156,7 @@ def checked(name: str, app: Callable[..., Any]) -> Callable[..., Any]:
     settings = bootstrap.settings()
     open_to_all = {"remind", "reconcile"} | ({"resolve", "deliver"} if settings.backend == "emulators" else set())
     private = name in ("resolve", "deliver", "remind", "reconcile")
-    return guarded(app, settings.text("OIDC_AUDIENCE", ""), anonymous=name in open_to_all) if private else app
+    return guarded(app, settings[OIDC_AUDIENCE], anonymous=name in open_to_all) if private else app
 
 
 def counted(app: Callable[..., Any], calls: Calls) -> Callable[..., Any]:
@@ -193,7 +194,7 @@ def main() -> int:
         signal.signal(number, lambda number, _: stops.append(number))
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     try:
-        port = bootstrap.settings().whole("PORT", 8080, most=65_535)
+        port = bootstrap.settings()[PORT]
         with Stack(Path(os.environ.get("LOCAL_DIR") or ROOT / ".local"), port) as stack:
             print(BANNER.format(backend=os.environ["BACKEND"], base=stack.base), flush=True)
             while not stops:  # a wait without end would miss a signal that another thread was handed

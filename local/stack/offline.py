@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from shared import bootstrap
-from shared.settings import SettingError
+from shared.setting_types import SettingError
+from shared.settings import PORT
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def _embedded() -> Iterator[None]:
     from local.stack.clock import VirtualClock
     from local.stack.gateway import ROOT, configure
 
-    configure(os.environ, bootstrap.settings().whole("PORT", 8080, most=65_535))
+    configure(os.environ, bootstrap.settings()[PORT])
     directory = Path(os.environ.get("LOCAL_DIR") or ROOT / ".local")
     if not (directory / "relay.db").exists():
         raise SettingError(f"LOCAL_DIR: {directory} holds no state: `make run` creates it")

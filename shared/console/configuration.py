@@ -1,34 +1,26 @@
 """The settings as this function has them, secrets hidden, and what in them deserves a second look."""
 
-import re
 from collections.abc import Mapping
 
-SECRET = re.compile(r".*(TOKEN|TOKENS|SECRET|KEY|_SMS_URL|_EMAIL_URL)|SMTP_URL")
-SHOWN = re.compile(
-    r"(BACKEND|GOOGLE_CLOUD_PROJECT|LOCATION|.*_TOPIC|.*_QUEUE|.*_URL|TASKS_SERVICE_ACCOUNT|OIDC_AUDIENCE|CLICKWRAP_.*|"
-    r"RECONCILE_LIST|API_RATE_PER_MINUTE|MAX_.*ATTEMPTS|SMS_PROVIDER|EMAIL_.*|CHANNEL_POLICY|TWILIO_.*|VONAGE_.*|"
-    r"SENDGRID_.*|MAILGUN_.*|POSTMARK_.*|SMTP_URL|APPRISE_.*|BRAND_NAME|TEMPLATES_.*|SHORTENER|LINKS_.*|BITLY_.*|"
-    r"REBRANDLY_.*|COMPLETION_LINK|REMINDER_DAYS|SEND_WINDOW|DEFAULT_.*|PROGRESS_.*|RETENTION_DAYS|LOG_LEVEL|"
-    r"SECONDS_PER_DAY)"
-)
+from shared.settings import CLICKWRAP_WEBHOOK_TOKENS, EMAIL_PROVIDER, SMS_PROVIDER, declared
 
 
 def configuration(environ: Mapping[str, str]) -> dict[str, str]:
-    """Our variables that are set, by name. A secret shows only that it is there."""
-    ours = {name: value for name, value in sorted(environ.items()) if SHOWN.fullmatch(name) and value.strip()}
-    return {name: "set, hidden" if SECRET.fullmatch(name) else value for name, value in ours.items()}
+    """The declared variables that are set, by name. A secret shows only that it is there."""
+    ours = {name: setting for name, setting in sorted(declared().items()) if environ.get(name, "").strip()}
+    return {name: "set, hidden" if setting.secret else environ[name] for name, setting in ours.items()}
 
 
 def warnings(environ: Mapping[str, str]) -> list[str]:
     found = _providers(environ)
-    tokens = [t for t in environ.get("CLICKWRAP_WEBHOOK_TOKENS", "").split(",") if t.strip()]
+    tokens = [t for t in environ.get(CLICKWRAP_WEBHOOK_TOKENS.name, "").split(",") if t.strip()]
     if len(tokens) == 2:
         found.append("CLICKWRAP_WEBHOOK_TOKENS holds two tokens: a rotation is half done, so drop the old one.")
     return found
 
 
 def _providers(environ: Mapping[str, str]) -> list[str]:
-    chosen = {name: environ.get(name) or "none" for name in ("SMS_PROVIDER", "EMAIL_PROVIDER")}
+    chosen = {name: environ.get(name) or "none" for name in (SMS_PROVIDER.name, EMAIL_PROVIDER.name)}
     if set(chosen.values()) == {"none"}:
         return ["SMS_PROVIDER and EMAIL_PROVIDER are both none: nobody is written to."]
     return [f"{name} is none: nobody is written to on that channel." for name, v in chosen.items() if v == "none"]

@@ -8,6 +8,7 @@ from shared.domain.model import NoticeRecord, NoticeState
 from shared.domain.notice_record import settled
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Ledger, ReceiptVerifier
+from shared.services.claims import log_outcome
 from shared.services.fallback import Fallback
 
 MAX_BODY = 4 * 1024 * 1024  # bytes; the largest batch of a provider's events
@@ -43,8 +44,7 @@ class Receipts:
             return False
         _, after = self._ledger.update(NoticeRecord, key, lambda old: self._next(key, old, provider, receipt))
         if after is not None:
-            told = {"state": after.state, "reason": after.reason, "provider": after.provider}
-            log.info("notice %s", after.state.value, extra={"json": {"notice": key[:12], **told}})
+            log_outcome(key, after)
         return after is not None
 
     def _next(self, key: str, record: NoticeRecord | None, provider: str, receipt: Receipt) -> NoticeRecord | None:

@@ -128,10 +128,15 @@ class Claims:
     def record(self, claim: Claim, record: NoticeRecord) -> bool:
         """Whether it was written. A receipt may have been faster, and knows better: then nothing is left to write."""
         written = self._ledger.put(claim.notice.notice, record, claim.stored.version)
-        told = {"state": record.state, "reason": record.reason, "provider": record.provider}
-        log.info("notice %s", record.state.value, extra={"json": {"notice": claim.notice.notice[:12], **told}})
+        log_outcome(claim.notice.notice, record)
         return written is not None
 
     def lease(self) -> timedelta:
         """How long a claim holds."""
         return self._policy.span(LEASE, floor=30)
+
+
+def log_outcome(key: str, record: NoticeRecord) -> None:
+    """A notice's new state, for the log and the metrics that count it."""
+    told = {"notice": key[:12], "state": record.state, "reason": record.reason, "provider": record.provider}
+    log.info("notice %s", record.state.value, extra={"json": told})

@@ -12,5 +12,3 @@ class ResourceNames(msgspec.Struct, frozen=True, kw_only=True):
     reminders_queue: str = "reminders"
     retries_queue: str = "retries"
     remind_url: str = ""
-    deliver_url: str = ""
-    resolve_url: str = ""

@@ -2,14 +2,16 @@
 
 import pytest
 
-from shared.adapters.providers.apprise import AppriseChannel
+from shared.adapters.providers.common.apprise import AppriseSender
+from shared.adapters.providers.email import apprise
 from shared.domain.errors import Accepted, OutcomeUnknown, RetryLater
-from tests.contract.channel_kit import EMAIL, SMS
+from shared.setting_types import SettingError, Values
+from tests.contract.channel_kit import EMAIL, NOW, SMS
 from tests.stand_in import Reply, StandIn
 
 
-def channel(server: StandIn) -> AppriseChannel:
-    return AppriseChannel(server.url.replace("http://", "json://") + "/to/{to}", "APPRISE_SMS_URL")
+def channel(server: StandIn) -> AppriseSender:
+    return AppriseSender(server.url.replace("http://", "json://") + "/to/{to}", "APPRISE_SMS_URL")
 
 
 def test_a_message_apprise_sends_is_accepted() -> None:
@@ -37,10 +39,10 @@ def test_a_no_is_unknown_as_apprise_does_not_tell_why(reply: Reply, caplog: pyte
 
 def test_a_url_apprise_does_not_know_keeps_the_message_and_names_the_setting() -> None:
     with pytest.raises(RetryLater, match="APPRISE_SMS_URL") as raised:
-        AppriseChannel("nonsense://{to}", "APPRISE_SMS_URL").send(SMS)
+        AppriseSender("nonsense://{to}", "APPRISE_SMS_URL").send(SMS)
     assert raised.value.after == 900
 
 
 def test_a_url_without_a_place_for_the_recipient_is_refused() -> None:
-    with pytest.raises(ValueError, match="APPRISE_EMAIL_URL"):
-        AppriseChannel("json://127.0.0.1/", "APPRISE_EMAIL_URL")
+    with pytest.raises(SettingError, match=r"APPRISE_EMAIL_URL must be an Apprise URL with {to}"):
+        apprise.Sender(Values({"APPRISE_EMAIL_URL": "json://127.0.0.1/"}), lambda: NOW)

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.providers.mailgun import Mailgun
-from shared.adapters.providers.sendgrid import SendGrid
-from shared.adapters.providers.twilio import Twilio
-from shared.adapters.providers.vonage import Vonage
+from shared.adapters.providers.email import mailgun as mailguns
+from shared.adapters.providers.email import sendgrid as sendgrids
+from shared.adapters.providers.sms import twilio as twilios
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.ports import Channel, Outgoing
+from shared.setting_types import SettingError, Values
 from tests.contract.channel_kit import EMAIL, NOTICE, NOW, SMS
 from tests.contract.test_channels import (
     TestMailgun as OfMailgun,
@@ -128,14 +128,27 @@ def test_a_messaging_service_takes_the_place_of_a_number_and_no_receipts_are_ask
     None
 ):
     with StandIn(OfTwilio.parts["accept"]) as server:
-        Twilio("AC0123", "t0ken", "MG77", server.url + "/", "", lambda: NOW).send(SMS)
+        values = {"TWILIO_ACCOUNT_SID": "AC0123", "TWILIO_AUTH_TOKEN": "t", "TWILIO_MESSAGING_SERVICE_SID": "MG77"}
+        twilios.Sender(Values({**values, "TWILIO_API_URL": server.url + "/"}), lambda: NOW).send(SMS)
         assert server.asked[0].form() == {"To": SMS.to, "MessagingServiceSid": "MG77", "Body": SMS.text}
+
+
+def test_a_sender_name_that_begins_like_a_messaging_service_is_a_sender_name() -> None:
+    with StandIn(OfTwilio.parts["accept"]) as server:
+        values = {"TWILIO_ACCOUNT_SID": "AC0123", "TWILIO_AUTH_TOKEN": "t", "TWILIO_FROM": "MGM Legal"}
+        twilios.Sender(Values({**values, "TWILIO_API_URL": server.url}), lambda: NOW).send(SMS)
+        assert server.asked[0].form()["From"] == "MGM Legal"
+
+
+def test_twilio_without_any_sender_names_both_settings() -> None:
+    with pytest.raises(SettingError, match=r"TWILIO_FROM is not set, nor TWILIO_MESSAGING_SERVICE_SID"):
+        twilios.Sender(Values({"TWILIO_ACCOUNT_SID": "AC0123", "TWILIO_AUTH_TOKEN": "t"}), lambda: NOW)
 
 
 def test_vonage_gets_plain_text_as_such_and_no_callback_longer_than_it_takes() -> None:
     with StandIn(vonage_answer("0")) as server:
         long = f"https://relay.example/{'x' * 80}"
-        channel = Vonage("k", "s", "Acme", "", server.url, long, lambda: NOW)
+        channel = vonage(server.url, long)
         channel.send(Outgoing(notice=NOTICE, to="+447700900000", text="plain"))
         sent = server.asked[0].form()
     assert sent["type"] == "text"
@@ -157,11 +170,13 @@ def test_no_email_provider_is_asked_to_send_to_what_is_no_single_address(to: str
 def test_an_email_without_html_or_reply_address_has_no_empty_fields() -> None:
     message = Outgoing(notice=NOTICE, to="ann@example.com", text="x", subject="s")
     with StandIn(Reply(202, b"", {"X-Message-Id": "1"})) as server:
-        SendGrid("k", "legal@example.com", "", "", server.url, lambda: NOW).send(message)
+        values = {"SENDGRID_API_KEY": "k", "EMAIL_FROM": "legal@example.com", "SENDGRID_API_URL": server.url}
+        sendgrids.Sender(Values(values), lambda: NOW).send(message)
         sent = server.asked[0].json()
     assert sent["from"] == {"email": "legal@example.com"}
     assert [part["type"] for part in sent["content"]] == ["text/plain"]
     assert "reply_to" not in sent
     with StandIn(OfMailgun.parts["accept"]) as server:
-        Mailgun("k", "d.example", "legal@example.com", "", "", server.url, lambda: NOW).send(message)
+        values = {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "d.example", "EMAIL_FROM": "legal@example.com"}
+        mailguns.Sender(Values({**values, "MAILGUN_API_URL": server.url}), lambda: NOW).send(message)
         assert not {"html", "h:Reply-To"} & server.asked[0].form().keys()

@@ -3,13 +3,14 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from shared.adapters.providers.mailgun import Mailgun
-from shared.adapters.providers.postmark import Postmark
-from shared.adapters.providers.sendgrid import SendGrid
-from shared.adapters.providers.twilio import Twilio
-from shared.adapters.providers.vonage import Vonage
+from shared.adapters.providers.email import mailgun as mailguns
+from shared.adapters.providers.email import postmark as postmarks
+from shared.adapters.providers.email import sendgrid as sendgrids
+from shared.adapters.providers.sms import twilio as twilios
+from shared.adapters.providers.sms import vonage as vonages
 from shared.domain.receipts import ReceiptRequest
-from shared.ports import Channel
+from shared.ports import Channel, ReceiptVerifier
+from shared.setting_types import Values
 from tests import signed_receipts as signed
 from tests.contract.channel_kit import DEADLINE, EMAIL, NOTICE, NOW, SMS, HttpChannelKit, ReceiptKit
 from tests.stand_in import Reply
@@ -17,10 +18,13 @@ from tests.stand_in import Reply
 RECEIPTS = "https://relay.example/receipts"
 FROM = "Acme Legal <legal@example.com>"
 REPLY_TO = "reply@example.com"
+LETTERHEAD = {"EMAIL_FROM": FROM, "EMAIL_REPLY_TO": REPLY_TO}
 
 
-def twilio(url: str) -> Twilio:
-    return Twilio("AC0123", "t0ken", "+15005550006", url, RECEIPTS, lambda: NOW, DEADLINE)
+def twilio(url: str) -> Channel:
+    given = {"TWILIO_ACCOUNT_SID": "AC0123", "TWILIO_AUTH_TOKEN": "t0ken", "TWILIO_FROM": "+15005550006"}
+    values = Values({**given, "TWILIO_API_URL": url, "RECEIPTS_BASE_URL": RECEIPTS})
+    return twilios.Sender(values, lambda: NOW, DEADLINE)
 
 
 def twilio_refusal(code: int, status: int = 400) -> Reply:
@@ -50,8 +54,8 @@ class TestTwilio(HttpChannelKit):
 
 
 class TestTwilioReceipts(ReceiptKit):
-    def reader(self) -> Twilio:
-        return twilio("https://api.twilio.com")
+    def reader(self) -> ReceiptVerifier:
+        return twilios.ReceiptVerifier(Values({"TWILIO_AUTH_TOKEN": "t0ken"}))
 
     def request(self, kind: str) -> ReceiptRequest:
         told = {
@@ -65,8 +69,10 @@ class TestTwilioReceipts(ReceiptKit):
         return signed.twilio(f"{RECEIPTS}/twilio?n={NOTICE}", fields | told[kind], "t0ken")
 
 
-def vonage(url: str) -> Vonage:
-    return Vonage("abcd1234", "s3cret", "Acme", "s1gning", url, RECEIPTS, lambda: NOW, DEADLINE)
+def vonage(url: str, receipts: str = RECEIPTS) -> Channel:
+    given = {"VONAGE_API_KEY": "abcd1234", "VONAGE_API_SECRET": "s3cret", "VONAGE_FROM": "Acme"}
+    values = Values({**given, "VONAGE_API_URL": url, "RECEIPTS_BASE_URL": receipts})
+    return vonages.Sender(values, lambda: NOW, DEADLINE)
 
 
 def vonage_answer(*statuses: str, text: str = "Missing to param") -> Reply:
@@ -99,8 +105,8 @@ class TestVonage(HttpChannelKit):
 
 
 class TestVonageReceipts(ReceiptKit):
-    def reader(self) -> Vonage:
-        return vonage("https://rest.nexmo.com")
+    def reader(self) -> ReceiptVerifier:
+        return vonages.ReceiptVerifier(Values({"VONAGE_SIGNATURE_SECRET": "s1gning"}))
 
     def fields(self, kind: str) -> dict[str, str]:
         told = {
@@ -123,8 +129,9 @@ class TestVonageReceiptsWithSig(TestVonageReceipts):
         return signed.request(f"{RECEIPTS}/vonage", urlencode(fields).encode(), Content_Type=signed.FORM)
 
 
-def sendgrid(url: str) -> SendGrid:
-    return SendGrid("SG.k3y", FROM, REPLY_TO, signed.sendgrid_public_key(), url, lambda: NOW, DEADLINE)
+def sendgrid(url: str) -> Channel:
+    values = Values({**LETTERHEAD, "SENDGRID_API_KEY": "SG.k3y", "SENDGRID_API_URL": url})
+    return sendgrids.Sender(values, lambda: NOW, DEADLINE)
 
 
 def sendgrid_refusal(status: int, message: str, field: str | None = None) -> Reply:
@@ -149,8 +156,8 @@ class TestSendGrid(HttpChannelKit):
 
 
 class TestSendGridReceipts(ReceiptKit):
-    def reader(self) -> SendGrid:
-        return sendgrid("https://api.sendgrid.com")
+    def reader(self) -> ReceiptVerifier:
+        return sendgrids.ReceiptVerifier(Values({"SENDGRID_WEBHOOK_PUBLIC_KEY": signed.sendgrid_public_key()}))
 
     def request(self, kind: str) -> ReceiptRequest:
         told: dict[str, dict[str, Any]] = {
@@ -165,8 +172,9 @@ class TestSendGridReceipts(ReceiptKit):
         return signed.sendgrid(f"{RECEIPTS}/sendgrid", [event | told[kind]], NOW)
 
 
-def mailgun(url: str) -> Mailgun:
-    return Mailgun("k3y-0", "mg.example.com", FROM, REPLY_TO, "s1gning", url, lambda: NOW, DEADLINE)
+def mailgun(url: str) -> Channel:
+    given = {"MAILGUN_API_KEY": "k3y-0", "MAILGUN_DOMAIN": "mg.example.com", "MAILGUN_API_URL": url}
+    return mailguns.Sender(Values({**LETTERHEAD, **given}), lambda: NOW, DEADLINE)
 
 
 class TestMailgun(HttpChannelKit):
@@ -190,8 +198,8 @@ class TestMailgun(HttpChannelKit):
 
 
 class TestMailgunReceipts(ReceiptKit):
-    def reader(self) -> Mailgun:
-        return mailgun("https://api.mailgun.net")
+    def reader(self) -> ReceiptVerifier:
+        return mailguns.ReceiptVerifier(Values({"MAILGUN_SIGNING_KEY": "s1gning"}))
 
     def request(self, kind: str) -> ReceiptRequest:
         told: dict[str, dict[str, Any]] = {
@@ -207,8 +215,9 @@ class TestMailgunReceipts(ReceiptKit):
         return signed.mailgun(f"{RECEIPTS}/mailgun", event | told[kind], "s1gning", NOW)
 
 
-def postmark(url: str) -> Postmark:
-    return Postmark("t0ken", FROM, REPLY_TO, "h00k", url, lambda: NOW, DEADLINE)
+def postmark(url: str) -> Channel:
+    values = Values({**LETTERHEAD, "POSTMARK_SERVER_TOKEN": "t0ken", "POSTMARK_API_URL": url})
+    return postmarks.Sender(values, lambda: NOW, DEADLINE)
 
 
 def postmark_answer(status: int, code: int, message: str = "OK", **more: str) -> Reply:
@@ -236,8 +245,8 @@ class TestPostmark(HttpChannelKit):
 
 
 class TestPostmarkReceipts(ReceiptKit):
-    def reader(self) -> Postmark:
-        return postmark("https://api.postmarkapp.com")
+    def reader(self) -> ReceiptVerifier:
+        return postmarks.ReceiptVerifier(Values({"POSTMARK_WEBHOOK_TOKEN": "h00k"}))
 
     def request(self, kind: str) -> ReceiptRequest:
         bounced = {"RecordType": "Bounce", "BouncedAt": "2026-03-01T13:28:10.2735393-04:00", "Inactive": False}

@@ -21,9 +21,10 @@ from google.cloud.firestore_v1.types import (
 
 from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.adapters.http import transport
-from shared.adapters.providers.twilio import Twilio
+from shared.adapters.providers.sms.twilio import Sender
 from shared.domain.model import ChannelName, Suppression
 from shared.ports import Outgoing
+from shared.setting_types import Values
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 OURS = Suppression(channel=ChannelName.SMS, reason="ours", since=NOW)
@@ -126,7 +127,17 @@ class Nat:
 def test_a_connection_long_idle_is_not_trusted_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "IDLE", 0.0)
     nat = Nat()
-    twilio = Twilio("AC", "token", "+13175550100", nat.url, "", lambda: NOW)
+    twilio = Sender(
+        Values(
+            {
+                "TWILIO_ACCOUNT_SID": "AC",
+                "TWILIO_AUTH_TOKEN": "token",
+                "TWILIO_FROM": "+13175550100",
+                "TWILIO_API_URL": nat.url,
+            }
+        ),
+        lambda: NOW,
+    )
     for _ in range(2):
         assert twilio.send(Outgoing(notice="n", to="+13175550101", text="x")).provider_id == "SM1"
     assert nat.served == 2

@@ -13,9 +13,10 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.adapters.providers.smtp import Smtp, parse_smtp_url
+from shared.adapters.providers.email.smtp import Sender, parse_smtp_url
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.ports import Channel, Outgoing
+from shared.setting_types import SettingError, Values
 from tests.contract.channel_kit import DEADLINE, EMAIL, GOLDEN, NOTICE, NOW, ChannelKit
 from tests.smtp_stand_in import LOGIN, SmtpStandIn, certificate
 from tests.stand_in import closed_port
@@ -39,8 +40,9 @@ def address(server: SmtpStandIn, scheme: str = "smtp", password: str = PASSWORD)
     return f"{scheme}://{login}127.0.0.1:{server.port}"
 
 
-def smtp(url: str, sender: str = FROM, reply_to: str = "") -> Smtp:
-    return Smtp(url, sender, reply_to, lambda: NOW, DEADLINE)
+def smtp(url: str, sender: str = FROM, reply_to: str = "") -> Sender:
+    values = Values({"SMTP_URL": url, "EMAIL_FROM": sender, "EMAIL_REPLY_TO": reply_to})
+    return Sender(values, lambda: NOW, DEADLINE)
 
 
 @dataclass
@@ -285,7 +287,7 @@ def test_an_smtp_url_that_cannot_be_used_is_named_without_its_password(url: str)
 
 @pytest.mark.parametrize("sender", ["", "Acme", "Acme, Inc. <a@b.example>", "a@b\nBcc: c@d.example"])
 def test_a_sender_that_cannot_be_used_is_named(sender: str) -> None:
-    with pytest.raises(ValueError, match="EMAIL_FROM"):
+    with pytest.raises(SettingError, match="EMAIL_FROM"):
         smtp("smtp://mail.example", sender)
-    with pytest.raises(ValueError, match="EMAIL_REPLY_TO"):
+    with pytest.raises(SettingError, match="EMAIL_REPLY_TO"):
         smtp("smtp://mail.example", reply_to=sender or "nobody")

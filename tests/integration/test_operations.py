@@ -84,16 +84,16 @@ def test_a_signer_costs_at_most_three_tasks_made_and_three_called_off(life: Coun
     assert life["event"].get("tasks deleted", 0) <= 3 * signers
 
 
-def test_all_looks_together_repeat_a_task_at_most_once(life: Counts, signers: int) -> None:
-    assert life["look"].get("tasks created", 0) <= 3 * signers
+def test_all_rechecks_together_repeat_a_task_at_most_once(life: Counts, signers: int) -> None:
+    assert life["recheck"].get("tasks created", 0) <= 3 * signers
 
 
-def test_a_look_costs_one_read_one_write_one_api_call_and_a_list_of_the_notices(life: Counts) -> None:
-    assert [each(life["look"], what) for what in ("reads", "writes", "API calls")] == [1, 1, 1]
+def test_a_recheck_costs_one_read_one_write_one_api_call_and_a_list_of_the_notices(life: Counts) -> None:
+    assert [each(life["recheck"], what) for what in ("reads", "writes", "API calls")] == [1, 1, 1]
     notices = sum(life[kind]["times"] for kind in NOTICES if kind in life)
-    assert each(life["look"], "listed") <= 1 + notices  # the query for what is due, and those of this request
+    assert each(life["recheck"], "listed") <= 1 + notices  # the query for what is due, and those of this request
 
 
 def test_looks_grow_rarer_as_a_request_ages(life: Counts, signers: int) -> None:
     """A silent fortnight needs 27; each event brings the looks back to a quarter of an hour at first."""
-    assert life["look"]["times"] <= 27 + 12 * (signers + 1)
+    assert life["recheck"]["times"] <= 27 + 12 * (signers + 1)

@@ -13,7 +13,7 @@ from local.sandbox.outbox import Outbox, create_outbox_app
 from local.sandbox.times import travels
 from local.stack import clock as subject
 from local.stack.clock import Busy, Calls, Travel, VirtualClock
-from shared.settings import SettingError
+from shared.setting_types import SettingError
 
 DAY = 86_400
 JSON = {"Accept": "application/json"}

@@ -13,18 +13,18 @@ import pytest
 from msgspec.structs import replace
 
 from local.provider_stubs.common import Desk
-from local.provider_stubs.start import ACCOUNTS, create_app, stand_ins
+from local.provider_stubs.start import accounts, create_app, stand_ins
 from local.sandbox.outbox import Outbox
+from shared.adapters.providers import registry
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import ChannelName
 from shared.ports import Channel
-from shared.providers import CHANNELS
 from shared.settings import Settings
 from tests.contract.channel_kit import EMAIL, NOTICE, SMS
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RECEIPTS = {"RECEIPTS_BASE_URL": "https://relay.example/receipts", "EMAIL_FROM": "Acme Legal <legal@example.com>"}
-EVERY = pytest.mark.parametrize(("channel", "provider"), list(ACCOUNTS))
+EVERY = pytest.mark.parametrize(("channel", "provider"), list(accounts()))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def environ(channel: str, provider: str, outbox: Outbox) -> Iterator[dict[str, s
 
 
 def made(environ: dict[str, str], channel: str, provider: str) -> Channel:
-    return CHANNELS[provider](Settings(environ), ChannelName(channel.lower()), lambda: NOW)
+    return registry.sender(ChannelName(channel.lower()), provider, Settings(environ), lambda: NOW)
 
 
 @EVERY
@@ -74,7 +74,7 @@ def test_a_message_that_says_nothing_is_refused_and_not_kept(
 def test_other_credentials_than_the_accounts_are_refused(
     environ: dict[str, str], outbox: Outbox, channel: str, provider: str
 ) -> None:
-    account = ACCOUNTS[channel, provider]
+    account = accounts()[channel, provider]
     wrong = {name: "wrong" for name in account.credentials if name.endswith(("TOKEN", "SECRET", "KEY"))}
     address = {account.address: environ[account.address].replace("demo-password", "wrong")}
     with pytest.raises((RetryLater, OutcomeUnknown)):

@@ -15,6 +15,7 @@ from shared.domain.errors import PermanentFailure
 from shared.domain.model import ChannelName, Kind, Notice, Request, Signer, SignerState, Status
 from shared.domain.policy import normal_email, normal_mobile
 from shared.ports import Outgoing, Wording
+from shared.setting_types import Values
 from shared.text.wording import Words
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -59,7 +60,8 @@ def worded(kind: Kind, channel: ChannelName, text: str) -> Wording:
 
 def mailed(subject: str = "s", to: str = "jo@example.com", text: str = "t", html: str = "<p>t</p>") -> bytes:
     message = Outgoing(notice="n" * 64, to=to, text=text, subject=subject, html=html)
-    return Letterhead('"Relay" <relay@example.com>', "").compose(message, NOW).as_bytes()
+    sender = Values({"EMAIL_FROM": '"Relay" <relay@example.com>'})
+    return Letterhead(sender).compose(message, NOW).as_bytes()
 
 
 def headers(mail: bytes) -> list[tuple[str, str]]:

@@ -8,7 +8,8 @@ from shared.adapters.clickwrap.payload import FIELDS
 from shared.domain.model import ChannelName
 from shared.domain.policy import Policy
 from shared.services.resource_names import ResourceNames
-from shared.settings import SettingError, Settings
+from shared.setting_types import SettingError, Values, number, secret, url
+from shared.settings import CLICKWRAP_FIELDS, MAX_DELIVERY_ATTEMPTS, SHORTENER, Settings
 
 LOCAL = {"BACKEND": "embedded"}
 
@@ -20,8 +21,8 @@ def policy(**given: str) -> Policy:
 def test_without_any_variable_the_defaults_hold():
     assert policy() == Policy(available=frozenset())
     assert Settings({}).names() == ResourceNames()
-    assert Settings({}).fields() == FIELDS
-    assert (Settings({}).backend, Settings({}).shortener) == ("gcp", "links")
+    assert Settings({})[CLICKWRAP_FIELDS] == FIELDS
+    assert (Settings({}).backend, Settings({})[SHORTENER]) == ("gcp", "links")
 
 
 @pytest.mark.parametrize(
@@ -105,29 +106,32 @@ def test_no_token_or_three_are_refused_without_being_shown(value):
 
 def test_a_secret_with_a_wrong_value_is_not_shown():
     with pytest.raises(SettingError) as e:
-        Settings({"SOME_TOKEN": "hush"}).number("SOME_TOKEN", 1)
-    assert str(e.value) == "SOME_TOKEN must be a number, 1 or more"
+        _ = Values({"SOME_PIN": "hush"})[number("SOME_PIN", "", 1, secret=True)]
+    assert str(e.value) == "SOME_PIN must be a number, 1 or more"
 
 
 def test_urls_must_be_https_except_on_loopback():
-    assert Settings({"X": "https://x.org/"}).url("X") == "https://x.org"
-    assert Settings({"X": "http://127.0.0.1:80"}).url("X") == "http://127.0.0.1:80"
-    assert Settings({}).url("X", "") == ""
+    setting = url("X", "")
+    assert Values({"X": "https://x.org/"})[setting] == "https://x.org"
+    assert Values({"X": "http://127.0.0.1:80"})[setting] == "http://127.0.0.1:80"
+    assert Values({})[setting] == ""
     with pytest.raises(SettingError, match=r"X 'http://x\.org' must be an https:// URL"):
-        Settings({"X": "http://x.org"}).url("X")
+        _ = Values({"X": "http://x.org"})[setting]
     with pytest.raises(SettingError, match="X is not set"):
-        Settings({}).url("X")
+        Values({}).required(setting)
+    with pytest.raises(SettingError, match="Y is not set"):
+        _ = Values({})[secret("Y", "")]
 
 
 def test_field_paths_can_be_overridden_one_by_one():
-    fields = Settings({"CLICKWRAP_FIELDS": '{"title": "a.b", "id": ["x", "y"]}'}).fields()
+    fields = Settings({"CLICKWRAP_FIELDS": '{"title": "a.b", "id": ["x", "y"]}'})[CLICKWRAP_FIELDS]
     assert (fields["title"], fields["id"], fields["status"]) == (("a.b",), ("x", "y"), FIELDS["status"])
 
 
 @pytest.mark.parametrize("value", ["x", "[]", '""', "null", "5", '{"titel": "a"}', '{"title": 5}'])
 def test_wrong_field_paths_are_refused(value):
     with pytest.raises(SettingError, match="CLICKWRAP_FIELDS"):
-        Settings({"CLICKWRAP_FIELDS": value}).fields()
+        _ = Settings({"CLICKWRAP_FIELDS": value})[CLICKWRAP_FIELDS]
 
 
 @pytest.mark.parametrize(
@@ -140,9 +144,9 @@ def test_a_value_that_would_mean_something_else_is_refused_by_name(name: str, va
 
 @pytest.mark.parametrize("value", ["4", "101", "many"])
 def test_deliveries_are_as_many_as_pub_sub_takes(value: str) -> None:
-    assert Settings({}).max_delivery_attempts == 100
+    assert Settings({})[MAX_DELIVERY_ATTEMPTS] == 100
     with pytest.raises(SettingError, match="MAX_DELIVERY_ATTEMPTS"):
-        _ = Settings({"MAX_DELIVERY_ATTEMPTS": value}).max_delivery_attempts
+        _ = Settings({"MAX_DELIVERY_ATTEMPTS": value})[MAX_DELIVERY_ATTEMPTS]
 
 
 @pytest.mark.parametrize(("name", "value"), [("REMINDER_DAYS", "3,9999999"), ("RETENTION_DAYS", "9999999")])

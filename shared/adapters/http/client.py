@@ -37,7 +37,7 @@ class HttpResponse(msgspec.Struct, frozen=True):
         return value if isinstance(value, dict) else {}
 
 
-def text(value: object) -> str:
+def field_text(value: object) -> str:
     """A field of a provider's answer as text; "" for what is neither text nor a number."""
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 

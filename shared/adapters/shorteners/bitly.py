@@ -4,12 +4,21 @@ https://dev.bitly.com/docs/getting-started/shorten, .../rate-limits, .../errors
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.adapters.http.client import Http, HttpResponse, bearer
-from shared.adapters.shorteners.base import DEADLINE, code, https
+from shared.adapters.shorteners.common.base import DEADLINE, code, https
+from shared.adapters.shorteners.common.remembered import Remembered
 from shared.domain.errors import PermanentFailure
-from shared.ports import Target
+from shared.ports import Ledger, Shortener, Target
+from shared.setting_types import ShortenerSpec, Values, secret, text, url
+
+TOKEN = secret("BITLY_TOKEN", "the account's token")
+DOMAIN = text("BITLY_DOMAIN", "a domain of your own; without one bit.ly, which carriers block")
+API_URL = url("BITLY_API_URL", "another base", "https://api-ssl.bitly.com")
+SPEC = ShortenerSpec(
+    title="Bitly", documentation="https://dev.bitly.com/docs/getting-started/shorten", settings=(TOKEN, DOMAIN, API_URL)
+)
 
 # Of a 429: the month's quota is used up, and waiting an hour helps nobody.
 EXHAUSTED = {"API_USAGE_LIMIT_EXCEEDED", "MONTHLY_LIMIT_EXCEEDED", "MONTHLY_ENCODE_LIMIT_EXCEEDED"}
@@ -39,3 +48,8 @@ def _judge(answer: HttpResponse) -> None:
     told = code(answer.json().get("message"))
     if answer.status == 429 and told in EXHAUSTED:
         raise PermanentFailure(f"Bitly: the plan's limit is used up ({told})")
+
+
+def make(values: Values, ledger: Ledger, retention: timedelta, clock: Callable[[], datetime]) -> Shortener:
+    made = Bitly(values[TOKEN], values[DOMAIN], values[API_URL], clock)
+    return Remembered("bitly", made, ledger, retention, clock)

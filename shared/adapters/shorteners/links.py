@@ -8,7 +8,12 @@ from datetime import datetime, timedelta
 import msgspec
 
 from shared.domain.model import Link
-from shared.ports import Ledger, Target
+from shared.ports import Ledger, Shortener, Target
+from shared.setting_types import ShortenerSpec, Values, secret, url
+
+BASE_URL = url("LINKS_BASE_URL", "public base of `links`", None, example="http://127.0.0.1:8080/l")
+SECRET = secret("LINKS_SECRET", "key of the links' codes", example="local-links-secret")
+SPEC = ShortenerSpec(title="Our own links", documentation="architecture.md", settings=(BASE_URL, SECRET))
 
 CODE_LENGTH = 22  # base64url characters, 132 bits: nobody guesses another signer's
 
@@ -48,3 +53,7 @@ class OwnLinks:
     def code(self, target: Target) -> str:
         named = msgspec.json.encode([target.request, target.signer, target.round])
         return base64.urlsafe_b64encode(hmac.digest(self._secret, named, "sha256")).decode()[:CODE_LENGTH]
+
+
+def make(values: Values, ledger: Ledger, retention: timedelta, clock: Callable[[], datetime]) -> Shortener:
+    return OwnLinks(values[BASE_URL], values[SECRET], ledger, retention, clock)

@@ -4,12 +4,23 @@ https://developers.rebrandly.com/docs/create-a-new-link, /docs/validation-errors
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.adapters.http.client import Http
-from shared.adapters.shorteners.base import DEADLINE, code, https
+from shared.adapters.shorteners.common.base import DEADLINE, code, https
+from shared.adapters.shorteners.common.remembered import Remembered
 from shared.domain.errors import PermanentFailure
-from shared.ports import Target
+from shared.ports import Ledger, Shortener, Target
+from shared.setting_types import ShortenerSpec, Values, secret, text, url
+
+API_KEY = secret("REBRANDLY_API_KEY", "the account's key")
+DOMAIN = text("REBRANDLY_DOMAIN", "a domain of your own; without one rebrand.ly, which carriers block")
+API_URL = url("REBRANDLY_API_URL", "another base", "https://api.rebrandly.com")
+SPEC = ShortenerSpec(
+    title="Rebrandly",
+    documentation="https://developers.rebrandly.com/docs/create-a-new-link",
+    settings=(API_KEY, DOMAIN, API_URL),
+)
 
 
 class Rebrandly:
@@ -31,3 +42,8 @@ class Rebrandly:
                 f"Rebrandly answered {answer.status} {told}; check REBRANDLY_API_KEY, REBRANDLY_DOMAIN"
             )
         return https("Rebrandly", answer.json().get("shortUrl"))
+
+
+def make(values: Values, ledger: Ledger, retention: timedelta, clock: Callable[[], datetime]) -> Shortener:
+    made = Rebrandly(values[API_KEY], values[DOMAIN], values[API_URL], clock)
+    return Remembered("rebrandly", made, ledger, retention, clock)

@@ -386,12 +386,14 @@ def test_settings_show_no_secret_and_nothing_that_is_not_ours():
             "TWILIO_AUTH_TOKEN": "s3cret",
             "MAILGUN_API_KEY": "s3cret",
             "SMS_PROVIDER": "twilio",
+            "LINK_HOSTS": "sign.example",
             "PATH": "/bin",
             "AWS_PASSWORD": "s3cret",
         }
     )
     assert "s3cret" not in str(shown)
     assert shown["SMS_PROVIDER"] == "twilio"
+    assert shown["LINK_HOSTS"] == "sign.example"
     assert not {"PATH", "AWS_PASSWORD"} & shown.keys()
 
 

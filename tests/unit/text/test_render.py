@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from shared import bootstrap
 from shared.domain.model import ChannelName, Kind, Notice, Request, Signer
 from shared.ports import Wording
-from shared.settings import SettingError, Settings
+from shared.setting_types import SettingError
+from shared.settings import Settings
 from shared.text.check import check_templates
 from shared.text.render import Context, Rendered, clean, folders, render
 from shared.text.segments import GSM7, UCS2, segments

@@ -7,8 +7,10 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 
+from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.domain.errors import PermanentFailure
 from shared.ports import Outgoing
+from shared.setting_types import Values
 
 WORD = re.compile(r"[^\s@<>,;:\"\\()\[\]\x00-\x1f\x7f]+")  # nothing that ends an address, or begins another
 
@@ -18,14 +20,12 @@ ENCODED = "=?"
 
 
 class Letterhead:
-    """Whom our e-mail comes from. Raises ValueError that names the variable when an address cannot be used.
+    """Whom our e-mail comes from: EMAIL_FROM and EMAIL_REPLY_TO. Raises SettingError."""
 
-    sender, reply_to: with or without a name ("Acme Legal <legal@example.com>"); reply_to may be "".
-    """
-
-    def __init__(self, sender: str, reply_to: str) -> None:
-        self.sender = _own("EMAIL_FROM", sender)
-        self.reply_to = _own("EMAIL_REPLY_TO", reply_to) if reply_to else None
+    def __init__(self, values: Values) -> None:
+        sender = values[EMAIL_FROM]
+        assert sender, "required"
+        self.sender, self.reply_to = sender, values[EMAIL_REPLY_TO]
 
     def compose(self, message: Outgoing, now: datetime) -> EmailMessage:
         """Raises PermanentFailure for an address or subject that would break out of its header."""
@@ -77,11 +77,12 @@ def _header(name: str, address: str) -> Address:
     return Address(name, local, domain)
 
 
-def _own(variable: str, given: str) -> Address:
+def own_address(given: str) -> Address:
+    """An address with or without a name ("Acme Legal <legal@example.com>"). Raises ValueError."""
     name, address = parseaddr(given)
     try:
         if not given.isprintable():
             raise PermanentFailure("a line break")
         return _header(name, address)
     except PermanentFailure:
-        raise ValueError(f"{variable}: an e-mail address expected") from None
+        raise ValueError("an e-mail address expected") from None

@@ -14,18 +14,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests.structures import CaseInsensitiveDict
 
-from shared.adapters.providers.mailgun import Mailgun
-from shared.adapters.providers.postmark import Postmark
-from shared.adapters.providers.sendgrid import SendGrid
-from shared.adapters.providers.twilio import Twilio
-from shared.adapters.providers.vonage import Vonage
+from shared.adapters.providers.email import mailgun, postmark, sendgrid
+from shared.adapters.providers.sms import twilio, vonage
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.ports import ReceiptVerifier
+from shared.setting_types import SettingError, Values
 from tests import signed_receipts as signed
 from tests.contract import test_channels as providers
 from tests.contract.channel_kit import NOTICE, NOW, ReceiptKit
 
-FROM = "Acme Legal <legal@example.com>"
 KITS: dict[str, ReceiptKit] = {
     "twilio": providers.TestTwilioReceipts(),
     "vonage jwt": providers.TestVonageReceipts(),
@@ -94,13 +92,18 @@ def test_a_spoilt_signature_of_mailguns_is_forged(part: str, value: object) -> N
         KITS["mailgun"].reader().receipts(replaced(genuine, body=json.dumps(body).encode()), NOW)
 
 
-STRANGERS: dict[str, Callable[[], Any]] = {
-    "twilio": lambda: Twilio("AC0123", "0ther", "+15005550006", "https://x.example", "", lambda: NOW),
-    "vonage jwt": lambda: Vonage("k", "s3cret", "Acme", "0ther", "https://x.example", "", lambda: NOW),
-    "vonage sig": lambda: Vonage("k", "s3cret", "Acme", "0ther", "https://x.example", "", lambda: NOW),
-    "sendgrid": lambda: SendGrid("k", FROM, "", OTHER_KEY, "https://x.example", lambda: NOW),
-    "mailgun": lambda: Mailgun("k", "d", FROM, "", "0ther", "https://x.example", lambda: NOW),
-    "postmark": lambda: Postmark("k", FROM, "", "0ther", "https://x.example", lambda: NOW),
+def proven_by(module: Any, **given: str) -> ReceiptVerifier:
+    verifier: ReceiptVerifier = module.ReceiptVerifier(Values(given))
+    return verifier
+
+
+STRANGERS: dict[str, Callable[[], ReceiptVerifier]] = {
+    "twilio": lambda: proven_by(twilio, TWILIO_AUTH_TOKEN="0ther"),
+    "vonage jwt": lambda: proven_by(vonage, VONAGE_SIGNATURE_SECRET="0ther"),
+    "vonage sig": lambda: proven_by(vonage, VONAGE_SIGNATURE_SECRET="0ther"),
+    "sendgrid": lambda: proven_by(sendgrid, SENDGRID_WEBHOOK_PUBLIC_KEY=OTHER_KEY),
+    "mailgun": lambda: proven_by(mailgun, MAILGUN_SIGNING_KEY="0ther"),
+    "postmark": lambda: proven_by(postmark, POSTMARK_WEBHOOK_TOKEN="0ther"),
 }
 # A P-256 key that is nobody's: the generator of the curve, in DER.
 OTHER_KEY = (
@@ -118,23 +121,19 @@ def test_a_receipt_signed_with_another_key_is_forged(name: str) -> None:
 def test_a_provider_without_a_key_believes_nothing_not_even_a_signature_made_with_an_empty_one() -> None:
     fields = {"status": "delivered", "client-ref": NOTICE, "messageId": "0A"}
     url = "https://relay.example/receipts/vonage"
-    vonage = Vonage("k", "s", "Acme", "", "https://x.example", "", lambda: NOW)
-    mailgun = Mailgun("k", "d", FROM, "", "", "https://x.example", lambda: NOW)
-    sendgrid = SendGrid("k", FROM, "", "", "https://x.example", lambda: NOW)
-    postmark = Postmark("k", FROM, "", "", "https://x.example", lambda: NOW)
     attacks: list[tuple[Any, ReceiptRequest]] = [
-        (vonage, signed.vonage_jwt(url, fields, "", NOW)),
-        (vonage, signed.request(url, urlencode(signed.vonage_fields(fields, "", NOW)).encode())),
-        (mailgun, signed.mailgun(url, {"event": "delivered"}, "", NOW)),
-        (sendgrid, signed.sendgrid(url, [], NOW)),
-        (postmark, signed.postmark(url, {"RecordType": "Delivery"}, "")),
-        (postmark, signed.request(url, b'{"RecordType": "Delivery"}')),
+        (proven_by(vonage), signed.vonage_jwt(url, fields, "", NOW)),
+        (proven_by(vonage), signed.request(url, urlencode(signed.vonage_fields(fields, "", NOW)).encode())),
+        (proven_by(mailgun), signed.mailgun(url, {"event": "delivered"}, "", NOW)),
+        (proven_by(sendgrid), signed.sendgrid(url, [], NOW)),
+        (proven_by(postmark), signed.postmark(url, {"RecordType": "Delivery"}, "")),
+        (proven_by(postmark), signed.request(url, b'{"RecordType": "Delivery"}')),
     ]
     for reader, attack in attacks:
         with pytest.raises(InvalidSignature):
             reader.receipts(attack, NOW)
-    with pytest.raises(ValueError, match="TWILIO_AUTH_TOKEN"):
-        Twilio("AC0123", "", "+15005550006", "https://x.example", "", lambda: NOW)
+    with pytest.raises(SettingError, match="TWILIO_AUTH_TOKEN"):
+        proven_by(twilio)
 
 
 @pytest.mark.parametrize(
@@ -185,8 +184,7 @@ def test_twilios_own_example_verifies() -> None:
         urlencode(fields).encode(),
         X_Twilio_Signature="0/KCTR6DLpKmkAf8muzZqo1nDgQ=",
     )
-    twilio = Twilio("AC0123", "12345", "+15005550006", "https://x.example", "", lambda: NOW)
-    assert twilio.receipts(example, NOW) == []
+    assert proven_by(twilio, TWILIO_AUTH_TOKEN="12345").receipts(example, NOW) == []
 
 
 def test_a_field_twilio_adds_one_day_still_verifies() -> None:
@@ -197,14 +195,10 @@ def test_a_field_twilio_adds_one_day_still_verifies() -> None:
 
 def test_sendgrids_own_example_verifies() -> None:
     """Key, signature, timestamp and body of the test in SendGrid's public libraries."""
-    sendgrid = SendGrid(
-        "k",
-        FROM,
-        "",
-        "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEDr2LjtURuePQzplybdC+u4CwrqDqBaWjcMMsTbhdbcwHBcepxo7yAQGhHPTnlvFYPAZFceE"
+    verifier = proven_by(
+        sendgrid,
+        SENDGRID_WEBHOOK_PUBLIC_KEY="MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEDr2LjtURuePQzplybdC+u4CwrqDqBaWjcMMsTbhdbcwHBcepxo7yAQGhHPTnlvFYPAZFceE"
         "u/1FwCM/QmGUhA==",
-        "https://x.example",
-        lambda: NOW,
     )
     request = signed.request(
         "https://relay.example/receipts/sendgrid",
@@ -216,29 +210,29 @@ def test_sendgrids_own_example_verifies() -> None:
     )
     then = NOW.fromtimestamp(1588788400, NOW.tzinfo)
     with pytest.raises(InvalidSignature, match="not a list"):  # the signature holds, the example is no list of events
-        sendgrid.receipts(request, then)
+        verifier.receipts(request, then)
     with pytest.raises(InvalidSignature, match="too old"):
-        sendgrid.receipts(request, NOW)
+        verifier.receipts(request, NOW)
 
 
 def test_sendgrids_key_may_be_pasted_as_pem() -> None:
     pem = f"-----BEGIN PUBLIC KEY-----\n{signed.sendgrid_public_key()}\n-----END PUBLIC KEY-----\n"
-    sendgrid = SendGrid("k", FROM, "", pem, "https://x.example", lambda: NOW)
-    assert sendgrid.receipts(KITS["sendgrid"].request("delivered"), NOW)
+    verifier = proven_by(sendgrid, SENDGRID_WEBHOOK_PUBLIC_KEY=pem)
+    assert verifier.receipts(KITS["sendgrid"].request("delivered"), NOW)
 
 
 @pytest.mark.parametrize("key", ["no key", "AAAA", "é", "-----"])
 def test_a_sendgrid_key_that_is_none_believes_nothing_and_names_the_setting(key: str) -> None:
-    sendgrid = SendGrid("k", FROM, "", key, "https://x.example", lambda: NOW)
+    verifier = proven_by(sendgrid, SENDGRID_WEBHOOK_PUBLIC_KEY=key)
     with pytest.raises(InvalidSignature, match="SENDGRID_WEBHOOK_PUBLIC_KEY"):
-        sendgrid.receipts(KITS["sendgrid"].request("delivered"), NOW)
+        verifier.receipts(KITS["sendgrid"].request("delivered"), NOW)
 
 
 def test_a_sendgrid_key_of_another_kind_believes_nothing() -> None:
     der = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    sendgrid = SendGrid("k", FROM, "", base64.b64encode(der).decode(), "https://x.example", lambda: NOW)
+    verifier = proven_by(sendgrid, SENDGRID_WEBHOOK_PUBLIC_KEY=base64.b64encode(der).decode())
     with pytest.raises(InvalidSignature, match="SENDGRID_WEBHOOK_PUBLIC_KEY"):
-        sendgrid.receipts(KITS["sendgrid"].request("delivered"), NOW)
+        verifier.receipts(KITS["sendgrid"].request("delivered"), NOW)
 
 
 def test_a_batch_of_sendgrids_gives_a_receipt_an_event_and_skips_what_is_not_ours() -> None:

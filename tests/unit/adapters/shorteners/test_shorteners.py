@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from shared.adapters.shorteners.bitly import Bitly
+from shared.adapters.shorteners.common.remembered import Remembered
 from shared.adapters.shorteners.links import OwnLinks
 from shared.adapters.shorteners.none import NoShortener
 from shared.adapters.shorteners.rebrandly import Rebrandly
-from shared.adapters.shorteners.remembered import Remembered
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import Link, NoticeRecord
 from shared.handlers.links import CODE

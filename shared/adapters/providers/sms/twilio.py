@@ -13,12 +13,28 @@ from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, text
+from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
 from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, form
+from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, OutcomeUnknown
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Outgoing
+from shared.setting_types import ProviderSpec, SettingError, Values, secret, text, url
+
+ACCOUNT_SID = text("TWILIO_ACCOUNT_SID", "the account", None)
+AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", "the account's token; proves receipts too")
+FROM = text("TWILIO_FROM", "an E.164 number, a short code or a sender name; wins over the next")
+MESSAGING_SERVICE_SID = text(
+    "TWILIO_MESSAGING_SERVICE_SID", "a Messaging Service in its place (`MG...`); one is required"
+)
+API_URL = url("TWILIO_API_URL", "another base", "https://api.twilio.com")
+SPEC = ProviderSpec(
+    title="Twilio",
+    documentation="https://www.twilio.com/docs/messaging/api/message-resource",
+    sending=(ACCOUNT_SID, AUTH_TOKEN, FROM, MESSAGING_SERVICE_SID, API_URL, RECEIPTS_BASE_URL),
+    receipts=(AUTH_TOKEN,),
+)
 
 CREDENTIALS = "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN"
 SENDER = "TWILIO_FROM, TWILIO_MESSAGING_SERVICE_SID"
@@ -81,31 +97,17 @@ STATES: dict[str, NoticeState] = {
 }
 
 
-class Twilio:
-    """from_or_service: an E.164 number, a short code or sender name; or a Messaging Service ("MG...").
-
-    receipts_url: public base of the receipts function; "" asks for no receipts. deadline: seconds of wall clock.
-    """
+class Sender:
+    """deadline: seconds of wall clock."""
 
     name = "twilio"
 
-    def __init__(
-        self,
-        account_sid: str,
-        auth_token: str,
-        from_or_service: str,
-        api_url: str,
-        receipts_url: str,
-        clock: Callable[[], datetime],
-        deadline: float = DEADLINE,
-    ) -> None:
-        if not auth_token:
-            raise ValueError("TWILIO_AUTH_TOKEN is empty")
-        self._url = f"{api_url.rstrip('/')}/2010-04-01/Accounts/{account_sid}/Messages.json"
-        self._login = basic(account_sid, auth_token)
-        self._key = auth_token.encode()
-        self._sender = {"MessagingServiceSid" if from_or_service.startswith("MG") else "From": from_or_service}
-        self._receipts_url = receipts_url.rstrip("/")
+    def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
+        account = values[ACCOUNT_SID]
+        self._url = f"{values[API_URL]}/2010-04-01/Accounts/{account}/Messages.json"
+        self._login = basic(account, values[AUTH_TOKEN])
+        self._sender = {"From": values[FROM]} if values[FROM] else {"MessagingServiceSid": _service(values)}
+        self._receipts_url = values[RECEIPTS_BASE_URL]
         self._http = Http("Twilio", clock, deadline, _judge)
 
     def send(self, message: Outgoing) -> Accepted:
@@ -115,10 +117,17 @@ class Twilio:
         answer = self._http.post_form(self._url, sent, self._login)
         if answer.status >= 300:
             raise _refusal(answer)
-        sid = text(answer.json().get("sid"))
+        sid = field_text(answer.json().get("sid"))
         if answer.status != 201 or not sid:
             raise OutcomeUnknown(f"Twilio answered {answer.status} without a message id")
         return Accepted(sid)
+
+
+class ReceiptVerifier:
+    name = "twilio"
+
+    def __init__(self, values: Values) -> None:
+        self._key = values[AUTH_TOKEN].encode()
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
         """One status callback. A status that says nothing about arrival gives no receipt. Raises InvalidSignature."""
@@ -150,6 +159,12 @@ class Twilio:
             raise InvalidSignature("X-Twilio-Signature does not fit; check TWILIO_AUTH_TOKEN, RECEIPTS_BASE_URL")
 
 
+def _service(values: Values) -> str:
+    if not values[MESSAGING_SERVICE_SID]:
+        raise SettingError(f"{FROM.name} is not set, nor {MESSAGING_SERVICE_SID.name}: one is required")
+    return values[MESSAGING_SERVICE_SID]
+
+
 def _judge(answer: HttpResponse) -> None:
     """Of the 429s some are not about the pace: their wait, and whom they hold up, stand in the table."""
     code = answer.json().get("code")
@@ -162,7 +177,7 @@ def _refusal(answer: HttpResponse) -> Exception:
     code = answer.json().get("code")
     known = REFUSALS.get(code) if isinstance(code, int) else None
     rule = known or by_status(answer.status, CREDENTIALS, "TWILIO_API_URL")
-    return rule.error("Twilio", text(code) or f"HTTP {answer.status}")
+    return rule.error("Twilio", field_text(code) or f"HTTP {answer.status}")
 
 
 def _why(code: str) -> Rule:

@@ -13,16 +13,30 @@ from email.headerregistry import Address
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from shared.adapters.http.client import DEADLINE, Http, HttpResponse, bearer, text
+from shared.adapters.http.client import DEADLINE, Http, HttpResponse, bearer, field_text
 from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
 from shared.adapters.providers.common.rules import ADDRESS, REFUSED, RETRIES, Rule, by_status, decoded, fresh, moment
+from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.domain.errors import Accepted, OutcomeUnknown
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Outgoing
+from shared.setting_types import ProviderSpec, Values, secret, text, url
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+API_KEY = secret("SENDGRID_API_KEY", "the account's key")
+API_URL = url("SENDGRID_API_URL", "another base", "https://api.sendgrid.com")
+WEBHOOK_PUBLIC_KEY = text(
+    "SENDGRID_WEBHOOK_PUBLIC_KEY", "as SendGrid shows it; proves receipts; empty: they are refused"
+)
+SPEC = ProviderSpec(
+    title="SendGrid",
+    documentation="https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send",
+    sending=(API_KEY, API_URL, EMAIL_FROM, EMAIL_REPLY_TO),
+    receipts=(WEBHOOK_PUBLIC_KEY,),
+)
 
 # SendGrid's click tracking would send a signing URL, which is a credential, through another host.
 NO_TRACKING = {
@@ -47,24 +61,14 @@ EVENTS: dict[str, tuple[NoticeState, Rule]] = {
 ADDRESS_DROPS = ("Bounced Address", "Unsubscribed Address", "Spam Reporting Address", "Invalid")
 
 
-class SendGrid:
-    """sender, reply_to: see `Letterhead`. webhook_public_key: as SendGrid shows it; "" refuses every receipt."""
+class Sender:
+    """deadline: seconds of wall clock."""
 
     name = "sendgrid"
 
-    def __init__(
-        self,
-        api_key: str,
-        sender: str,
-        reply_to: str,
-        webhook_public_key: str,
-        api_url: str,
-        clock: Callable[[], datetime],
-        deadline: float = DEADLINE,
-    ) -> None:
-        self._url, self._login = f"{api_url.rstrip('/')}/v3/mail/send", bearer(api_key)
-        self._letterhead, self._public_key = Letterhead(sender, reply_to), webhook_public_key
-        self._http = Http("SendGrid", clock, deadline)
+    def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
+        self._url, self._login = f"{values[API_URL]}/v3/mail/send", bearer(values[API_KEY])
+        self._letterhead, self._http = Letterhead(values), Http("SendGrid", clock, deadline)
 
     def send(self, message: Outgoing) -> Accepted:
         answer = self._http.post_json(self._url, self._body(message), self._login)
@@ -88,6 +92,13 @@ class SendGrid:
             "custom_args": {"notice": message.notice},
             "tracking_settings": NO_TRACKING,
         }
+
+
+class ReceiptVerifier:
+    name = "sendgrid"
+
+    def __init__(self, values: Values) -> None:
+        self._public_key = values[WEBHOOK_PUBLIC_KEY]
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
         """A batch of events, of other senders on the account too. Raises InvalidSignature."""
@@ -134,7 +145,9 @@ def _named(address: Address) -> dict[str, str]:
 def _refusal(answer: HttpResponse) -> Exception:
     """Errors name the field at fault: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors"""
     told = answer.json().get("errors")
-    fields = [text(error.get("field")) for error in told if isinstance(error, dict)] if isinstance(told, list) else []
+    fields = (
+        [field_text(error.get("field")) for error in told if isinstance(error, dict)] if isinstance(told, list) else []
+    )
     if answer.status == 400 and any(f.startswith("personalizations.") and ".to" in f for f in fields):
         return ADDRESS("the address is not valid").error("SendGrid", 400)
     rule = by_status(answer.status, "SENDGRID_API_KEY, EMAIL_FROM", "SENDGRID_API_URL")
@@ -142,14 +155,14 @@ def _refusal(answer: HttpResponse) -> Exception:
 
 
 def _receipt(event: Mapping[str, Any], now: datetime) -> Receipt | None:
-    name, why = text(event.get("event")), text(event.get("reason"))
-    known = EVENTS.get(f"{name}/{text(event.get('type'))}") or EVENTS.get(name)
+    name, why = field_text(event.get("event")), field_text(event.get("reason"))
+    known = EVENTS.get(f"{name}/{field_text(event.get('type'))}") or EVENTS.get(name)
     if not known:
         return None
     state, rule = known
     return Receipt(
-        notice=text(event.get("notice")) or None,
-        provider_id=text(event.get("sg_message_id")).partition(".")[0],  # what follows is SendGrid's own routing
+        notice=field_text(event.get("notice")) or None,
+        provider_id=field_text(event.get("sg_message_id")).partition(".")[0],  # what follows is SendGrid's own routing
         state=state,
         reason=f"SendGrid: {rule.reason}" if rule.reason else "",
         at=moment(event.get("timestamp"), now),

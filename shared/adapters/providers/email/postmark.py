@@ -12,13 +12,27 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.adapters.http.client import DEADLINE, Http, HttpResponse, text
+from shared.adapters.http.client import DEADLINE, Http, HttpResponse, field_text
 from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
 from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, decoded, mapping
+from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.domain.errors import Accepted, OutcomeUnknown
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Outgoing
+from shared.setting_types import ProviderSpec, Values, secret, url
+
+SERVER_TOKEN = secret("POSTMARK_SERVER_TOKEN", "the server's token")
+API_URL = url("POSTMARK_API_URL", "another base", "https://api.postmarkapp.com")
+WEBHOOK_TOKEN = secret(
+    "POSTMARK_WEBHOOK_TOKEN", "the password of the webhook's URL; proves receipts; empty: they are refused", ""
+)
+SPEC = ProviderSpec(
+    title="Postmark",
+    documentation="https://postmarkapp.com/developer/api/email-api",
+    sending=(SERVER_TOKEN, API_URL, EMAIL_FROM, EMAIL_REPLY_TO),
+    receipts=(WEBHOOK_TOKEN,),
+)
 
 TOKEN_HEADER = "X-Webhook-Token"  # noqa: S105 - one of ours, to be added to the webhook at Postmark
 
@@ -58,24 +72,14 @@ DELIVERED = (NoticeState.DELIVERED, REFUSED(""))
 COMPLAINED = (NoticeState.DELIVERED, ADDRESS("reported as spam"))
 
 
-class Postmark:
-    """sender, reply_to: see `Letterhead`. webhook_token: "" refuses every receipt."""
+class Sender:
+    """deadline: seconds of wall clock."""
 
     name = "postmark"
 
-    def __init__(
-        self,
-        server_token: str,
-        sender: str,
-        reply_to: str,
-        webhook_token: str,
-        api_url: str,
-        clock: Callable[[], datetime],
-        deadline: float = DEADLINE,
-    ) -> None:
-        self._url, self._login = f"{api_url.rstrip('/')}/email", {"X-Postmark-Server-Token": server_token}
-        self._letterhead, self._token = Letterhead(sender, reply_to), webhook_token.encode()
-        self._http = Http("Postmark", clock, deadline)
+    def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
+        self._url, self._login = f"{values[API_URL]}/email", {"X-Postmark-Server-Token": values[SERVER_TOKEN]}
+        self._letterhead, self._http = Letterhead(values), Http("Postmark", clock, deadline)
 
     def send(self, message: Outgoing) -> Accepted:
         answer = self._http.post_json(self._url, self._body(message), self._login)
@@ -83,7 +87,7 @@ class Postmark:
         code = told.get("ErrorCode")
         if answer.status >= 300 or (isinstance(code, int) and code != 0):
             raise _refusal(answer)
-        message_id = text(told.get("MessageID"))
+        message_id = field_text(told.get("MessageID"))
         if code != 0 or not message_id:
             raise OutcomeUnknown(f"Postmark answered {answer.status} without a message id")
         return Accepted(message_id)
@@ -102,6 +106,13 @@ class Postmark:
             "TrackLinks": "None",  # it would send a signing URL, which is a credential, through another host
             "MessageStream": "outbound",
         }
+
+
+class ReceiptVerifier:
+    name = "postmark"
+
+    def __init__(self, values: Values) -> None:
+        self._token = values[WEBHOOK_TOKEN].encode()
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
         """One event. Raises InvalidSignature."""
@@ -129,15 +140,15 @@ def _refusal(answer: HttpResponse) -> Exception:
     told = answer.json()
     code = told.get("ErrorCode")
     known = REFUSALS.get(code) if isinstance(code, int) else None
-    if code == 300 and "'To'" in text(told.get("Message")):
+    if code == 300 and "'To'" in field_text(told.get("Message")):
         known = ADDRESS("the address is not valid")
     rule = known or by_status(answer.status, "POSTMARK_SERVER_TOKEN", "POSTMARK_API_URL")
-    return rule.error("Postmark", text(code) or f"HTTP {answer.status}")
+    return rule.error("Postmark", field_text(code) or f"HTTP {answer.status}")
 
 
 def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
-    kinds = {"Delivery": DELIVERED, "SpamComplaint": COMPLAINED, "Bounce": BOUNCES.get(text(event.get("Type")))}
-    known = kinds.get(text(event.get("RecordType")))
+    kinds = {"Delivery": DELIVERED, "SpamComplaint": COMPLAINED, "Bounce": BOUNCES.get(field_text(event.get("Type")))}
+    known = kinds.get(field_text(event.get("RecordType")))
     if not known:
         return []
     state, rule = known
@@ -145,8 +156,8 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
     inactive = state is NoticeState.UNDELIVERED and event.get("Inactive") is True
     return [
         Receipt(
-            notice=text(mapping(event.get("Metadata")).get("notice")) or None,
-            provider_id=text(event.get("MessageID")),
+            notice=field_text(mapping(event.get("Metadata")).get("notice")) or None,
+            provider_id=field_text(event.get("MessageID")),
             state=state,
             reason=f"Postmark: {rule.reason}" if rule.reason else "",
             at=_when(event, now),
@@ -156,7 +167,7 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
 
 
 def _when(event: Mapping[str, Any], now: datetime) -> datetime:
-    told = text(event.get("DeliveredAt") or event.get("BouncedAt"))
+    told = field_text(event.get("DeliveredAt") or event.get("BouncedAt"))
     try:
         at = datetime.fromisoformat(told)
     except ValueError:

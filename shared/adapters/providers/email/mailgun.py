@@ -12,13 +12,28 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.adapters.http.client import DEADLINE, LONGEST_WAIT, Http, HttpResponse, basic, text
+from shared.adapters.http.client import DEADLINE, LONGEST_WAIT, Http, HttpResponse, basic, field_text
 from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
 from shared.adapters.providers.common.rules import ADDRESS, REFUSED, Rule, by_status, decoded, fresh, mapping, moment
+from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.domain.errors import Accepted, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Outgoing
+from shared.setting_types import ProviderSpec, Values, secret, text, url
+
+API_KEY = secret("MAILGUN_API_KEY", "the account's key")
+DOMAIN = text("MAILGUN_DOMAIN", "the sending domain", None)
+API_URL = url("MAILGUN_API_URL", "another base (the EU's)", "https://api.mailgun.net")
+SIGNING_KEY = secret(
+    "MAILGUN_SIGNING_KEY", "the HTTP webhook signing key; proves receipts; empty: they are refused", ""
+)
+SPEC = ProviderSpec(
+    title="Mailgun",
+    documentation="https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages",
+    sending=(API_KEY, DOMAIN, API_URL, EMAIL_FROM, EMAIL_REPLY_TO),
+    receipts=(SIGNING_KEY,),
+)
 
 # The signature covers a timestamp and a token, not the event: a short life is all that protects it once it is seen.
 TOLERANCE = timedelta(minutes=15)
@@ -39,31 +54,20 @@ EVENTS: dict[str, tuple[NoticeState, Rule]] = {
 ADDRESS_FAILURES = {"bounce", "suppress-bounce", "suppress-complaint", "suppress-unsubscribe"}
 
 
-class Mailgun:
-    """sender, reply_to: see `Letterhead`. signing_key: the HTTP webhook signing key; "" refuses every receipt."""
+class Sender:
+    """deadline: seconds of wall clock."""
 
     name = "mailgun"
 
-    def __init__(
-        self,
-        api_key: str,
-        domain: str,
-        sender: str,
-        reply_to: str,
-        signing_key: str,
-        api_url: str,
-        clock: Callable[[], datetime],
-        deadline: float = DEADLINE,
-    ) -> None:
-        self._url, self._login = f"{api_url.rstrip('/')}/v3/{domain}/messages", basic("api", api_key)
-        self._letterhead, self._key = Letterhead(sender, reply_to), signing_key.encode()
-        self._http = Http("Mailgun", clock, deadline, _judge)
+    def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
+        self._url, self._login = f"{values[API_URL]}/v3/{values[DOMAIN]}/messages", basic("api", values[API_KEY])
+        self._letterhead, self._http = Letterhead(values), Http("Mailgun", clock, deadline, _judge)
 
     def send(self, message: Outgoing) -> Accepted:
         answer = self._http.post_form(self._url, self._form(message), self._login)
         if answer.status >= 300:
             raise _refusal(answer)
-        message_id = text(answer.json().get("id"))
+        message_id = field_text(answer.json().get("id"))
         if not message_id:
             raise OutcomeUnknown(f"Mailgun answered {answer.status} without a message id")
         return Accepted(message_id.strip("<>"))  # as the receipts give it
@@ -83,6 +87,13 @@ class Mailgun:
             **headers,
         }
 
+
+class ReceiptVerifier:
+    name = "mailgun"
+
+    def __init__(self, values: Values) -> None:
+        self._key = values[SIGNING_KEY].encode()
+
     def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
         """One event. Raises InvalidSignature."""
         body = mapping(decoded(request.body))
@@ -93,9 +104,9 @@ class Mailgun:
         """Hex of HMAC-SHA256 over timestamp and token."""
         if not self._key:
             raise InvalidSignature("MAILGUN_SIGNING_KEY is not set")
-        signed = text(signature.get("timestamp")) + text(signature.get("token"))
+        signed = field_text(signature.get("timestamp")) + field_text(signature.get("token"))
         expected = hmac.new(self._key, signed.encode(errors="replace"), "sha256").hexdigest()
-        given = text(signature.get("signature"))
+        given = field_text(signature.get("signature"))
         if not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
             raise InvalidSignature("the signature does not fit; check MAILGUN_SIGNING_KEY")
         fresh(signature.get("timestamp"), now, TOLERANCE)
@@ -103,29 +114,29 @@ class Mailgun:
 
 def _judge(answer: HttpResponse) -> None:
     """The wait stands in the body of a 429."""
-    if answer.status == 429 and (wait := WAIT.search(text(answer.json().get("message")))):
+    if answer.status == 429 and (wait := WAIT.search(field_text(answer.json().get("message")))):
         raise RetryLater("Mailgun answered 429", min(float(wait[1]), LONGEST_WAIT))
 
 
 def _refusal(answer: HttpResponse) -> Exception:
-    if answer.status == 400 and INVALID_TO.search(text(answer.json().get("message"))):
+    if answer.status == 400 and INVALID_TO.search(field_text(answer.json().get("message"))):
         return ADDRESS("the address is not valid").error("Mailgun", 400)
     rule = by_status(answer.status, "MAILGUN_API_KEY, MAILGUN_DOMAIN", "MAILGUN_DOMAIN, MAILGUN_API_URL")
     return rule.error("Mailgun", f"HTTP {answer.status}")
 
 
 def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
-    name, severity = text(event.get("event")), text(event.get("severity"))
+    name, severity = field_text(event.get("event")), field_text(event.get("severity"))
     known = EVENTS.get(f"{name}/{severity}") or EVENTS.get(name)
     if not known:
         return []
     state, rule = known
-    failed = state is NoticeState.UNDELIVERED and text(event.get("reason")) in ADDRESS_FAILURES
+    failed = state is NoticeState.UNDELIVERED and field_text(event.get("reason")) in ADDRESS_FAILURES
     headers = mapping(mapping(event.get("message")).get("headers"))
     return [
         Receipt(
-            notice=text(mapping(event.get("user-variables")).get("notice")) or None,
-            provider_id=text(headers.get("message-id")).strip("<>"),
+            notice=field_text(mapping(event.get("user-variables")).get("notice")) or None,
+            provider_id=field_text(headers.get("message-id")).strip("<>"),
             state=state,
             reason=f"Mailgun: {rule.reason}" if rule.reason else "",
             at=moment(event.get("timestamp"), now),

@@ -13,14 +13,16 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from local.emulation.google_emulators import free_port
-from local.provider_stubs.common import ADDRESS, PASSWORD, USER
+from local.provider_stubs.common import ADDRESS, PASSWORD, USER, Account
 from local.sandbox.outbox import Outbox
+from shared.domain.model import ChannelName
 
+ACCOUNTS = (Account(ChannelName.EMAIL, "SMTP_URL", f"smtp://{USER}:{PASSWORD}@{{host}}"),)
 NEEDED = ("From", "To", "Date", "Message-ID")
 
 
 @contextmanager
-def mail_server(outbox: Outbox, clock: Callable[[], datetime]) -> Iterator[int]:
+def serve(outbox: Outbox, clock: Callable[[], datetime]) -> Iterator[int]:
     """Yields its port."""
     port = free_port()
     handler = Mailbox(outbox, clock)

@@ -11,16 +11,29 @@ from urllib.parse import quote
 from shared.adapters.providers.common.rules import SETTINGS
 from shared.domain.errors import Accepted, OutcomeUnknown
 from shared.ports import Outgoing
+from shared.setting_types import Setting
+
+DOCUMENTATION = "https://github.com/caronc/apprise/wiki"
 
 
-class AppriseChannel:
-    """variable: the setting that `url` comes from. Raises ValueError when the URL has no place for the recipient."""
+def url_of(name: str) -> Setting[str]:
+    meaning = "an Apprise URL with `{to}` in the recipient's place. Second best: Apprise only says yes or no"
+    wanted = "an Apprise URL with {to} in the place of the recipient"
+    return Setting(name=name, meaning=meaning, parse=_url, wanted=wanted, default=None, secret=True)
+
+
+def _url(value: str) -> str:
+    if "{to}" not in value:
+        raise ValueError
+    return value
+
+
+class AppriseSender:
+    """variable: the setting that `url` comes from."""
 
     name = "apprise"
 
     def __init__(self, url: str, variable: str) -> None:
-        if "{to}" not in url:
-            raise ValueError(f"{variable}: {{to}} expected in the place of the recipient")
         self._url, self._variable = url, variable
 
     def send(self, message: Outgoing) -> Accepted:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, text
+from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
 from shared.adapters.providers.common.rules import (
     ADDRESS,
     AGAIN,
@@ -33,12 +33,25 @@ from shared.adapters.providers.common.rules import (
     mapping,
     moment,
 )
+from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, OutcomeUnknown
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Outgoing
+from shared.setting_types import ProviderSpec, Values, secret, text, url
 from shared.text.segments import GSM7, segments
 
+API_KEY = text("VONAGE_API_KEY", "the account's key", None)
+API_SECRET = secret("VONAGE_API_SECRET", "the account's secret")
+FROM = text("VONAGE_FROM", "a number or name of yours", None)
+SIGNATURE_SECRET = secret("VONAGE_SIGNATURE_SECRET", "proves receipts; empty: they are refused", "")
+API_URL = url("VONAGE_API_URL", "another base", "https://rest.nexmo.com")
+SPEC = ProviderSpec(
+    title="Vonage",
+    documentation="https://developer.vonage.com/en/api/sms",
+    sending=(API_KEY, API_SECRET, FROM, API_URL, RECEIPTS_BASE_URL),
+    receipts=(SIGNATURE_SECRET,),
+)
 CREDENTIALS = "VONAGE_API_KEY, VONAGE_API_SECRET"
 LONGEST_CALLBACK = 100  # characters
 
@@ -102,25 +115,16 @@ STATES: dict[str, NoticeState] = {
 HMACS = ("md5", "sha1", "sha256", "sha512")  # beside the default, a plain MD5 with the secret appended
 
 
-class Vonage:
-    """sender: a number or name of ours (VONAGE_FROM). signature_secret: "" refuses every receipt."""
+class Sender:
+    """deadline: seconds of wall clock."""
 
     name = "vonage"
 
-    def __init__(
-        self,
-        api_key: str,
-        api_secret: str,
-        sender: str,
-        signature_secret: str,
-        api_url: str,
-        receipts_url: str,
-        clock: Callable[[], datetime],
-        deadline: float = DEADLINE,
-    ) -> None:
-        self._url = f"{api_url.rstrip('/')}/sms/json"
-        self._login, self._sender, self._key = basic(api_key, api_secret), sender, signature_secret.encode()
-        callback = f"{receipts_url.rstrip('/')}/vonage" if receipts_url else ""
+    def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
+        self._url, self._sender = f"{values[API_URL]}/sms/json", values[FROM]
+        self._login = basic(values[API_KEY], values[API_SECRET])
+        base = values[RECEIPTS_BASE_URL]
+        callback = f"{base}/vonage" if base else ""
         self._callback = {"callback": callback} if 0 < len(callback) <= LONGEST_CALLBACK else {}
         self._http = Http("Vonage", clock, deadline)
 
@@ -138,6 +142,13 @@ class Vonage:
             rule = by_status(answer.status, CREDENTIALS, "VONAGE_API_URL")
             raise rule.error("Vonage", f"HTTP {answer.status}")
         return _accepted(answer)
+
+
+class ReceiptVerifier:
+    name = "vonage"
+
+    def __init__(self, values: Values) -> None:
+        self._key = values[SIGNATURE_SECRET].encode()
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
         """One delivery receipt, as JSON, form or query. Raises InvalidSignature."""
@@ -158,7 +169,7 @@ class Vonage:
         if not hmac.compare_digest(expected, signature.rstrip("=").encode(errors="replace")):
             raise InvalidSignature("the token does not fit; check VONAGE_SIGNATURE_SECRET")
         claims = _claims(signed)
-        if not hmac.compare_digest(hashlib.sha256(body).hexdigest(), text(claims.get("payload_hash")).lower()):
+        if not hmac.compare_digest(hashlib.sha256(body).hexdigest(), field_text(claims.get("payload_hash")).lower()):
             raise InvalidSignature("the token is not for this body")
         fresh(claims.get("iat"), now, RETRIES)
 
@@ -178,14 +189,14 @@ def _accepted(answer: HttpResponse) -> Accepted:
     """A long text is several messages: only if all were taken was it taken, only if none was it refused."""
     told = answer.json().get("messages")
     parts = [mapping(part) for part in told] if isinstance(told, list) else []
-    statuses = [text(part.get("status")) for part in parts]
-    if parts and set(statuses) == {"0"} and (first := text(parts[0].get("message-id"))):
+    statuses = [field_text(part.get("status")) for part in parts]
+    if parts and set(statuses) == {"0"} and (first := field_text(parts[0].get("message-id"))):
         return Accepted(first)
     if not parts or "0" in statuses or "" in statuses:
         raise OutcomeUnknown("Vonage answered without telling whether it took the message")
     status = statuses[0]
     rule = REFUSALS.get(status, REFUSED("it refuses the message"))
-    if status == "3" and text(parts[0].get("error-text")).rstrip().endswith(" to"):
+    if status == "3" and field_text(parts[0].get("error-text")).rstrip().endswith(" to"):
         rule = ADDRESS("the number is not valid")
     raise rule.error("Vonage", status)
 
@@ -195,7 +206,7 @@ def _fields(request: ReceiptRequest) -> dict[str, str]:
         return dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
     if not request.body.lstrip().startswith(b"{"):
         return dict(form(request.body))
-    return {name: text(value) for name, value in mapping(decoded(request.body)).items()}
+    return {name: field_text(value) for name, value in mapping(decoded(request.body)).items()}
 
 
 def _claims(signed: str) -> Mapping[str, Any]:

@@ -6,15 +6,32 @@ from typing import Any
 
 import flask
 
-from local.provider_stubs.common import ADDRESS, E164, PASSWORD, USER, first_wrong, json_object, keep, presents, refuse
+from local.provider_stubs.common import (
+    ADDRESS,
+    E164,
+    PASSWORD,
+    USER,
+    Account,
+    first_wrong,
+    json_object,
+    keep,
+    presents,
+    refuse,
+)
+from shared.domain.model import ChannelName
 
-apprise = flask.Blueprint("apprise", __name__)
+blueprint = flask.Blueprint("apprise", __name__)
+URL = f"json://{USER}:{PASSWORD}@{{host}}/apprise/{{to}}"
+ACCOUNTS = (
+    Account(ChannelName.SMS, "APPRISE_SMS_URL", URL),
+    Account(ChannelName.EMAIL, "APPRISE_EMAIL_URL", URL),
+)
 
 MARKUP = re.compile(r"<head\b.*?</head>|<[^>]+>", re.DOTALL)
 TYPES = ("info", "success", "warning", "failure")
 
 
-@apprise.post("/apprise/<to>")
+@blueprint.post("/apprise/<to>")
 def notify(to: str) -> flask.typing.ResponseReturnValue:
     """https://github.com/caronc/apprise/wiki/Notify_Custom_JSON"""
     if not presents(USER, PASSWORD):

@@ -1,21 +1,30 @@
-"""Stand-ins for the providers of SMS."""
+"""A stand-in for Twilio."""
 
 from typing import NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 import flask
 
-from local.provider_stubs.common import E164, first_wrong, keep, presents, refuse, setting
+from local.provider_stubs.common import E164, Account, first_wrong, keep, presents, refuse, setting
+from shared.domain.model import ChannelName
 from shared.text.segments import segments
 
-sms = flask.Blueprint("sms", __name__)
-
+blueprint = flask.Blueprint("twilio", __name__)
+ACCOUNTS = (
+    Account(
+        ChannelName.SMS,
+        "TWILIO_API_URL",
+        credentials={
+            "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+            "TWILIO_AUTH_TOKEN": "demo-token",
+            "TWILIO_FROM": "+15005550006",
+        },
+    ),
+)
 MOST_CHARACTERS = 1600
-LONGEST_REFERENCE = 100
-TYPES = ("text", "binary", "wappush", "unicode", "vcal", "vcard")
 
 
-@sms.post("/2010-04-01/Accounts/<account>/Messages.json")
+@blueprint.post("/2010-04-01/Accounts/<account>/Messages.json")
 def twilio(account: str) -> flask.typing.ResponseReturnValue:
     """https://www.twilio.com/docs/messaging/api/message-resource, https://www.twilio.com/docs/api/errors"""
     sid = setting("TWILIO_ACCOUNT_SID")
@@ -47,24 +56,3 @@ def twilio(account: str) -> flask.typing.ResponseReturnValue:
 def _twilio_error(status: int, code: int) -> NoReturn:
     url = f"https://www.twilio.com/docs/errors/{code}"
     refuse(status, {"code": code, "message": f"error {code}", "more_info": url, "status": status})
-
-
-@sms.post("/sms/json")
-def vonage() -> flask.typing.ResponseReturnValue:
-    """Always 200, the verdict in the body: https://developer.vonage.com/en/api/sms"""
-    form = flask.request.form
-    to, text, kind = form.get("to", ""), form.get("text", ""), form.get("type", "text")
-    wrong = first_wrong(
-        [
-            (("4", "Bad Credentials"), presents(setting("VONAGE_API_KEY"), setting("VONAGE_API_SECRET"))),
-            *((("2", f"Missing {name} param"), bool(form.get(name))) for name in ("from", "to", "text")),
-            (("3", "Invalid value for param: to"), bool(E164.fullmatch(f"+{to}"))),
-            (("3", "Invalid value for param: type"), kind in TYPES),
-            (("3", "Invalid value for param: client-ref"), len(form.get("client-ref", "")) <= LONGEST_REFERENCE),
-        ]
-    )
-    if wrong:
-        refuse(200, {"message-count": "1", "messages": [{"status": wrong[0], "error-text": wrong[1]}]})
-    count, key = segments(text).count, keep("sms", f"+{to}", text, notice=form.get("client-ref", ""))
-    parts = [{"to": to, "message-id": f"{key[:12]}{n:04X}", "status": "0"} for n in range(count)]
-    return {"message-count": str(count), "messages": parts}

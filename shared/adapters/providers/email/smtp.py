@@ -19,8 +19,10 @@ from shared.adapters.http.client import DEADLINE
 from shared.adapters.http.deadline import Deadline
 from shared.adapters.providers.common.mail import Letterhead, recipient_of
 from shared.adapters.providers.common.rules import ADDRESS, REFUSED, SETTINGS, Rule
+from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.ports import Outgoing
+from shared.setting_types import ProviderSpec, Setting, Values
 
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 CREDENTIALS = SETTINGS("it refuses the login; check the user and password in SMTP_URL")
@@ -57,16 +59,22 @@ def parse_smtp_url(url: str) -> Server:
     return Server(parts.scheme, parts.hostname, port or PORTS[parts.scheme], user, password)
 
 
-class Smtp:
-    """sender, reply_to: see `Letterhead`. deadline: seconds of wall clock."""
+FORM = "smtp://, smtps:// or smtp+starttls://user:password@host:port"
+URL = Setting(name="SMTP_URL", meaning=f"`{FORM}`", parse=parse_smtp_url, wanted=FORM, default=None, secret=True)
+SPEC = ProviderSpec(
+    title="SMTP",
+    documentation="https://www.rfc-editor.org/rfc/rfc5321",
+    sending=(URL, EMAIL_FROM, EMAIL_REPLY_TO),
+)
+
+
+class Sender:
+    """deadline: seconds of wall clock."""
 
     name = "smtp"
 
-    def __init__(
-        self, url: str, sender: str, reply_to: str, clock: Callable[[], datetime], deadline: float = DEADLINE
-    ) -> None:
-        self._server = parse_smtp_url(url)
-        self._letterhead = Letterhead(sender, reply_to)
+    def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
+        self._server, self._letterhead = values[URL], Letterhead(values)
         self._clock, self._deadline = clock, deadline
 
     def send(self, message: Outgoing) -> Accepted:

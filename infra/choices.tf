@@ -1,0 +1,34 @@
+# Made by `make generate` from the modules in shared/adapters/providers and shared/adapters/shorteners.
+
+variable "sms_provider" {
+  description = "As SMS_PROVIDER of the functions: decides who may read which secrets."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["apprise", "twilio", "vonage", "none"], var.sms_provider)
+    error_message = "sms_provider must be one of apprise, twilio, vonage, none."
+  }
+}
+
+variable "email_provider" {
+  description = "As EMAIL_PROVIDER of the functions: decides who may read which secrets."
+  type        = string
+  default     = "none"
+
+  validation {
+    condition     = contains(["apprise", "mailgun", "postmark", "sendgrid", "smtp", "none"], var.email_provider)
+    error_message = "email_provider must be one of apprise, mailgun, postmark, sendgrid, smtp, none."
+  }
+}
+
+variable "shortener" {
+  description = "As SHORTENER of the functions: decides who may read which secrets."
+  type        = string
+  default     = "links"
+
+  validation {
+    condition     = contains(["bitly", "links", "rebrandly", "none"], var.shortener)
+    error_message = "shortener must be one of bitly, links, rebrandly, none."
+  }
+}

@@ -1,0 +1,150 @@
+"""`make generate`: the files that are made from the declared settings. Each is committed, and tested to be current."""
+
+import re
+import shlex
+import textwrap
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shared.adapters.providers import registry as providers
+from shared.adapters.shorteners import registry as shorteners
+from shared.domain.model import ChannelName
+from shared.setting_types import Setting
+from shared.settings import (
+    EMAIL_PROVIDER,
+    EMAIL_PROVIDERS,
+    SHORTENER,
+    SHORTENERS,
+    SMS_PROVIDER,
+    SMS_PROVIDERS,
+    declared,
+    sections,
+)
+
+ROOT = Path(__file__).parents[1]
+WIDTH = 120
+CHOOSES = {ChannelName.SMS: SMS_PROVIDER.name, ChannelName.EMAIL: EMAIL_PROVIDER.name}
+
+ENV_HEAD = """\
+# Clickwrap Relay: every variable that is read. Behind # stands the default; what has none has a value for this machine,
+# so that one function alone can start on emulators. `make run` needs none of them.
+# Nothing loads this file by itself:  cp .env.example .env;  set -a; . ./.env; set +a
+# Secrets belong in Secret Manager, not in a file, once this is deployed.
+# Made by `make generate` from the declarations in shared/: change those.
+"""
+DOCS_HEAD = """\
+<!-- Made by `make generate` from the declarations in shared/: change those. -->
+
+# Settings
+
+Read from the environment. A wrong or missing value stops the start, of `make run` as of a deployed function, with one
+line that names it. [.env.example](../.env.example) has them all. "required" means required in the cloud, by the functions
+that read it: `make run` fills in its own values. URLs must be `https://`, or `http://` on loopback.
+"""
+TERRAFORM_HEAD = """\
+# Made by `make generate` from the modules in shared/adapters/providers and shared/adapters/shorteners.
+"""
+VARIABLE = """
+variable "{name}" {{
+  description = "As {setting} of the functions: decides who may read which secrets."
+  type        = string
+  default     = "{default}"
+
+  validation {{
+    condition     = contains([{quoted}], var.{name})
+    error_message = "{name} must be one of {plain}."
+  }}
+}}
+"""
+
+
+def env_example(old: str) -> str:
+    parts = [f"\n# --- {_titled(title, link)}\n{''.join(map(_env_lines, given))}" for title, link, given in sections()]
+    return ENV_HEAD + "".join(parts)
+
+
+def _titled(title: str, link: str) -> str:
+    return f"{title}: {link}" if link.startswith("https://") else title
+
+
+def _env_lines(setting: Setting[Any]) -> str:
+    marks = [*(["secret"] if setting.secret else []), *(["required"] if setting.default is None else [])]
+    said = f"{', '.join(marks).capitalize()}: {setting.meaning}" if marks else setting.meaning
+    said = (said[0].upper() + said[1:]).replace("`", "")
+    comment = textwrap.wrap(said, WIDTH, initial_indent="# ", subsequent_indent="# ")
+    value = shlex.quote(setting.example or setting.default or "").replace("''", "")
+    return "\n".join([*comment, f"{'' if setting.example else '#'}{setting.name}={value}\n"])
+
+
+def settings_page(old: str) -> str:
+    return DOCS_HEAD + "".join(_table(title, link, given) for title, link, given in sections())
+
+
+def _table(title: str, link: str, given: Iterable[Setting[Any]]) -> str:
+    heading = f"[{title}]({link})" if link else title
+    return f"\n## {heading}\n\n| variable | default | meaning |\n|---|---|---|\n{''.join(map(_row, given))}"
+
+
+def _row(setting: Setting[Any]) -> str:
+    default = "required" if setting.default is None else f"`{setting.default}`" if setting.default else "empty"
+    return f"| `{setting.name}` | {default}{', secret' if setting.secret else ''} | {setting.meaning} |\n"
+
+
+def terraform_choices(old: str) -> str:
+    offered = {SMS_PROVIDER: SMS_PROVIDERS, EMAIL_PROVIDER: EMAIL_PROVIDERS, SHORTENER: SHORTENERS}
+    return TERRAFORM_HEAD + "".join(_variable(s, [c for c in names if c != "outbox"]) for s, names in offered.items())
+
+
+def _variable(setting: Setting[str], names: list[str]) -> str:
+    quoted, plain = ", ".join(f'"{name}"' for name in names), ", ".join(names)
+    given = {"name": setting.name.lower(), "setting": setting.name, "default": setting.default}
+    return VARIABLE.format(**given, quoted=quoted, plain=plain)
+
+
+def function_table(old: str) -> str:
+    """The table with its secrets anew; all else in it is written by hand."""
+    rows = iter(msgspec.json.decode(old))
+    return re.sub(r'"secrets": \{[^}]*\}', lambda _: f'"secrets": {_object(secrets_of(next(rows)))}', old)
+
+
+def _object(secrets: dict[str, str]) -> str:
+    lines = ",".join(f'\n      "{name}": "{when}"' for name, when in secrets.items())
+    return f"{{{lines}\n    }}" if secrets else "{}"
+
+
+def secrets_of(function: str) -> dict[str, str]:
+    """Which secrets a function reads, and when: "always", or with a choice like "SMS_PROVIDER=twilio"."""
+    found = {name: "always" for name, setting in declared().items() if function in setting.needed_by}
+    if function == "deliver":
+        for name in SHORTENERS:
+            found |= _when(f"{SHORTENER.name}={name}", shorteners.spec(name).settings)
+    for channel, name in providers.every():
+        spec = providers.spec(channel, name)
+        read = {"deliver": spec.sending, "receipts": spec.receipts}.get(function, ())
+        found |= _when(f"{CHOOSES[channel]}={name}", read)
+    return found
+
+
+def _when(condition: str, settings: Iterable[Setting[Any]]) -> dict[str, str]:
+    return {setting.name: condition for setting in settings if setting.secret}
+
+
+FILES: dict[str, Callable[[str], str]] = {
+    ".env.example": env_example,
+    "docs/settings.md": settings_page,
+    "infra/choices.tf": terraform_choices,
+    "infra/functions.json": function_table,
+}
+
+
+def main() -> None:
+    for name, made in FILES.items():
+        path = ROOT / name
+        path.write_text(made(path.read_text() if path.exists() else ""))
+
+
+if __name__ == "__main__":
+    main()

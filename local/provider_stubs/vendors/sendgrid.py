@@ -1,0 +1,44 @@
+"""A stand-in for SendGrid."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import flask
+
+from local.provider_stubs.common import ADDRESS, JSON, Account, first_wrong, json_object, keep, refuse, setting
+from shared.domain.model import ChannelName
+
+blueprint = flask.Blueprint("sendgrid", __name__)
+ACCOUNTS = (Account(ChannelName.EMAIL, "SENDGRID_API_URL", credentials={"SENDGRID_API_KEY": "SG.demo-key"}),)
+
+
+@blueprint.post("/v3/mail/send")
+def sendgrid() -> flask.typing.ResponseReturnValue:
+    """https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send"""
+    if flask.request.headers.get("Authorization") != f"Bearer {setting('SENDGRID_API_KEY')}":
+        refuse(401, _sendgrid_error("The authorization grant is not valid"))
+    body: Any = json_object()
+    if body is None:
+        refuse(415 if flask.request.mimetype != JSON else 400, _sendgrid_error("Bad Request"))
+    if wrong := first_wrong(_sendgrid_checks(body)):
+        refuse(400, _sendgrid_error("This field is missing or not valid", wrong))
+    bodies = {part["type"]: part["value"] for part in body["content"]}
+    to, notice = body["personalizations"][0]["to"][0]["email"], body.get("custom_args", {}).get("notice", "")
+    key = keep("email", to, bodies["text/plain"], body["subject"], bodies.get("text/html", ""), notice=notice)
+    return "", 202, {"X-Message-Id": key}
+
+
+def _sendgrid_error(message: str, field: str | None = None) -> dict[str, object]:
+    return {"errors": [{"message": message, "field": field, "help": None}]}
+
+
+def _sendgrid_checks(body: Any) -> Iterator[tuple[str, bool]]:
+    """The first content must be the plain text, and custom arguments are texts."""
+    people = body.get("personalizations") or [{}]
+    to = [person.get("email", "") for person in people[0].get("to") or [{}]]
+    content = body.get("content") or [{}]
+    yield "personalizations.0.to.0.email", all(ADDRESS.fullmatch(address) for address in to)
+    yield "from.email", bool(ADDRESS.fullmatch(body.get("from", {}).get("email", "")))
+    yield "subject", bool(body.get("subject"))
+    yield "content", content[0].get("type") == "text/plain" and all(part.get("value") for part in content)
+    yield "custom_args", all(isinstance(value, str) for value in body.get("custom_args", {}).values())
