@@ -41,8 +41,8 @@ DOCS_HEAD = """\
 # Settings
 
 Read from the environment. A wrong or missing value stops the start, of `make run` as of a deployed function, with one
-line that names it. [.env.example](../.env.example) has them all. "required" means required in the cloud, by the functions
-that read it: `make run` fills in its own values. URLs must be `https://`, or `http://` on loopback.
+line that names it. [.env.example](../.env.example) has them all. "required" means required in the cloud, by the
+functions that read it: `make run` fills in its own values. URLs must be `https://`, or `http://` on loopback.
 """
 TERRAFORM_HEAD = """\
 # Made by `make generate` from the modules in shared/adapters/providers and shared/adapters/shorteners.

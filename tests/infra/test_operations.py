@@ -1,7 +1,6 @@
 """The commands besides deploy: what they ask, what they change, what they keep to themselves."""
 
 import json
-import re
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +9,7 @@ from infra.ops import destroy, smoke
 from infra.ops.function_table import written
 from infra.ops.shell import Stop
 from infra.ops.smoke import Run
+from tests.infra.parsed import blocks
 from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn
 
@@ -147,10 +147,9 @@ def test_infra_asks_for_whom_to_alert(tools: Tools) -> None:
 
 
 def test_terraforms_variables_are_those_that_infra_has() -> None:
-    from infra.ops.function_table import ROOT
     from infra.ops.infra import LISTS, TEXTS
 
-    declared = re.findall(r'^variable "(\w+)"', (ROOT / "infra" / "variables.tf").read_text(), re.MULTILINE)
+    declared = blocks("variable")
     assert {name.lower() for name in (*TEXTS, *LISTS, "PROJECT", "REGION")} <= set(declared)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from shared import bootstrap
+from shared.adapters.providers import registry
 from shared.adapters.providers.email import smtp
 from shared.adapters.providers.sms import twilio
 from shared.adapters.shorteners.links import OwnLinks
@@ -112,6 +113,8 @@ def test_what_cannot_be_had_is_refused_by_name(given: Any, setting: str, value: 
 
 PROVIDERS = [
     ("sms", "vonage", {"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": "s", "VONAGE_FROM": "Relay"}),
+    ("sms", "twilio", ACCOUNT),
+    ("email", "smtp", {"SMTP_URL": "smtp://127.0.0.1:25", "EMAIL_FROM": "relay@example.com"}),
     ("sms", "apprise", {"APPRISE_SMS_URL": "json://127.0.0.1/{to}"}),
     ("email", "apprise", {"APPRISE_EMAIL_URL": "json://127.0.0.1/{to}"}),
     ("email", "sendgrid", {"SENDGRID_API_KEY": "k", "EMAIL_FROM": "relay@example.com"}),
@@ -131,6 +134,30 @@ def test_each_provider_is_served_by_settings_alone_and_names_what_is_missing(
         given(**chosen, **{k: v for k, v in needed.items() if k != variable})
         with pytest.raises(SettingError, match=variable):
             bootstrap.channels()
+
+
+class Recording(dict[str, str]):
+    """Remembers which names it was asked for."""
+
+    def __init__(self, given: dict[str, str]) -> None:
+        super().__init__(given)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+@pytest.mark.parametrize(("channel", "name", "needed"), PROVIDERS, ids=[f"{c}-{n}" for c, n, _ in PROVIDERS])
+def test_a_provider_reads_what_it_declares_for_that_part_and_nothing_else(
+    channel: str, name: str, needed: dict[str, str]
+) -> None:
+    spec, environ = registry.spec(ChannelName(channel), name), Recording(needed)
+    registry.sender(ChannelName(channel), name, Settings(environ), bootstrap.clock)
+    assert environ.asked == {setting.name for setting in spec.sending}
+    environ.asked.clear()
+    registry.receipt_verifier(ChannelName(channel), name, Settings(environ))
+    assert environ.asked == {setting.name for setting in spec.receipts}
 
 
 @pytest.mark.parametrize(("name", "variable"), [("bitly", "BITLY_TOKEN"), ("rebrandly", "REBRANDLY_API_KEY")])

@@ -106,7 +106,7 @@ class Sender:
         account = values[ACCOUNT_SID]
         self._url = f"{values[API_URL]}/2010-04-01/Accounts/{account}/Messages.json"
         self._login = basic(account, values[AUTH_TOKEN])
-        self._sender = {"From": values[FROM]} if values[FROM] else {"MessagingServiceSid": _service(values)}
+        self._sender = _sender(values)
         self._receipts_url = values[RECEIPTS_BASE_URL]
         self._http = Http("Twilio", clock, deadline, _judge)
 
@@ -159,10 +159,11 @@ class ReceiptVerifier:
             raise InvalidSignature("X-Twilio-Signature does not fit; check TWILIO_AUTH_TOKEN, RECEIPTS_BASE_URL")
 
 
-def _service(values: Values) -> str:
-    if not values[MESSAGING_SERVICE_SID]:
+def _sender(values: Values) -> dict[str, str]:
+    sender, service = values[FROM], values[MESSAGING_SERVICE_SID]
+    if not sender and not service:
         raise SettingError(f"{FROM.name} is not set, nor {MESSAGING_SERVICE_SID.name}: one is required")
-    return values[MESSAGING_SERVICE_SID]
+    return {"From": sender} if sender else {"MessagingServiceSid": service}
 
 
 def _judge(answer: HttpResponse) -> None:
