@@ -139,12 +139,13 @@ def clock() -> datetime:
 
 @cache
 def receive() -> "Receive":
+    from shared.adapters.clickwrap.webhook import ClickwrapWebhook
     from shared.handlers.receive import Receive
 
     s = settings()
     sites, integrations = frozenset(s.words("CLICKWRAP_SITES")), frozenset(s.words("CLICKWRAP_INTEGRATIONS"))
-    tokens, topic = s.webhook_tokens, s.names().events_topic
-    return Receive(backend().bus(), topic, tokens, clock, sites=sites, integrations=integrations)
+    reader = ClickwrapWebhook(s.webhook_tokens, sites=sites, integrations=integrations)
+    return Receive(reader, backend().bus(), s.names().events_topic, clock)
 
 
 @cache

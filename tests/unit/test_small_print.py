@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from shared import entrypoint
+from shared.adapters.clickwrap.webhook import ClickwrapWebhook
 from shared.adapters.providers.common.rules import by_status
 from shared.adapters.providers.twilio import Twilio
 from shared.domain.dead_letters import dead_topic
@@ -74,14 +75,14 @@ def test_a_message_that_has_waited_for_a_month_goes_to_the_dead_letters() -> Non
 @pytest.mark.parametrize("site", ['"s1"', '{"id": "s1"}'])
 def test_an_expanded_site_is_known_by_its_id(site: str) -> None:
     bus = FakeBus()
-    door = Receive(bus, "events", ("t",), lambda: START, sites=frozenset({"s1"}))
+    door = Receive(ClickwrapWebhook(("t",), sites=frozenset({"s1"})), bus, "events", lambda: START)
     body = f'{{"event_type": "request_sent", "id": "e", "request": "r1", "site": {site}}}'
     assert door.accept(body.encode()) == "accepted"
 
 
 def test_an_expanded_signer_is_nobody_and_foreign_events_may_hold_anything() -> None:
     bus: Any = FakeBus()
-    door = Receive(bus, "events", ("t",), lambda: START)
+    door = Receive(ClickwrapWebhook(("t",)), bus, "events", lambda: START)
     assert (
         door.accept(b'{"event_type": "request_signed", "id": "e", "request": "r1", "signer": {"id": "a"}}')
         == "accepted"

@@ -4,7 +4,6 @@
 """
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec.structs import replace
 
+from shared.adapters.clickwrap.ids import REQUEST_ID
 from shared.adapters.clickwrap.link_hosts import Hosts, on_loopback
 from shared.adapters.clickwrap.payload import Fields, read, unwrap
 from shared.adapters.http.client import HttpResponse, parse_retry_after
@@ -25,7 +25,6 @@ from shared.ports import NotFound
 TIMEOUT = (5, 15)  # seconds to connect, to answer
 PATIENCE = 5.0  # seconds that a call waits for its turn
 PAGE = 100  # requests a page of a list, the most the vendor allows
-REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 REFUSED_AFTER = 900.0  # seconds; someone has to mend the token first
 log = logging.getLogger(__name__)
 
