@@ -19,7 +19,6 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from shared.adapters.http.deadline import Deadline
 
-MAX_BODY = 1_000_000  # octets of an answer; no provider's is a tenth of that
 POOL = 32
 IDLE = 20.0  # seconds a connection is kept for the next call
 
