@@ -54,7 +54,7 @@ def connected(client: Callable[..., T], transport: Any, variable: str) -> T:
 def kept_alive(transport: Any) -> Any:
     """A subclass of a generated gRPC transport whose channels have the options of KEEPALIVE."""
 
-    def create_channel(cls: Any, host: str, *, options: Iterable[tuple[str, Any]] = (), **given: Any) -> Any:
+    def create_channel(cls: Any, /, host: str, *, options: Iterable[tuple[str, Any]] = (), **given: Any) -> Any:
         merged = {**dict(options), **KEEPALIVE}
         return transport.create_channel(host, options=list(merged.items()), **given)
 
