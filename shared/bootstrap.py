@@ -49,15 +49,20 @@ if TYPE_CHECKING:
 class Backend(Protocol):
     """Where messages, documents and tasks live."""
 
-    def bus(self) -> "Bus": ...
+    def bus(self) -> "Bus":
+        """Pub/Sub."""
 
-    def ledger(self) -> "Ledger": ...
+    def ledger(self) -> "Ledger":
+        """Firestore."""
 
-    def scheduler(self) -> "Scheduler": ...
+    def scheduler(self) -> "Scheduler":
+        """Cloud Tasks."""
 
-    def dead_letters(self) -> "DeadLetters": ...
+    def dead_letters(self) -> "DeadLetters":
+        """The service behind `make replay` and the console's page."""
 
-    def outbox(self, channel: ChannelName) -> "Channel": ...
+    def outbox(self, channel: ChannelName) -> "Channel":
+        """A channel that only records what it is given: local only."""
 
     def gauges(self) -> Mapping[str, object]:
         """What it knows of its queues, by name."""
@@ -68,18 +73,21 @@ class GoogleBackend:
 
     @cache  # noqa: B019 - one backend an instance
     def bus(self) -> "Bus":
+        """Pub/Sub."""
         from shared.adapters.gcp.pubsub import PubSubBus
 
         return PubSubBus(settings().project)
 
     @cache  # noqa: B019
     def ledger(self) -> "Ledger":
+        """Firestore."""
         from shared.adapters.gcp.firestore import FirestoreLedger
 
         return FirestoreLedger(settings().project)
 
     @cache  # noqa: B019
     def scheduler(self) -> "Scheduler":
+        """Cloud Tasks."""
         from shared.adapters.gcp.tasks import CloudTasks
 
         s = settings()
@@ -89,14 +97,17 @@ class GoogleBackend:
 
     @cache  # noqa: B019
     def dead_letters(self) -> "DeadLetters":
+        """The service behind `make replay` and the console's page."""
         from shared.adapters.gcp.dead_letters import PubSubDeadLetters
 
         return PubSubDeadLetters(settings().project)
 
     def outbox(self, channel: ChannelName) -> "Channel":
+        """A channel that only records what it is given: local only."""
         raise SettingError(f"{channel.upper()}_PROVIDER=outbox is for local use only")
 
     def gauges(self) -> Mapping[str, object]:
+        """What the backend knows of its queues, by name."""
         return {}  # Cloud Monitoring knows; the console leads there
 
 
@@ -119,11 +130,13 @@ def set_time(time: Callable[[], datetime]) -> None:
 
 @cache
 def settings() -> Settings:
+    """The settings, read once."""
     return Settings(os.environ)
 
 
 @cache
 def backend() -> Backend:
+    """Google's services, or the local stack's."""
     s = settings()
     if _local is None and s.backend == "embedded":
         raise SettingError(
@@ -136,6 +149,7 @@ def backend() -> Backend:
 
 
 def clock() -> datetime:
+    """The time now."""
     return _time()
 
 
@@ -144,16 +158,19 @@ def clock() -> datetime:
 
 @cache
 def receive() -> "Receive":
+    """The handler of `receive`."""
+    from shared.adapters.clickwrap.webhook import ClickwrapWebhook
     from shared.handlers.receive import Receive
 
     s = settings()
-    sites, integrations = s[declared.CLICKWRAP_SITES], s[declared.CLICKWRAP_INTEGRATIONS]
-    tokens, topic = s.webhook_tokens, s.names().events_topic
-    return Receive(backend().bus(), topic, tokens, clock, sites=frozenset(sites), integrations=frozenset(integrations))
+    sites, integrations = frozenset(s[declared.CLICKWRAP_SITES]), frozenset(s[declared.CLICKWRAP_INTEGRATIONS])
+    reader = ClickwrapWebhook(s.webhook_tokens, sites=sites, integrations=integrations)
+    return Receive(reader, backend().bus(), s.names().events_topic, clock)
 
 
 @cache
 def resolve() -> "Resolve":
+    """The handler of `resolve`."""
     from shared.adapters.clickwrap.coalescing import CoalescingApi
     from shared.handlers.resolve import Resolve
 
@@ -162,6 +179,7 @@ def resolve() -> "Resolve":
 
 @cache
 def deliver() -> "Deliver":
+    """The handler of `deliver`."""
     from shared.handlers.deliver import Deliver
     from shared.services.links import LinkService
 
@@ -174,6 +192,7 @@ def deliver() -> "Deliver":
 
 @cache
 def remind() -> "Remind":
+    """The handler of `remind`."""
     from shared.handlers.remind import Remind
 
     return Remind(backend().ledger(), publisher(), settings().policy(), clock)
@@ -181,6 +200,7 @@ def remind() -> "Remind":
 
 @cache
 def reconcile() -> "Reconcile":
+    """The handler of `reconcile`."""
     from shared.handlers.reconcile import Reconcile
 
     s = settings()
@@ -190,6 +210,7 @@ def reconcile() -> "Reconcile":
 
 @cache
 def receipts() -> "Receipts":
+    """The handler of `receipts`."""
     from shared.handlers.receipts import Receipts
 
     _ = settings()[RECEIPTS_BASE_URL]  # a wrong one would refuse every receipt
@@ -198,6 +219,7 @@ def receipts() -> "Receipts":
 
 @cache
 def links() -> "Links":
+    """The handler of `links`."""
     from shared.handlers.links import Links
 
     return Links(backend().ledger(), settings()[declared.COMPLETION_LINK])
@@ -205,6 +227,7 @@ def links() -> "Links":
 
 @cache
 def console() -> "Flask":
+    """The console, as a WSGI app."""
     from shared.console.app import Console, create_console
     from shared.services.operator_actions import OperatorActions
     from shared.services.operator_queries import OperatorQueries
@@ -226,6 +249,7 @@ def console() -> "Flask":
 
 @cache
 def deferral(url_variable: str) -> "Deferral":
+    """How the messages of one function are deferred. url_variable: RESOLVE_URL or DELIVER_URL."""
     from shared.services.deferral import Deferral
 
     b, names = backend(), settings().names()
@@ -238,6 +262,7 @@ def deferral(url_variable: str) -> "Deferral":
 
 @cache
 def dead_letters() -> "DeadLetterService":
+    """The service behind `make replay` and the console's page."""
     from shared.services.dead_letters import DeadLetterService
 
     b, s = backend(), settings()
@@ -249,6 +274,7 @@ def dead_letters() -> "DeadLetterService":
 
 @cache
 def publisher() -> "Publisher":
+    """What publishes after a commit."""
     from shared.services.publisher import Publisher
 
     b, s = backend(), settings()
@@ -258,6 +284,7 @@ def publisher() -> "Publisher":
 
 @cache
 def fallback() -> "Fallback":
+    """What takes over when a message does not arrive."""
     from shared.services.fallback import Fallback
 
     return Fallback(backend().ledger(), backend().bus(), settings().names().notices_topic, clock)
@@ -265,6 +292,7 @@ def fallback() -> "Fallback":
 
 @cache
 def requests() -> "ClickwrapApi":
+    """The client of Clickwrap's API."""
     from shared.adapters.clickwrap.client import ClickwrapClient
 
     s = settings()
@@ -274,6 +302,7 @@ def requests() -> "ClickwrapApi":
 
 
 def channels() -> "Mapping[ChannelName, Channel]":
+    """The chosen providers, by channel."""
     return {channel: _channel(channel, name) for channel, name in settings().providers().items()}
 
 
@@ -292,12 +321,14 @@ def receivers() -> "Mapping[str, ReceiptVerifier]":
 
 
 def shortener() -> "Shortener":
+    """The chosen shortener."""
     s = settings()
     retention = s.policy().days(s[declared.RETENTION_DAYS])
     return shorteners.shortener(s[declared.SHORTENER], s, backend().ledger(), retention, clock)
 
 
 def renderer() -> "Render":
+    """The texts, checked first where they are the operator's own."""
     from shared.text.wording import Words
 
     s = settings()

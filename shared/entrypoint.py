@@ -15,11 +15,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.receipts import ReceiptRequest
+from shared.ports import WebhookRejected
 from shared.setting_types import SettingError
 
 if TYPE_CHECKING:
     from cloudevents.http import CloudEvent
 
+    from shared.handlers.receive import Receive
     from shared.services.deferral import Deferral
 
 
@@ -75,6 +77,7 @@ def _when(text: Any) -> datetime | None:
 
 
 def nack(reason: str) -> None:
+    """Answers 503: Pub/Sub brings the message again."""
     log.warning("not handled, to come again", extra={"json": {"reason": reason}})
     flask.abort(503, reason)
 
@@ -87,6 +90,27 @@ def body_of(request: flask.Request, limit: int) -> bytes | None:
     except RequestEntityTooLarge:
         return None
     return body if len(body) <= limit else None
+
+
+def webhook(request: flask.Request, limit: int, receive: "Receive") -> flask.Response:
+    """Hands a webhook's body to `receive`. limit: bytes."""
+    try:
+        return reply(200, {"status": receive.accept(_posted(request, limit, receive))})
+    except WebhookRejected as e:
+        return reply(e.status, {"error": e.reason}, **({"Allow": "POST"} if e.status == 405 else {}))
+
+
+def _posted(request: flask.Request, limit: int, receive: "Receive") -> bytes:
+    """The body, read only once the sender is known and the type is right. Raises WebhookRejected."""
+    if request.method != "POST":
+        raise WebhookRejected(405, "only POST is accepted: set the webhook's HTTP method to POST")
+    receive.authenticate(cast("Mapping[str, str]", request.headers))
+    if request.mimetype != "application/json" or request.content_encoding not in (None, "identity"):
+        raise WebhookRejected(415, "only plain application/json is accepted")
+    body = body_of(request, limit)
+    if body is None:
+        raise WebhookRejected(413, f"the body is larger than {limit} bytes")
+    return body
 
 
 def tail(request: flask.Request) -> str:
@@ -102,6 +126,7 @@ def as_sent(request: flask.Request, base: str, body: bytes) -> ReceiptRequest:
 
 
 def reply(status: int, document: dict[str, Any], **headers: str) -> flask.Response:
+    """A JSON answer; one of 400 and above is sent before the whole request is read."""
     response = flask.Response(msgspec.json.encode(document) + b"\n", status, mimetype="application/json")
     response.headers.update(headers)
     return early(response) if status >= 400 else response

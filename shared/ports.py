@@ -1,6 +1,6 @@
 """What the handlers need of the world. Each port has one contract suite, run against every implementation."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -9,7 +9,7 @@ import msgspec
 
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import Accepted, RetryLater
-from shared.domain.model import ApiRequest, Notice, NoticeRecord, Request
+from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -28,6 +28,24 @@ class Bus(Protocol):
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Returns once every message is stored. Raises RetryLater when any is not (some may be)."""
+
+
+class WebhookRejected(Exception):
+    """A webhook is answered with a 4xx or 503 and a one-line reason."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+class WebhookReader(Protocol):
+    """A source of requests that reports their events by webhook."""
+
+    def authenticate(self, headers: Mapping[str, str]) -> None:
+        """Raises WebhookRejected (401) unless the source sent the request. `headers` ignore the case of a name."""
+
+    def event(self, body: bytes, now: datetime) -> Event | None:
+        """The event; None when it is not one to relay. Raises WebhookRejected (400) for what cannot be read."""
 
 
 class DeadLetters(Protocol):

@@ -44,10 +44,13 @@ class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def settings(self) -> tuple[Setting[Any], ...]:
+        """All settings it declares."""
         return tuple({setting.name: setting for setting in (*self.sending, *self.receipts)}.values())
 
 
 class ShortenerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A shortener: its settings and its documentation."""
+
     title: str
     documentation: str
     settings: tuple[Setting[Any], ...]
@@ -85,22 +88,27 @@ class Values:
 
 
 def text(name: str, meaning: str, default: str | None = "", **more: Any) -> Setting[str]:
+    """A setting of any text."""
     return Setting(name=name, meaning=meaning, parse=str, default=default, **more)
 
 
 def secret(name: str, meaning: str, default: str | None = None, **more: Any) -> Setting[str]:
+    """A setting that is never shown."""
     return Setting(name=name, meaning=meaning, parse=str, default=default, secret=True, **more)
 
 
 def url(name: str, meaning: str, default: str | None = "", **more: Any) -> Setting[str]:
+    """An https URL, or an http one on loopback."""
     return Setting(name=name, meaning=meaning, parse=_url, wanted="an https:// URL", default=default, **more)
 
 
 def words(name: str, meaning: str, **more: Any) -> Setting[tuple[str, ...]]:
+    """Comma-separated words."""
     return Setting(name=name, meaning=meaning, parse=_words, wanted="comma-separated words", **more)
 
 
 def choice(name: str, choices: tuple[str, ...], default: str, meaning: str, **more: Any) -> Setting[str]:
+    """One of some words."""
     wanted = "one of " + ", ".join(choices)
     return Setting(
         name=name,
@@ -113,6 +121,8 @@ def choice(name: str, choices: tuple[str, ...], default: str, meaning: str, **mo
 
 
 def number(name: str, meaning: str, default: float, least: float = 1, **more: Any) -> Setting[float]:
+    """A number of at least `least`."""
+
     def parse(value: str) -> float:
         if not least <= float(value) < float("inf"):
             raise ValueError
@@ -125,6 +135,8 @@ def number(name: str, meaning: str, default: float, least: float = 1, **more: An
 def whole(
     name: str, meaning: str, default: int, least: int = 1, most: int = 10**6, *, local: bool = False
 ) -> Setting[int]:
+    """A whole number from `least` to `most`."""
+
     def parse(value: str) -> int:
         if not least <= int(value) <= most:
             raise ValueError

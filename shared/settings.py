@@ -345,21 +345,26 @@ class Settings(Values):
 
     @property
     def backend(self) -> str:
+        """Where the relay runs: gcp, embedded or emulators."""
         return self[BACKEND]
 
     @property
     def project(self) -> str:
+        """The Google Cloud project."""
         return self[GOOGLE_CLOUD_PROJECT]
 
     @property
     def location(self) -> str:
+        """The region of Cloud Tasks."""
         return self[LOCATION]
 
     @property
     def webhook_tokens(self) -> tuple[str, ...]:
+        """One token, or two during a rotation."""
         return self[CLICKWRAP_WEBHOOK_TOKENS]
 
     def names(self) -> ResourceNames:
+        """Topics, queues and URLs."""
         return ResourceNames(
             events_topic=self[EVENTS_TOPIC],
             notices_topic=self[NOTICES_TOPIC],
@@ -370,6 +375,7 @@ class Settings(Values):
         )
 
     def policy(self) -> Policy:
+        """The operator's choices, for the domain."""
         day = self[SECONDS_PER_DAY]
         if day != 86_400 and self.backend == "gcp":
             raise SettingError("SECONDS_PER_DAY is for local use only: unset it where BACKEND is gcp")

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from shared.adapters.clickwrap.webhook import ClickwrapWebhook
 from shared.adapters.collections import CHANGED
 from shared.domain.eligibility import needed
 from shared.domain.errors import Accepted, PermanentFailure, RetryLater
@@ -251,7 +252,7 @@ class World:
         self.remind = Remind(self.ledger, self.publisher, self.policy, self.clock)
         self.sites: list[str] = []
         self.reconcile = Reconcile(self.ledger, self.resolve, self.api, self.sites, self.policy, self.clock)
-        self.receive = Receive(self.bus, self.names.events_topic, ("secret",), self.clock)
+        self.receive = Receive(ClickwrapWebhook(("secret",)), self.bus, self.names.events_topic, self.clock)
         self.links = Links(self.ledger, "request_url")
         self.later: list[tuple[datetime, str, bytes]] = []  # nacked or parked messages
         self.dead: list[tuple[str, str]] = []

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import flask
 import msgspec
 
+from shared.console.context import case_of, console, person
 from shared.console.masking import Shown
-from shared.console.views import case_of, console, person
 from shared.domain import eligibility
 from shared.domain.model import NoticeRecord
 from shared.domain.timeline import spoken

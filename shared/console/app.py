@@ -1,44 +1,25 @@
 """The console as one WSGI app: rendered on the server, no script, no session."""
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import flask
-import msgspec
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from shared.console import actions, dead_letters, security, views
+from shared.console.context import KEY, Console
 from shared.console.masking import masked
 from shared.domain.errors import RetryLater
-from shared.services.dead_letters import DeadLetterService
-from shared.services.operator_actions import ActionRefused, OperatorActions
-from shared.services.operator_queries import OperatorQueries
+from shared.services.operator_actions import ActionRefused
 
-
-class Console(msgspec.Struct, frozen=True, kw_only=True):
-    """What the pages are made of.
-
-    environ: the settings, shown with secrets hidden; warnings: what is amiss with them.
-    local: on the local stack, where nobody has to sign in. day: how long a day lasts.
-    gauges: what else the backend knows of itself, by name.
-    """
-
-    inspect: OperatorQueries
-    operate: OperatorActions
-    dead_letters: DeadLetterService
-    environ: Mapping[str, str]
-    warnings: Sequence[str] = ()
-    clock: Callable[[], datetime]
-    day: timedelta
-    gauges: Callable[[], Mapping[str, object]] = dict
-    local: bool = False
+__all__ = ["Console", "create_console"]
 
 
 def create_console(console: Console) -> flask.Flask:
+    """The WSGI app that serves the pages of `console`."""
     app = flask.Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = 100_000
-    app.extensions["console"] = console
+    app.extensions[KEY] = console
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.add_template_filter(when)
     app.add_template_filter(masked)
@@ -56,12 +37,12 @@ def create_console(console: Console) -> flask.Flask:
 
 
 def failure(status: int, reason: str) -> flask.typing.ResponseReturnValue:
-    """A page that says what went wrong."""
+    """The page that tells of an error."""
     return flask.render_template("error.html", status=status, reason=reason), status
 
 
 def when(at: datetime | None) -> str:
-    """A time as shown on a page; "" for none."""
+    """A time as HTML; "" for none. A template filter."""
     if at is None:
         return ""
     return Markup('<time datetime="{}">{}</time>').format(

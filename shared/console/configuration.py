@@ -12,6 +12,7 @@ def configuration(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def warnings(environ: Mapping[str, str]) -> list[str]:
+    """Settings that deserve a second look, a line each."""
     found = _providers(environ)
     tokens = [t for t in environ.get(CLICKWRAP_WEBHOOK_TOKENS.name, "").split(",") if t.strip()]
     if len(tokens) == 2:

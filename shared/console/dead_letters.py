@@ -5,7 +5,7 @@ import logging
 import flask
 
 from shared.console.actions import BOTH, PageResponse, Plan, asked
-from shared.console.views import console, done
+from shared.console.context import console, done
 from shared.services.dead_letters import ReplayPreview
 from shared.services.operator_actions import Why
 

@@ -11,4 +11,5 @@ PAGE = """<!doctype html>
 
 
 def link_page(reason: str) -> str:
+    """The page that says why a link does not work."""
     return PAGE.format(escape(reason))

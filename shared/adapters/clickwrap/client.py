@@ -4,7 +4,6 @@
 """
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,18 +14,20 @@ from urllib.parse import quote
 import msgspec
 from msgspec.structs import replace
 
+from shared.adapters.clickwrap.ids import REQUEST_ID
 from shared.adapters.clickwrap.link_hosts import Hosts, on_loopback
 from shared.adapters.clickwrap.payload import Fields, read, unwrap
-from shared.adapters.http.client import HttpResponse, parse_retry_after
+from shared.adapters.http.client import Http, HttpResponse, bearer, parse_retry_after
 from shared.domain import model
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.ports import NotFound
 
-TIMEOUT = (5, 15)  # seconds to connect, to answer
+DEADLINE = 15.0  # seconds
+MAX_BODY = 16_000_000  # bytes of an answer: a request with a thousand signers has several million
+LIMIT_WINDOW = 60.0  # seconds: the vendor counts calls by the minute
 PATIENCE = 5.0  # seconds that a call waits for its turn
 PAGE = 100  # requests a page of a list, the most the vendor allows
-REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-REFUSED_AFTER = 900.0  # seconds; someone has to mend the token first
+REFUSED_AFTER = 900.0  # seconds; an operator has to replace the token first
 log = logging.getLogger(__name__)
 
 
@@ -42,32 +43,61 @@ class Bucket:
         self._per_second, self._clock, self._sleep = rate / 60, clock, sleep
         self._size = max(1.0, self._per_second)
         self._left, self._at = self._size, clock()
+        self._held_until = self._at
         self._lock = threading.Lock()
 
     def take(self) -> None:
-        """Waits for a moment; raises RetryLater when the budget is used up for longer."""
+        """Waits for its turn, at most PATIENCE. Raises RetryLater when the turn comes later than that."""
         with self._lock:
-            now = self._clock()
-            self._left = min(self._size, self._left + (now - self._at) * self._per_second)
-            self._at = now
-            wait = max(0.0, (1 - self._left) / self._per_second)
+            wait = self._wait()
             if wait > PATIENCE:
-                raise RetryLater("our own budget of API calls is used up", after=wait)
+                raise RetryLater(self._reason(), after=wait)
             self._left -= 1
         if wait:
             self._sleep(wait)
 
+    def hold(self, seconds: float) -> None:
+        """Lets no call go for so long."""
+        with self._lock:
+            self._held_until = max(self._held_until, self._clock() + seconds)
+
+    def _reason(self) -> str:
+        held = self._held_until > self._clock()
+        return "the API answered 429 to a call before" if held else "our own budget of API calls is used up"
+
+    def _wait(self) -> float:
+        """Seconds until a call may go."""
+        now = self._clock()
+        self._left = min(self._size, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        return max(0.0, (1 - self._left) / self._per_second, self._held_until - now)
+
 
 class ClickwrapClient:
-    """Implements the port Requests.
+    """Implements the port ClickwrapApi.
 
-    link_hosts: the domains its links may lead to; none means any with a public name. An API on this machine may also
-    lead to this machine.
+    Args:
+        url: base URL of the API. One on this machine may also send links to this machine.
+        token: bearer token.
+        fields: where each field of an answer is looked for.
+        rate: calls a minute.
+        link_hosts: domains that links may lead to; empty means any with a public name.
+        deadline: seconds for one call.
     """
 
-    def __init__(self, url: str, token: str, fields: Fields, rate: float, link_hosts: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        fields: Fields,
+        rate: float,
+        link_hosts: tuple[str, ...] = (),
+        *,
+        deadline: float = DEADLINE,
+    ) -> None:
         self._url, self._token, self._fields, self._bucket = url, token, fields, Bucket(rate)
         self._hosts = Hosts(link_hosts, loopback=on_loopback(url))
+        self._http = Http("the API", _now, deadline, self._hold_back, most=MAX_BODY)
 
     def fetch(self, request: str, after: datetime | None = None) -> model.ApiRequest:
         """Asks every time, and so meets any `after`."""
@@ -122,7 +152,7 @@ class ClickwrapClient:
 
     def _get(self, path: str) -> Any:
         self._bucket.take()
-        answer = self._call(path)
+        answer = self._answer(path)
         if answer.status == 200:
             return self._decoded(answer)
         if answer.status == 404:
@@ -130,17 +160,21 @@ class ClickwrapClient:
         if answer.status in (401, 403):
             log.error("the API refuses CLICKWRAP_API_TOKEN", extra={"json": {"alert": "api_credentials"}})
             raise RetryLater(f"the API refuses CLICKWRAP_API_TOKEN ({answer.status})", after=REFUSED_AFTER)
-        raise _no_answer(f"the API answered {answer.status}", _retry_after(answer))
+        raise _no_answer(f"the API answered {answer.status}")
 
-    def _call(self, path: str) -> HttpResponse:
-        from shared.adapters.http.transport import call
-
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+    def _answer(self, path: str) -> HttpResponse:
         try:
-            with call("GET", self._url + path, TIMEOUT, {"headers": headers}) as response:
-                return HttpResponse(response.status_code, response.headers, response.content)
-        except OSError as e:  # what `requests` raises is one
-            raise _no_answer(f"the API cannot be reached: {type(e).__name__}") from e
+            return self._http.get(self._url + path, bearer(self._token))
+        except RetryLater as fault:
+            raise _no_answer(fault.reason, fault.after) from fault
+
+    def _hold_back(self, answer: HttpResponse) -> None:
+        """A 429 concerns all calls of this instance: none is made until its wait is over."""
+        if answer.status == 429:
+            asked = parse_retry_after(answer.headers, _now())
+            wait = LIMIT_WINDOW if asked is None else asked
+            self._bucket.hold(wait)
+            raise RetryLater("the API answered 429", wait)
 
     def _decoded(self, answer: HttpResponse) -> Any:
         try:
@@ -150,7 +184,7 @@ class ClickwrapClient:
 
 
 def _no_answer(reason: str, after: float | None = None) -> RetryLater:
-    """What waits for it is parked, and silent: so it is told of here."""
+    """Logs the fault: a deferred message does not show it elsewhere."""
     log.warning("no answer of the API", extra={"json": {"alert": "api_unavailable", "reason": reason}})
     return RetryLater(reason, after)
 
@@ -163,9 +197,5 @@ def _ids(listing: Any) -> tuple[list[str], bool]:
     return [str(i) for i in ids], listing.get("has_more") is True
 
 
-def _retry_after(answer: HttpResponse) -> float | None:
-    """As the vendor asks; a 429 that asks for nothing waits until the minute it is counted by is over."""
-    if answer.status not in (429, 503):
-        return None
-    asked = parse_retry_after(answer.headers, datetime.now(UTC))
-    return 60.0 if asked is None and answer.status == 429 else asked
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,7 +1,7 @@
 """What every call to Google shares: a client made once and late, a deadline, faults translated to our errors."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEADLINE = 10.0  # seconds for one call and its repetitions: a function has 60 for all it does
+# A call on a connection that the network has forgotten would hang for its whole deadline. gRPC also sets the socket's
+# TCP_USER_TIMEOUT to the keepalive timeout, so unacknowledged bytes end such a connection after 3 s, and the call is
+# repeated on a new one. Pings without a call stay off: a server may answer them with GOAWAY (too_many_pings), and an
+# instance has no CPU between requests to send them. Source: https://grpc.io/docs/guides/keepalive/
+KEEPALIVE = {"grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 3_000}
 
 
 class Lazy(Generic[T]):
@@ -30,14 +35,30 @@ class Lazy(Generic[T]):
             return self._made[0]
 
 
-def connected(client: Callable[..., T], transport: Callable[..., Any], variable: str) -> T:
-    """A generated client of Google's, and its gRPC transport; `variable` may name an emulator's host and port."""
+def connected(client: Callable[..., T], transport: Any, variable: str) -> T:
+    """One of Google's generated clients, on its gRPC transport with KEEPALIVE.
+
+    Args:
+        client: the client's class.
+        transport: its gRPC transport's class.
+        variable: name of the environment variable that may hold an emulator's host and port.
+    """
     emulator = os.environ.get(variable)
     if not emulator:
-        return client()
+        return client(transport=kept_alive(transport))
     import grpc
 
     return client(transport=transport(channel=grpc.insecure_channel(emulator)))
+
+
+def kept_alive(transport: Any) -> Any:
+    """A subclass of a generated gRPC transport whose channels have the options of KEEPALIVE."""
+
+    def create_channel(cls: Any, /, host: str, *, options: Iterable[tuple[str, Any]] = (), **given: Any) -> Any:
+        merged = {**dict(options), **KEEPALIVE}
+        return transport.create_channel(host, options=list(merged.items()), **given)
+
+    return type(transport.__name__, (transport,), {"create_channel": classmethod(create_channel)})
 
 
 def limits(on_repeat: Callable[[Exception], None] | None = None) -> dict[str, Any]:

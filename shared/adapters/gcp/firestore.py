@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
-from shared.adapters.gcp.calls import Lazy, limits, reaching
+from shared.adapters.gcp.calls import Lazy, kept_alive, limits, reaching
 from shared.domain.model import NoticeRecord, Request
 from shared.ports import Ledger, Mark, Only, Stored
 
@@ -118,9 +118,17 @@ class FirestoreLedger(Ledger):
 
 
 def _client(project: str, database: str) -> "Client":
-    from google.cloud import firestore
+    """The client makes its own channel, and takes no options for it: so the transport is given before the first call.
 
-    return firestore.Client(project=project, database=database)
+    `_firestore_api_helper` is not public; tests/unit/test_channels.py fails when it changes.
+    """
+    from google.cloud import firestore
+    from google.cloud.firestore_v1.services.firestore import client as generated
+    from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcTransport
+
+    client = firestore.Client(project=project, database=database)
+    client._firestore_api_helper(kept_alive(FirestoreGrpcTransport), generated.FirestoreClient, generated)
+    return client
 
 
 def _create(document: "DocumentReference", item: msgspec.Struct) -> Version | None:
@@ -166,6 +174,7 @@ def changes(old: msgspec.Struct, new: msgspec.Struct) -> dict[str, Any]:
 
 
 def load(document: dict[str, Any] | None, kind: type[T]) -> T:
+    """A document as its struct."""
     return msgspec.convert(_mapped(document, _unescaped_key, _plain_time), kind)
 
 
@@ -201,4 +210,5 @@ def id_of(key: str) -> str:
 
 
 def key_of(document_id: str) -> str:
+    """The key of a document id."""
     return unquote(document_id)

@@ -79,6 +79,7 @@ class CloudTasks:
 
 
 def tasks_client() -> "CloudTasksClient":
+    """Google's client, or one of the emulator that CLOUD_TASKS_EMULATOR_HOST names."""
     from google.cloud.tasks_v2 import CloudTasksClient
     from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 

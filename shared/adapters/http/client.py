@@ -19,6 +19,7 @@ CONNECT = 5.0  # seconds
 DEADLINE = 20.0  # seconds, all told
 LONGEST_WAIT = 3600.0
 SAFE_TO_REPEAT = {429, 500, 503}
+MAX_BODY = 1_000_000  # bytes of an answer; the largest of a provider is a tenth of that
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
@@ -43,9 +44,14 @@ def field_text(value: object) -> str:
 
 
 class Http:
-    """Calls to one provider. `who` begins every error text; no address, credential or body ever enters one.
+    """Calls to one API: no redirect is followed, nothing is repeated. No error holds an address, credential or body.
 
-    judge: sees every answer first, and raises what only this provider's body can tell.
+    Args:
+        who: the API's name, which begins every error text.
+        clock: time against which a date in `Retry-After` is read.
+        deadline: seconds for a whole call.
+        judge: sees every answer first, and raises what only this API's answers can tell.
+        most: bytes of an answer's body that are read.
     """
 
     def __init__(
@@ -54,39 +60,58 @@ class Http:
         clock: Callable[[], datetime],
         deadline: float = DEADLINE,
         judge: Callable[[HttpResponse], None] = lambda answer: None,
+        *,
+        most: int = MAX_BODY,
     ) -> None:
         self._who, self._clock, self._deadline, self._judge = who, clock, deadline, judge
+        self._most = most
+
+    def get(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
+        """Raises RetryLater when no answer came, or one that says to try again."""
+        return self._call("GET", url, effect=False, headers={"Accept": "application/json", **headers})
 
     def post_json(self, url: str, body: object, headers: Mapping[str, str], *, effect: bool = True) -> HttpResponse:
-        """Raises RetryLater when nothing can have happened, or the call has no `effect`; OutcomeUnknown otherwise."""
+        """Sends `body` as JSON.
+
+        Args:
+            url: where to.
+            body: anything that msgspec can encode.
+            headers: besides the content type.
+            effect: False for a call that may be repeated without harm.
+
+        Raises:
+            RetryLater: nothing can have happened, or the call has no effect.
+            OutcomeUnknown: the request left, and what became of it is not known.
+        """
         sent = {"Content-Type": "application/json", "Accept": "application/json", **headers}
-        return self._post(url, effect, headers=sent, data=msgspec.json.encode(body))
+        return self._call("POST", url, effect=effect, headers=sent, data=msgspec.json.encode(body))
 
     def post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> HttpResponse:
-        return self._post(url, True, headers=dict(headers), data=dict(form))
+        """Sends a form. Raises as `post_json` does for a call with an effect."""
+        return self._call("POST", url, effect=True, headers=dict(headers), data=dict(form))
 
-    def _post(self, url: str, effect: bool, **request: Any) -> HttpResponse:
+    def _call(self, method: str, url: str, *, effect: bool, **request: Any) -> HttpResponse:
         from shared.adapters.http.transport import exchange
 
         exchange.left, exchange.sock = False, None
-        watched = exchange.__dict__  # this thread's: the deadline's own thread would see its own
+        watched = exchange.__dict__  # of this thread; the deadline runs on a thread of its own
         try:
             with Deadline(self._deadline, lambda: watched.get("sock")) as exchange.deadline:
-                answer = self._exchange(url, request)
-                exchange.deadline.check()  # headers that are cut off look like complete ones
-        except OSError as fault:  # what `requests` raises is one too
-            raise self._lost(fault, exchange.left and effect) from None  # its own text holds the URL
+                answer = self._exchange(method, url, request)
+                exchange.deadline.check()  # headers that were cut off look like complete ones
+        except OSError as fault:  # the base of the exceptions of `requests`
+            raise self._lost(fault, exchange.left and effect) from None  # the exception's own text holds the URL
         finally:
             exchange.sock = exchange.deadline = None
         return self._settled(answer, effect)
 
-    def _exchange(self, url: str, request: dict[str, Any]) -> HttpResponse:
+    def _exchange(self, method: str, url: str, request: dict[str, Any]) -> HttpResponse:
         from shared.adapters.http.transport import call
 
         timeout = (min(CONNECT, self._deadline), self._deadline)
-        with call("POST", url, timeout, request) as response:
+        with call(method, url, timeout, request) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
-            return HttpResponse(response.status_code, headers, _body(response))
+            return HttpResponse(response.status_code, headers, _body(response, self._most))
 
     def _lost(self, fault: OSError, left: bool) -> RetryLater | OutcomeUnknown:
         name = type(fault).__name__
@@ -105,10 +130,12 @@ class Http:
 
 
 def basic(user: str, password: str) -> dict[str, str]:
+    """The header of HTTP Basic authentication."""
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 def bearer(token: str) -> dict[str, str]:
+    """The header of a bearer token."""
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -139,14 +166,12 @@ def _until(text: str, now: datetime) -> float | None:
     return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
 
 
-def _body(response: "Response") -> bytes:
-    """At most MAX_BODY. A refusal stands in its status: one whose body is lost is still a refusal."""
+def _body(response: "Response", most: int) -> bytes:
+    """At most `most` bytes. A refusal is told by its status, so one whose body is lost is still a refusal."""
     from urllib3.exceptions import HTTPError
 
-    from shared.adapters.http.transport import MAX_BODY
-
     try:
-        return response.raw.read(MAX_BODY, decode_content=True) or b""
+        return response.raw.read(most, decode_content=True) or b""
     except (HTTPError, OSError) as fault:
         if response.status_code >= 400:
             return b""

@@ -19,7 +19,6 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from shared.adapters.http.deadline import Deadline
 
-MAX_BODY = 1_000_000  # octets of an answer; no provider's is a tenth of that
 POOL = 32
 IDLE = 20.0  # seconds a connection is kept for the next call
 
@@ -32,6 +31,7 @@ class Exchange(threading.local):
     deadline: Deadline | None = None
 
     def begin(self, sock: socket) -> None:
+        """Called before the request's first byte leaves."""
         self.sock = sock
         if self.deadline and not self.left:
             self.deadline.check()
@@ -103,6 +103,7 @@ class _Adapter(HTTPAdapter):
 
 @cache
 def session() -> requests.Session:
+    """The process's one session."""
     made = requests.Session()
     made.mount("http://", _Adapter(pool_maxsize=POOL))
     made.mount("https://", _Adapter(pool_maxsize=POOL))

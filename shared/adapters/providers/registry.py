@@ -22,10 +22,12 @@ def names(channel: ChannelName) -> tuple[str, ...]:
 
 
 def every() -> Iterator[tuple[ChannelName, str]]:
+    """All specs of a channel."""
     return ((channel, name) for channel in ChannelName for name in names(channel))
 
 
 def spec(channel: ChannelName, name: str) -> ProviderSpec:
+    """The spec of one provider."""
     found = _module(channel, name).SPEC
     assert isinstance(found, ProviderSpec)
     return found

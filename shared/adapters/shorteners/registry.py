@@ -22,6 +22,7 @@ def names() -> tuple[str, ...]:
 
 
 def spec(name: str) -> ShortenerSpec:
+    """The spec of one shortener."""
     found = _module(name).SPEC
     assert isinstance(found, ShortenerSpec)
     return found

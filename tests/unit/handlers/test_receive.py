@@ -8,16 +8,18 @@ import msgspec
 import pytest
 
 from shared import bootstrap
+from shared.adapters.clickwrap.webhook import HEADER, ClickwrapWebhook
 from shared.domain.model import Event, EventType
 from shared.entrypoint import reply
-from shared.handlers.receive import MAX_BODY, Receive, WebhookRejected
+from shared.handlers.receive import MAX_BODY, Receive
+from shared.ports import WebhookRejected
 from tests.fakes import START, FakeBus
 
 GOOD = {"event_type": "request_signed", "id": "e1", "request": "r1", "signer": "s1", "description": "Jo signed Lease"}
 
 
 def receiver(bus: FakeBus | None = None, tokens=("secret",), **allowed) -> Receive:
-    return Receive(bus or FakeBus(), "events", tokens, lambda: START, **allowed)
+    return Receive(ClickwrapWebhook(tokens, **allowed), bus or FakeBus(), "events", lambda: START)
 
 
 def body(**changed) -> bytes:
@@ -56,19 +58,19 @@ class TestToken:
     )
     def test_anything_but_a_token_is_401(self, attack):
         with pytest.raises(WebhookRejected, match="Pactsafe-Webhook-Token") as e:
-            receiver().authenticate(attack)
+            receiver().authenticate({} if attack is None else {HEADER: attack})
         assert e.value.status == 401
 
     @pytest.mark.parametrize("token", ["old", "new"])
     def test_both_are_taken_during_a_rotation(self, token):
-        receiver(tokens=("old", "new")).authenticate(token)
+        receiver(tokens=("old", "new")).authenticate({HEADER: token})
 
     def test_a_letter_beyond_latin_1_is_no_question_mark(self):
         with pytest.raises(WebhookRejected):
-            receiver(tokens=("a?b",)).authenticate("a\u2603b")
+            receiver(tokens=("a?b",)).authenticate({HEADER: "a\u2603b"})
 
     def test_a_token_beyond_ascii_is_taken_as_its_octets(self):
-        receiver(tokens=("säcret",)).authenticate("säcret".encode().decode("latin-1"))
+        receiver(tokens=("säcret",)).authenticate({HEADER: "säcret".encode().decode("latin-1")})
 
     def test_a_door_without_a_token_cannot_be_built(self):
         with pytest.raises(ValueError, match="token"):
@@ -76,7 +78,7 @@ class TestToken:
 
     def test_the_reason_does_not_tell_the_token(self):
         with pytest.raises(WebhookRejected) as e:
-            receiver().authenticate("guess")
+            receiver().authenticate({HEADER: "guess"})
         assert "secret" not in str(e.value)
         assert "guess" not in str(e.value)
 

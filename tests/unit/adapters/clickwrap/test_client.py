@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.clickwrap import client
 from shared.adapters.clickwrap.client import ClickwrapClient
 from shared.adapters.clickwrap.payload import FIELDS
 from shared.domain.errors import PermanentFailure, RetryLater
@@ -170,15 +169,30 @@ def test_garbage_is_no_answer(vendor, api, body):
 def test_a_truncated_answer_is_no_answer(vendor, api):
     body = json.dumps(WHOLE).encode()
     vendor.says("/requests/r1", body[:-20], Content_Length=str(len(body)))
-    with pytest.raises(RetryLater, match="cannot be reached"):
+    with pytest.raises(RetryLater, match="could not be reached"):
         api.fetch("r1")
 
 
-def test_silence_ends_at_the_time_out(vendor, api, monkeypatch):
-    monkeypatch.setattr(client, "TIMEOUT", (0.2, 0.2))
+def test_silence_ends_at_the_deadline(vendor):
     vendor.hang = threading.Event()
-    with pytest.raises(RetryLater, match="Timeout"):
+    with pytest.raises(RetryLater, match="could not be reached"):
+        ClickwrapClient(vendor.url, "hush", FIELDS, rate=6_000, deadline=0.2).fetch("r1")
+
+
+def test_a_429_holds_every_call_of_the_instance_until_its_wait_is_over(vendor, api):
+    vendor.says("/requests/r1", status=429, Retry_After="30")
+    vendor.says("/requests/r2", WHOLE)
+    with pytest.raises(RetryLater):
         api.fetch("r1")
+    with pytest.raises(RetryLater, match="429") as e:
+        api.fetch("r2")
+    assert 29 < e.value.after <= 30
+    assert [path for path, _ in vendor.seen] == ["/requests/r1"]
+
+
+def test_an_answer_of_several_million_bytes_is_read_whole(vendor, api):
+    vendor.says("/requests/r1", {**WHOLE, "history": ["x" * 1000] * 5000})
+    assert len(api.fetch("r1").signers) == 1
 
 
 def test_nobody_there_is_waited_for(vendor):

@@ -47,3 +47,14 @@ def test_a_rate_below_one_a_second_still_lets_one_go():
     hour.bucket.take()
     with pytest.raises(RetryLater):
         hour.bucket.take()
+
+
+def test_a_short_hold_is_waited_for_and_a_long_one_is_refused():
+    hour = Hour(120)
+    hour.bucket.hold(3)
+    hour.bucket.take()
+    assert hour.slept == [3]
+    hour.bucket.hold(30)
+    with pytest.raises(RetryLater, match="429") as refused:
+        hour.bucket.take()
+    assert refused.value.after == 30

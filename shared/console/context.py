@@ -1,0 +1,89 @@
+"""What every page of the console uses: its services, the request at hand, the person, and a place in a list."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import flask
+import msgspec
+
+from shared.console import security
+from shared.ports import Mark
+from shared.services.dead_letters import DeadLetterService
+from shared.services.operator_actions import OperatorActions
+from shared.services.operator_queries import Case, OperatorQueries
+
+KEY = "console"  # of the app's `extensions`
+# What the page says after an action, by the name that the redirect carries.
+DONE = {
+    "resend": "The message is on its way once more.",
+    "stop": "The reminders are stopped.",
+    "resume": "The reminders are sent again.",
+    "clear": "The address may be used again.",
+    "replay": "Replayed: what is still here cannot be read, or has failed again.",
+    "drop": "Forgotten.",
+}
+
+
+class Console(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pages are made of.
+
+    Args:
+        inspect: what the pages show.
+        operate: what the buttons do.
+        dead_letters: those kept, and their replay.
+        environ: the settings, shown with secrets hidden.
+        warnings: what in the settings needs attention.
+        clock: the time now.
+        day: how long a day lasts.
+        gauges: further figures of the backend, by name.
+        local: whether this is the local stack, where nobody signs in.
+    """
+
+    inspect: OperatorQueries
+    operate: OperatorActions
+    dead_letters: DeadLetterService
+    environ: Mapping[str, str]
+    warnings: Sequence[str] = ()
+    clock: Callable[[], datetime]
+    day: timedelta
+    gauges: Callable[[], Mapping[str, object]] = dict
+    local: bool = False
+
+
+def console() -> Console:
+    """The console of the app that serves this request."""
+    found: Console = flask.current_app.extensions[KEY]
+    return found
+
+
+def case_of(key: str) -> Case:
+    """The request with this id. Aborts with 404 without one."""
+    return console().inspect.case(key) or flask.abort(404, f"There is no request {key!r}.")
+
+
+def person() -> str:
+    """E-mail address of the operator; "local" on the local stack. Aborts with 403 when the token names none."""
+    name = "local" if console().local else security.who(flask.request.headers)
+    return name or flask.abort(403, "your identity token holds no e-mail address: open the console by `make console`")
+
+
+def done() -> str:
+    """What the action before this page has done; "" without one."""
+    return DONE.get(flask.request.args.get("done", ""), "")
+
+
+def mark(at: Mark | None) -> str:
+    """A place in a list, in the form that a page's address carries."""
+    return f"{at[0].isoformat()}~{at[1]}" if at else ""
+
+
+def cursor(text: str) -> Mark | None:
+    """Reads what `mark` has written. Aborts with 400 for anything else."""
+    at, _, key = text.partition("~")
+    try:
+        place = datetime.fromisoformat(at) if text else None
+    except ValueError:
+        flask.abort(400, "no such page")
+    if place and not place.tzinfo:
+        flask.abort(400, "no such page")
+    return (place, key) if place else None
