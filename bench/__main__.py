@@ -1,6 +1,6 @@
-"""`make bench`: runs the benches, prints their table, keeps the figures in bench/results/.
+"""`make bench`: run the benchmarks, print a table of results and store them in bench/results/.
 
-BENCH=receive,cold picks some; the others keep their last figures. WRITE=1 also puts the table into docs/performance.md.
+BENCH=receive,cold runs only these; the others keep their last results. WRITE=1 also updates docs/performance.md.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench import report
-from bench.harness import Ground, Progress
+from bench.harness import Harness, Progress
 
 BENCHES = (
     "receive",
@@ -29,22 +29,22 @@ BENCHES = (
 )
 
 
-def picked(text: str) -> list[str]:
-    """Raises SystemExit for a name that is none."""
+def chosen(text: str) -> list[str]:
+    """The benchmarks named by BENCH; by default all. Raises SystemExit for an unknown name."""
     names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()] or list(BENCHES)
     if unknown := [name for name in names if name not in BENCHES]:
-        raise SystemExit(f"BENCH={','.join(unknown)}: choose among {', '.join(BENCHES)}")
+        raise SystemExit(f"BENCH={','.join(unknown)}: choose from {', '.join(BENCHES)}")
     return names
 
 
 def main() -> None:
-    names, results = picked(os.environ.get("BENCH", "")), report.load()
+    names, results = chosen(os.environ.get("BENCH", "")), report.load()
     progress = Progress(len(names))
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-bench-")))
-        ground = Ground(stack, directory, progress)
+        harness = Harness(stack, directory, progress)
         for name in names:
-            results.benches[name] = measured(name, ground)
+            results.benches[name] = measured(name, harness)
             progress.finish()
     results.benches = {name: results.benches[name] for name in BENCHES if name in results.benches}
     report.save(results)
@@ -53,9 +53,9 @@ def main() -> None:
     print(report.table(results))
 
 
-def measured(name: str, ground: Ground) -> report.Bench:
-    ground.progress.name, at, began = name, report.now(), time.monotonic()
-    rows = importlib.import_module(f"bench.{name}").run(ground)
+def measured(name: str, harness: Harness) -> report.Bench:
+    harness.progress.name, at, began = name, report.now(), time.monotonic()
+    rows = importlib.import_module(f"bench.{name}").run(harness)
     return report.Bench(at=at, seconds=time.monotonic() - began, rows=rows)
 
 
@@ -63,4 +63,4 @@ if __name__ == "__main__":
     os.environ["GRPC_VERBOSITY"] = "NONE"
     main()
     sys.stdout.flush()
-    os._exit(0)  # a client's thread that still calls an emulator that is gone would hold us
+    os._exit(0)  # a client thread that calls a stopped emulator would delay the exit

@@ -1,6 +1,6 @@
-"""A bulk send against the API's budget: the arithmetic of docs/scale.md beside a small real run.
+"""A bulk send that exceeds the rate limit of API calls: the estimate of docs/scale.md compared with a measured run.
 
-So many `request_sent` at once, more than the budget of calls lets through; what is turned away comes again.
+More `request_sent` events arrive at once than the limit allows; rejected ones are delivered again.
 """
 
 import time
@@ -9,7 +9,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from bench.harness import Ground, settings
+from bench.harness import Harness, settings
 from bench.latency import ask
 from bench.receive import make_topics
 from bench.report import Row
@@ -18,46 +18,46 @@ from bench.subscribers import THREADS
 from shared.domain.model import EventType
 
 EVENTS, PER_MINUTE = 200, 600
-PAUSE = 0.1  # seconds until a message that was turned away comes again; Pub/Sub takes 10 and more
+REDELIVERY_PAUSE = 0.1  # seconds until a rejected message is delivered again; Pub/Sub waits 10 or more
 
 
-def run(ground: Ground) -> list[Row]:
-    google = ground.google()
+def run(harness: Harness) -> list[Row]:
+    google = harness.google()
     make_topics(google)
-    with ground.stand_in(0.05) as stand_in:
+    with harness.stand_in(0.05) as stand_in:
         environ = settings(google, stand_in) | {"API_RATE_PER_MINUTE": str(PER_MINUTE), "LOG_LEVEL": "ERROR"}
-        with ground.function("resolve", environ, THREADS) as port:
-            ground.progress.step(f"{EVENTS} events")
-            took, turned_away = send(port)
-    return [row(took, turned_away)]
+        with harness.function("resolve", environ, THREADS) as port:
+            harness.progress.step(f"{EVENTS} events")
+            took, rejections = send(port)
+    return [row(took, rejections)]
 
 
-def row(took: float, turned_away: int) -> Row:
-    burst = PER_MINUTE / 60  # the bucket starts full: a second's worth
+def row(took: float, rejections: int) -> Row:
+    burst = PER_MINUTE / 60  # the token bucket starts full, with the calls of one second
     predicted = (EVENTS - burst) / (PER_MINUTE / 60)
     return Row(
-        what=f"{EVENTS} requests at once, {PER_MINUTE} calls a minute allowed",
-        ours=f"{took:.1f} s, {turned_away} times turned away",
-        against="the arithmetic",
+        what=f"{EVENTS} requests at once, {PER_MINUTE} API calls a minute allowed",
+        ours=f"{took:.1f} s, {rejections} rejections",
+        against="the estimate",
         theirs=f"{predicted:.1f} s",
         ratio=took / predicted,
     )
 
 
 def send(port: int) -> tuple[float, int]:
-    """Seconds until all are handled, and how often one was turned away."""
+    """Post the events until all are handled. Returns the seconds it took, and the number of rejections."""
     now = datetime.now(UTC)
     bodies = [
         push_envelope(event(f"n1x0-{uuid.uuid4().hex}", EventType.SENT, now), now).decode() for _ in range(EVENTS)
     ]
     began, waiting = time.perf_counter(), deque(bodies)
     with ThreadPoolExecutor(THREADS) as pool:
-        turned_away = sum(pool.map(lambda _: work(port, waiting), range(THREADS)))
-    return time.perf_counter() - began, turned_away
+        rejections = sum(pool.map(lambda _: work(port, waiting), range(THREADS)))
+    return time.perf_counter() - began, rejections
 
 
 def work(port: int, waiting: deque[str]) -> int:
-    turned_away = 0
+    rejections = 0
     while waiting:
         try:
             body = waiting.popleft()
@@ -65,7 +65,7 @@ def work(port: int, waiting: deque[str]) -> int:
             break
         status, _ = ask(port, "POST", "/", body, {"Content-Type": "application/json"})
         if status != 200:
-            turned_away += 1
+            rejections += 1
             waiting.append(body)
-            time.sleep(PAUSE)
-    return turned_away
+            time.sleep(REDELIVERY_PAUSE)
+    return rejections

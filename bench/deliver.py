@@ -1,4 +1,4 @@
-"""A progress notice by SMS: two reads, a claim, a send, its outcome."""
+"""A progress notice by SMS: two reads, a claim, a send, and a write of its outcome."""
 
 import json
 import uuid
@@ -7,18 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from bench import subscribers
-from bench.harness import Ground
+from bench.harness import Harness
 from bench.load import post
 from bench.report import Row
 from bench.states import half_signed, progress_of, push_envelope
 from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.domain.model import Request
 
-WHAT = "the same trips by hand: 2 reads, create, POST, update"
+WHAT = "the same calls by hand: 2 reads, create, POST, update"
 
 
-def run(ground: Ground) -> list[Row]:
-    """The state that the notices need is written before the clock starts."""
+def run(harness: Harness) -> list[Row]:
+    """Write the state that the notices need before the measurement starts."""
     prepared: dict[str, FirestoreLedger] = {}
 
     def requests(count: int) -> list[Request]:
@@ -37,7 +37,7 @@ def run(ground: Ground) -> list[Row]:
         made = [push_envelope(progress_of(r, now), now, channel="sms") for r in requests(count)]
         return iter([post("/sms", body) for body in made])
 
-    def orders(count: int) -> Iterator[bytes]:
+    def bare_requests(count: int) -> Iterator[bytes]:
         return iter([post("/", json.dumps({"request": r.id}).encode()) for r in requests(count)])
 
-    return subscribers.run(ground, "deliver", "delivered", WHAT, notices, orders)
+    return subscribers.run(harness, "deliver", "delivered", WHAT, notices, bare_requests)

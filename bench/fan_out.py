@@ -1,6 +1,6 @@
-"""One request of 1 to 1,000 signers through resolve, on the emulators: time, memory and messages.
+"""`resolve` for one request with 1 to 1,000 signers, on the emulators: time, memory and messages.
 
-`python -m bench.fan_out SIGNERS` does one size in a process of its own, so that its peak memory is its own.
+`python -m bench.fan_out SIGNERS` measures one size in a separate process, so that sizes do not share a memory peak.
 """
 
 import json
@@ -14,7 +14,7 @@ import time
 import uuid
 from datetime import UTC, datetime
 
-from bench.harness import ROOT, Ground, settings
+from bench.harness import ROOT, Harness, settings
 from bench.receive import make_topics
 from bench.report import Row, ms
 
@@ -24,17 +24,17 @@ TIMES = 5
 Size = dict[str, float]
 
 
-def run(ground: Ground) -> list[Row]:
-    google = ground.google()
+def run(harness: Harness) -> list[Row]:
+    google = harness.google()
     make_topics(google)
-    with ground.stand_in(0) as stand_in:
+    with harness.stand_in(0) as stand_in:
         environ = settings(google, stand_in) | {"LOG_LEVEL": "ERROR"}
-        found = [size(ground, n, environ) for n in SIZES]
+        found = [size(harness, n, environ) for n in SIZES]
     return [*map(row, SIZES, found), slope(found)]
 
 
-def size(ground: Ground, signers: int, environ: dict[str, str]) -> Size:
-    ground.progress.step(f"{signers} signers")
+def size(harness: Harness, signers: int, environ: dict[str, str]) -> Size:
+    harness.progress.step(f"{signers} signers")
     asked = [sys.executable, "-W", "ignore", "-m", "bench.fan_out", str(signers)]
     done = subprocess.run(asked, cwd=ROOT, env={**os.environ, **environ}, capture_output=True, check=True)
     found: Size = json.loads(done.stdout)
@@ -48,14 +48,14 @@ def row(signers: int, found: Size) -> Row:
 
 
 def slope(found: list[Size]) -> Row:
-    """Of the line through the logarithms from 10 to 1,000: 1 is linear."""
+    """Slope of time over signers on logarithmic scales, from 10 to 1,000 signers: 1 is linear."""
     value = math.log(found[3]["seconds"] / found[1]["seconds"]) / math.log(SIZES[3] / SIZES[1])
     each = found[3]["seconds"] / SIZES[3]
     shown = f"{ms(each)} a signer at 1,000"
     return Row(what="slope from 10 to 1,000", ours=shown, against="linear", theirs="1", ratio=value, goal="≤ 1.10")
 
 
-# -- in a process of its own
+# -- in a separate process
 
 
 def main(signers: int) -> Size:
@@ -65,11 +65,11 @@ def main(signers: int) -> Size:
 
     now = datetime.now(UTC)
     key = f"n{signers}x0-{uuid.uuid4().hex}"
-    bootstrap.resolve().event(event(f"n1x0-{uuid.uuid4().hex}", EventType.SENT, now))  # makes the clients
+    bootstrap.resolve().event(event(f"n1x0-{uuid.uuid4().hex}", EventType.SENT, now))  # creates the clients
     before, took = peak(), []
-    for turn in range(TIMES if signers < 1_000 else 3):
+    for n in range(TIMES if signers < 1_000 else 3):
         began = time.perf_counter()
-        bootstrap.resolve().event(event(f"{key}{turn}", EventType.SENT, datetime.now(UTC)))
+        bootstrap.resolve().event(event(f"{key}{n}", EventType.SENT, datetime.now(UTC)))
         took.append(time.perf_counter() - began)
     document = len(json.dumps(invited(key, signers, now), default=_plain))
     return {"seconds": statistics.median(took), "mb": peak() - before, "kb": document / 1024}

@@ -1,4 +1,4 @@
-"""The ledger's operations with few and with many documents: what grows with a deployment's age must not slow it."""
+"""The ledger's operations with few and with many documents: they must not get slower as documents accumulate."""
 
 import re
 import statistics
@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bench.harness import ROOT, Ground
+from bench.harness import ROOT, Harness
 from bench.receive import make_topics
 from bench.report import Row, median_ratio, ms
 from bench.states import invited
@@ -31,21 +31,21 @@ TEMPLATE = invited("n1x0-growth", 1, NOW)
 Operations = dict[str, Callable[[], object]]
 
 
-def run(ground: Ground) -> list[Row]:
-    return [*firestore(ground), *embedded(ground), indexes()]
+def run(harness: Harness) -> list[Row]:
+    return [*firestore(harness), *embedded(harness), indexes()]
 
 
-# -- what is there
+# -- the documents
 
 
 def request(n: int) -> Request:
-    """Of all, so many are due, whatever their number."""
+    """Request number n. The first DUE requests are due, whatever the total number."""
     next_at = NOW - timedelta(minutes=1) if n < DUE else NOW + timedelta(days=1, seconds=n)
     return replace(TEMPLATE, id=f"growth-{n}", changed_at=NOW - timedelta(seconds=n), next_at=next_at)
 
 
 def record(n: int) -> NoticeRecord:
-    """NOTICES_EACH of them to a request."""
+    """Notice record number n; every request has NOTICES_EACH."""
     at = NOW - timedelta(seconds=n)
     state = NoticeState.ACCEPTED
     return NoticeRecord(
@@ -84,19 +84,19 @@ def queries(ledger: Any) -> Operations:
     }
 
 
-# -- how long it takes
+# -- the measurements
 
 
-def firestore(ground: Ground) -> list[Row]:
-    """By key only: the emulator keeps no index, so that each query of its reads the whole collection."""
+def firestore(harness: Harness) -> list[Row]:
+    """Operations by key only: the emulator has no indexes, so a query reads the whole collection."""
     ledgers = []
     for count in FIRESTORE:
-        ground.progress.step(f"Firestore emulator, writing {count} requests")
-        google = ground.google()
+        harness.progress.step(f"Firestore emulator, writing {count} requests")
+        google = harness.google()
         make_topics(google)
         fill_firestore(google["GOOGLE_CLOUD_PROJECT"], count)
         ledgers.append(FirestoreLedger(google["GOOGLE_CLOUD_PROJECT"]))
-    return compared(ground, "Firestore emulator", FIRESTORE, [by_key(ledger) for ledger in ledgers])
+    return compared(harness, "Firestore emulator", FIRESTORE, [by_key(ledger) for ledger in ledgers])
 
 
 def fill_firestore(project: str, count: int) -> None:
@@ -114,26 +114,26 @@ def fill_firestore(project: str, count: int) -> None:
         list(pool.map(write, iter(lambda: list(islice(rest, 500)), [])))
 
 
-def embedded(ground: Ground) -> list[Row]:
+def embedded(harness: Harness) -> list[Row]:
     ledgers = []
     for count in EMBEDDED:
-        ground.progress.step(f"SQLite, writing {count} requests")
-        ledgers.append(filled(ground.directory / f"growth-{count}.db", count))
-    return compared(ground, "SQLite", EMBEDDED, [{**by_key(x), **queries(x)} for x in ledgers])
+        harness.progress.step(f"SQLite, writing {count} requests")
+        ledgers.append(filled(harness.directory / f"growth-{count}.db", count))
+    return compared(harness, "SQLite", EMBEDDED, [{**by_key(x), **queries(x)} for x in ledgers])
 
 
 def filled(path: Path, count: int) -> Any:
-    """Written without waiting for the disk, since only what is read counts."""
+    """A ledger with so many requests and their notices."""
     ledger = Embedded(path, lambda: NOW, Pace(1, 1)).ledger
     for key, item in documents(count):
         ledger.put(key, item, None)
     return ledger
 
 
-def compared(ground: Ground, where: str, counts: tuple[int, ...], sides: list[Operations]) -> list[Row]:
+def compared(harness: Harness, where: str, counts: tuple[int, ...], sides: list[Operations]) -> list[Row]:
     rows = []
     for name in sides[0]:
-        ground.progress.step(f"{where}, {name}")
+        harness.progress.step(f"{where}, {name}")
         timed = [[once(side[name]) for side in sides] for _ in range(ROUNDS + 1)][1:]
         few, many = [t[0] for t in timed], [t[-1] for t in timed]
         label = f"{where}: {name}, {counts[-1]:,} requests"
@@ -153,9 +153,9 @@ def once(operation: Callable[[], object]) -> float:
 
 
 def indexes() -> Row:
-    """The emulator answers any query; the cloud wants an index for each list that is narrowed and sorted."""
+    """Firestore needs an index for each list that is filtered and sorted; its emulator answers without one."""
     terraform = (ROOT / "infra" / "firestore.tf").read_text()
     there = re.findall(r'resource "google_firestore_index" "(\w+)"', terraform)
     wanted = [f"{COLLECTIONS[kind]}_by_{field}" for kind, fields in NARROWED.items() for field in fields]
     missing = [name for name in wanted if name not in there]
-    return Row(what="indexes of narrowed lists", ours=f"{len(wanted) - len(missing)} of {len(wanted)}", goal="all")
+    return Row(what="indexes of filtered lists", ours=f"{len(wanted) - len(missing)} of {len(wanted)}", goal="all")

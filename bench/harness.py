@@ -1,4 +1,4 @@
-"""What the benches stand on: emulators, stand-ins and functions, each a process of its own, and the progress bar."""
+"""Runs what the benchmarks need: emulators, stand-ins and functions, each as a process; and shows the progress."""
 
 import contextlib
 import os
@@ -16,12 +16,12 @@ from local.emulation.google_emulators import emulators, free_port
 
 ROOT = Path(__file__).parent.parent
 BARE = ROOT / "bench" / "bare" / "main.py"
-UP_WITHIN, PATIENCE = 30.0, 5.0  # seconds
+START_TIMEOUT, STOP_TIMEOUT = 30.0, 5.0  # seconds until a process accepts connections, and until it ends
 TOKEN = "bench-token"
 
 
 class Progress:
-    """One line on stderr, rewritten: which bench, how far, and the time so far."""
+    """One line on stderr, updated in place: the benchmark, its step and the time so far."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done, self._began = total, 0, time.monotonic()
@@ -43,8 +43,8 @@ class Progress:
             print(f"{line:<100.100}", end=end, file=sys.stderr, flush=True)
 
 
-class Ground:
-    """Emulators are started when first asked for and serve all benches; each bench has a project of its own."""
+class Harness:
+    """Starts the emulators once, at their first use; each benchmark gets a project of its own."""
 
     def __init__(self, stack: ExitStack, directory: Path, progress: Progress) -> None:
         self.directory, self.progress = directory, progress
@@ -64,7 +64,7 @@ class Ground:
 
     @contextmanager
     def stand_in(self, delay: float) -> Iterator[str]:
-        """Yields the base URL of one that answers after `delay` seconds."""
+        """Run a stand-in that answers after `delay` seconds. Yields its base URL."""
         port = free_port()
         argv = [sys.executable, "-m", "bench.stand_in", str(port), str(delay)]
         with process(argv, port, {}, self.directory / "stand-in.log"):
@@ -72,12 +72,13 @@ class Ground:
 
     @contextmanager
     def function(self, name: str, environ: Mapping[str, str], threads: int) -> Iterator[int]:
-        """A function of ours as functions-framework serves it in the cloud. Yields its port."""
+        """Run one of our functions with functions-framework, as in the cloud. Yields its port."""
         with self._served(ROOT / "functions" / name / "main.py", name, environ, threads) as port:
             yield port
 
     @contextmanager
     def bare(self, target: str, environ: Mapping[str, str], threads: int) -> Iterator[int]:
+        """Run a function of bench/bare/main.py. Yields its port."""
         with self._served(BARE, target, environ, threads) as port:
             yield port
 
@@ -90,7 +91,7 @@ class Ground:
 
 
 def served(source: Path, target: str, port: int) -> list[str]:
-    """gunicorn, one worker: what `functions-framework` does unless told to debug."""
+    """The command of functions-framework, which runs gunicorn with one worker."""
     argv = [str(Path(sys.executable).parent / "functions-framework"), "--source", str(source), "--target", target]
     return [*argv, "--signature-type", signature(target), "--host", "127.0.0.1", "--port", str(port)]
 
@@ -100,7 +101,7 @@ def signature(target: str) -> str:
 
 
 def settings(google: Mapping[str, str], stand_in: str) -> dict[str, str]:
-    """Every setting of ours, as deployed: texts by Twilio, links of our own."""
+    """The settings of a deployment with SMS by Twilio and our own short links."""
     return {
         **google,
         "BACKEND": "gcp",
@@ -126,7 +127,11 @@ def settings(google: Mapping[str, str], stand_in: str) -> dict[str, str]:
 
 @contextmanager
 def process(argv: list[str], port: int, environ: Mapping[str, str], log: Path) -> Iterator[int]:
-    """Yields its pid once its port answers; ends its whole group. Raises TimeoutError."""
+    """Run a process and end its whole process group afterwards. Yields its pid once its port accepts connections.
+
+    Raises:
+        TimeoutError: it does not accept connections in time.
+    """
     with started(argv, environ, log) as running:
         wait_for(port, running, log)
         yield running.pid
@@ -145,19 +150,20 @@ def started(argv: list[str], environ: Mapping[str, str], log: Path) -> Iterator[
 
 
 def end(running: "subprocess.Popen[bytes]") -> None:
-    """Asked first: the local stack has emulators of its own to end. gunicorn would wait for idle connections."""
+    """SIGTERM first, so that the local stack can end its emulators; then SIGKILL, because gunicorn waits for idle
+    connections."""
     running.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        running.wait(PATIENCE)
+        running.wait(STOP_TIMEOUT)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(running.pid, signal.SIGKILL)
     running.wait()
 
 
 def wait_for(port: int, running: "subprocess.Popen[bytes]", log: Path) -> None:
-    end = time.monotonic() + UP_WITHIN
+    end = time.monotonic() + START_TIMEOUT
     while time.monotonic() < end and running.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.002)
-    raise TimeoutError(f"{running.args!r} did not come up: {log.read_text()[-2000:]}")
+    raise TimeoutError(f"{running.args!r} did not start: {log.read_text()[-2000:]}")

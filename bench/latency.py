@@ -1,4 +1,4 @@
-"""From the webhook's arrival to the provider's being called, through the whole local stack, one request at a time."""
+"""Time from a webhook to the call of the provider, through the whole local stack, one request at a time."""
 
 import http.client
 import json
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from bench.harness import TOKEN, Ground, process, settings
+from bench.harness import TOKEN, Harness, process, settings
 from bench.report import Row, ms
 from local.emulation.google_emulators import free_port
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 REQUESTS = 40
 BACKENDS = ("embedded", "emulators")
-LOST_AFTER = 30.0  # seconds
+ARRIVAL_TIMEOUT = 30.0  # seconds
 
 
 class Trip(msgspec.Struct):
@@ -31,31 +31,31 @@ class Trip(msgspec.Struct):
     sent: float
 
 
-def run(ground: Ground) -> list[Row]:
-    return [row for backend in BACKENDS for row in rows(backend, trips(ground, backend))]
+def run(harness: Harness) -> list[Row]:
+    return [row for backend in BACKENDS for row in rows(backend, trips(harness, backend))]
 
 
-def trips(ground: Ground, backend: str) -> list[Trip]:
-    with ground.stand_in(0) as stand_in, stack(ground, backend, stand_in) as port:
+def trips(harness: Harness, backend: str) -> list[Trip]:
+    with harness.stand_in(0) as stand_in, stack(harness, backend, stand_in) as port:
         made = []
         for n in range(REQUESTS + 5):
-            ground.progress.step(f"{backend}, {n} of {REQUESTS}")
-            made.append(trip(port, stand_in, f"n1x0-life{n:03d}"))
-        return made[5:]  # the first ones warm up
+            harness.progress.step(f"{backend}, {n} of {REQUESTS}")
+            made.append(trip(port, stand_in, f"n1x0-latency{n:03d}"))
+        return made[5:]  # the first five warm up
 
 
 @contextmanager
-def stack(ground: Ground, backend: str, stand_in: str) -> Iterator[int]:
+def stack(harness: Harness, backend: str, stand_in: str) -> Iterator[int]:
     port = free_port()
     google = {"GOOGLE_CLOUD_PROJECT": "bench", "LOCATION": "here"}
     environ = settings(google, stand_in) | {
         "BACKEND": backend,
         "PORT": str(port),
-        "LOCAL_DIR": str(ground.directory / backend),
+        "LOCAL_DIR": str(harness.directory / backend),
         "LOG_LEVEL": "WARNING",
         **{f"{f.upper()}_URL": f"http://127.0.0.1:{port}/{f}" for f in ("remind", "resolve", "deliver")},
     }
-    with process([sys.executable, "-m", "local.stack"], port, environ, ground.directory / "stack.log"):
+    with process([sys.executable, "-m", "local.stack"], port, environ, harness.directory / "stack.log"):
         until(lambda: ask(port, "GET", "/healthz")[0] == 200)
         yield port
 
@@ -72,7 +72,7 @@ def trip(port: int, stand_in: str, key: str) -> Trip:
 
 
 def came(stand_in: str, key: str) -> tuple[float, float] | None:
-    """When the API was asked for the request and the provider got its text; None before both have happened."""
+    """Times of the API call for the request and of the provider's call; None until both have happened."""
     log = json.loads(ask(int(stand_in.rpartition(":")[2]), "GET", "/log")[1])
     fetched = [at for at, line, _ in log if f"/{key} " in line]
     sent = [at for at, _, body in log if key in urllib.parse.unquote_plus(body)]
@@ -91,23 +91,23 @@ def ask(
         connection.close()
 
 
-def until(look: Callable[[], T | None]) -> T:
-    """What `look` finds at last. Raises TimeoutError."""
-    end = time.monotonic() + LOST_AFTER
-    while not (found := look()):
+def until(check: Callable[[], T | None]) -> T:
+    """Call `check` until its result is true, and return it. Raises TimeoutError."""
+    end = time.monotonic() + ARRIVAL_TIMEOUT
+    while not (found := check()):
         if time.monotonic() > end:
-            raise TimeoutError(f"nothing came within {LOST_AFTER:.0f} s")
+            raise TimeoutError(f"nothing arrived within {ARRIVAL_TIMEOUT:.0f} s")
         time.sleep(0.02)
     return found
 
 
 def rows(backend: str, trips: list[Trip]) -> list[Row]:
     sent = [t.sent for t in trips]
-    hops = {
+    parts_by_name = {
         "webhook answered": [t.answered for t in trips],
-        "answered to API asked": [t.fetched - t.answered for t in trips],
-        "API asked to provider called": [t.sent - t.fetched for t in trips],
+        "webhook answered to API called": [t.fetched - t.answered for t in trips],
+        "API called to provider called": [t.sent - t.fetched for t in trips],
     }
-    parts = ", ".join(f"{name} {ms(statistics.median(values))}" for name, values in hops.items())
+    parts = ", ".join(f"{name} {ms(statistics.median(values))}" for name, values in parts_by_name.items())
     total = f"p50 {ms(statistics.median(sent))}, p99 {ms(statistics.quantiles(sent, n=100, method='inclusive')[98])}"
-    return [Row(what=f"webhook to provider, {backend}", ours=total, against="its hops, p50", theirs=parts)]
+    return [Row(what=f"webhook to provider, {backend}", ours=total, against="its parts, p50", theirs=parts)]

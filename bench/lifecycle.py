@@ -1,7 +1,7 @@
-"""A request lives two weeks in no time, over counted ports: what Google and Clickwrap would be asked to do.
+"""Counts the operations of a request's two weeks: what it asks of Google and of Clickwrap.
 
-`python -m bench.lifecycle 1 2 5` prints the counts of a life for so many signers as JSON. The handlers are those that
-`bootstrap` puts together; SQLite stands in for Firestore, lists for Pub/Sub and Cloud Tasks, and time is jumped over.
+`python -m bench.lifecycle 1 2 5` prints the counts for 1, 2 and 5 signers as JSON. The handlers are the deployed ones,
+built by `bootstrap`; SQLite replaces Firestore, lists replace Pub/Sub and Cloud Tasks, and the clock is set forward.
 """
 
 import os
@@ -40,12 +40,15 @@ from shared.handlers.remind import Firing  # noqa: E402
 from shared.ports import Ledger, Message, Outgoing, Task  # noqa: E402
 
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday morning in New York
-NAMED: dict[type, str] = {Link: "link ", RelayStatus: "control "}  # counted apart: a link, and what a pass does once
+PREFIXES: dict[type, str] = {
+    Link: "link ",
+    RelayStatus: "control ",
+}  # counted separately: links, and what reconcile reads and writes once a run
 Counts = dict[str, Counter[str]]
 
 
 class Meter:
-    """Counts by what caused them: an event, a notice of a kind, a firing, a look."""
+    """Counts operations by cause: an event, a kind of notice, a task, a recheck."""
 
     def __init__(self) -> None:
         self.counts: Counts = defaultdict(Counter)
@@ -60,17 +63,17 @@ class Meter:
 
 
 class CountedLedger:
-    """Firestore bills a read a document, one at least a query; a write that loses a race is counted as one too."""
+    """Counts as Firestore bills: a read per document, at least one per query; a write also if the version was stale."""
 
     def __init__(self, ledger: Any, meter: Meter) -> None:
         self._ledger, self._meter = ledger, meter
 
     def get(self, kind: type[Any], key: str) -> Any:
-        self._meter.add(f"{NAMED.get(kind, '')}reads")
+        self._meter.add(f"{PREFIXES.get(kind, '')}reads")
         return self._ledger.get(kind, key)
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
-        self._meter.add(f"{NAMED.get(type(item), '')}writes")
+        self._meter.add(f"{PREFIXES.get(type(item), '')}writes")
         written: object | None = self._ledger.put(key, item, version)
         return written
 
@@ -117,7 +120,7 @@ class CountedApi:
 
     def fetch(self, request: str, after: datetime | None = None) -> ApiRequest:
         self._meter.add("API calls")
-        signers = int(request.removeprefix("life-"))
+        signers = int(request.removeprefix("lifecycle-"))
         return msgspec.structs.replace(read(unwrap(document(request, signers, self.signed)), FIELDS), id=request)
 
 
@@ -133,11 +136,11 @@ class CountedChannel:
 
 
 class Ports:
-    """The backend that bootstrap uses. `begin` starts a new life."""
+    """The backend that `bootstrap` uses, with counted ports."""
 
     def __init__(self, directory: Path) -> None:
         self.now, self.meter = START, Meter()
-        self._embedded = Embedded(directory / "life.db", self.clock, Pace(1, 1))
+        self._embedded = Embedded(directory / "lifecycle.db", self.clock, Pace(1, 1))
         self.documents = self._embedded.ledger
         self._bus, self._scheduler = CountedBus(self.meter), CountedScheduler(self.meter)
         self.api = CountedApi(self.meter)
@@ -158,28 +161,28 @@ class Ports:
         return CountedChannel(self.meter)
 
 
-class Life:
-    """Sent at once; signer after signer signs, the last just after the third reminder; looked at for a day more."""
+class Lifecycle:
+    """One request. Its signers sign one after the other, the last just after the third reminder; ends a day later."""
 
     def __init__(self, ports: Ports, signers: int) -> None:
-        self._ports, self._key, self._signers = ports, f"life-{signers}", signers
+        self._ports, self._key, self._signers = ports, f"lifecycle-{signers}", signers
         self._ports.now, self._ports.api.signed = START, 0
         self._ports.meter.counts.clear()
 
-    def live(self) -> Counts:
-        self._hear(EventType.SENT)
+    def run(self) -> Counts:
+        self._receive(EventType.SENT)
         for n in range(1, self._signers + 1):
             self._until(START + timedelta(days=15 * n / self._signers))
             self._ports.api.signed = n
-            self._hear(EventType.SIGNED, f"s{n}")
-        self._hear(EventType.COMPLETE)
+            self._receive(EventType.SIGNED, f"s{n}")
+        self._receive(EventType.COMPLETE)
         self._until(self._ports.now + timedelta(days=1))
         return self._ports.meter.counts
 
-    def _hear(self, kind: EventType, signer: str | None = None) -> None:
-        heard: Event = event(self._key, kind, self._ports.now, signer)
+    def _receive(self, kind: EventType, signer: str | None = None) -> None:
+        received: Event = event(self._key, kind, self._ports.now, signer)
         self._ports.meter.begin("event")
-        bootstrap.resolve().event(heard)
+        bootstrap.resolve().event(received)
         self._deliver()
         self._ports.now += timedelta(seconds=1)
 
@@ -191,19 +194,19 @@ class Life:
             bootstrap.deliver().notice(notice)
 
     def _until(self, end: datetime) -> None:
-        """Tasks fire and reconcile looks, each at its time."""
+        """Call the tasks and reconcile, each when it is due, up to `end`."""
         while (at := self._next()) and at < end:
             self._ports.now = max(self._ports.now, at)
             if not self._fire():
-                self._ports.meter.begin("look")
+                self._ports.meter.begin("recheck")
                 bootstrap.reconcile().run()
             self._deliver()
         self._ports.now = end
 
     def _next(self) -> datetime | None:
         stored = self._ports.documents.get(Request, self._key)
-        look = [stored.item.next_at] if stored and stored.item.next_at else []
-        return min([*look, *(t.at for t in self._ports.scheduler().tasks.values())], default=None)
+        recheck = [stored.item.next_at] if stored and stored.item.next_at else []
+        return min([*recheck, *(t.at for t in self._ports.scheduler().tasks.values())], default=None)
 
     def _fire(self) -> bool:
         tasks = self._ports.scheduler().tasks
@@ -221,7 +224,7 @@ def main(signers: list[int]) -> dict[int, Counts]:
         bootstrap.use(ports)  # type: ignore[arg-type]
         bootstrap.set_time(ports.clock)
         bootstrap.requests = lambda: ports.api  # type: ignore[assignment]
-        return {n: dict(Life(ports, n).live()) for n in signers}
+        return {n: dict(Lifecycle(ports, n).run()) for n in signers}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A closed-loop HTTP load generator on one thread: each connection sends its next request once it has its answer.
+"""A closed-loop HTTP load generator on one thread: each connection sends its next request after a response.
 
-Python's own, so that the benches need nothing installed. It costs some 30 µs a request of the machine it shares.
+It needs no installed tool. It uses about 30 µs of CPU a request on the machine that it shares with the function.
 """
 
 import selectors
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import msgspec
 
-STUCK = 30.0  # seconds without any answer
+RESPONSE_TIMEOUT = 30.0  # seconds without a response on any connection
 
 
 class Run(msgspec.Struct):
-    """latencies in seconds, of the answers with the wanted status; others count as errors."""
+    """latencies: seconds, of the responses with the expected status. errors: the other responses."""
 
     latencies: list[float] = []
     errors: int = 0
@@ -35,13 +35,14 @@ class Run(msgspec.Struct):
 
 
 def post(path: str, body: bytes, **headers: str) -> bytes:
-    """A whole request, ready to be sent."""
+    """The bytes of a POST request."""
     lines = [f"POST {path} HTTP/1.1", "Host: bench", "Content-Type: application/json", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def get(path: str) -> bytes:
+    """The bytes of a GET request."""
     return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
 
 
@@ -57,7 +58,7 @@ class _Connection:
         self.sock.sendall(request)
 
     def status(self) -> int:
-        """Of the answer once it is whole; 0 before, -1 when the connection broke."""
+        """The status of the response once it is complete; 0 before, -1 if the connection was closed."""
         part = self.sock.recv(65_536)
         self._got += part
         if not part:
@@ -74,24 +75,24 @@ def _length(head: bytes) -> int:
 
 
 class Load:
-    """Drives one port; `requests` gives the next request, and its end ends the run, as `seconds` does."""
+    """Calls one port until `requests` is exhausted or the time is over."""
 
-    def __init__(self, port: int, requests: Iterator[bytes], connections: int, wanted: int = 200) -> None:
-        self._requests, self._wanted, self._port = requests, wanted, port
+    def __init__(self, port: int, requests: Iterator[bytes], connections: int, expected: int = 200) -> None:
+        self._requests, self._expected, self._port = requests, expected, port
         self._idle = [_Connection(port) for _ in range(connections)]
         self._busy = selectors.DefaultSelector()
         self._run = Run()
 
     def drive(self, seconds: float = 3600.0) -> Run:
-        """Raises TimeoutError when no answer comes for 30 s."""
+        """seconds: the longest duration of the run. Raises TimeoutError if no response comes for 30 s."""
         began = time.perf_counter()
         end = began + seconds
         for connection in self._idle:
             self._next(connection, end)
         while self._busy.get_map():
-            ready = self._busy.select(STUCK)
+            ready = self._busy.select(RESPONSE_TIMEOUT)
             if not ready:
-                raise TimeoutError(f"no answer on port {self._port} for {STUCK:.0f} s")
+                raise TimeoutError(f"no response on port {self._port} for {RESPONSE_TIMEOUT:.0f} s")
             for key, _ in ready:
                 self._read(key.data, end)
         self._run.took = time.perf_counter() - began
@@ -110,7 +111,7 @@ class Load:
         if status == 0:
             return
         self._busy.unregister(connection.sock)
-        if status == self._wanted:
+        if status == self._expected:
             self._run.latencies.append(time.perf_counter() - connection.began)
         else:
             self._run.errors += 1
@@ -120,12 +121,12 @@ class Load:
         self._next(connection, end)
 
 
-def drive(port: int, requests: Iterator[bytes], connections: int, seconds: float = 3600.0, wanted: int = 200) -> Run:
-    return Load(port, requests, connections, wanted).drive(seconds)
+def drive(port: int, requests: Iterator[bytes], connections: int, seconds: float = 3600.0, expected: int = 200) -> Run:
+    return Load(port, requests, connections, expected).drive(seconds)
 
 
 def clean(run: Run) -> Run:
-    """Raises RuntimeError when a request was refused."""
+    """The run itself. Raises RuntimeError if a response had another status than the expected one."""
     if run.errors:
-        raise RuntimeError(f"{run.errors} requests were refused")
+        raise RuntimeError(f"{run.errors} responses with another status than the expected one")
     return run

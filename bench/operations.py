@@ -1,11 +1,11 @@
-"""What a life of 1, 2 and 5 signers asks of Google and of Clickwrap: counts, which do not wander."""
+"""What a request with 1, 2 and 5 signers asks of Google and of Clickwrap: counts, which are the same in every run."""
 
 import json
 import subprocess
 import sys
 from collections import Counter
 
-from bench.harness import ROOT, Ground
+from bench.harness import ROOT, Harness
 from bench.report import Row
 
 SIGNERS = ("1", "2", "5")
@@ -28,29 +28,29 @@ BUDGET = {
     "progress": "2 reads, 2 writes",
     "completion": "as an invitation",
     "firing": "1 read, 1 write",
-    "look": "1 read, 1 write, 1 API call",
+    "recheck": "1 read, 1 write, 1 API call",
 }
 
 
-def run(ground: Ground) -> list[Row]:
-    ground.progress.step("living")
+def run(harness: Harness) -> list[Row]:
+    harness.progress.step("counting")
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "bench.lifecycle", *SIGNERS], cwd=ROOT, capture_output=True, check=True
     )
-    lives: dict[str, dict[str, dict[str, int]]] = json.loads(done.stdout)
-    return [row for n in SIGNERS for row in rows(n, lives[n])]
+    counted_by_signers: dict[str, dict[str, dict[str, int]]] = json.loads(done.stdout)
+    return [row for n in SIGNERS for row in rows(n, counted_by_signers[n])]
 
 
-def rows(signers: str, life: dict[str, dict[str, int]]) -> list[Row]:
+def rows(signers: str, counts_by_cause: dict[str, dict[str, int]]) -> list[Row]:
     total: Counter[str] = Counter()
-    for counts in life.values():
+    for counts in counts_by_cause.values():
         total.update({what: n for what, n in counts.items() if what != "times" and not what.startswith("control")})
     causes = [
         Row(what=f"{signers} signers: {counts['times']} × {cause}", ours=shown(counts), goal=BUDGET[cause])
-        for cause, counts in life.items()
+        for cause, counts in counts_by_cause.items()
         if signers == "2"
     ]
-    return [*causes, Row(what=f"{signers} signers: the whole life", ours=shown(total))]
+    return [*causes, Row(what=f"{signers} signers: the whole lifecycle", ours=shown(total))]
 
 
 def shown(counts: dict[str, int]) -> str:

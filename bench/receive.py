@@ -1,4 +1,4 @@
-"""Webhooks a second at 32 connections, each answered once Pub/Sub has confirmed it."""
+"""Webhooks a second over 32 connections; each is answered after Pub/Sub has confirmed its event."""
 
 import itertools
 import json
@@ -7,13 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from bench.harness import TOKEN, Ground, settings
+from bench.harness import TOKEN, Harness, settings
 from bench.load import Run, clean, drive, post
-from bench.report import Row, median_ratio, ms, there_and_back
+from bench.report import Row, alternating, median_ratio, ms
 from local.emulation.provision import provision
 from local.emulation.topology import Queue
 
-ROUNDS, SECONDS, ALONE = 5, 2.5, 0.5
+ROUNDS, SECONDS, ALONE_SECONDS = 5, 2.5, 0.5  # length of a run over all connections, and over one
 CONNECTIONS = 32
 TOPICS = ("clickwrap-events", "signer-notices", "request-status")
 BODY = json.dumps(
@@ -30,34 +30,34 @@ BODY = json.dumps(
 REQUEST = post("/", BODY, Pactsafe_Webhook_Token=TOKEN)
 
 
-def run(ground: Ground) -> list[Row]:
-    google = ground.google()
+def run(harness: Harness) -> list[Row]:
+    google = harness.google()
     make_topics(google)
     with ExitStack() as stack:
-        environ = settings(google, stack.enter_context(ground.stand_in(0.05)))
-        ports = {"receive": stack.enter_context(ground.function("receive", environ, CONNECTIONS))}
+        environ = settings(google, stack.enter_context(harness.stand_in(0.05)))
+        ports = {"receive": stack.enter_context(harness.function("receive", environ, CONNECTIONS))}
         for bare in ("publish", "nothing", "synchronous"):
-            ports[bare] = stack.enter_context(ground.bare(bare, environ, CONNECTIONS))
-        runs = rounds(ground, ports)
+            ports[bare] = stack.enter_context(harness.bare(bare, environ, CONNECTIONS))
+        runs = rounds(harness, ports)
     return rows(runs)
 
 
 def make_topics(google: dict[str, str]) -> None:
-    """And the queues, on the emulators, which this process then uses too."""
+    """Create the topics and the queue on the emulators, and let this process use the emulators too."""
     os.environ.update(google)
     queues = [Queue(name="reminders", min_backoff=10, max_backoff=600)]
     provision(google["GOOGLE_CLOUD_PROJECT"], "here", topics=TOPICS, queues=queues)
 
 
-def rounds(ground: Ground, ports: dict[str, int]) -> dict[str, list[Run]]:
-    """In turn, the first round for warming up only."""
+def rounds(harness: Harness, ports: dict[str, int]) -> dict[str, list[Run]]:
+    """Run each function in every round; the first round only warms up."""
     runs: dict[str, list[Run]] = defaultdict(list)
-    for turn in range(ROUNDS + 1):
-        for name, port in there_and_back(ports.items(), turn):
-            ground.progress.step(f"round {turn} of {ROUNDS}, {name}")
-            together = clean(drive(port, itertools.repeat(REQUEST), CONNECTIONS, SECONDS if turn else 1.0))
-            alone = clean(drive(port, itertools.repeat(REQUEST), 1, ALONE))
-            if turn:
+    for round_no in range(ROUNDS + 1):
+        for name, port in alternating(ports.items(), round_no):
+            harness.progress.step(f"round {round_no} of {ROUNDS}, {name}")
+            together = clean(drive(port, itertools.repeat(REQUEST), CONNECTIONS, SECONDS if round_no else 1.0))
+            alone = clean(drive(port, itertools.repeat(REQUEST), 1, ALONE_SECONDS))
+            if round_no:
                 runs[name].append(together)
                 runs[f"{name} alone"].append(alone)
     return runs
@@ -68,7 +68,9 @@ def rows(runs: dict[str, list[Run]]) -> list[Row]:
         ours, theirs = [value(r) for r in runs[f"receive{n}"]], [value(r) for r in runs[f"{other}{n}"]]
         show = per_second if value is rate else ms
         ratio = median_ratio(ours, theirs)
-        return Row(what=what, ours=show(mid(ours)), against=name, theirs=show(mid(theirs)), ratio=ratio, goal=goal)
+        return Row(
+            what=what, ours=show(median_of(ours)), against=name, theirs=show(median_of(theirs)), ratio=ratio, goal=goal
+        )
 
     bare = "(a) publishes the raw body, awaits"
     return [
@@ -98,5 +100,5 @@ def per_second(value: float) -> str:
     return f"{value:,.0f}/s"
 
 
-def mid(values: list[float]) -> float:
+def median_of(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]

@@ -1,4 +1,4 @@
-"""A bench's figures: one row each, kept as JSON, shown as a Markdown table."""
+"""The results of the benchmarks: stored as JSON, shown as a Markdown table."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """ratio is the median of the ratios pair by pair, so that a machine whose speed drifts still compares."""
+    """One result. ratio: median of the ratios of each round, so that a change of the machine's speed matters less."""
 
     what: str
     ours: str
@@ -51,7 +51,7 @@ def load() -> Results:
 
 
 def save(results: Results) -> None:
-    """The JSON and the table side by side; a bench that did not run keeps its last figures."""
+    """Write the JSON and the table. A benchmark that did not run keeps its last results."""
     RESULTS.mkdir(exist_ok=True)
     results.machine, results.versions = machine(), versions()
     (RESULTS / "latest.json").write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2))
@@ -59,7 +59,7 @@ def save(results: Results) -> None:
 
 
 def into_page(results: Results) -> None:
-    """Puts the table where the page has room for it. Raises ValueError when the marks are gone."""
+    """Replace the table in docs/performance.md. Raises ValueError if the markers of the table are missing."""
     text = PAGE.read_text()
     fresh, count = re.subn(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n{table(results)}{END}", text, flags=re.DOTALL)
     if count != 1:
@@ -69,7 +69,7 @@ def into_page(results: Results) -> None:
 
 def table(results: Results) -> str:
     used = ", ".join(f"{name} {number}" for name, number in results.versions.items())
-    lines = [f"{results.machine}. {used}.", "", "| bench | measured | ours | against | theirs | ratio | to reach |"]
+    lines = [f"{results.machine}. {used}.", "", "| benchmark | measured | ours | against | theirs | ratio | target |"]
     lines.append("|---|---|---|---|---|---|---|")
     for name, bench in results.benches.items():
         for i, row in enumerate(bench.rows):
@@ -84,9 +84,9 @@ def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
-def there_and_back(items: Iterable[T], turn: int) -> list[T]:
-    """Every other turn backwards: whoever always ran after the same one, or after a pause, would differ by it."""
-    return list(items)[:: -1 if turn % 2 else 1]
+def alternating(items: Iterable[T], round_no: int) -> list[T]:
+    """The items, in reverse order in every second round, so that none always runs after the same other one."""
+    return list(items)[:: -1 if round_no % 2 else 1]
 
 
 def ms(seconds: float) -> str:

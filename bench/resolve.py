@@ -1,4 +1,4 @@
-"""`request_sent` of two signers: a read, a GET, a write, two notices, six reminder tasks, a status."""
+"""`request_sent` for two signers: a read, an API call, a write, two notices, six reminder tasks, a status."""
 
 import json
 import uuid
@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from bench import subscribers
-from bench.harness import Ground
+from bench.harness import Harness
 from bench.load import post
 from bench.report import Row
 from bench.states import event, push_envelope
 from shared.domain.model import EventType
 
 SIGNERS = 2
-WHAT = "the same trips by hand: read, GET, create, 2 publishes, 6 tasks at once, publish"
+WHAT = "the same calls by hand: read, GET, create, 2 publishes, 6 tasks at once, publish"
 
 
-def run(ground: Ground) -> list[Row]:
-    return subscribers.run(ground, "resolve", "resolved", WHAT, events, orders)
+def run(harness: Harness) -> list[Row]:
+    return subscribers.run(harness, "resolve", "resolved", WHAT, events, bare_requests)
 
 
 def events(count: int) -> Iterator[bytes]:
@@ -26,5 +26,5 @@ def events(count: int) -> Iterator[bytes]:
         yield post("/", push_envelope(event(f"n{SIGNERS}x0-{uuid.uuid4().hex}", EventType.SENT, now), now))
 
 
-def orders(count: int) -> Iterator[bytes]:
+def bare_requests(count: int) -> Iterator[bytes]:
     return iter([post("/", json.dumps({"signers": SIGNERS}).encode())] * count)

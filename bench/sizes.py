@@ -1,18 +1,18 @@
-"""What each function is made of: its bundle, and what its requirements install beside it."""
+"""The size of each function: its sources, and the packages that it installs."""
 
 import importlib.metadata
 import json
 import re
 from pathlib import Path
 
-from bench.harness import ROOT, Ground
+from bench.harness import ROOT, Harness
 from bench.report import Row
 
 MB = 1024 * 1024
 
 
-def run(ground: Ground) -> list[Row]:
-    ground.progress.step("measuring")
+def run(harness: Harness) -> list[Row]:
+    harness.progress.step("measuring")
     functions = json.loads((ROOT / "infra" / "functions.json").read_text())
     return [row(name, described["packages"]) for name, described in functions.items()]
 
@@ -30,7 +30,7 @@ def size(folder: Path) -> int:
 
 
 def closure(packages: list[str]) -> set[str]:
-    """With all that they require here."""
+    """The packages and everything that they require."""
     found: set[str] = set()
     waiting = [normal(p) for p in packages]
     while waiting:
@@ -42,7 +42,7 @@ def closure(packages: list[str]) -> set[str]:
 
 
 def requirements(package: str) -> list[str] | None:
-    """None when it is not installed, which goes for the extras that nobody asked for."""
+    """What a package requires, without extras; None if it is not installed."""
     try:
         required = importlib.metadata.requires(package) or []
     except importlib.metadata.PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""Stands in for the Clickwrap API, a provider and a shortener: answers after a fixed delay, remembers what came.
+"""A stand-in for the Clickwrap API, a provider and a shortener. It answers after a fixed delay and logs its calls.
 
-`python -m bench.stand_in PORT DELAY_SECONDS`. A request's id says what the API shows of it: `n3x1-...` has three
-signers, of whom the first has signed. `GET /log` gives what came: [time in epoch seconds, request line, body].
+`python -m bench.stand_in PORT DELAY_SECONDS`. A request's id contains what the API returns: `n3x1-...` has three
+signers, and the first has signed. `GET /log` returns the calls: [time in epoch seconds, request line, body].
 """
 
 import asyncio
@@ -16,7 +16,7 @@ log: deque[tuple[float, str, str]] = deque(maxlen=5_000)
 
 
 def document(key: str, signers: int, signed: int) -> dict[str, object]:
-    """As the vendor's API would show it: the documented fields, and the common names of the others."""
+    """A request as the API may return it: the documented fields, and the likely names of the others."""
     status = "complete" if signed >= signers else "open"
     rows = [signer(key, n, n <= signed) for n in range(1, signers + 1)]
     return {"data": {"id": key, "name": key, "status": status, "sender": {"name": "Ann"}, "signers": rows}}

@@ -1,4 +1,4 @@
-"""Requests as the relay itself would have stored them, for benches that start in the middle of a life."""
+"""Requests as the relay stores them, for benchmarks that do not start with a new request."""
 
 import base64
 from datetime import datetime
@@ -20,25 +20,25 @@ def event(key: str, kind: EventType, now: datetime, signer: str | None = None) -
 
 
 def invited(key: str, signers: int, now: datetime) -> Request:
-    """Just sent, everybody invited."""
+    """A new request; every signer is invited."""
     answer = msgspec.structs.replace(read(unwrap(document(key, signers, 0)), FIELDS), id=key)
     return merge(None, answer, event(key, EventType.SENT, now), now, POLICY).request
 
 
 def half_signed(key: str, now: datetime, earlier: datetime) -> Request:
-    """Two signers, invited `earlier`; the first has signed by `now`."""
+    """A request with two signers, invited at `earlier`; the first signed at `now`."""
     answer = msgspec.structs.replace(read(unwrap(document(key, 2, 1)), FIELDS), id=key)
     return merge(invited(key, 2, earlier), answer, event(key, EventType.SIGNED, now, "s1"), now, POLICY).request
 
 
 def progress_of(request: Request, now: datetime) -> Notice:
-    """To the second signer, that the first has signed."""
+    """The notice that tells the second signer that the first has signed."""
     planned = planner.notices(request, now, POLICY).values()
     return next(n for n in planned if n.kind is Kind.PROGRESS)
 
 
 def push_envelope(message: msgspec.Struct, now: datetime, **attributes: str) -> bytes:
-    """The Pub/Sub push body."""
+    """The body of a Pub/Sub push."""
     data = base64.b64encode(msgspec.json.encode(message)).decode()
     wrapped = {"data": data, "messageId": "1", "publishTime": now, "attributes": attributes}
     return msgspec.json.encode({"subscription": "bench", "message": wrapped})

@@ -8,14 +8,16 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from local.emulation.google_emulators import FIRESTORE, PUBSUB, Missing, command, sdk_root
 
 TABLE = "table"  # the property of a test whose value is printed at the end
-# Folders whose files take longest: they start first, so that no worker is left with one of them at the end.
-LONGEST = ("faults", "e2e", "contract", "browser", "load", "security", "infra", "integration")
+TESTS = Path(__file__).parent
+# Their files start first, so that no worker is left with one of them at the end.
+SLOWEST_FOLDERS = ("faults", "e2e", "contract", "browser", "load", "security", "infra", "integration", "local")
 TOOLS = re.compile(r"Skipped: (.*(?:was not found|there is no chromium).*)|Skipped: (.*is missing)")
 
 
@@ -24,11 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _turn(item.path.parent.name))
+    items.sort(key=lambda item: _position(item.path.relative_to(TESTS).parts[0]))
 
 
-def _turn(folder: str) -> int:
-    return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+def _position(folder: str) -> int:
+    return SLOWEST_FOLDERS.index(folder) if folder in SLOWEST_FOLDERS else len(SLOWEST_FOLDERS)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

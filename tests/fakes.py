@@ -217,7 +217,7 @@ def render(request: Request, notice: Notice, link: str) -> Wording:
 
 
 def seen(name: str, *, signed: bool | None = False, **fields: Any) -> ApiSigner:
-    """A signer with a mobile number only, as the API would show him."""
+    """A signer with a mobile number only, as the API would show it."""
     mobile = PHONES.get(name, "")
     given = {"ids": (name,), "name": name.upper(), "mobile": mobile, "request_url": f"https://sign.test/{name}"}
     return ApiSigner(**{**given, "signed": signed, **fields})

@@ -1,4 +1,4 @@
-"""An SMTP server on loopback that plays a mail provider, and a certificate authority of its own."""
+"""An SMTP server on loopback in the place of a mail provider, and a certificate authority for it."""
 
 import asyncio
 import ssl

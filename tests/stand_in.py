@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that plays a provider: answers as told and keeps what it was asked."""
+"""An HTTP server on loopback in the place of a provider: gives set answers and keeps the requests."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What ours are measured against: the same calls to the outside, made by hand and with nothing around them."""
+"""The functions that ours are compared with: the same external calls, without any other code."""
 
 import functools
 import itertools
@@ -15,7 +15,7 @@ import functions_framework
 PROJECT = os.environ.get("GOOGLE_CLOUD_PROJECT", "")
 QUEUE = f"projects/{PROJECT}/locations/{os.environ.get('LOCATION')}/queues/reminders"
 STAND_IN = os.environ.get("STAND_IN", "")
-TASKS_EACH = 3  # reminder steps
+TASKS_EACH = 3  # reminder days
 local = threading.local()
 numbers = itertools.count()
 
@@ -28,8 +28,8 @@ def publisher() -> Any:
 
 
 @functools.cache
-def prompt_publisher() -> Any:
-    """Without the 10 ms for which the other one waits for company: a floor must not have them."""
+def unbatched_publisher() -> Any:
+    """A client without batching: `publisher` waits 10 ms for more messages, which would distort the comparison."""
     import grpc
     from google.pubsub_v1 import PublisherClient
     from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
@@ -74,9 +74,9 @@ def send(topic: str, *messages: bytes) -> None:
         future.result(timeout=10)
 
 
-def send_at_once(topic: str, *messages: bytes) -> None:
+def send_unbatched(topic: str, *messages: bytes) -> None:
     path, wire = f"projects/{PROJECT}/topics/{topic}", [{"data": m} for m in messages]
-    prompt_publisher().publish(topic=path, messages=wire, timeout=10)
+    unbatched_publisher().publish(topic=path, messages=wire, timeout=10)
 
 
 # -- receive
@@ -95,7 +95,7 @@ def publish(request: flask.Request) -> str:
 
 @functions_framework.http
 def synchronous(request: flask.Request) -> str:
-    """The way without queues: all is done before the webhook is answered."""
+    """A webhook handler without queues: it does everything before it answers."""
     session().get(f"{STAND_IN}/v1.1/requests/n1x0-sync").json()
     session().post(f"{STAND_IN}/shorten", json={"url": "https://sign.example"}).json()
     session().post(f"{STAND_IN}/2010-04-01/Accounts/AC0/Messages.json", data={"Body": "Please sign"}).json()
@@ -112,15 +112,15 @@ def resolved(request: flask.Request) -> str:
     firestore().collection("requests").document(key).get()
     session().get(f"{STAND_IN}/v1.1/requests/n{signers}x0-bare").json()
     firestore().collection("requests").document(key).create(committed(signers))
-    send_at_once("signer-notices", *[b"n" * 300] * signers)
+    send_unbatched("signer-notices", *[b"n" * 300] * signers)
     wait([pool().submit(create_task, key) for _ in range(signers * TASKS_EACH)])
-    send_at_once("request-status", b"s" * 600)
+    send_unbatched("request-status", b"s" * 600)
     return "ok"
 
 
 @functools.cache
 def committed(signers: int) -> dict[str, Any]:
-    """The very document that resolve writes."""
+    """The document that resolve writes."""
     from bench.states import invited
     from shared.adapters.gcp.firestore import dump
 
@@ -133,7 +133,7 @@ def create_task(key: str) -> None:
     tasks().create_task(request={"parent": QUEUE, "task": {"name": name, "schedule_time": at, "http_request": call}})
 
 
-# -- deliver: two reads, a claim, a send, its outcome
+# -- deliver: two reads, a claim, a send, a write of the outcome
 
 
 @functions_framework.http
@@ -151,7 +151,7 @@ def delivered(request: flask.Request) -> str:
     return "ok"
 
 
-# -- cold: the Google clients a function needs, made and not used
+# -- cold: creates the Google clients that a function needs
 
 
 @functions_framework.http

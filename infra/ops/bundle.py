@@ -1,9 +1,9 @@
-"""`make bundle`: a folder and a zip for each function in dist/, named by the hash of what they hold.
+"""`make bundle`: write a folder and a zip for each function to dist/, named by the hash of their contents.
 
 dist/<function> is a link to the folder.
 
-A bundle is flat, as functions-framework wants it: main.py beside shared/, and requirements.txt. It is the same for
-every configuration: a change of provider is a change of settings, never of code.
+A bundle is flat, as functions-framework expects: main.py, shared/ and requirements.txt side by side. It is the same
+for every configuration: another provider needs other settings, not another bundle.
 """
 
 import hashlib
@@ -23,20 +23,20 @@ from infra.ops.shell import Stop
 
 DIST = ROOT / "dist"
 SHIPPED = {".py", ".html", ".txt", ".css", ".js", ".svg", ".json"}
-# Where the buildpack puts the source: compiled code names its files so in a traceback, wherever it was built.
+# Where the buildpack puts the source. Compiled code contains the path of its source, for tracebacks.
 WORKSPACE = "/workspace"
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can store; a fixed time keeps the zip reproducible
 
 
 class Bundle(msgspec.Struct, frozen=True):
     function: str
-    digest: str  # twelve hexadecimal digits over its files, compiled code left out
+    digest: str  # twelve hexadecimal digits of a hash of its files, without compiled code
     folder: Path
     archive: Path
 
 
 def build(function: Function, dist: Path) -> Bundle:
-    """Replaces the function's earlier bundle. Raises Stop."""
+    """Build a function's bundle and replace the earlier one. Raises Stop."""
     files = contents(function)
     digest = digest_of(files)
     folder = dist / f"{function.name}-{digest}"
@@ -44,31 +44,31 @@ def build(function: Function, dist: Path) -> Bundle:
     for name, data in files.items():
         _write(folder / name, data)
     _compile(folder)
-    _name(dist / function.name, folder)
+    _link(dist / function.name, folder)
     return Bundle(function.name, digest, folder, _zip(folder))
 
 
-def _name(link: Path, folder: Path) -> None:
-    """dist/<function>: a name that stays, for `gcloud functions deploy --source`."""
+def _link(link: Path, folder: Path) -> None:
+    """dist/<function>: a path without a hash, for `gcloud functions deploy --source`."""
     link.unlink(missing_ok=True)
     link.symlink_to(folder.name, target_is_directory=True)
 
 
 def contents(function: Function) -> dict[str, bytes]:
-    """What a bundle holds, by path."""
+    """The files of a bundle, by path. Raises Stop."""
     lock = LOCKS / f"{function.name}.txt"
     if not lock.exists():
         raise Stop(f"infra/requirements/{lock.name} is missing: run `make lock`")
-    files = _under(ROOT / "functions" / function.name) | _under(ROOT / "shared", "shared/") | _texts()
+    files = _under(ROOT / "functions" / function.name) | _under(ROOT / "shared", "shared/") | _templates()
     return dict(sorted((files | {"requirements.txt": lock.read_bytes()}).items()))
 
 
-def _texts() -> dict[str, bytes]:
-    """Texts of the operator's own: TEMPLATES_DIR of relay.env, taken along as templates/."""
-    given = config.operator().get("TEMPLATES_DIR")
-    if given and not (ROOT / given).is_dir():
-        raise Stop(f"TEMPLATES_DIR: there is no folder {given}")
-    return _under(ROOT / given, "templates/") if given else {}
+def _templates() -> dict[str, bytes]:
+    """The operator's own templates: the folder TEMPLATES_DIR of relay.env, as templates/."""
+    folder = config.operator().get("TEMPLATES_DIR")
+    if folder and not (ROOT / folder).is_dir():
+        raise Stop(f"TEMPLATES_DIR: there is no folder {folder}")
+    return _under(ROOT / folder, "templates/") if folder else {}
 
 
 def _under(folder: Path, prefix: str = "") -> dict[str, bytes]:
@@ -94,13 +94,13 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _compile(folder: Path) -> None:
-    """The buildpack compiles the packages but not our code, and each cold start would do it again.
+    """Compile our code: the buildpack compiles only the packages, so each cold start would compile our code again.
 
-    unchecked-hash: valid whatever the upload does to the times of files. In a process of its own, with nothing else
-    in memory, because the bytes depend on what else refers to a constant.
+    unchecked-hash: the upload changes the times of files, and this mode does not compare them. compileall runs in a
+    separate process, because the compiled bytes depend on which objects are already in memory.
     """
     if f"{sys.version_info.major}.{sys.version_info.minor}" != RUNTIME:
-        return  # another Python's compiled code would be dead weight
+        return  # the runtime cannot use the compiled code of another Python version
     options = ("-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", WORKSPACE)
     environ = {**os.environ, "PYTHONHASHSEED": "0"}
     command = [sys.executable, "-m", "compileall", *options, str(folder)]

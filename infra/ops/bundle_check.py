@@ -1,7 +1,7 @@
-"""`make bundle-check`: each bundle as the cloud would run it: installed alone, started by functions-framework, called.
+"""`make bundle-check`: install each bundle in its own venv, start it with functions-framework and call it.
 
-Nothing stands behind it here, so a function that reaches for Pub/Sub or Firestore must answer 503: that proves that
-all it needs is installed, that its clients start, and that it acknowledges nothing it could not keep.
+Pub/Sub and Firestore cannot be reached here, so a function that needs them must status_of 503. That proves that its
+packages are complete, that its clients start, and that it acknowledges nothing that it could not store.
 """
 
 import base64
@@ -31,13 +31,13 @@ from infra.ops.lock import RUNTIME
 from infra.ops.preflight import placeholders
 from infra.ops.shell import Stop
 
-AT_ONCE = 2
-PATIENCE = 30.0  # seconds until a function answers at all
-LONGEST_CALL = 60.0
+MAX_PARALLEL_CHECKS = 2
+START_TIMEOUT = 30.0  # seconds until a function accepts connections
+CALL_TIMEOUT = 60.0  # seconds
 
 
 class Call(msgspec.Struct, frozen=True):
-    """An HTTP request and the status that answers it. No body: GET."""
+    """An HTTP request and the expected status of its response. Without a body it is a GET."""
 
     path: str
     status: int
@@ -48,10 +48,10 @@ class Call(msgspec.Struct, frozen=True):
 def _pushed(message: dict[str, Any]) -> dict[str, Any]:
     """Pub/Sub's push envelope."""
     data = base64.b64encode(json.dumps(message).encode()).decode()
-    told = {"messageId": "1", "publishTime": datetime.now(UTC).isoformat()}
+    message_id = {"messageId": "1", "publishTime": datetime.now(UTC).isoformat()}
     return {
         "subscription": "projects/check/subscriptions/check",
-        "message": {"data": data, "attributes": {}, **told},
+        "message": {"data": data, "attributes": {}, **message_id},
     }
 
 
@@ -94,40 +94,40 @@ CALLS = {
 
 
 def check_all() -> None:
-    _right_python()
+    _check_python()
     functions = chosen()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(AT_ONCE) as pool:
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(MAX_PARALLEL_CHECKS) as pool:
         for line in pool.map(lambda function: check(function, Path(scratch)), functions):
             shell.say(line)
     shell.say(f"{len(functions)} bundles in {time.monotonic() - started:.0f} s")
 
 
-def _right_python() -> None:
+def _check_python() -> None:
     found = f"{sys.version_info.major}.{sys.version_info.minor}"
     if found != RUNTIME:
         raise Stop(f"the functions run on Python {RUNTIME}, this is {found}: make .venv with PYTHON=python{RUNTIME}")
 
 
 def check(function: Function, scratch: Path) -> str:
-    """Returns a line with sizes; raises Stop with what went wrong."""
+    """Check one function and return a line with its sizes. Raises Stop."""
     made = build(function, scratch / "dist")
     venv = install(made.folder, scratch / "venv" / function.name)
     installed = size(venv)
     with started(function, made.folder, venv) as base:
         for call in CALLS[function.name]:
-            status = answer(base, call)
+            status = status_of(base, call)
             if status != call.status:
                 raise Stop(f"{function.name}: {call.path} answered {status}, not {call.status}")
     shutil.rmtree(venv)
     zipped = made.archive.stat().st_size
-    return f"{function.name:10} zip {zipped / 1024:4.0f} KiB, installed {installed / 1e6:4.0f} MB, answers as it should"
+    return f"{function.name:10} zip {zipped / 1024:4.0f} KiB, installed {installed / 1e6:4.0f} MB, all calls OK"
 
 
 def install(folder: Path, venv: Path) -> Path:
     _run(sys.executable, "-m", "venv", "--without-pip", str(venv))
     before = size(venv)
-    # uv takes a quarter of pip's time; pip, which the buildpack uses, reads the same file and the same hashes
+    # uv needs a quarter of the time of pip, which the buildpack uses; both check the same hashes in the same file
     strict = ("--require-hashes", "--compile-bytecode", "-r", str(folder / "requirements.txt"))
     _run(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(venv / "bin/python"), *strict)
     (venv / "bare").write_text(str(before))
@@ -135,7 +135,7 @@ def install(folder: Path, venv: Path) -> Path:
 
 
 def size(venv: Path) -> int:
-    """Bytes of what was installed, pip and the like left out."""
+    """Bytes of the installed packages, without the files of an empty venv."""
     bare = venv / "bare"
     total = sum(path.stat().st_size for path in venv.rglob("*") if path.is_file() and not path.is_symlink())
     return total - (int(bare.read_text()) if bare.exists() else 0)
@@ -149,13 +149,13 @@ def _run(*command: str) -> None:
 
 @contextmanager
 def started(function: Function, folder: Path, venv: Path) -> Iterator[str]:
-    """Yields the function's base URL."""
+    """Run the function while the context lasts. Yields its base URL; raises Stop if it does not start."""
     port = _free_port()
     command = [str(venv / "bin/functions-framework"), f"--target={function.name}"]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, cwd=folder, env=environment(function, port), stdout=said, stderr=said)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, cwd=folder, env=environment(function, port), stdout=output, stderr=output)
         try:
-            _until_open(function, process, port, said)
+            _wait_until_open(function, process, port, output)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -163,7 +163,7 @@ def started(function: Function, folder: Path, venv: Path) -> Iterator[str]:
 
 
 def environment(function: Function, port: int) -> dict[str, str]:
-    """The buildpack's, with Google's services where nobody listens."""
+    """The variables that the buildpack sets, with closed ports as the addresses of Google's services."""
     closed = f"127.0.0.1:{_free_port()}"
     urls = {f"{name}_URL": f"https://{name.lower()}.invalid" for name in ("REMIND", "RESOLVE", "DELIVER", "LINKS_BASE")}
     return {
@@ -182,25 +182,25 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _until_open(function: Function, process: "subprocess.Popen[bytes]", port: int, said: Any) -> None:
-    deadline = time.monotonic() + PATIENCE
+def _wait_until_open(function: Function, process: "subprocess.Popen[bytes]", port: int, output: Any) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            said.seek(0)
-            raise Stop(f"{function.name} does not start: {said.read().decode(errors='replace').strip()[-500:]}")
+            output.seek(0)
+            raise Stop(f"{function.name} does not start: {output.read().decode(errors='replace').strip()[-500:]}")
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise Stop(f"{function.name} did not start in {PATIENCE:.0f} s")
+    raise Stop(f"{function.name} did not start in {START_TIMEOUT:.0f} s")
 
 
-def answer(base: str, call: Call) -> int:
+def status_of(base: str, call: Call) -> int:
     body = None if call.body is None else json.dumps(call.body).encode()
     headers = {"Content-Type": "application/json", **call.headers}
     try:
         with urllib.request.urlopen(
-            urllib.request.Request(base + call.path, body, headers), timeout=LONGEST_CALL
+            urllib.request.Request(base + call.path, body, headers), timeout=CALL_TIMEOUT
         ) as response:
             return int(response.status)
     except urllib.error.HTTPError as refused:

@@ -1,4 +1,4 @@
-"""What the operator has decided: `relay.env` and the command line; and what Terraform made of it: its outputs."""
+"""The settings of a deployment: relay.env, the command line and Terraform's outputs."""
 
 import json
 import os
@@ -17,17 +17,17 @@ from infra.ops.function_table import ROOT, Function, api_rate, every_secret, fun
 from infra.ops.shell import Stop
 
 EMULATORS = ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST", "CLOUD_TASKS_EMULATOR_HOST")
-# Decisions about the deployment, for Terraform and the commands here; the functions never see them.
+# Settings of the deployment, for Terraform and the commands here; the functions do not get them.
 FOR_DEPLOYMENT = ("PROJECT", "REGION", "OPERATORS", "ALERT_EMAILS", "PUBLIC_BY_IAM")
 LOCAL_ONLY = ("BACKEND", "SECONDS_PER_DAY", "PORT", "LOCAL_DIR", *EMULATORS)
 LINE = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)=(.*)")
 
 
 class Outputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What `terraform output` says.
+    """The outputs of Terraform.
 
-    environment: common to all functions. service_accounts: e-mail of each function's. invokers: members of
-    roles/run.invoker on each function's service. vpc_connector: "" for none.
+    environment: variables that all functions get. service_accounts: the e-mail address of each function's account.
+    invokers: members of roles/run.invoker on each function's service. vpc_connector: "" for none.
     """
 
     environment: dict[str, str]
@@ -39,12 +39,12 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def file() -> Path:
-    """RELAY_ENV of the environment, else relay.env in the project's folder."""
+    """The path in RELAY_ENV; by default relay.env in the project's folder."""
     return ROOT / (os.environ.get("RELAY_ENV") or "relay.env")
 
 
 def operator() -> dict[str, str]:
-    """relay.env, checked name by name: a typo would else be a setting that silently is not there. Raises Stop."""
+    """The settings in relay.env. Each name is checked: a misspelt setting would be ignored silently. Raises Stop."""
     if not file().exists():
         return {}
     given = dict(_lines(file().read_text()))
@@ -54,10 +54,10 @@ def operator() -> dict[str, str]:
 
 
 def _lines(text: str) -> list[tuple[str, str]]:
-    return [_pair(number, line) for number, line in enumerate(text.splitlines(), 1) if _says_something(line)]
+    return [_pair(number, line) for number, line in enumerate(text.splitlines(), 1) if _is_assignment(line)]
 
 
-def _says_something(line: str) -> bool:
+def _is_assignment(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
@@ -73,10 +73,11 @@ def _pair(number: int, line: str) -> tuple[str, str]:
 
 
 def _check(name: str) -> None:
+    """Raises Stop for a secret and for a name that no function reads."""
     if name in every_secret():
         raise Stop(f"{file().name}: {name} is a secret: remove it and run `make secrets`")
     if name in LOCAL_ONLY or name not in known():
-        raise Stop(f"{file().name}: {name} is no setting of a deployed relay: see .env.example")
+        raise Stop(f"{file().name}: {name} is not a setting of a deployed relay: see .env.example")
 
 
 def known() -> set[str]:
@@ -85,7 +86,7 @@ def known() -> set[str]:
 
 
 def decided(name: str, default: str = "") -> str:
-    """The command line (PROJECT=... make, or make PROJECT=...) wins over relay.env."""
+    """A setting. The command line (PROJECT=... make, or make PROJECT=...) overrides relay.env."""
     return os.environ.get(name) or operator().get(name) or default
 
 
@@ -109,7 +110,7 @@ def place() -> tuple[str, str]:
 
 
 def url(function: str) -> str:
-    """Known before the function is deployed."""
+    """A function's URL, which is known before it is deployed."""
     return f"https://{region()}-{project()}.cloudfunctions.net/{function}"
 
 
@@ -119,24 +120,24 @@ def account(name: str) -> str:
 
 @cache
 def outputs() -> Outputs:
-    """Terraform's outputs over the names that infra/ gives by convention. Raises Stop."""
+    """Terraform's outputs; before the first `make infra`, the names that infra/ will give. Raises Stop."""
     said = said_by_terraform()
     if not said:
-        shell.say("# no Terraform outputs here: taking the names that infra/ gives in this project and region")
+        shell.say("# no Terraform outputs yet: using the names that infra/ gives in this project and region")
     usual = _conventions()
     known = {name: said.get(name, usual[name]) for name in usual}
     return msgspec.convert(known | {"environment": usual["environment"] | said.get("environment", {})}, Outputs)
 
 
 def said_by_terraform() -> dict[str, Any]:
-    """The outputs as they are; {} before the first `make infra`. Raises Stop where they are of another project."""
+    """The outputs; {} before the first `make infra`. Raises Stop if the state belongs to another project."""
     said = {name: output["value"] for name, output in json.loads(_terraform_output() or "{}").items()}
     _same_place(said.get("environment", {}))
     return said
 
 
 def _terraform_output() -> str:
-    command = ("terraform", "-chdir=infra", "output", "-json", "-no-color")  # else a fault is drawn in a box
+    command = ("terraform", "-chdir=infra", "output", "-json", "-no-color")  # with colours, an error is drawn in a box
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     except FileNotFoundError:
@@ -174,6 +175,7 @@ def _conventions() -> dict[str, Any]:
 
 
 def invokers(function: Function) -> list[str]:
+    """The members of roles/run.invoker that infra/ gives a function's service."""
     if function.public:
         return ["allUsers"] if decided("PUBLIC_BY_IAM", "true") == "true" else []
     if function.caller == "operators":
@@ -183,9 +185,9 @@ def invokers(function: Function) -> list[str]:
 
 
 def environment(function: Function, common: dict[str, str]) -> dict[str, str]:
-    """All of a function's variables that are no secrets: Terraform's, over them relay.env's, over them the table's.
+    """A function's variables, without secrets. functions.json overrides relay.env, which overrides Terraform.
 
-    Every function gets every setting: they are no secrets, and each reads what it needs.
+    Every function gets every setting, whether it reads it or not.
     """
     own = {"BACKEND": "gcp", "THREADS": str(function.concurrency)}
     if function.api_share:
@@ -194,7 +196,7 @@ def environment(function: Function, common: dict[str, str]) -> dict[str, str]:
 
 
 def settings() -> dict[str, str]:
-    """relay.env as the functions see it: texts of one's own are taken into the bundle."""
+    """relay.env as the functions get it. The operator's own templates are inside the bundle, as templates/."""
     given = {name: value for name, value in operator().items() if name not in (*FOR_DEPLOYMENT, "API_RATE_PER_MINUTE")}
     return given | {"TEMPLATES_DIR": "templates"} if given.get("TEMPLATES_DIR") else given
 
@@ -211,6 +213,7 @@ def needed_by_any() -> list[str]:
 
 
 def holds(condition: str, environ: Mapping[str, str]) -> bool:
+    """Whether a condition of functions.json, like "SMS_PROVIDER=twilio", is true with these settings."""
     name, _, value = condition.partition("=")
     return environ.get(name, DEFAULTS.get(name)) == value
 

@@ -1,4 +1,4 @@
-"""`make console`: the private console on this machine, under the operator's own gcloud login."""
+"""`make console`: open the private console on this machine, with the operator's own gcloud login."""
 
 from infra.ops import config, shell
 from infra.ops.function_table import written

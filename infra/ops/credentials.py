@@ -1,4 +1,4 @@
-"""Whether Clickwrap, a provider or a shortener takes our credentials: one authenticated call each that only reads."""
+"""Check that Clickwrap, a provider or a shortener accepts our credentials, with one read-only call each."""
 
 import base64
 import os
@@ -18,13 +18,13 @@ Get = Callable[[str, dict[str, str]], int]
 
 
 class Values:
-    """A setting by name, wherever it is: the environment, relay.env and Terraform, or, a secret, Secret Manager."""
+    """Looks up a setting by name: in the environment, then in relay.env and Terraform, then in Secret Manager."""
 
     def __init__(self, settings: Mapping[str, str], secret: Callable[[str], str]) -> None:
         self._settings, self._secret = settings, secret
 
     def __call__(self, name: str, default: str | None = None) -> str:
-        """Raises KeyError for a setting that is nowhere and has no default; Stop for a secret that cannot be read."""
+        """Raises KeyError for a setting without value and default; Stop for a secret that cannot be read."""
         value = os.environ.get(name) or self._settings.get(name) or default
         if value is None:
             value = self._secret(name) if name in every_secret() else None
@@ -34,7 +34,7 @@ class Values:
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """when: "always", or the setting that chooses it. check: returns what to do, "" where all is well."""
+    """One check. when: "always", or the setting that selects it. check: returns what to do, "" if nothing."""
 
     name: str
     when: str
@@ -49,7 +49,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def judged(status: int, secret: str, fine: tuple[int, ...] = (200,)) -> str:
+def advice_for(status: int, secret: str, fine: tuple[int, ...] = (200,)) -> str:
     if status in fine:
         return ""
     if status in (401, 403):
@@ -58,29 +58,31 @@ def judged(status: int, secret: str, fine: tuple[int, ...] = (200,)) -> str:
 
 
 def clickwrap(v: Values, get: Get) -> str:
-    """A request that does not exist: 404 from whoever is let in."""
+    """Ask for a request that does not exist: with valid credentials the API answers 404."""
     url = v("CLICKWRAP_API_URL", "https://api.pactsafe.com/v1.1")
-    return judged(get(f"{url}/requests/doctor", bearer(v("CLICKWRAP_API_TOKEN"))), "CLICKWRAP_API_TOKEN", (200, 404))
+    return advice_for(
+        get(f"{url}/requests/doctor", bearer(v("CLICKWRAP_API_TOKEN"))), "CLICKWRAP_API_TOKEN", (200, 404)
+    )
 
 
 def twilio(v: Values, get: Get) -> str:
     """https://www.twilio.com/docs/iam/api/account: fetch an account."""
     account, url = v("TWILIO_ACCOUNT_SID"), v("TWILIO_API_URL", "https://api.twilio.com")
     login = basic(account, v("TWILIO_AUTH_TOKEN"))
-    return judged(get(f"{url}/2010-04-01/Accounts/{quote(account)}.json", login), "TWILIO_AUTH_TOKEN")
+    return advice_for(get(f"{url}/2010-04-01/Accounts/{quote(account)}.json", login), "TWILIO_AUTH_TOKEN")
 
 
 def vonage(v: Values, get: Get) -> str:
     """https://developer.vonage.com/en/api/account: get the account's balance."""
     url = v("VONAGE_API_URL", "https://rest.nexmo.com")
     query = urlencode({"api_key": v("VONAGE_API_KEY"), "api_secret": v("VONAGE_API_SECRET")})
-    return judged(get(f"{url}/account/get-balance?{query}", {}), "VONAGE_API_SECRET")
+    return advice_for(get(f"{url}/account/get-balance?{query}", {}), "VONAGE_API_SECRET")
 
 
 def sendgrid(v: Values, get: Get) -> str:
     """https://www.twilio.com/docs/sendgrid/api-reference/api-key-permissions: what the key may do."""
     url = v("SENDGRID_API_URL", "https://api.sendgrid.com")
-    return judged(get(f"{url}/v3/scopes", bearer(v("SENDGRID_API_KEY"))), "SENDGRID_API_KEY")
+    return advice_for(get(f"{url}/v3/scopes", bearer(v("SENDGRID_API_KEY"))), "SENDGRID_API_KEY")
 
 
 def mailgun(v: Values, get: Get) -> str:
@@ -89,36 +91,36 @@ def mailgun(v: Values, get: Get) -> str:
     status = get(f"{url}/v3/domains/{quote(domain)}", basic("api", v("MAILGUN_API_KEY")))
     if status == 404:
         return "does not know MAILGUN_DOMAIN: check it, and whether the account is the EU's (MAILGUN_API_URL)"
-    return judged(status, "MAILGUN_API_KEY")
+    return advice_for(status, "MAILGUN_API_KEY")
 
 
 def postmark(v: Values, get: Get) -> str:
     """https://postmarkapp.com/developer/api/server-api: get the server."""
     url, token = v("POSTMARK_API_URL", "https://api.postmarkapp.com"), v("POSTMARK_SERVER_TOKEN")
     headers = {"X-Postmark-Server-Token": token, "Accept": "application/json"}
-    return judged(get(f"{url}/server", headers), "POSTMARK_SERVER_TOKEN")
+    return advice_for(get(f"{url}/server", headers), "POSTMARK_SERVER_TOKEN")
 
 
 def bitly(v: Values, get: Get) -> str:
     """https://dev.bitly.com/api-reference: retrieve the user."""
     url = v("BITLY_API_URL", "https://api-ssl.bitly.com")
-    return judged(get(f"{url}/v4/user", bearer(v("BITLY_TOKEN"))), "BITLY_TOKEN")
+    return advice_for(get(f"{url}/v4/user", bearer(v("BITLY_TOKEN"))), "BITLY_TOKEN")
 
 
 def rebrandly(v: Values, get: Get) -> str:
     """https://developers.rebrandly.com/reference: get the account."""
     url = v("REBRANDLY_API_URL", "https://api.rebrandly.com")
-    return judged(get(f"{url}/v1/account", {"apikey": v("REBRANDLY_API_KEY")}), "REBRANDLY_API_KEY")
+    return advice_for(get(f"{url}/v1/account", {"apikey": v("REBRANDLY_API_KEY")}), "REBRANDLY_API_KEY")
 
 
 def own_links(v: Values, get: Get) -> str:
-    """A code that was never made: `links` itself answers 404."""
+    """Ask for a code that was never issued: the function `links` answers 404."""
     status = get(f"{v('LINKS_BASE_URL')}/doctor", {})
     return "" if status == 404 else f"answer {status or 'nothing'}: run `make deploy FUNCTIONS=links`"
 
 
 def smtp(v: Values, get: Get) -> str:
-    """Connects, logs in, leaves. An address is never named."""
+    """Connect and log in, without a sender or a recipient."""
     try:
         server = parse_smtp_url(v("SMTP_URL"))
         with _connection(server) as connection:
@@ -156,5 +158,5 @@ PROBES = (
 
 
 def chosen(settings: Mapping[str, str]) -> list[Probe]:
-    """What these settings use. Apprise offers nothing to ask."""
+    """The checks that these settings need. Apprise has no read-only call."""
     return [probe for probe in PROBES if probe.when == "always" or holds(probe.when, settings)]

@@ -1,6 +1,6 @@
-"""`make deploy`: the functions' code, all at once, then who may call each.
+"""`make deploy`: deploy the functions in parallel, then set who may call each.
 
-Everything a function is given stands in the command, so that a second deployment repairs what was changed by hand.
+Each command contains every option of a function, so that a second deployment reverts changes made by hand.
 """
 
 import os
@@ -12,7 +12,7 @@ import msgspec
 from infra.ops import bundle, config, shell
 from infra.ops.config import Outputs
 from infra.ops.function_table import Function, chosen, secret_id
-from infra.ops.preflight import placeholders, prove
+from infra.ops.preflight import check_start, placeholders
 from infra.ops.shell import Stop, do
 
 RUNTIME = "python311"
@@ -20,7 +20,7 @@ LABEL = "clickwrap-relay"
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """One function, ready to go."""
+    """What the deployment of one function needs."""
 
     function: Function
     source: Path
@@ -31,30 +31,30 @@ class Plan(msgspec.Struct, frozen=True):
 
 def deploy() -> int:
     outputs = config.outputs()
-    plans = [planned(function, outputs) for function in chosen()]
+    plans = [plan_for(function, outputs) for function in chosen()]
     with ThreadPoolExecutor(len(plans)) as pool:
-        faults = [fault for fault in pool.map(lambda plan: _tried(plan, outputs), plans) if fault]
-    for fault in dict.fromkeys(faults):
-        shell.say(fault)
-    return 1 if faults else 0
+        failures = [failure for failure in pool.map(lambda plan: _deploy_one(plan, outputs), plans) if failure]
+    for failure in dict.fromkeys(failures):
+        shell.say(failure)
+    return 1 if failures else 0
 
 
-def planned(function: Function, outputs: Outputs) -> Plan:
-    """Builds and proves; under DRY_RUN it only works out the names."""
+def plan_for(function: Function, outputs: Outputs) -> Plan:
+    """Build a bundle and check that it starts; under DRY_RUN only compute the names. Raises Stop."""
     environ = config.environment(function, outputs.environment)
     env_file = bundle.DIST / "env" / f"{function.name}.yaml"
     if shell.dry():
         digest = bundle.digest_of(bundle.contents(function))
         return Plan(function, bundle.DIST / f"{function.name}-{digest}", digest, environ, env_file)
     made = bundle.build(function, bundle.DIST)
-    prove(function, made.folder, environ | placeholders(config.needed(function, environ)))
+    check_start(function, made.folder, environ | placeholders(config.needed(function, environ)))
     env_file.parent.mkdir(parents=True, exist_ok=True)
     env_file.write_bytes(msgspec.json.format(msgspec.json.encode(environ)))  # JSON is YAML
     return Plan(function, made.folder, made.digest, environ, env_file)
 
 
-def _tried(plan: Plan, outputs: Outputs) -> str:
-    """One function that fails does not stop the others. Returns what is wrong, or ""."""
+def _deploy_one(plan: Plan, outputs: Outputs) -> str:
+    """Deploy one function. Returns what went wrong, or ""; a failure must not stop the other functions."""
     try:
         do(*deployment(plan, outputs))
         for command in access(plan, outputs):
@@ -88,7 +88,7 @@ def deployment(plan: Plan, outputs: Outputs) -> list[str]:
 
 
 def _egress(outputs: Outputs) -> list[str]:
-    """A connector gives calls to the outside a fixed address; without one, an earlier one is taken away."""
+    """A VPC connector gives outgoing calls a fixed IP address; without one, an earlier connector is removed."""
     if outputs.vpc_connector:
         return [f"--vpc-connector={outputs.vpc_connector}", "--egress-settings=all"]
     return ["--clear-vpc-connector"]
@@ -101,7 +101,7 @@ def _secrets(function: Function, environ: dict[str, str]) -> str:
 
 
 def access(plan: Plan, outputs: Outputs) -> list[list[str]]:
-    """After the first deployment only: the Cloud Run service does not exist before."""
+    """The commands that set who may call a function. They need the Cloud Run service, so they follow its deployment."""
     name, public = plan.function.name, plan.function.public
     members, audience = outputs.invokers[name], plan.environ.get("OIDC_AUDIENCE")
     if public:

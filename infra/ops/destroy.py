@@ -1,4 +1,7 @@
-"""`make destroy`: the functions, then all that Terraform made, the database with it. There is no way back."""
+"""`make destroy`: delete the functions, then everything that Terraform created, including the database.
+
+This cannot be undone.
+"""
 
 import json
 import urllib.request
@@ -10,7 +13,7 @@ from infra.ops.infra import step, tf_variables, var_file
 from infra.ops.shell import Stop, ask, do
 
 FIRESTORE = "https://firestore.googleapis.com"
-# A live request is one that has not ended.
+# Final states of a request; a request in any other state is live.
 ENDED = ("complete", "expired", "gone", "dormant")
 
 
@@ -22,7 +25,7 @@ def destroy() -> None:
         delete(function)
     variables = {**tf_variables(), "TF_VAR_deletion_protection": "false"}
     sure = ["-auto-approve"] if shell.forced() else []
-    step("apply", *sure, *var_file(), **variables)  # lifts the protection that it was made with
+    step("apply", *sure, *var_file(), **variables)  # removes the deletion protection of the database
     step("destroy", *sure, *var_file(), **variables)
 
 
@@ -31,18 +34,18 @@ def _refuse_with_live_requests() -> None:
         return
     live = live_requests()
     if live:
-        raise Stop(f"{live} requests are still live: their signers would hear no more. FORCE=1 destroys all the same")
+        raise Stop(f"{live} requests are still live: their signers would get no more messages. FORCE=1 ignores this")
 
 
 def _confirm() -> None:
     if shell.forced() or shell.dry():
         return
     try:
-        typed = input("Type the project's id to go on: ").strip()
+        typed = input("Type the project's id to continue: ").strip()
     except EOFError:
         typed = ""
     if typed != config.project():
-        raise Stop("nothing destroyed: that was not the project's id")
+        raise Stop("nothing was destroyed: that is not the project's id")
 
 
 def delete(function: Function) -> None:
@@ -54,7 +57,7 @@ def delete(function: Function) -> None:
 
 
 def live_requests() -> int:
-    """Raises Stop where the database cannot be asked."""
+    """The number of live requests. Raises Stop if the database cannot be read."""
     return _count() - _count(*ENDED)
 
 

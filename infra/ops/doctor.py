@@ -1,4 +1,4 @@
-"""`make doctor`: what is missing between here and a running relay. It changes nothing and writes to nobody."""
+"""`make doctor`: show what is missing for a running relay. It changes nothing and sends no message."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from infra.ops.report import Check, Finding, report
 from infra.ops.shell import Stop, ask
 
 TERRAFORM = (1, 9)  # see infra/versions.tf
-CLOSED = (0, 401, 403, 404)  # how a service answers a stranger that is private, or not there
+CLOSED = (0, 401, 403, 404)  # how a service that is private or missing answers an anonymous GET; 0 is no answer
 SERVICES = (
     "artifactregistry",
     "cloudbuild",
@@ -78,39 +78,38 @@ def deployed() -> Iterator[Finding]:
 
 
 def privacy() -> Iterator[Finding]:
-    """What was opened by hand, or to somebody who is no operator any more, outlives deployments: it is looked for."""
+    """Access that was granted by hand, or to a former operator, survives deployments, so it is checked here."""
     invokers = config.outputs().invokers
     for name in (function.name for function in written() if not function.public):
         yield Finding(f"{name} is private", _opened(name, set(invokers[name])))
 
 
 def _opened(name: str, ours: set[str]) -> str:
-    """Without the check of the caller (--no-invoker-iam-check) a service is open, whatever its policy says."""
+    """What to do if others may call a service; with --no-invoker-iam-check, its policy has no effect."""
     policy = ask("gcloud", "run", "services", "get-iam-policy", name, *config.place(), "--format=json")
     if strangers := sorted(_callers(policy) - ours):
-        return (
-            f"may be called by {', '.join(strangers)}: `gcloud run services remove-iam-policy-binding {name}` ends it"
-        )
+        fix = f"gcloud run services remove-iam-policy-binding {name}"
+        return f"may be called by {', '.join(strangers)}: `{fix}` revokes it"
     if not shell.dry() and status_of(config.url(name)) not in CLOSED:
-        return f"answers anybody: `gcloud run services update {name} --invoker-iam-check` ends it"
+        return f"answers anybody: `gcloud run services update {name} --invoker-iam-check` closes it"
     return ""
 
 
 def _callers(policy: str) -> set[str]:
-    """Whom a service's own policy lets in. roles/run.viewer only looks: `make console` needs it."""
+    """Who may call a service, by its own policy. roles/run.viewer only reads; `make console` needs it."""
     bindings = json.loads(policy or "{}").get("bindings", [])
     return {member for b in bindings if b["role"] != "roles/run.viewer" for member in b["members"]}
 
 
-def door() -> Iterator[Finding]:
-    """`receive` takes no GET: its refusal shows that it is there and open."""
+def webhook_url() -> Iterator[Finding]:
+    """`receive` answers a GET with 405, which shows that it is deployed and public."""
     status = 405 if shell.dry() else status_of(config.url("receive"))
     fits = status == 405
     yield Finding("webhook URL", "" if fits else f"answers {status or 'nothing'}: run `make deploy FUNCTIONS=receive`")
 
 
 def status_of(url: str, headers: dict[str, str] | None = None) -> int:
-    """The status that a GET is answered with; 0 without an answer."""
+    """The status of the response to a GET; 0 without a response."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=20) as answer:
             return int(answer.status)
@@ -121,13 +120,13 @@ def status_of(url: str, headers: dict[str, str] | None = None) -> int:
 
 
 def accounts() -> Iterator[Finding]:
-    """Credentials, each with a call that only reads. A secret of the environment goes before Secret Manager's."""
+    """Checks each credential with a read-only call. A secret in the environment overrides Secret Manager."""
     environ = config.outputs().environment | config.settings()
     for probe in credentials.chosen(environ):
-        yield _judged(probe, credentials.Values(environ, secret_manager.read))
+        yield _checked(probe, credentials.Values(environ, secret_manager.read))
 
 
-def _judged(probe: credentials.Probe, values: credentials.Values) -> Finding:
+def _checked(probe: credentials.Probe, values: credentials.Values) -> Finding:
     if shell.dry():
         return Finding(probe.name)
     try:
@@ -147,13 +146,13 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("secrets", secrets),
     ("functions", deployed),
     ("access", privacy),
-    ("webhook URL", door),
+    ("webhook URL", webhook_url),
     ("accounts", accounts),
 )
 
 
 def doctor() -> int:
-    config.place()  # missing, it is one line and not one a check
+    config.place()  # a missing project or region is reported once, not by every check
     return report(CHECKS)
 
 

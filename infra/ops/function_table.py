@@ -1,4 +1,4 @@
-"""infra/functions.json: the one table of functions, read by Terraform and by everything here."""
+"""infra/functions.json: the table of functions, which Terraform and the commands here read."""
 
 import os
 from pathlib import Path
@@ -10,11 +10,12 @@ API_CALLS_A_MINUTE = 1600  # of the 2,000 that Clickwrap allows a token
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A row. timeout: seconds. api_share: its part of the calls to Clickwrap's API, 0 for none.
+    """A row of the table.
 
-    caller: push, tasks, scheduler or operators; deferred: tasks bring its deferred messages back, so they call it too.
-    secrets: variable -> "always", or the setting that makes it needed, like "SMS_PROVIDER=twilio".
-    packages: what its code imports of others, as requirements.txt names it.
+    timeout: seconds. api_share: its share of the calls to Clickwrap's API, 0 for none.
+    caller: push, tasks, scheduler or operators. deferred: Cloud Tasks delivers its deferred messages, and calls it too.
+    secrets: variable -> "always", or the setting that needs it, like "SMS_PROVIDER=twilio".
+    packages: the packages that its code imports, as requirements.txt names them.
     """
 
     name: str = ""
@@ -41,19 +42,19 @@ def functions() -> dict[str, Function]:
 
 
 def written() -> list[Function]:
-    """Those whose code is here."""
+    """The functions whose code is in functions/."""
     return [f for name, f in functions().items() if (ROOT / "functions" / name / "main.py").exists()]
 
 
 def chosen() -> list[Function]:
-    """FUNCTIONS="receive links" of the environment; all without it. Raises Stop for a name that is none."""
+    """The functions named by FUNCTIONS ("receive links"); by default all. Raises Stop for an unknown name."""
     from infra.ops.shell import Stop
 
     known = {f.name: f for f in written()}
     names = os.environ.get("FUNCTIONS", "").replace(",", " ").split() or list(known)
     wrong = [name for name in names if name not in known]
     if wrong:
-        raise Stop(f"FUNCTIONS: there is no function {wrong[0]}; choose of: {' '.join(known)}")
+        raise Stop(f"FUNCTIONS: there is no function {wrong[0]}; choose from: {' '.join(known)}")
     return [known[name] for name in dict.fromkeys(names)]
 
 
@@ -62,10 +63,10 @@ def every_secret() -> set[str]:
 
 
 def secret_id(variable: str) -> str:
-    """A secret is called like its variable, in Secret Manager's spelling: LINKS_SECRET is links-secret."""
+    """The name of a variable's secret in Secret Manager: links-secret for LINKS_SECRET."""
     return variable.lower().replace("_", "-")
 
 
 def api_rate(function: Function, budget: float = API_CALLS_A_MINUTE) -> int:
-    """Calls a minute that one instance may make, so that all instances of all functions stay within the budget."""
+    """Calls a minute that one instance may make. All instances of all functions together stay within the budget."""
     return int(budget * function.api_share / function.max_instances)

@@ -1,4 +1,4 @@
-"""`make infra`: Terraform plans, shows the plan, asks, applies. relay.env is its source too, by TF_VAR_*."""
+"""`make infra`: run Terraform: plan, show the plan, ask, apply. Settings of relay.env become TF_VAR_* variables."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from infra.ops.function_table import ROOT
 from infra.ops.shell import Stop, agreed, attached
 
 TERRAFORM = ("terraform", "-chdir=infra")
-# Decisions of relay.env that Terraform has a variable for. A *.tfvars file wins over them.
+# Settings of relay.env that are also Terraform variables. A *.tfvars file overrides them.
 TEXTS = (
     "SMS_PROVIDER",
     "EMAIL_PROVIDER",
@@ -26,18 +26,18 @@ PLAN = "relay.tfplan"
 def apply() -> None:
     variables = tf_variables()
     step("init", "-input=false")
-    config.said_by_terraform()  # of another project: stop here
+    config.said_by_terraform()  # stops if the state belongs to another project
     try:
         step("plan", "-input=false", f"-out={PLAN}", *var_file(), **variables)
         if not agreed("Apply this plan?"):
             raise Stop("nothing changed: the plan was not applied")
         step("apply", "-input=false", PLAN)
     finally:
-        (ROOT / "infra" / PLAN).unlink(missing_ok=True)  # it holds what the state holds
+        (ROOT / "infra" / PLAN).unlink(missing_ok=True)  # like the state, it may contain secrets
 
 
 def plan() -> None:
-    """`make plan`: shows, and changes nothing."""
+    """`make plan`: show the plan and change nothing."""
     variables = tf_variables()
     step("init", "-input=false")
     config.said_by_terraform()
@@ -50,17 +50,17 @@ def step(*arguments: str, **variables: str) -> None:
 
 
 def tf_variables() -> dict[str, str]:
-    """Raises Stop where what Terraform must know is missing."""
+    """TF_VAR_* for Terraform. Raises Stop for a required setting without a value."""
     values = {"PROJECT": config.project(), "REGION": config.region()}
     if not var_file():
-        config.required("ALERT_EMAILS", "who is told of alerts, separated by spaces")
+        config.required("ALERT_EMAILS", "e-mail addresses that get the alerts, separated by spaces")
     values |= {name: config.decided(name) for name in TEXTS if config.decided(name)}
     values |= {name: json.dumps(config.decided(name).split()) for name in LISTS if config.decided(name)}
     return {f"TF_VAR_{name.lower()}": value for name, value in values.items()}
 
 
 def var_file() -> list[str]:
-    """infra/prod.tfvars belongs to prod.env, infra/relay.tfvars to relay.env: what is Terraform's alone."""
+    """The file of variables that only Terraform has: infra/prod.tfvars if the settings are in prod.env."""
     name = Path(config.file()).with_suffix(".tfvars").name
     return [f"-var-file={name}"] if (ROOT / "infra" / name).exists() else []
 

@@ -1,7 +1,7 @@
-"""`make lock`: infra/requirements/<function>.txt, what a function installs, down to the last package, with hashes.
+"""`make lock`: write infra/requirements/<function>.txt: every package a function installs, with versions and hashes.
 
-Committed, so that a bundle needs no network and today's bundle is tomorrow's. One resolution serves all: what a
-function gets is a part of it, at the same versions.
+The files are committed, so that a bundle needs no network and is reproducible. All packages are resolved together,
+so that every function gets the same version of a package.
 """
 
 import re
@@ -15,7 +15,7 @@ from infra.ops.function_table import ROOT, functions
 from infra.ops.shell import Stop
 
 LOCKS = ROOT / "infra/requirements"
-RUNTIME = "3.11"  # of the functions, whatever runs this
+RUNTIME = "3.11"  # Python version of the deployed functions; this command may run on another
 COMPILE = (
     sys.executable,
     "-m",
@@ -32,12 +32,12 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 
 def pins(text: str) -> dict[str, str]:
-    """name==version lines of a requirements file, names as packaging normalises them."""
+    """Name -> version for the name==version lines of a requirements file. Names are normalised as in PEP 503."""
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in PIN.findall(text)}
 
 
 def wanted(packages: list[str]) -> str:
-    """The lines of requirements.txt for these packages. Raises Stop for one that stands nowhere there."""
+    """The lines of requirements.txt for these packages. Raises Stop for a package that is not in it."""
     lines = {PIN.findall(line)[0][0]: line for line in _requirements().read_text().splitlines() if PIN.match(line)}
     absent = [package for package in packages if package not in lines]
     if absent:

@@ -1,11 +1,11 @@
-"""`make logs`: what the functions logged (FUNCTIONS="receive links", SINCE=1h)."""
+"""`make logs`: print the functions' logs (FUNCTIONS="receive links", SINCE=1h)."""
 
 import os
 
 from infra.ops import config, shell
 from infra.ops.function_table import chosen
 
-MOST = 500  # lines
+MAX_LINES = 500
 
 
 def logs() -> int:
@@ -16,7 +16,7 @@ def logs() -> int:
         "jsonPayload,textPayload"
     )
     return shell.attached(
-        *("gcloud", "logging", "read", wanted, f"--project={config.project()}", "--order=desc", f"--limit={MOST}"),
+        *("gcloud", "logging", "read", wanted, f"--project={config.project()}", "--order=desc", f"--limit={MAX_LINES}"),
         *(f"--freshness={os.environ.get('SINCE') or '1h'}", f"--format=value({columns})"),
     )
 

@@ -1,4 +1,4 @@
-"""A bundle's start, tried here: a wrong setting is found in a second, not after minutes of build and upload."""
+"""Start a bundle on this machine before it is deployed: a wrong setting then fails at once, not after the upload."""
 
 import os
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 from infra.ops.function_table import Function
 from infra.ops.shell import Stop
 
-# Secrets stay in Secret Manager; a start only looks at their form.
-FORM = {
+# Placeholders for secrets, which stay in Secret Manager. At the start, only the format of these is checked.
+FORMATS = {
     "SMTP_URL": "smtps://user:password@smtp.invalid",
     "APPRISE_SMS_URL": "json://sms.invalid/{to}",
     "APPRISE_EMAIL_URL": "json://email.invalid/{to}",
@@ -17,16 +17,16 @@ FORM = {
 
 
 def placeholders(variables: list[str]) -> dict[str, str]:
-    return {variable: FORM.get(variable, "placeholder") for variable in variables}
+    return {variable: FORMATS.get(variable, "placeholder") for variable in variables}
 
 
-def prove(function: Function, folder: Path, environ: dict[str, str]) -> None:
-    """Imports the function's entry point as functions-framework does. Raises Stop with the line it stops with."""
+def check_start(function: Function, folder: Path, environ: dict[str, str]) -> None:
+    """Import the function's main.py, as functions-framework does. Raises Stop with the last line of its error."""
     bare = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     command = [sys.executable, "-B", "-W", "ignore", "-c", "import main"]
     done = subprocess.run(
         command, cwd=folder, env=bare | environ, check=False, capture_output=True, text=True, timeout=60
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it gives no reason"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise Stop(f"{function.name}: {last}")

@@ -1,4 +1,7 @@
-"""`make probe REQUEST=id`: what this account's API says of one request, and what it therefore cannot promise."""
+"""`make probe REQUEST=id`: show which fields this account's API returns for one request, and what is lost without them.
+
+The field names of the API are mostly undocumented, so they may differ between accounts.
+"""
 
 import os
 import sys
@@ -10,40 +13,51 @@ from shared.domain.errors import RetryLater
 from shared.ports import NotFound
 from shared.settings import SettingError
 
-LOST = {
-    "signer.signed": "The API does not say who signed: a lost Signed webhook cannot be made up for.",
-    "status": "The API does not say the request's status: a lost Complete or Expired webhook cannot be made up for.",
-    "title": "The API gives no title: messages take it from the webhook's description, or say 'a document'.",
-    "expires_at": "The API gives no expiry: reminders stop at the Expired webhook, or when it answers 404.",
-    "download_url": "The API gives no download link: completions lead to the signing URL.",
+# Field -> what the relay cannot do if the API does not return it.
+LIMITATIONS = {
+    "signer.signed": "The API does not say who signed: a lost Signed webhook cannot be recovered.",
+    "status": "The API does not give the request's status: a lost Complete or Expired webhook cannot be recovered.",
+    "title": "The API gives no title: messages use the title in the webhook's description, or say 'a document'.",
+    "expires_at": "The API gives no expiry: reminders stop at the Expired webhook, or when the API answers 404.",
+    "download_url": "The API gives no download link: completion messages link to the signing URL.",
     "signer.name": "The API gives no names: progress messages say 'Another signer'.",
-    "signer.request_url": "NO SIGNING URL: nobody can be invited. Set CLICKWRAP_FIELDS.",
-    "signer.ids": "Signers carry no id: they are told apart by their place in the list.",
+    "signer.request_url": "The API gives no signing URL: nobody can be invited. Set CLICKWRAP_FIELDS.",
+    "signer.ids": "The API gives no signer ids: signers are identified by their position in the list.",
 }
 
 
 def main(request: str) -> int:
+    """Returns the exit status: 1 if the request cannot be read."""
+    if not request:
+        return _failed("set REQUEST to a request's id")
     try:
         api = bootstrap.requests()
         assert isinstance(api, ClickwrapClient)
         document, fields = api.document(request), bootstrap.settings().fields()
-    except (SettingError, NotFound, RetryLater) as e:
-        print(f"probe: {e or 'the API knows no such request (404)'}", file=sys.stderr)
-        return 1
-    hits = {name: hit(document, name, fields) for name in fields}
-    for name, path in hits.items():
+    except NotFound:
+        return _failed(f"the API knows no request {request!r} (404)")
+    except (SettingError, RetryLater) as e:
+        return _failed(str(e) or type(e).__name__)
+    paths = {name: found_path(document, name, fields) for name in fields}
+    for name, path in paths.items():
         print(f"  {name:22} {path or '-  (none of: ' + ', '.join(fields[name]) + ')'}")
-    print("\nWhat cannot be promised on this account:")
-    print("\n".join(f"  - {text}" for name, text in LOST.items() if not hits[name]) or "  - nothing is missing")
+    limitations = [f"  - {text}" for name, text in LIMITATIONS.items() if not paths[name]]
+    print("\nLimitations on this account:")
+    print("\n".join(limitations) or "  - none: every field is there")
     return 0
 
 
-def hit(document: object, name: str, fields: Fields) -> str:
-    """The first candidate path that holds something, at the top or in any signer."""
+def _failed(reason: str) -> int:
+    print(f"probe: {reason}", file=sys.stderr)
+    return 1
+
+
+def found_path(document: object, name: str, fields: Fields) -> str:
+    """The first candidate path that has a value, in the document or in any signer; "" if none has."""
     level, _, field = name.rpartition(".")
-    rows = [row for path in fields["signers"] for v in values(document, path) if isinstance(v, list) for row in v]
-    for place in rows if level else [document]:
-        reader = Reader(place, fields, f"{level}." if level else "")
+    signers = [row for path in fields["signers"] for v in values(document, path) if isinstance(v, list) for row in v]
+    for part in signers if level else [document]:
+        reader = Reader(part, fields, f"{level}." if level else "")
         if next(iter(reader.all(field)), None) is not None:
             return reader.hits[name]
     return ""

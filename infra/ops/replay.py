@@ -1,50 +1,75 @@
-"""`make dead-letters` and `make replay`: what nobody could handle, and sending it on its way again."""
+"""`make dead-letters` and `make replay`: list the dead letters, replay them, or drop them.
+
+Without --replay and --drop this is a dry run: it prints what a replay would do now and changes nothing.
+"""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
-from local.stack.offline import opened
+from local.stack.offline import offline_ports
 from shared import bootstrap
 from shared.domain.errors import RetryLater
-from shared.services.dead_letters import ReplayPreview
+from shared.services.dead_letters import DeadLetterService, ReplayPreview
 from shared.settings import SettingError
 
 
-def described(judged: ReplayPreview) -> str:
-    letter = judged.letter
+def run(arguments: Sequence[str]) -> int:
+    """Returns the exit status: 1 if --id names a dead letter that does not exist."""
+    options = _parser().parse_args(arguments)
+    service = bootstrap.dead_letters()
+    if options.drop:
+        return _drop(service, options.id)
+    previews = service.replay(options.id) if options.replay else service.held()
+    shown = [p for p in previews if not options.id or p.letter.key in options.id]
+    for preview in shown:
+        print(_described(preview))
+    if unknown := [key for key in options.id if key not in {p.letter.key for p in shown}]:
+        print(f"no dead letter has the id {', '.join(unknown)}: `make dead-letters` lists them", file=sys.stderr)
+        return 1
+    if not shown:
+        print("no dead letters")
+    elif not options.replay:
+        print(f"\n{len(shown)} listed, nothing changed. `make replay CONFIRM=1` replays them; add ID=... for one.")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m infra.ops.replay")
+    parser.add_argument("--replay", action="store_true", help="replay the dead letters; the default is a dry run")
+    parser.add_argument("--drop", action="store_true", help="delete the dead letters named by --id, without a replay")
+    parser.add_argument("--id", action="append", default=[], help="only this dead letter (repeatable)")
+    return parser
+
+
+def _drop(service: DeadLetterService, ids: Sequence[str]) -> int:
+    if not ids:
+        print("set ID to the dead letter to drop: `make dead-letters` lists them", file=sys.stderr)
+        return 1
+    dropped = service.drop(ids)
+    print(f"{dropped} dropped")
+    if dropped < len(set(ids)):
+        print("the other ids belong to no dead letter: `make dead-letters` lists them", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _described(preview: ReplayPreview) -> str:
+    letter = preview.letter
     times = "once" if letter.attempts == 1 else f"{letter.attempts} times"
     return (
-        f"{letter.key}  {judged.what}\n"
-        f"    given up {letter.at:%Y-%m-%d %H:%M:%S} UTC on {letter.topic}, tried {times}: {letter.reason}\n"
-        f"    replay {judged.would}"
+        f"{letter.key}  {preview.what}\n"
+        f"    dead-lettered {letter.at:%Y-%m-%d %H:%M:%S} UTC on {letter.topic}, tried {times}: {letter.reason}\n"
+        f"    replay {preview.would}"
     )
-
-
-def run(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="dead_letters")
-    parser.add_argument("--replay", action="store_true", help="do it, rather than tell what it would do")
-    parser.add_argument("--drop", action="store_true", help="forget the letters named by --id")
-    parser.add_argument("--id", action="append", default=[], help="only this one (repeatable)")
-    options = parser.parse_args(arguments)
-    desk = bootstrap.dead_letters()
-    if options.drop:
-        print(f"{desk.drop(options.id)} dropped")
-        return 0
-    judged = desk.replay(options.id) if options.replay else desk.held()
-    shown = [j for j in judged if not options.id or j.letter.key in options.id]
-    print("\n".join(described(j) for j in shown) or "no dead letters")
-    if shown and not options.replay:
-        print(f"\n{len(shown)} held. Nothing was done: `make replay CONFIRM=1` does it, with ID=... for one.")
-    return 0
 
 
 def main() -> int:
     try:
-        with opened():
+        with offline_ports():
             return run([a for a in sys.argv[1:] if a])
     except (SettingError, RetryLater) as e:
-        print(f"cannot: {e}", file=sys.stderr)
+        print(f"dead letters: {e}", file=sys.stderr)
         return 1
 
 

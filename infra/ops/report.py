@@ -1,4 +1,4 @@
-"""A table of findings: OK, or what to do."""
+"""Prints the results of checks: OK, or what to do."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -8,7 +8,7 @@ from infra.ops.shell import Stop, dry, say
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """advice: what to do; "" where all is well. note: what was found then."""
+    """The result of one check. advice: what to do, "" if nothing. note: a detail that is shown beside OK."""
 
     what: str
     advice: str = ""
@@ -19,7 +19,7 @@ Check = Callable[[], Iterable[Finding]]
 
 
 def report(checks: Iterable[tuple[str, Check]]) -> int:
-    """Prints each finding as it comes; under DRY_RUN there is none. Returns 1 where something is to be done."""
+    """Print each finding at once; nothing under DRY_RUN. Returns the exit status: 1 if there is something to do."""
     bad = 0
     for what, check in checks:
         for finding in _found(what, check):

@@ -1,6 +1,7 @@
-"""`make rotate-token`: a new token for Clickwrap's webhook, without a webhook refused meanwhile.
+"""`make rotate-token`: replace the token of Clickwrap's webhook without rejecting a webhook in between.
 
-Run once, both tokens are taken; run again when Clickwrap sends the new one, and the old one is refused.
+After the first run, both tokens are accepted. Run it again when Clickwrap sends the new token: the old one is then
+rejected.
 """
 
 import os
@@ -18,21 +19,21 @@ def rotate() -> int:
     if not now and not shell.dry():
         raise Stop(f"{TOKENS} has no value yet: run `make secrets`")
     ending = len(now) == 2
-    if ending and not agreed("Does Clickwrap send the new token already, so that the old one may be refused?"):
-        raise Stop("nothing changed: both tokens are taken")
+    if ending and not agreed("Does Clickwrap already send the new token, so that the old one can be rejected?"):
+        raise Stop("nothing changed: both tokens are accepted")
     secret_manager.add(TOKENS, now[0] if ending else ",".join([secrets.token_urlsafe(BYTES), *now]))
-    os.environ["FUNCTIONS"] = "receive"  # an instance reads its secrets at its start
+    os.environ["FUNCTIONS"] = "receive"  # an instance reads its secrets when it starts
     status = deploy.deploy()
     if status == 0:
-        shell.say("The old token is refused now." if ending else _next_step())
+        shell.say("The old token is now rejected." if ending else _next_step())
     return status
 
 
 def _next_step() -> str:
     return (
-        "Both tokens are taken now. Paste the new one into Clickwrap as the webhook's Secret Code:\n"
+        "Both tokens are now accepted. Paste the new one into Clickwrap as the webhook's Secret Code:\n"
         f"  {secret_manager.how_to_read(TOKENS)} | cut -d, -f1\n"
-        "Then run `make smoke`, and `make rotate-token` again to refuse the old one."
+        "Then run `make smoke`, and `make rotate-token` again to reject the old one."
     )
 
 

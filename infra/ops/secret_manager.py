@@ -1,4 +1,4 @@
-"""Secret Manager through gcloud. A value is never printed and never an argument: other users could read those."""
+"""Secret Manager through gcloud. Values are passed by standard input: other users can read a command's arguments."""
 
 from infra.ops import config
 from infra.ops.function_table import secret_id
@@ -6,7 +6,7 @@ from infra.ops.shell import ask, do
 
 
 def has_version(variable: str) -> bool:
-    """Whether the secret has a version that functions can read. Raises Stop, as all here."""
+    """Whether the secret has a version that functions can read. Like all functions here, it raises Stop."""
     wanted = ("--filter=state:ENABLED", "--limit=1", "--format=value(name)")
     secret = secret_id(variable)
     return bool(ask("gcloud", "secrets", "versions", "list", secret, f"--project={config.project()}", *wanted))
@@ -23,5 +23,5 @@ def add(variable: str, value: str) -> None:
 
 
 def how_to_read(variable: str) -> str:
-    """For the operator's own terminal."""
+    """The command that prints a secret on the operator's terminal."""
     return f"gcloud secrets versions access latest --secret={secret_id(variable)} --project={config.project()}"

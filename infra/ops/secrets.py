@@ -1,6 +1,6 @@
-"""`make secrets`: asks for each secret that the relay needs and that has no value yet. Nothing is echoed.
+"""`make secrets`: ask for each secret that the relay needs and that has no value yet. The input is not shown.
 
-RENEW="CLICKWRAP_API_TOKEN ..." asks for these again, though they have one.
+RENEW="CLICKWRAP_API_TOKEN ..." asks for a new value of these.
 """
 
 import getpass
@@ -11,8 +11,8 @@ import sys
 from infra.ops import config, secret_manager, shell
 from infra.ops.shell import Stop
 
-GENERATED = ("CLICKWRAP_WEBHOOK_TOKENS", "LINKS_SECRET")  # nobody gives us these: empty input makes one up
-BYTES = 32
+GENERATED = ("CLICKWRAP_WEBHOOK_TOKENS", "LINKS_SECRET")  # our own secrets: empty input generates a random value
+BYTES = 32  # of a generated secret
 
 
 def ask_for_all() -> None:
@@ -31,12 +31,12 @@ def _renewed(wanted: list[str]) -> list[str]:
     names = os.environ.get("RENEW", "").replace(",", " ").split()
     for name in names:
         if name not in wanted:
-            raise Stop(f"RENEW: {name} is none of this relay's secrets: {' '.join(wanted)}")
+            raise Stop(f"RENEW: {name} is not one of this relay's secrets: {' '.join(wanted)}")
     return names
 
 
 def _asked(variable: str) -> str:
-    hint = " (press Enter and one is made up)" if variable in GENERATED else ""
+    hint = " (press Enter for a random one)" if variable in GENERATED else ""
     value = _typed(f"{variable}{hint}: ").strip()
     if not value and variable in GENERATED:
         return secrets.token_urlsafe(BYTES)
@@ -46,7 +46,7 @@ def _asked(variable: str) -> str:
 
 
 def _typed(prompt: str) -> str:
-    """Without a terminal, a line of standard input: `make secrets < lines` in a script."""
+    """A line from the terminal, not shown; without one, from standard input, for scripts."""
     if sys.stdin.isatty():
         return getpass.getpass(prompt)
     shell.say(prompt)

@@ -1,4 +1,4 @@
-"""Running gcloud and terraform: what is about to happen is printed, a failure becomes one line that says what to do."""
+"""Run gcloud and terraform: each command is printed first, and a failure becomes one line that says what to do."""
 
 import os
 import shlex
@@ -10,7 +10,7 @@ INSTALL = {
     "gcloud": "https://cloud.google.com/sdk/docs/install",
     "terraform": "https://developer.hashicorp.com/terraform/install",
 }
-# What gcloud and terraform say -> what to do. The first that fits wins.
+# Part of an error message of gcloud or terraform -> what to do. The first match is used.
 ADVICE = (
     ("do not currently have an active account", "no gcloud login: run `gcloud auth login`"),
     ("Reauthentication", "the gcloud login has expired: run `gcloud auth login`"),
@@ -22,7 +22,7 @@ ADVICE = (
 
 
 class Stop(Exception):
-    """Nothing more can be done: one line for the operator, with what to do."""
+    """The command cannot continue. Its text is one line for the operator, with what to do."""
 
 
 def dry() -> bool:
@@ -38,7 +38,7 @@ def say(line: str) -> None:
 
 
 def ask(*command: str) -> str:
-    """Runs a command that changes nothing; returns what it prints. Under DRY_RUN it is printed only. Raises Stop."""
+    """Run a command that changes nothing and return its output. Under DRY_RUN only print it. Raises Stop."""
     if dry():
         say(shlex.join(command))
         return ""
@@ -46,13 +46,13 @@ def ask(*command: str) -> str:
 
 
 def do(*command: str, text: str | None = None) -> str:
-    """Prints a command that changes something, then runs it. text: its standard input, never printed. Raises Stop."""
+    """Print a command that changes something, then run it. text: its standard input, never printed. Raises Stop."""
     say(("" if dry() else "+ ") + shlex.join(command))
     return "" if dry() else _captured(command, text)
 
 
 def attached(*command: str, **environ: str) -> int:
-    """Runs a command on the operator's own terminal; returns its exit status. environ: added to its environment."""
+    """Run a command on the operator's terminal and return its exit status. environ: added to its environment."""
     say(
         ("" if dry() else "+ ")
         + " ".join([*(f"{k}={shlex.quote(v)}" for k, v in environ.items()), shlex.join(command)])
@@ -79,18 +79,18 @@ def missing(tool: str) -> Stop:
     return Stop(f"{tool} is not installed: see {INSTALL.get(tool, 'its home page')}")
 
 
-def advice(command: Sequence[str], complaint: str) -> str:
+def advice(command: Sequence[str], message: str) -> str:
     for words, line in ADVICE:
-        if words in complaint:
+        if words in message:
             return line
-    wrong = [line for line in complaint.splitlines() if "ERROR" in line or line.startswith("Error")]
-    last = (wrong or complaint.strip().splitlines() or ["it says nothing more"])[0].strip()
+    wrong = [line for line in message.splitlines() if "ERROR" in line or line.startswith("Error")]
+    last = (wrong or message.strip().splitlines() or ["no reason given"])[0].strip()
     return f"{shlex.join(command[:4])} failed: {last}"
 
 
 def agreed(question: str) -> bool:
-    """The operator's yes; FORCE=1 says it for scripts."""
-    if dry() or os.environ.get("FORCE", "") not in ("", "0"):
+    """Ask the operator to confirm. FORCE=1 confirms without asking, for scripts."""
+    if dry() or forced():
         return True
     try:
         return input(f"{question} Type yes: ").strip() == "yes"
@@ -99,7 +99,7 @@ def agreed(question: str) -> bool:
 
 
 def main(action: Callable[[], int | None]) -> None:
-    """The end of every module here that is run as a command."""
+    """Run a command and exit with its status."""
     try:
         sys.exit(action())
     except Stop as stop:

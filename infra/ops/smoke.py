@@ -1,8 +1,8 @@
-"""`make smoke`: whether what is deployed is connected, and each caller's identity accepted. Nobody is written to.
+"""`make smoke`: check that the deployed functions accept calls from each other and from Clickwrap. Sends no message.
 
-A test event goes through the door. A notice that `deliver` must leave alone (its body and its subscription name
-different channels) goes through Pub/Sub. A task for a request that does not exist goes to `remind`. What the services
-answered stands in their request logs: 200, or 401 and 403 where an identity or its audience is not accepted.
+A test event is posted to `receive`. A notice that `deliver` ignores, because its body and its subscription name
+different channels, is published to Pub/Sub. A task for a request that does not exist calls `remind`. The services'
+request logs show the result: 200, or 401 and 403 if the caller's identity or audience is not accepted.
 """
 
 import json
@@ -20,22 +20,14 @@ from infra.ops import config, secret_manager, shell
 from infra.ops.report import Finding, report
 from infra.ops.shell import Stop, ask, do
 
-PATIENCE = 120.0  # seconds: logs take up to a minute to be readable
-PAUSE = 5.0
-REFUSED = 'is refused ({status}): see "The audience" in docs/deploy.md'
-NOTICE = {
-    "v": 1,
-    "notice": "smoke",
-    "request": "smoke",
-    "signer": "smoke",
-    "kind": "progress",
-    "reminder_day": 0,
-    "round": 1,
-}
+LOG_TIMEOUT = 120.0  # seconds; a log entry can be read after up to a minute
+LOG_POLL_INTERVAL = 5.0  # seconds
+REJECTED = 'is rejected ({status}): see "The audience" in docs/deploy.md'
+NOTICE = {"v": 1, "notice": "smoke", "request": "smoke", "signer": "smoke", "kind": "progress", "round": 1}
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run; its mark is in every URL that can carry one."""
+    """One run. mark: a random text in the URLs of this run, to find them in the logs."""
 
     mark: str
     since: datetime
@@ -43,21 +35,21 @@ class Run(msgspec.Struct, frozen=True):
     sleep: Callable[[float], None] = time.sleep
 
 
-def door(run: Run) -> Iterator[Finding]:
+def webhook(run: Run) -> Iterator[Finding]:
     status, body = _post_test_event(f"{config.url('receive')}?smoke={run.mark}")
     if status == 401:
-        yield Finding("receive", "refuses the token: deploy receive again, it holds an old one")
+        yield Finding("receive", "rejects the token: deploy receive again, because its instances have an old one")
     elif status != 200:
         yield Finding("receive", f"answers {status}: {body[:80]}")
     else:
-        yield _heard(run, "receive", f"smoke={run.mark}", "Clickwrap's call")
+        yield _result(run, "receive", f"smoke={run.mark}", "Clickwrap's call")
 
 
 def push(run: Run) -> Iterator[Finding]:
     message = json.dumps(NOTICE | {"channel": "email"})
     where = ("--attribute=channel=sms", f"--project={config.project()}", "--format=none")
     do("gcloud", "pubsub", "topics", "publish", "signer-notices", f"--message={message}", *where)
-    yield _heard(run, "deliver", "/sms", "Pub/Sub's identity")
+    yield _result(run, "deliver", "/sms", "Pub/Sub's identity")
 
 
 def task(run: Run) -> Iterator[Finding]:
@@ -71,15 +63,15 @@ def task(run: Run) -> Iterator[Finding]:
         f"--oidc-service-account-email={settings['TASKS_SERVICE_ACCOUNT']}",
         f"--oidc-token-audience={audience}",
     )
-    yield _heard(run, "remind", f"smoke={run.mark}", "Cloud Tasks' identity")
+    yield _result(run, "remind", f"smoke={run.mark}", "Cloud Tasks' identity")
 
 
 def scheduler(run: Run) -> Iterator[Finding]:
-    yield _heard(run, "reconcile", "http", "Cloud Scheduler's identity")
+    yield _result(run, "reconcile", "http", "Cloud Scheduler's identity")
 
 
 def _post_test_event(url: str) -> tuple[int, str]:
-    """What Clickwrap's own "Test Webhook" button sends; `receive` answers it and keeps nothing."""
+    """Post what Clickwrap's "Test Webhook" button sends; `receive` answers it and publishes nothing."""
     token = secret_manager.read("CLICKWRAP_WEBHOOK_TOKENS").split(",")[0].strip()
     event = {"type": "webhook", "event_type": "test_event", "id": "smoke", "description": "make smoke"}
     if shell.dry():
@@ -96,28 +88,28 @@ def _post_test_event(url: str) -> tuple[int, str]:
         raise Stop(f"cannot be reached: {e}") from None
 
 
-def _heard(run: Run, service: str, url_part: str, what: str) -> Finding:
-    """Waits for the service's request log to tell how it answered."""
-    status = _awaited(run, service, url_part)
+def _result(run: Run, service: str, url_part: str, what: str) -> Finding:
+    """Wait for the service's request log, which shows how it answered."""
+    status = _wait_for_status(run, service, url_part)
     if shell.dry() or status == "200":
         return Finding(service, note=f"{what} is accepted")
     if status in ("401", "403"):
-        return Finding(service, f"{what} {REFUSED.format(status=status)}")
+        return Finding(service, f"{what} {REJECTED.format(status=status)}")
     if not status:
-        return Finding(service, f"no call within {PATIENCE:.0f} s: is it deployed? `make doctor` tells")
-    return Finding(service, f"answers {status}: `make logs FUNCTIONS={service}` tells why")
+        return Finding(service, f"no call within {LOG_TIMEOUT:.0f} s: is it deployed? see `make doctor`")
+    return Finding(service, f"answers {status}: `make logs FUNCTIONS={service}` shows why")
 
 
-def _awaited(run: Run, service: str, url_part: str) -> str:
-    deadline = run.now() + PATIENCE
+def _wait_for_status(run: Run, service: str, url_part: str) -> str:
+    deadline = run.now() + LOG_TIMEOUT
     while True:
-        status = _logged(run, service, url_part)
+        status = _logged_status(run, service, url_part)
         if status or shell.dry() or run.now() > deadline:
             return status
-        run.sleep(PAUSE)
+        run.sleep(LOG_POLL_INTERVAL)
 
 
-def _logged(run: Run, service: str, url_part: str) -> str:
+def _logged_status(run: Run, service: str, url_part: str) -> str:
     wanted = (
         f'resource.type="cloud_run_revision" AND resource.labels.service_name="{service}" AND '
         f'httpRequest.requestUrl:"{url_part}" AND timestamp>="{run.since:%Y-%m-%dT%H:%M:%SZ}"'
@@ -127,9 +119,9 @@ def _logged(run: Run, service: str, url_part: str) -> str:
 
 
 def smoke() -> int:
-    config.place()  # missing, it is one line and not one a check
+    config.place()  # a missing project or region is reported once, not by every check
     run = Run(secrets.token_hex(8), datetime.now(UTC) - timedelta(minutes=1))
-    checks = {"receive": door, "deliver": push, "remind": task, "reconcile": scheduler}
+    checks = {"receive": webhook, "deliver": push, "remind": task, "reconcile": scheduler}
     return report([(name, partial(check, run)) for name, check in checks.items()])
 
 

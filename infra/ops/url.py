@@ -1,4 +1,4 @@
-"""`make url`: what to enter in Clickwrap."""
+"""`make url`: print what to enter in Clickwrap."""
 
 from infra.ops import config, secret_manager, shell
 
@@ -15,7 +15,7 @@ def instructions() -> str:
             f"  Events        {', '.join(EVENTS)}",
             "  Secret Code   what this prints (it is not shown here):",
             f"    {secret_manager.how_to_read('CLICKWRAP_WEBHOOK_TOKENS')} | cut -d, -f1",
-            "And switch off Clickwrap's own notifications and reminders, or signers hear everything twice.",
+            "Switch off Clickwrap's own notifications and reminders, or signers get every message twice.",
         )
     )
 

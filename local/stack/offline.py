@@ -1,4 +1,4 @@
-"""For commands on the state that a stack has left, or is at work on: its ports without its pumps."""
+"""The ports of a local stack for commands: they read and write its files, and deliver nothing."""
 
 import os
 from collections.abc import Iterator
@@ -10,13 +10,17 @@ from shared.settings import SettingError
 
 
 @contextmanager
-def opened() -> Iterator[None]:
-    """BACKEND=embedded: the files of `make run`. BACKEND=gcp: the cloud, by your own login. Raises SettingError."""
+def offline_ports() -> Iterator[None]:
+    """BACKEND=embedded: the files of `make run`. BACKEND=gcp: Google Cloud, with your own login.
+
+    Raises:
+        SettingError: there are no files, or the backend is one that commands cannot read.
+    """
     if os.environ.get("BACKEND") == "gcp":
         yield
         return
     if os.environ.get("BACKEND") == "emulators":
-        raise SettingError("BACKEND=emulators keeps its state in the running stack: use its console")
+        raise SettingError("BACKEND=emulators keeps its state in the running stack: use the console of that stack")
     with _embedded():
         yield
 
@@ -33,7 +37,7 @@ def _embedded() -> Iterator[None]:
     configure(os.environ, bootstrap.settings().whole("PORT", 8080, most=65_535))
     directory = Path(os.environ.get("LOCAL_DIR") or ROOT / ".local")
     if not (directory / "relay.db").exists():
-        raise SettingError(f"LOCAL_DIR: {directory} holds no state; `make run` makes it")
+        raise SettingError(f"LOCAL_DIR: {directory} holds no state: `make run` creates it")
     bootstrap.set_time(VirtualClock(directory / "time"))
     embedded = Embedded(directory / "relay.db", bootstrap.clock, Pace(1, 1))
     ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters

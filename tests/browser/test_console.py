@@ -76,10 +76,10 @@ def test_a_message_is_sent_once_more_after_a_confirmation(page: Page, stack: Run
     page.get_by_role("link", name=re.compile("Send once more.*Invitation by SMS")).click()
     expect(page.get_by_role("main")).to_contain_text("Invitation by SMS goes to 1. E. S.")
     axe(page)
-    page.get_by_label("Why").fill("he deleted it")
+    page.get_by_label("Why").fill("the signer deleted it")
     page.get_by_role("button", name="Send it once more").click()
     expect(page.get_by_role("status")).to_contain_text("on its way once more")
-    expect(page.get_by_role("main")).to_contain_text("local: he deleted it")
+    expect(page.get_by_role("main")).to_contain_text("local: the signer deleted it")
     until(lambda: len(stack.messages(ERICS)) == 2, "the invitation came once more")
 
 

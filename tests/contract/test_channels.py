@@ -10,7 +10,7 @@ from shared.adapters.providers.twilio import Twilio
 from shared.adapters.providers.vonage import Vonage
 from shared.domain.receipts import ReceiptRequest
 from shared.ports import Channel
-from tests import signed
+from tests import signed_receipts as signed
 from tests.contract.channel_kit import DEADLINE, EMAIL, NOTICE, NOW, SMS, HttpChannelKit, ReceiptKit
 from tests.stand_in import Reply
 

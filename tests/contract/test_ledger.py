@@ -84,7 +84,7 @@ FULL_REQUEST = Request(
     search=("ann", "möbelkauf"),
     reminders_stopped=True,
     resends=(Resend(at=NOW, notice=NOTICE), Resend(at=NOW, notice=replace(NOTICE, instead_of="n0"))),
-    notes=(Note(at=NOW, who="ops@example.com", what="resend", why="he asked"),),
+    notes=(Note(at=NOW, who="ops@example.com", what="resend", why="the signer asked"),),
     purge_at=NOW,
 )
 RECORD = NoticeRecord(

@@ -1,4 +1,4 @@
-"""`make run` as a process of its own, driven over HTTP as an operator and his signers would."""
+"""`make run` as a process of its own, driven over HTTP as an operator and signers would."""
 
 import http.client
 import json

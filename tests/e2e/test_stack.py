@@ -46,7 +46,7 @@ def test_invitation_progress_and_completion_in_the_promised_words(stack: Running
     assert stack.call("GET", link)[0] == 200
 
 
-def test_a_single_signer_never_hears_of_his_own_progress(embedded: Running) -> None:
+def test_a_single_signer_gets_no_progress_notice(embedded: Running) -> None:
     embedded.send(ERIC)
     until(lambda: embedded.messages(ERICS), "Eric is invited")
     embedded.sign(ERICS)

@@ -15,7 +15,7 @@ from tests.faults.script import Person, Play, Step
 
 TOKEN = "soak-token"
 AGAIN = 0.5  # seconds until a webhook that was not taken is posted again
-PATIENCE = 90.0  # seconds a signer waits for his invitation; who waited in vain has lost it, and signs all the same
+PATIENCE = 90.0  # seconds a signer waits for an invitation; without one the signer signs all the same
 POSTERS = 8
 
 

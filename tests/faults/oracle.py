@@ -49,7 +49,7 @@ def _to(person: Person, certain: bool, kind: str, detail: str | int = 0) -> Iter
 
 
 def in_turn(play: Play, person: Person) -> bool:
-    """His turn comes at some time."""
+    """The signing order reaches this person at some time."""
     before = frozenset(p.number for p in play.signing if p != person)
     return play.turn(person, before)
 
@@ -59,5 +59,5 @@ def waits_for_ever(play: Play, person: Person) -> bool:
 
 
 def invited_for_sure(play: Play, person: Person) -> bool:
-    """Else he may have signed before his invitation could leave."""
+    """Otherwise the signer may have signed before the invitation could be sent."""
     return not play.eager or waits_for_ever(play, person)

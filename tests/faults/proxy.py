@@ -1,4 +1,4 @@
-"""A door of TCP in front of a server, which can be shut: connections are reset, new ones refused."""
+"""A TCP proxy in front of a server, which can be closed: connections are reset, new ones refused."""
 
 import socket
 import struct

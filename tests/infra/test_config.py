@@ -58,7 +58,7 @@ def test_a_missing_tool_is_named_with_where_to_get_it(tools: Tools, tool: str) -
             "ERROR: Secret Manager API has not been used in project 1 before\n",
             "a service is not enabled: run `make infra` first\n",
         ),
-        ("", "gcloud secrets versions list failed: it says nothing more\n"),
+        ("", "gcloud secrets versions list failed: no reason given\n"),
     ],
 )
 def test_what_gcloud_complains_of_becomes_what_to_do(tools: Tools, complaint: str, advice: str) -> None:
@@ -76,15 +76,15 @@ def test_a_fresh_clone_whose_state_is_in_a_bucket_is_told_to_initialise(tools: T
 
 def test_an_unknown_function_is_named(tools: Tools) -> None:
     done = tools.run("deploy", FUNCTIONS="links lynx")
-    assert done.stderr.startswith("FUNCTIONS: there is no function lynx; choose of: ")
+    assert done.stderr.startswith("FUNCTIONS: there is no function lynx; choose from: ")
 
 
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
         ("SMTP_URL=smtps://u:p@h", "SMTP_URL is a secret: remove it and run `make secrets`"),
-        ("REMINDER_DAY=3", "REMINDER_DAY is no setting of a deployed relay: see .env.example"),
-        ("SECONDS_PER_DAY=1", "SECONDS_PER_DAY is no setting of a deployed relay: see .env.example"),
+        ("REMINDER_DAY=3", "REMINDER_DAY is not a setting of a deployed relay: see .env.example"),
+        ("SECONDS_PER_DAY=1", "SECONDS_PER_DAY is not a setting of a deployed relay: see .env.example"),
         ("BRAND_NAME=Acme Legal", "relay.env line 2: NAME=value expected, in quotes if the value has spaces"),
         ('BRAND_NAME="Acme', "relay.env line 2: NAME=value expected, in quotes if the value has spaces"),
         ("BRAND_NAME", "relay.env line 2: NAME=value expected, in quotes if the value has spaces"),

@@ -99,14 +99,14 @@ def test_a_private_function_whose_callers_are_not_checked_is_found(
     monkeypatch.setattr(doctor, "status_of", lambda url: 405 if url.endswith("/deliver") else 403)
     opened = [finding for finding in doctor.privacy() if finding.advice]
     assert [finding.what for finding in opened] == ["deliver is private"]
-    assert opened[0].advice == "answers anybody: `gcloud run services update deliver --invoker-iam-check` ends it"
+    assert opened[0].advice == "answers anybody: `gcloud run services update deliver --invoker-iam-check` closes it"
 
 
-def test_the_door_is_there_when_it_refuses_a_get(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_webhook_url_is_there_when_it_rejects_a_get(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
     with StandIn(Reply(405), Reply(404)) as receive:
         monkeypatch.setattr(doctor.config, "url", lambda name: receive.url)
-        assert advices(doctor.door()) == [""]
-        assert advices(doctor.door()) == ["answers 404: run `make deploy FUNCTIONS=receive`"]
+        assert advices(doctor.webhook_url()) == [""]
+        assert advices(doctor.webhook_url()) == ["answers 404: run `make deploy FUNCTIONS=receive`"]
 
 
 def test_a_check_that_cannot_be_made_is_told_and_the_others_go_on(tools: Tools) -> None:

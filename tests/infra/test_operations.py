@@ -51,7 +51,7 @@ def test_a_secret_that_has_a_value_gets_a_new_one_when_asked_to(tools: Tools) ->
     assert tools.run("secrets", stdin="new-token\n", RENEW="CLICKWRAP_API_TOKEN").returncode == 0
     assert added(tools) == {"clickwrap-api-token": "new-token"}
     wrong = tools.run("secrets", RENEW="BITLY_TOKEN")
-    assert wrong.stderr.startswith("RENEW: BITLY_TOKEN is none of this relay's secrets: CLICKWRAP_WEBHOOK_TOKENS ")
+    assert wrong.stderr.startswith("RENEW: BITLY_TOKEN is not one of this relay's secrets: CLICKWRAP_WEBHOOK_TOKENS ")
 
 
 def test_a_secret_that_only_others_know_is_not_made_up(tools: Tools) -> None:
@@ -83,7 +83,7 @@ def test_a_rotation_takes_both_tokens_until_clickwrap_sends_the_new_one(tools: T
 
 def test_its_second_run_refuses_the_old_one_once_the_operator_says_so(tools: Tools) -> None:
     tools.answer("versions access latest", out="new,old\n")
-    assert tools.run("rotate", stdin="no\n").stderr == "nothing changed: both tokens are taken\n"
+    assert tools.run("rotate", stdin="no\n").stderr == "nothing changed: both tokens are accepted\n"
     assert not added(tools)
     assert tools.run("rotate", stdin="yes\n").returncode == 0
     assert added(tools)["clickwrap-webhook-tokens"] == "new"
@@ -190,7 +190,7 @@ def test_the_projects_id_must_be_typed(here: Tools, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("builtins.input", lambda prompt: "demo")
     with StandIn(*live(2, 2)) as firestore:
         monkeypatch.setattr(destroy, "FIRESTORE", firestore.url)
-        with pytest.raises(Stop, match="nothing destroyed"):
+        with pytest.raises(Stop, match="nothing was destroyed"):
             destroy.destroy()
     assert not here.asked("delete")
 
@@ -213,12 +213,12 @@ def run(patience: int = 3) -> Run:
     return Run("mark", datetime(2026, 1, 1, tzinfo=UTC), lambda: next(minutes), lambda seconds: None)
 
 
-def test_a_test_event_with_the_token_goes_through_the_door(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_test_event_with_the_token_is_accepted(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
     here.answer("versions access", out="new,old\n")
     here.answer('service_name="receive"', out="200\n")
     with StandIn(Reply(body={"status": "ignored"})) as receive:
         monkeypatch.setattr(smoke.config, "url", lambda name: f"{receive.url}/{name}")
-        (finding,) = smoke.door(run())
+        (finding,) = smoke.webhook(run())
         (asked,) = receive.asked
     assert finding.advice == ""
     assert (asked.path, asked.headers["pactsafe-webhook-token"]) == ("/receive?smoke=mark", "new")
@@ -226,12 +226,12 @@ def test_a_test_event_with_the_token_goes_through_the_door(here: Tools, monkeypa
 
 
 @pytest.mark.parametrize(("status", "advice"), [(401, "deploy receive again"), (503, "answers 503")])
-def test_a_door_that_does_not_open_is_told(
+def test_a_webhook_that_is_not_accepted_is_reported(
     here: Tools, monkeypatch: pytest.MonkeyPatch, status: int, advice: str
 ) -> None:
     with StandIn(Reply(status)) as receive:
         monkeypatch.setattr(smoke.config, "url", lambda name: receive.url)
-        (finding,) = smoke.door(run())
+        (finding,) = smoke.webhook(run())
     assert advice in finding.advice
 
 
@@ -258,7 +258,7 @@ def test_the_task_carries_the_identity_and_audience_that_resolve_gives_its_own(h
 def test_a_refused_identity_leads_to_the_page_on_audiences(here: Tools, status: str) -> None:
     here.answer('service_name="reconcile"', out=f"{status}\n")
     (finding,) = smoke.scheduler(run())
-    assert finding.advice == f'Cloud Scheduler\'s identity is refused ({status}): see "The audience" in docs/deploy.md'
+    assert finding.advice == f'Cloud Scheduler\'s identity is rejected ({status}): see "The audience" in docs/deploy.md'
 
 
 def test_silence_in_the_logs_ends_the_wait(here: Tools) -> None:

@@ -12,11 +12,11 @@ from shared import bootstrap
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Transition
 from shared.domain.receipts import ReceiptRequest
 from shared.settings import Settings
-from tests import signed
+from tests import signed_receipts as signed
 from tests.contract import test_channels as providers
 from tests.contract.channel_kit import NOTICE, NOW, ReceiptKit
 from tests.fakes import FakeBus, FakeLedger
-from tests.unit.test_receipts import KITS, off_by_one
+from tests.unit.adapters.providers.test_receipt_signatures import KITS, off_by_one
 
 MAIN = Path(__file__).parents[2] / "functions" / "receipts" / "main.py"
 PROOFS = {

@@ -28,7 +28,7 @@ from tests.e2e.stack import ERIC, JANE, Running, until
 from tests.emulators import LOCATION, Cloud
 from tests.fakes import FakeApi, FakeBus, World, answer, seen
 from tests.load.burst import burst
-from tests.security.door import TOKEN, Door, hook
+from tests.security.receive_server import TOKEN, ReceiveServer, hook
 
 BURST = int(os.environ.get("BURST") or 500)
 REQUESTS = 25
@@ -39,12 +39,12 @@ DRAINS_WITHIN = 60 + BURST / 10  # seconds
 
 @pytest.mark.timeout(600)
 def test_a_burst_of_webhooks_is_published_whole_with_no_error(tmp_path: Path) -> None:
-    with Door(tmp_path, threads=32) as door:
-        assert burst(door.port, "/", [hook("first")], TOKEN) == {200: 1}
-        before = door.memory()
-        assert burst(door.port, "/", [hook(f"e{n}") for n in range(BURST)], TOKEN) == {200: BURST}
-        assert door.memory() - before < MEMORY
-        ids = [msgspec.json.decode(m.data, type=Event).event for m in door.published()]
+    with ReceiveServer(tmp_path, threads=32) as server:
+        assert burst(server.port, "/", [hook("first")], TOKEN) == {200: 1}
+        before = server.memory()
+        assert burst(server.port, "/", [hook(f"e{n}") for n in range(BURST)], TOKEN) == {200: BURST}
+        assert server.memory() - before < MEMORY
+        ids = [msgspec.json.decode(m.data, type=Event).event for m in server.published()]
     assert sorted(ids) == sorted(["first", *(f"e{n}" for n in range(BURST))])
 
 

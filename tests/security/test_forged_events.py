@@ -97,8 +97,8 @@ def test_an_event_of_a_request_that_the_api_does_not_know_sends_nothing(kind: Ev
 
 
 def test_contacts_come_from_the_api_alone(world: World) -> None:
-    """An event has no place for an address: what it carries besides ids is dropped at the door."""
-    from tests.security.door import hook
+    """An event has no place for an address: `receive` drops whatever it holds besides ids."""
+    from tests.security.receive_server import hook
 
     world.receive.accept(
         hook("forged", email="evil@x.org", mobile_number="+19005550000", data={"request_url": "https://evil.test"})

@@ -128,3 +128,24 @@ def test_field_paths_can_be_overridden_one_by_one():
 def test_wrong_field_paths_are_refused(value):
     with pytest.raises(SettingError, match="CLICKWRAP_FIELDS"):
         Settings({"CLICKWRAP_FIELDS": value}).fields()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("MAX_ATTEMPTS", "1.5"), ("DEFAULT_REGION", "ZZ"), ("PROGRESS_MAX_SIGNERS", "2.5")]
+)
+def test_a_value_that_would_mean_something_else_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=name):
+        Settings({name: value}).policy()
+
+
+@pytest.mark.parametrize("value", ["4", "101", "many"])
+def test_deliveries_are_as_many_as_pub_sub_takes(value: str) -> None:
+    assert Settings({}).max_delivery_attempts == 100
+    with pytest.raises(SettingError, match="MAX_DELIVERY_ATTEMPTS"):
+        _ = Settings({"MAX_DELIVERY_ATTEMPTS": value}).max_delivery_attempts
+
+
+@pytest.mark.parametrize(("name", "value"), [("REMINDER_DAYS", "3,9999999"), ("RETENTION_DAYS", "9999999")])
+def test_spans_past_the_end_of_the_calendar_stop_the_start(name, value):
+    with pytest.raises(SettingError, match=f"{name} '{value}' must be"):
+        Settings({name: value}).policy()

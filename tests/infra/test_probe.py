@@ -1,0 +1,58 @@
+"""`make probe`: what it prints for a request that cannot be read, and for one that can."""
+
+from typing import Any
+
+import pytest
+
+from infra.ops import probe
+from shared import bootstrap
+from shared.adapters.clickwrap.client import ClickwrapClient
+from shared.adapters.clickwrap.payload import FIELDS
+from shared.domain.errors import RetryLater
+from shared.ports import NotFound
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> ClickwrapClient:
+    client = ClickwrapClient("https://api.test", "token", FIELDS, 60.0)
+    monkeypatch.setattr(bootstrap, "requests", lambda: client)
+    return client
+
+
+def answers(api: ClickwrapClient, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+    def document(request: str) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(api, "document", document)
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        (NotFound(), "probe: the API knows no request 'nope' (404)\n"),
+        (RetryLater("the API cannot be reached"), "probe: the API cannot be reached\n"),
+    ],
+)
+def test_a_request_that_cannot_be_read_is_an_error_with_its_reason(
+    api: ClickwrapClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: Any, line: str
+) -> None:
+    answers(api, monkeypatch, answer)
+    assert probe.main("nope") == 1
+    assert capsys.readouterr().err == line
+
+
+def test_without_a_request_it_names_the_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    assert probe.main("") == 1
+    assert capsys.readouterr().err == "probe: set REQUEST to a request's id\n"
+
+
+def test_a_missing_field_is_listed_with_what_is_lost_without_it(
+    api: ClickwrapClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers(api, monkeypatch, {"id": "r", "status": "sent", "signers": [{"signer": {"name": "Ann"}}]})
+    assert probe.main("r") == 0
+    told = capsys.readouterr().out
+    assert "signing URL: nobody can be invited" in told
+    assert "a lost Complete or Expired webhook" not in told

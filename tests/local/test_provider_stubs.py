@@ -1,0 +1,219 @@
+"""The provider stubs accept what our adapters send and refuse what the vendors would refuse."""
+
+import smtplib
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import flask
+import pytest
+from msgspec.structs import replace
+
+from local.provider_stubs.common import Desk
+from local.provider_stubs.start import ACCOUNTS, create_app, stand_ins
+from local.sandbox.outbox import Outbox
+from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.model import ChannelName
+from shared.ports import Channel
+from shared.providers import CHANNELS
+from shared.settings import Settings
+from tests.contract.channel_kit import EMAIL, NOTICE, SMS
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+RECEIPTS = {"RECEIPTS_BASE_URL": "https://relay.example/receipts", "EMAIL_FROM": "Acme Legal <legal@example.com>"}
+EVERY = pytest.mark.parametrize(("channel", "provider"), list(ACCOUNTS))
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Outbox:
+    return Outbox(tmp_path / "outbox.db")
+
+
+@pytest.fixture
+def environ(channel: str, provider: str, outbox: Outbox) -> Iterator[dict[str, str]]:
+    settings = {**RECEIPTS, f"{channel}_PROVIDER": provider}
+    with stand_ins(settings, outbox) as names:
+        assert names == [provider]
+        yield settings
+
+
+def made(environ: dict[str, str], channel: str, provider: str) -> Channel:
+    return CHANNELS[provider](Settings(environ), ChannelName(channel.lower()), lambda: NOW)
+
+
+@EVERY
+def test_a_message_of_our_adapter_is_accepted_and_kept(
+    environ: dict[str, str], outbox: Outbox, channel: str, provider: str
+) -> None:
+    message = SMS if channel == "SMS" else EMAIL
+    accepted = made(environ, channel, provider).send(message)
+    [caught] = outbox.messages()
+    assert bool(accepted.provider_id) == (provider != "apprise")
+    assert (caught.channel, caught.to, caught.subject) == (channel.lower(), message.to, message.subject)
+    assert caught.notice == ("" if provider == "apprise" else NOTICE)
+    assert caught.html.strip() == message.html
+    assert "https://s.example/l/c0de" in caught.text
+    if provider != "apprise":
+        assert caught.text.replace("\r\n", "\n").strip() == message.text.strip()
+
+
+@EVERY
+def test_a_message_that_says_nothing_is_refused_and_not_kept(
+    environ: dict[str, str], outbox: Outbox, channel: str, provider: str
+) -> None:
+    empty = replace(SMS if channel == "SMS" else EMAIL, text="", html="")
+    with pytest.raises((PermanentFailure, OutcomeUnknown)):
+        made(environ, channel, provider).send(empty)
+    assert outbox.messages() == []
+
+
+@EVERY
+def test_other_credentials_than_the_accounts_are_refused(
+    environ: dict[str, str], outbox: Outbox, channel: str, provider: str
+) -> None:
+    account = ACCOUNTS[channel, provider]
+    wrong = {name: "wrong" for name in account.credentials if name.endswith(("TOKEN", "SECRET", "KEY"))}
+    address = {account.address: environ[account.address].replace("demo-password", "wrong")}
+    with pytest.raises((RetryLater, OutcomeUnknown)):
+        made({**environ, **wrong, **address}, channel, provider).send(SMS if channel == "SMS" else EMAIL)
+    assert outbox.messages() == []
+
+
+def test_a_provider_with_an_address_of_its_own_gets_no_stand_in(outbox: Outbox) -> None:
+    environ = {"SMS_PROVIDER": "twilio", "TWILIO_API_URL": "https://twilio.example", "EMAIL_PROVIDER": "outbox"}
+    before = dict(environ)
+    with stand_ins(environ, outbox) as names:
+        assert (names, environ) == ([], before)
+
+
+def test_credentials_that_are_set_are_used(outbox: Outbox) -> None:
+    environ = {"SMS_PROVIDER": "vonage", "VONAGE_API_KEY": "mine", "VONAGE_API_URL": ""}
+    with stand_ins(environ, outbox):
+        assert environ["VONAGE_API_KEY"] == "mine"
+        assert environ["VONAGE_API_URL"].startswith("http://127.0.0.1:")
+        made(environ, "SMS", "vonage").send(SMS)
+
+
+# -- what only a wrong adapter would send
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
+
+
+MAIL = {"From": "us@example.com", "To": "ann@example.com", "Subject": "s", "TextBody": "t"}
+LETTER: dict[str, Any] = {
+    "personalizations": [{"to": [{"email": "ann@example.com"}]}],
+    "from": {"email": "us@example.com"},
+    "subject": "s",
+    "content": [{"type": "text/plain", "value": "t"}],
+}
+TEXT = {"From": "+15005550006", "To": "+13175551234", "Body": "t"}
+NEXMO = {"from": "Relay", "to": "13175551234", "text": "t"}
+GUN = {"from": "us@example.com", "to": "ann@example.com", "subject": "s", "text": "t"}
+MESSAGE = {"version": "1.0", "title": "", "message": "t", "type": "info"}
+TWILIO = "/2010-04-01/Accounts/AC1/Messages.json", basic("AC1", "t")
+VONAGE = "/sms/json", basic("k", "s")
+SENDGRID = "/v3/mail/send", {"Authorization": "Bearer k"}
+MAILGUN = "/v3/mg.example.com/messages", basic("api", "k")
+POSTMARK = "/email", {"X-Postmark-Server-Token": "t", "Accept": "application/json"}
+APPRISE = "/apprise/+13175551234", basic("demo", "demo-password")
+ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t", "TWILIO_FROM": "+15005550006"}
+ACCOUNT |= {"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": "s", "SENDGRID_API_KEY": "k"}
+ACCOUNT |= {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "mg.example.com", "POSTMARK_SERVER_TOKEN": "t"}
+
+WRONG: list[tuple[tuple[str, dict[str, str]], dict[str, Any], int, str]] = [
+    (TWILIO, {"json": TEXT}, 400, "21604"),
+    (TWILIO, {"data": {**TEXT, "To": "13175551234"}}, 400, "21211"),
+    (TWILIO, {"data": {**TEXT, "From": ""}}, 400, "21603"),
+    (TWILIO, {"data": {**TEXT, "From": "+15005550007"}}, 400, "21606"),
+    (TWILIO, {"data": {**TEXT, "Body": "x" * 1601}}, 400, "21617"),
+    (TWILIO, {"data": {**TEXT, "StatusCallback": "nowhere"}}, 400, "21609"),
+    (("/2010-04-01/Accounts/AC2/Messages.json", TWILIO[1]), {"data": TEXT}, 401, "20003"),
+    (VONAGE, {"json": NEXMO}, 200, '"2"'),
+    (VONAGE, {"data": {**NEXMO, "to": "+13175551234"}}, 200, '"3"'),
+    (VONAGE, {"data": {**NEXMO, "client-ref": "x" * 101}}, 200, '"3"'),
+    (VONAGE, {"data": {**NEXMO, "type": "utf8"}}, 200, '"3"'),
+    ((VONAGE[0], {}), {"data": NEXMO}, 200, '"4"'),
+    (SENDGRID, {"data": "{}"}, 415, "errors"),
+    (SENDGRID, {"json": {**LETTER, "personalizations": [{"to": [{"email": "nobody"}]}]}}, 400, "personalizations.0.to"),
+    (SENDGRID, {"json": {**LETTER, "from": {}}}, 400, "from.email"),
+    (SENDGRID, {"json": {**LETTER, "content": [{"type": "text/html", "value": "t"}]}}, 400, "content"),
+    (SENDGRID, {"json": {**LETTER, "custom_args": {"n": 1}}}, 400, "custom_args"),
+    (MAILGUN, {"json": GUN}, 400, "from parameter is missing"),
+    (MAILGUN, {"data": {**GUN, "to": "nobody"}}, 400, "to parameter is not a valid address"),
+    (MAILGUN, {"data": {**GUN, "text": ""}}, 400, "Need at least one"),
+    (("/v3/other.example/messages", MAILGUN[1]), {"data": GUN}, 404, "other.example"),
+    (POSTMARK, {"data": MAIL}, 415, "409"),
+    ((POSTMARK[0], {"X-Postmark-Server-Token": "t"}), {"json": MAIL}, 415, "409"),
+    (POSTMARK, {"data": "{", "content_type": "application/json"}, 422, "402"),
+    (POSTMARK, {"json": {**MAIL, "To": "nobody"}}, 422, "'To'"),
+    (POSTMARK, {"json": {**MAIL, "TextBody": ""}}, 422, "300"),
+    (APPRISE, {"data": MESSAGE}, 415, "JSON"),
+    (("/apprise/nobody", APPRISE[1]), {"json": MESSAGE}, 400, "to is missing"),
+    (APPRISE, {"json": {**MESSAGE, "type": "pigeon"}}, 400, "type"),
+]
+
+
+@pytest.fixture
+def app(outbox: Outbox) -> flask.Flask:
+    return create_app(Desk(ACCOUNT, outbox, lambda: NOW))
+
+
+@pytest.mark.parametrize(("where", "body", "status", "why"), WRONG)
+def test_a_wrong_request_gets_the_answer_its_vendor_documents(
+    app: flask.Flask, outbox: Outbox, where: tuple[str, dict[str, str]], body: dict[str, Any], status: int, why: str
+) -> None:
+    answer = app.test_client().post(where[0], headers=where[1], **body)
+    assert answer.status_code == status
+    assert why in answer.text
+    assert outbox.messages() == []
+
+
+@pytest.mark.parametrize(
+    ("where", "body"),
+    [
+        (TWILIO, {"data": TEXT}),
+        (VONAGE, {"data": NEXMO}),
+        (SENDGRID, {"json": LETTER}),
+        (MAILGUN, {"data": GUN}),
+        (POSTMARK, {"json": MAIL}),
+        (APPRISE, {"json": MESSAGE}),
+    ],
+)
+def test_the_same_request_without_its_fault_is_accepted_and_only_by_post(
+    app: flask.Flask, outbox: Outbox, where: tuple[str, dict[str, str]], body: dict[str, Any]
+) -> None:
+    assert app.test_client().get(where[0], headers=where[1]).status_code == 405
+    assert app.test_client().post(where[0], headers=where[1], **body).status_code in (200, 201, 202)
+    assert len(outbox.messages()) == 1
+
+
+@pytest.fixture
+def client(outbox: Outbox) -> Iterator[smtplib.SMTP]:
+    environ = {"EMAIL_PROVIDER": "smtp"}
+    with stand_ins(environ, outbox), smtplib.SMTP("127.0.0.1", urlsplit(environ["SMTP_URL"]).port or 0) as client:
+        yield client
+
+
+HEADERS = {"From": "a@b.example", "To": "c@d.example", "Date": "Sun, 01 Mar 2026 12:00:00 +0000", "Message-ID": "<1@b>"}
+
+
+@pytest.mark.parametrize("missing", HEADERS)
+def test_a_mail_without_a_header_it_needs_is_refused(client: smtplib.SMTP, outbox: Outbox, missing: str) -> None:
+    client.login("demo", "demo-password")
+    lines = [f"{name}: {value}" for name, value in HEADERS.items() if name != missing]
+    with pytest.raises(smtplib.SMTPDataError, match=missing):
+        client.sendmail("a@b.example", ["c@d.example"], "\r\n".join([*lines, "", "t"]))
+    assert outbox.messages() == []
+
+
+def test_a_mail_without_a_login_or_to_no_address_is_refused(client: smtplib.SMTP) -> None:
+    client.ehlo()
+    assert client.mail("a@b.example")[0] == 530
+    client.login("demo", "demo-password")
+    assert client.mail("a@b.example")[0] == 250
+    assert client.rcpt("nobody")[0] == 550

@@ -1,0 +1,122 @@
+"""Events that come together share one call; one that needs a newer answer makes its own."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from shared.adapters.clickwrap.coalescing import KEPT, CoalescingApi
+from shared.domain.errors import RetryLater
+from shared.domain.model import EventType
+from shared.handlers.resolve import Resolve
+from tests.fakes import START, FakeApi, World, answer, seen
+
+SECOND = timedelta(seconds=1)
+
+
+class Slow(FakeApi):
+    """Answers when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.go = threading.Event(), threading.Event()
+
+    def fetch(self, request, after=None):
+        self.began.set()
+        assert self.go.wait(5)
+        return super().fetch(request)
+
+
+@pytest.fixture
+def now() -> list:
+    return [START]
+
+
+def coalesced(api: FakeApi, now: list) -> CoalescingApi:
+    api.truth["r1"] = answer(seen("a"))
+    return CoalescingApi(api, lambda: now[0])
+
+
+def test_events_received_before_the_call_began_share_its_answer(now):
+    api = FakeApi()
+    shared = coalesced(api, now)
+    answers = [shared.fetch("r1", START - n * SECOND) for n in (1, 2, 3)]
+    assert (api.calls, len(set(map(id, answers)))) == (1, 1)
+
+
+def test_one_received_since_then_asks_anew(now):
+    api = FakeApi()
+    shared = coalesced(api, now)
+    shared.fetch("r1", START - SECOND)
+    now[0] += SECOND
+    shared.fetch("r1", START)
+    assert api.calls == 2
+
+
+def test_who_names_no_time_asks_now(now):
+    api = FakeApi()
+    shared = coalesced(api, now)
+    shared.fetch("r1", START - SECOND)
+    shared.fetch("r1")
+    assert api.calls == 2
+
+
+def test_an_event_that_comes_again_was_not_content_with_the_answer(now):
+    api = FakeApi()
+    shared = coalesced(api, now)
+    for _ in range(2):
+        shared.fetch("r1", START - SECOND)
+        shared.fetch("r1", START - 2 * SECOND)
+    assert api.calls == 2
+
+
+def test_an_answer_is_kept_for_seconds_only_and_so_is_the_memory_of_it(now):
+    api = FakeApi()
+    shared = coalesced(api, now)
+    for n in range(50):
+        api.truth[f"r{n}"] = answer(seen("a"))
+        shared.fetch(f"r{n}", START - SECOND)
+    now[0] += KEPT
+    shared.fetch("r1", START - SECOND)
+    assert api.calls == 51
+    assert len(shared._kept) == 1
+
+
+def test_a_failed_call_is_nobodys_answer(now):
+    api = FakeApi()
+    shared = coalesced(api, now)
+    api.truth["r1"] = RetryLater("503")
+    for _ in range(2):
+        with pytest.raises(RetryLater):
+            shared.fetch("r1", START - SECOND)
+    assert api.calls == 2
+
+
+def test_events_that_wait_for_one_call_under_way_get_its_answer_and_other_requests_do_not_wait(now):
+    api = Slow()
+    shared = coalesced(api, now)
+    waiting = [threading.Thread(target=shared.fetch, args=("r1", START - n * SECOND)) for n in range(1, 5)]
+    for thread in waiting:
+        thread.start()
+    assert api.began.wait(5)
+    api.go.set()
+    for thread in waiting:
+        thread.join(5)
+    assert api.calls == 1
+
+
+def test_a_burst_of_webhooks_costs_one_call_and_tells_the_same():
+    world = World()
+    world.resolve = Resolve(
+        world.ledger, CoalescingApi(world.api, world.clock), world.publisher, world.policy, world.clock
+    )
+    world.says(seen("a", signed=True), seen("b"))
+    events = [world.event(EventType.SENT)]
+    world.now += SECOND
+    events.append(world.event(EventType.SIGNED, "a"))
+    world.now += SECOND
+    for event in events:
+        world.resolve.event(event)
+    world.pump()
+    assert world.api.calls == 1
+    assert ("invitation", "b", 0) in world.told()

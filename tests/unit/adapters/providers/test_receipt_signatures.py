@@ -1,0 +1,332 @@
+"""Signatures of receipts, provider by provider: a genuine one, then one attack in each test."""
+
+import base64
+import hmac
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from requests.structures import CaseInsensitiveDict
+
+from shared.adapters.providers.mailgun import Mailgun
+from shared.adapters.providers.postmark import Postmark
+from shared.adapters.providers.sendgrid import SendGrid
+from shared.adapters.providers.twilio import Twilio
+from shared.adapters.providers.vonage import Vonage
+from shared.domain.model import NoticeState
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from tests import signed_receipts as signed
+from tests.contract import test_channels as providers
+from tests.contract.channel_kit import NOTICE, NOW, ReceiptKit
+
+FROM = "Acme Legal <legal@example.com>"
+KITS: dict[str, ReceiptKit] = {
+    "twilio": providers.TestTwilioReceipts(),
+    "vonage jwt": providers.TestVonageReceipts(),
+    "vonage sig": providers.TestVonageReceiptsWithSig(),
+    "sendgrid": providers.TestSendGridReceipts(),
+    "mailgun": providers.TestMailgunReceipts(),
+    "postmark": providers.TestPostmarkReceipts(),
+}
+SIGNED_BODY = {name: kit for name, kit in KITS.items() if name not in ("mailgun", "postmark")}
+
+
+def replaced(request: ReceiptRequest, **parts: Any) -> ReceiptRequest:
+    return msgspec.structs.replace(request, **parts)
+
+
+def with_header(request: ReceiptRequest, name: str, value: str) -> ReceiptRequest:
+    headers = CaseInsensitiveDict(request.headers)
+    headers[name] = value
+    return replaced(request, headers=headers)
+
+
+def off_by_one(text: str, place: int) -> str:
+    return text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :]
+
+
+@pytest.mark.parametrize("kit", KITS.values(), ids=KITS.keys())
+def test_a_genuine_receipt_is_believed(kit: ReceiptKit) -> None:
+    assert kit.read("delivered")[0].state is NoticeState.DELIVERED
+
+
+@pytest.mark.parametrize("kit", SIGNED_BODY.values(), ids=SIGNED_BODY.keys())
+def test_no_byte_of_a_signed_body_can_be_changed(kit: ReceiptKit) -> None:
+    genuine = kit.request("delivered")
+    for place in range(len(genuine.body)):
+        body = bytearray(genuine.body)
+        body[place] ^= 1
+        with pytest.raises(InvalidSignature):
+            kit.reader().receipts(replaced(genuine, body=bytes(body)), NOW)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "place"),
+    [
+        ("twilio", "X-Twilio-Signature", 5),
+        ("vonage jwt", "Authorization", -10),
+        ("sendgrid", "X-Twilio-Email-Event-Webhook-Signature", 20),
+        ("sendgrid", "X-Twilio-Email-Event-Webhook-Timestamp", 9),
+        ("postmark", "Authorization", 16),
+    ],
+)
+@pytest.mark.parametrize("spoilt", [off_by_one, lambda text, place: "", lambda text, place: text + "é"])
+def test_a_spoilt_signature_is_forged(name: str, header: str, place: int, spoilt: Callable[[str, int], str]) -> None:
+    genuine = KITS[name].request("delivered")
+    value = genuine.headers[header]
+    with pytest.raises(InvalidSignature):
+        KITS[name].reader().receipts(with_header(genuine, header, spoilt(value, place % len(value))), NOW)
+
+
+@pytest.mark.parametrize("part", ["timestamp", "token", "signature"])
+@pytest.mark.parametrize("value", ["", "0", 1, None, [], "é"])
+def test_a_spoilt_signature_of_mailguns_is_forged(part: str, value: object) -> None:
+    genuine = KITS["mailgun"].request("delivered")
+    body = json.loads(genuine.body)
+    body["signature"][part] = value
+    with pytest.raises(InvalidSignature):
+        KITS["mailgun"].reader().receipts(replaced(genuine, body=json.dumps(body).encode()), NOW)
+
+
+STRANGERS: dict[str, Callable[[], Any]] = {
+    "twilio": lambda: Twilio("AC0123", "0ther", "+15005550006", "https://x.example", "", lambda: NOW),
+    "vonage jwt": lambda: Vonage("k", "s3cret", "Acme", "0ther", "https://x.example", "", lambda: NOW),
+    "vonage sig": lambda: Vonage("k", "s3cret", "Acme", "0ther", "https://x.example", "", lambda: NOW),
+    "sendgrid": lambda: SendGrid("k", FROM, "", OTHER_KEY, "https://x.example", lambda: NOW),
+    "mailgun": lambda: Mailgun("k", "d", FROM, "", "0ther", "https://x.example", lambda: NOW),
+    "postmark": lambda: Postmark("k", FROM, "", "0ther", "https://x.example", lambda: NOW),
+}
+# A P-256 key that is nobody's: the generator of the curve, in DER.
+OTHER_KEY = (
+    "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sx"
+    "Xs7LtkBoN79R9Q=="
+)
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_a_receipt_signed_with_another_key_is_forged(name: str) -> None:
+    with pytest.raises(InvalidSignature):
+        STRANGERS[name]().receipts(KITS[name].request("delivered"), NOW)
+
+
+def test_a_provider_without_a_key_believes_nothing_not_even_a_signature_made_with_an_empty_one() -> None:
+    fields = {"status": "delivered", "client-ref": NOTICE, "messageId": "0A"}
+    url = "https://relay.example/receipts/vonage"
+    vonage = Vonage("k", "s", "Acme", "", "https://x.example", "", lambda: NOW)
+    mailgun = Mailgun("k", "d", FROM, "", "", "https://x.example", lambda: NOW)
+    sendgrid = SendGrid("k", FROM, "", "", "https://x.example", lambda: NOW)
+    postmark = Postmark("k", FROM, "", "", "https://x.example", lambda: NOW)
+    attacks: list[tuple[Any, ReceiptRequest]] = [
+        (vonage, signed.vonage_jwt(url, fields, "", NOW)),
+        (vonage, signed.request(url, urlencode(signed.vonage_fields(fields, "", NOW)).encode())),
+        (mailgun, signed.mailgun(url, {"event": "delivered"}, "", NOW)),
+        (sendgrid, signed.sendgrid(url, [], NOW)),
+        (postmark, signed.postmark(url, {"RecordType": "Delivery"}, "")),
+        (postmark, signed.request(url, b'{"RecordType": "Delivery"}')),
+    ]
+    for reader, attack in attacks:
+        with pytest.raises(InvalidSignature):
+            reader.receipts(attack, NOW)
+    with pytest.raises(ValueError, match="TWILIO_AUTH_TOKEN"):
+        Twilio("AC0123", "", "+15005550006", "https://x.example", "", lambda: NOW)
+
+
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [
+        ("vonage jwt", timedelta(hours=25)),
+        ("vonage sig", timedelta(hours=25)),
+        ("sendgrid", timedelta(hours=25)),
+        ("mailgun", timedelta(minutes=15)),
+    ],
+)
+def test_an_old_signature_is_forged_and_so_is_one_from_the_future(name: str, longest: timedelta) -> None:
+    kit = KITS[name]
+    genuine = kit.request("delivered")
+    assert kit.reader().receipts(genuine, NOW + longest)
+    for now in (NOW + longest + timedelta(seconds=1), NOW - timedelta(minutes=6)):
+        with pytest.raises(InvalidSignature, match="too old"):
+            kit.reader().receipts(genuine, now)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://relay.example/receipts/twilio",
+        "https://relay.example/receipts/twilio?n=other",
+        f"http://relay.example/receipts/twilio?n={NOTICE}",
+        f"https://evil.example/receipts/twilio?n={NOTICE}",
+        f"https://relay.example/receipts/twilio?n={NOTICE}&n=other",
+    ],
+)
+def test_twilio_signs_the_public_url_with_its_query(url: str) -> None:
+    genuine = KITS["twilio"].request("delivered")
+    with pytest.raises(InvalidSignature):
+        KITS["twilio"].reader().receipts(replaced(genuine, url=url), NOW)
+
+
+def test_twilios_own_example_verifies() -> None:
+    """Url, fields, token and signature as Twilio's documentation prints them."""
+    fields = {
+        "CallSid": "CA1234567890ABCDE",
+        "Caller": "+12349013030",
+        "Digits": "1234",
+        "From": "+12349013030",
+        "To": "+18005551212",
+    }
+    example = signed.request(
+        "https://mycompany.com/myapp.php?foo=1&bar=2",
+        urlencode(fields).encode(),
+        X_Twilio_Signature="0/KCTR6DLpKmkAf8muzZqo1nDgQ=",
+    )
+    twilio = Twilio("AC0123", "12345", "+15005550006", "https://x.example", "", lambda: NOW)
+    assert twilio.receipts(example, NOW) == []
+
+
+def test_a_field_twilio_adds_one_day_still_verifies() -> None:
+    fields = {"MessageStatus": "delivered", "MessageSid": "SM1", "Brand New": "a=b&c ü", "Empty": ""}
+    request = signed.twilio(f"https://relay.example/receipts/twilio?n={NOTICE}", fields, "t0ken")
+    assert KITS["twilio"].reader().receipts(request, NOW)[0].notice == NOTICE
+
+
+def test_sendgrids_own_example_verifies() -> None:
+    """Key, signature, timestamp and body of the test in SendGrid's public libraries."""
+    sendgrid = SendGrid(
+        "k",
+        FROM,
+        "",
+        "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEDr2LjtURuePQzplybdC+u4CwrqDqBaWjcMMsTbhdbcwHBcepxo7yAQGhHPTnlvFYPAZFceE"
+        "u/1FwCM/QmGUhA==",
+        "https://x.example",
+        lambda: NOW,
+    )
+    request = signed.request(
+        "https://relay.example/receipts/sendgrid",
+        b'{"category":"example_payload","event":"test_event","message_id":"message_id"}',
+        X_Twilio_Email_Event_Webhook_Signature=(
+            "MEUCIQCtIHJeH93Y+qpYeWrySphQgpNGNr/U+UyUlBkU6n7RAwIgJTz2C+8a8xonZGi6BpSzoQsbVRamr2nlxFDWYNH2j/0="
+        ),
+        X_Twilio_Email_Event_Webhook_Timestamp="1588788367",
+    )
+    then = NOW.fromtimestamp(1588788400, NOW.tzinfo)
+    with pytest.raises(InvalidSignature, match="not a list"):  # the signature holds, the example is no list of events
+        sendgrid.receipts(request, then)
+    with pytest.raises(InvalidSignature, match="too old"):
+        sendgrid.receipts(request, NOW)
+
+
+def test_sendgrids_key_may_be_pasted_as_pem() -> None:
+    pem = f"-----BEGIN PUBLIC KEY-----\n{signed.sendgrid_public_key()}\n-----END PUBLIC KEY-----\n"
+    sendgrid = SendGrid("k", FROM, "", pem, "https://x.example", lambda: NOW)
+    assert sendgrid.receipts(KITS["sendgrid"].request("delivered"), NOW)
+
+
+@pytest.mark.parametrize("key", ["no key", "AAAA", "é", "-----"])
+def test_a_sendgrid_key_that_is_none_believes_nothing_and_names_the_setting(key: str) -> None:
+    sendgrid = SendGrid("k", FROM, "", key, "https://x.example", lambda: NOW)
+    with pytest.raises(InvalidSignature, match="SENDGRID_WEBHOOK_PUBLIC_KEY"):
+        sendgrid.receipts(KITS["sendgrid"].request("delivered"), NOW)
+
+
+def test_a_sendgrid_key_of_another_kind_believes_nothing() -> None:
+    der = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    sendgrid = SendGrid("k", FROM, "", base64.b64encode(der).decode(), "https://x.example", lambda: NOW)
+    with pytest.raises(InvalidSignature, match="SENDGRID_WEBHOOK_PUBLIC_KEY"):
+        sendgrid.receipts(KITS["sendgrid"].request("delivered"), NOW)
+
+
+def test_a_batch_of_sendgrids_gives_a_receipt_an_event_and_skips_what_is_not_ours() -> None:
+    events = [
+        {"event": "processed", "notice": "n1", "sg_message_id": "m1.x", "timestamp": 1772366400},
+        {"event": "spamreport", "notice": "n1", "sg_message_id": "m1.x", "timestamp": 1772366401},
+        {"event": "bounce", "type": "bounce", "notice": "n2", "sg_message_id": "m2.x", "timestamp": 1772366402},
+        {"event": "dropped", "reason": "Spam Content", "notice": "n3", "sg_message_id": "m3"},
+        {"event": "delivered", "sg_message_id": "m4"},
+        {"event": "account_status_change"},
+        "nonsense",
+    ]
+    receipts = KITS["sendgrid"].reader().receipts(signed.sendgrid("https://r.example", events, NOW), NOW)
+    assert [(r.notice, r.provider_id, r.state, r.suppress) for r in receipts] == [
+        ("n1", "m1", NoticeState.ACCEPTED, False),
+        ("n1", "m1", NoticeState.DELIVERED, True),
+        ("n2", "m2", NoticeState.UNDELIVERED, True),
+        ("n3", "m3", NoticeState.UNDELIVERED, False),
+        (None, "m4", NoticeState.DELIVERED, False),
+    ]
+    assert [r.at - NOW for r in receipts[:2]] == [timedelta(0), timedelta(seconds=1)]
+    assert receipts[3].at == NOW
+
+
+@pytest.mark.parametrize("method", ["md5hash", "md5", "sha1", "sha256", "sha512"])
+def test_vonage_may_sign_by_any_of_its_methods(method: str) -> None:
+    fields = {"status": "delivered", "client-ref": NOTICE, "messageId": "0A", "to": "a=b&c"}
+    told = signed.vonage_fields(fields, "s1gning", NOW, method)
+    url, query = "https://relay.example/receipts/vonage", urlencode(told)
+    requests = [
+        signed.request(url, query.encode()),
+        signed.request(url, json.dumps(told).encode()),
+        signed.request(f"{url}?{query}", b""),
+    ]
+    for request in requests:
+        assert KITS["vonage sig"].reader().receipts(request, NOW)[0].notice == NOTICE
+
+
+def test_a_vonage_token_that_names_no_algorithm_or_another_is_forged() -> None:
+    genuine = signed.vonage_jwt("https://r.example", {"status": "delivered"}, "s1gning", NOW)
+    _, claims, _ = genuine.headers["Authorization"].split(".")
+    head = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
+    for token in (f"{head}.{claims}.", f"{head}.{claims}", ".", "a.b", "", "é.é.é"):
+        with pytest.raises(InvalidSignature):
+            KITS["vonage jwt"].reader().receipts(with_header(genuine, "Authorization", f"Bearer {token}"), NOW)
+
+
+@pytest.mark.parametrize("signed_part", ["e30.!!", "e30.bm8", "e30", "e30.W10"])
+def test_a_vonage_token_whose_claims_cannot_be_read_is_forged(signed_part: str) -> None:
+    mac = base64.urlsafe_b64encode(hmac.digest(b"s1gning", signed_part.encode(), "sha256")).decode()
+    request = signed.request("https://r.example", b"{}", Authorization=f"Bearer {signed_part}.{mac}")
+    with pytest.raises(InvalidSignature):
+        KITS["vonage jwt"].reader().receipts(request, NOW)
+
+
+def test_a_vonage_token_for_another_body_is_forged() -> None:
+    one = signed.vonage_jwt("https://r.example", {"status": "delivered", "client-ref": "n1"}, "s1gning", NOW)
+    other = signed.vonage_jwt("https://r.example", {"status": "failed", "client-ref": "n2"}, "s1gning", NOW)
+    with pytest.raises(InvalidSignature, match="not for this body"):
+        KITS["vonage jwt"].reader().receipts(replaced(one, body=other.body), NOW)
+
+
+def test_postmarks_token_may_come_in_a_header_of_its_own() -> None:
+    genuine = KITS["postmark"].request("delivered")
+    request = signed.request(genuine.url, genuine.body, X_Webhook_Token="h00k")
+    assert KITS["postmark"].reader().receipts(request, NOW)
+    with pytest.raises(InvalidSignature):
+        KITS["postmark"].reader().receipts(signed.request(genuine.url, genuine.body, X_Webhook_Token="h00"), NOW)
+
+
+def test_a_complaint_means_it_arrived_and_that_nothing_more_may_be_sent() -> None:
+    event = {"RecordType": "SpamComplaint", "MessageID": "m", "Metadata": {"notice": NOTICE}, "BouncedAt": "never"}
+    [receipt] = KITS["postmark"].reader().receipts(signed.postmark("https://r.example", event, "h00k"), NOW)
+    assert receipt == Receipt(
+        notice=NOTICE,
+        provider_id="m",
+        state=NoticeState.DELIVERED,
+        reason="Postmark: reported as spam",
+        at=NOW,
+        suppress=True,
+    )
+    event = {"event": "complained", "user-variables": {"notice": NOTICE}}
+    [receipt] = KITS["mailgun"].reader().receipts(signed.mailgun("https://r.example", event, "s1gning", NOW), NOW)
+    assert (receipt.state, receipt.suppress) == (NoticeState.DELIVERED, True)
+
+
+def test_no_reason_repeats_the_recipients_address() -> None:
+    for kit in KITS.values():
+        for kind in ReceiptKit.states:
+            assert "ann@" not in kit.read(kind)[0].reason
+            assert "3175551234" not in kit.read(kind)[0].reason

@@ -1,0 +1,142 @@
+"""Checked just before a message is sent: it is still true and still due."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.eligibility import Defer, Fail, Send, Suppress, evaluate, since
+from shared.domain.model import ChannelName, Kind, Notice, Request, Role, SignerState, Status
+from shared.domain.planner import notice_for
+from shared.domain.policy import Policy
+from tests.fakes import START, seen
+from tests.unit.domain.test_planner import DAY, MINUTE, POLICY, signed, state
+
+NEXT = START + MINUTE
+
+
+def notice(request: Request, kind: Kind, number: int = 1, step: int = 0) -> Notice:
+    key = next(k for k, s in request.signers.items() if s.number == number)
+    subject = {"about" if kind is Kind.PROGRESS else "reminder_day": step}
+    return notice_for(request, key, kind, ChannelName.SMS, **subject)
+
+
+def with_signer(request: Request, number: int, **fields) -> Request:
+    signers = {k: replace(s, **fields) if s.number == number else s for k, s in request.signers.items()}
+    return replace(request, signers=signers)
+
+
+@pytest.fixture
+def two() -> Request:
+    return state(seen("a"), seen("b"))
+
+
+def invitation(request: Request, now=NEXT, policy: Policy = POLICY, of: Request | None = None):
+    return evaluate(request, notice(of or request, Kind.INVITATION), now, policy)
+
+
+class TestInvitation:
+    def test_leaves_when_due(self, two):
+        assert invitation(two) == Send()
+
+    def test_is_suppressed_once_the_signer_has_signed(self, two):
+        assert invitation(signed(two, 1)) == Suppress("already signed")
+
+    def test_waits_while_another_signer_comes_first_again(self, two):
+        assert invitation(with_signer(two, 1, request_url="")) == Defer("not this signer's turn", 900)
+        assert isinstance(invitation(with_signer(two, 1, role=Role.RECIPIENT)), Suppress)
+
+    def test_waits_for_an_address_that_one_answer_lacked(self, two):
+        assert isinstance(invitation(with_signer(two, 1, mobile=""), of=two), Defer)
+
+    def test_is_suppressed_for_one_who_left_or_was_never_there(self, two):
+        assert isinstance(invitation(with_signer(two, 1, state=SignerState.REMOVED)), Suppress)
+        assert isinstance(evaluate(replace(two, signers={}), notice(two, Kind.INVITATION), NEXT, POLICY), Suppress)
+
+    def test_is_suppressed_when_the_address_or_the_round_is_another(self, two):
+        assert isinstance(invitation(with_signer(two, 1, mobile="+13175550199"), of=two), Suppress)
+        assert isinstance(invitation(with_signer(two, 1, channels=()), of=two), Suppress)
+        assert invitation(replace(two, round=2), of=two) == Suppress("a new signing round has begun")
+
+    @pytest.mark.parametrize("status", [Status.EXPIRED, Status.GONE])
+    def test_waits_while_an_end_may_not_last(self, two, status):
+        assert invitation(replace(two, status=status)) == Defer(f"the request is {status}", 900)
+
+    @pytest.mark.parametrize("status", [Status.COMPLETE, Status.DORMANT])
+    def test_is_suppressed_when_the_request_is_over(self, two, status):
+        assert invitation(replace(two, status=status)) == Suppress(f"the request is {status}")
+
+    @pytest.mark.parametrize("status", [Status.PAUSED, Status.DISPUTED])
+    def test_waits_while_the_request_stands_still(self, two, status):
+        assert invitation(replace(two, status=status)) == Defer(f"the request is {status}", 900)
+
+    def test_is_too_late_after_seven_days(self, two):
+        assert isinstance(invitation(two, START + 7 * DAY - MINUTE), Send)
+        assert invitation(two, START + 7 * DAY) == Fail("too late")
+        assert invitation(replace(two, status=Status.PAUSED), START + 7 * DAY) == Fail("too late")
+
+
+class TestReminder:
+    def at(self, request, now, **given):
+        return evaluate(request, notice(request, Kind.REMINDER, step=3), now, POLICY, **given)
+
+    def test_leaves_when_due(self, two):
+        assert self.at(two, START + 3 * DAY) == Send()
+
+    def test_waits_for_the_invitation(self, two):
+        assert self.at(two, START + 3 * DAY, invited=False) == Defer("the invitation has not left yet", 300)
+
+    def test_waits_for_the_send_window(self, two):
+        late = START + 3 * DAY + timedelta(hours=11)  # 21:00 in Indiana
+        assert self.at(two, late) == Defer("outside the send window", 11 * 3600)
+
+    def test_waits_while_a_signature_is_unmatched(self, two):
+        assert isinstance(self.at(replace(two, unmatched=("x",)), START + 3 * DAY), Defer)
+
+    def test_is_suppressed_once_the_signer_has_signed(self, two):
+        assert isinstance(self.at(signed(two, 1), START + 3 * DAY), Suppress)
+
+    def test_is_too_late_at_the_next_step(self, two):
+        assert self.at(two, START + 7 * DAY) == Fail("too late")
+
+
+class TestProgress:
+    def at(self, request, now=NEXT):
+        return evaluate(request, notice(request, Kind.PROGRESS, number=2, step=1), now, POLICY)
+
+    def test_leaves_while_a_signature_is_missing(self, two):
+        assert self.at(signed(two, 1)) == Send()
+
+    def test_is_suppressed_when_no_signature_is_missing_any_more(self, two):
+        assert self.at(signed(signed(two, 1), 2)) == Suppress("no signature is missing any more")
+
+    def test_is_suppressed_when_the_signature_no_longer_stands(self, two):
+        assert self.at(two) == Suppress("the signature no longer stands")
+
+    def test_is_suppressed_when_the_request_is_not_open(self, two):
+        assert isinstance(self.at(replace(signed(two, 1), status=Status.COMPLETE)), Suppress)
+
+    def test_is_too_late_after_a_day(self, two):
+        assert self.at(signed(two, 1), NEXT + DAY) == Fail("too late")
+
+
+class TestCompletion:
+    def test_leaves_when_complete_also_to_recipients(self, two):
+        done = replace(two, status=Status.COMPLETE, completed_at=START)
+        assert evaluate(done, notice(done, Kind.COMPLETION), NEXT, POLICY) == Send()
+        reader = with_signer(done, 1, role=Role.RECIPIENT)
+        assert evaluate(reader, notice(reader, Kind.COMPLETION), NEXT, POLICY) == Send()
+
+    def test_is_suppressed_when_the_completion_no_longer_stands(self, two):
+        assert isinstance(evaluate(two, notice(two, Kind.COMPLETION), NEXT, POLICY), Suppress)
+
+    def test_is_too_late_after_seven_days(self, two):
+        done = replace(two, status=Status.COMPLETE, completed_at=START)
+        assert evaluate(done, notice(done, Kind.COMPLETION), START + 7 * DAY, POLICY) == Fail("too late")
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_what_has_no_known_beginning_begins_now(two, kind):
+    bare = with_signer(two, 1, invited_at=None, reminders={})
+    told = notice(bare, kind, step=3)
+    assert since(bare, told, bare.signers[told.signer], NEXT) == NEXT

@@ -1,0 +1,199 @@
+"""Which of the webhook and the API counts when they differ, and the state that follows."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.merge import MAX_SIGNERS, gone, merge
+from shared.domain.model import ApiRequest, ApiSigner, Role, Status
+from shared.domain.policy import Policy
+from shared.domain.recheck import forget_at, next_check_at
+from shared.domain.status_event import status_data
+from tests.fakes import START, answer, seen
+from tests.merge_steps import COMPLETE, EXPIRED, POLICY, SENT, SIGNED, SILENT, TWO, event, later, sent, states, who
+
+
+class TestSignedAgainstTheApi:
+    @pytest.mark.parametrize("flag", [True, None])
+    def test_is_believed_where_the_api_agrees_or_is_silent(self, flag):
+        said = answer(seen("a", signed=flag), seen("b"), status=None)
+        merged = later(sent(*TWO), said, SIGNED, "a")
+        assert states(merged.request) == ["signed", "invited"]
+        assert who(merged.request, "a").confirmed is bool(flag)
+        assert merged.alerts == ()
+
+    def test_waits_while_the_event_is_younger_than_two_minutes_and_the_api_denies(self):
+        with pytest.raises(RetryLater) as e:
+            later(sent(*TWO), answer(*TWO), SIGNED, "a", age=119)
+        assert 1 <= e.value.after <= 60
+
+    def test_is_believed_after_two_minutes_of_denial_with_an_alert(self):
+        merged = later(sent(*TWO), answer(*TWO), SIGNED, "a", age=120)
+        assert states(merged.request) == ["signed", "invited"]
+        assert merged.alerts[0].startswith("believed:")
+
+    def test_of_one_known_to_have_signed_waits_for_nothing(self):
+        state = later(sent(*TWO), answer(seen("a", signed=True), seen("b"))).request
+        assert states(later(state, answer(*TWO), SIGNED, "a", minutes=2).request) == ["signed", "invited"]
+
+
+class TestCompleteAgainstTheApi:
+    @pytest.mark.parametrize("said", [answer(*TWO, status=Status.COMPLETE), answer(*SILENT, status=None)])
+    def test_is_believed_where_the_api_agrees_or_is_silent(self, said):
+        request = later(sent(*SILENT), said, COMPLETE).request
+        assert request.status is Status.COMPLETE
+        assert request.completed_at == START + timedelta(minutes=1)
+        assert set(states(request)) == {"signed"}
+
+    @pytest.mark.parametrize("said", [answer(*TWO), answer(*TWO, status=None), answer(*TWO, status=Status.EXPIRED)])
+    def test_waits_ten_minutes_then_is_disputed_where_the_api_denies(self, said):
+        with pytest.raises(RetryLater):
+            later(sent(*TWO), said, COMPLETE, age=599)
+        merged = later(sent(*TWO), said, COMPLETE, age=600)
+        assert merged.request.status is Status.DISPUTED
+        assert merged.request.completed_at is None
+        assert merged.alerts[0].startswith("disputed:")
+
+    def test_disputed_is_checked_hourly_and_settled_by_a_later_answer(self):
+        disputed = later(sent(*TWO), answer(*TWO), COMPLETE, age=600).request
+        assert disputed.next_at == disputed.checked_at + timedelta(hours=1)
+        assert later(disputed, answer(*TWO), minutes=60).request.status is Status.DISPUTED
+        healed = later(disputed, answer(*TWO, status=Status.COMPLETE), minutes=120).request
+        assert healed.status is Status.COMPLETE
+        assert healed.completed_at is not None
+
+    def test_again_on_a_complete_request_changes_nothing(self):
+        done = later(sent(*TWO), answer(*TWO, status=Status.COMPLETE), COMPLETE).request
+        again = later(done, answer(*TWO), COMPLETE, minutes=5).request
+        assert again.status is Status.COMPLETE
+        assert again.completed_at == done.completed_at
+
+    def test_all_signatures_are_a_completion_but_none_are_not(self):
+        signed = [replace(s, signed=True) for s in TWO]
+        assert later(sent(*TWO), answer(*signed, status=None)).request.status is Status.COMPLETE
+        recipient = seen("a", role=Role.RECIPIENT, signed=True)
+        assert sent(recipient, status=None).status is Status.OPEN
+
+
+class TestExpiredAgainstTheApi:
+    def test_stops_where_the_api_agrees(self):
+        assert later(sent(*TWO), answer(*TWO, status=Status.EXPIRED), EXPIRED).request.status is Status.EXPIRED
+
+    def test_stops_where_the_api_is_silent(self):
+        request = later(sent(*TWO), answer(*SILENT, status=None), EXPIRED).request
+        assert request.status is Status.EXPIRED
+        assert not any(s.reminders for s in request.signers.values())
+
+    def test_is_ignored_where_the_api_denies(self):
+        request = later(sent(*TWO), answer(*TWO), EXPIRED).request
+        assert request.status is Status.OPEN
+        assert all(s.reminders for s in request.signers.values())
+
+    def test_by_its_own_date_needs_no_event(self):
+        said = answer(*SILENT, status=None, expires_at=START)
+        assert later(sent(*TWO), said).request.status is Status.EXPIRED
+
+    def test_resumes_under_new_tasks_when_a_later_answer_shows_it_open(self):
+        open_ = sent(*TWO)
+        expired = later(open_, answer(*TWO, status=Status.EXPIRED), EXPIRED).request
+        resumed = later(expired, answer(*TWO), minutes=60).request
+        old, new = who(open_, "a").reminders, who(resumed, "a").reminders
+        assert resumed.status is Status.OPEN
+        assert [new[d].due_at for d in new] == [old[d].due_at for d in old]
+        assert not {r.task for r in old.values()} & {r.task for r in new.values()}
+
+    @pytest.mark.parametrize("kind", [None, EXPIRED])
+    def test_does_not_undo_a_completion(self, kind):
+        done = later(sent(*TWO), answer(*SILENT, status=None), COMPLETE).request
+        past = answer(*SILENT, status=None, expires_at=START)
+        assert later(done, past, kind, minutes=9).request.status is Status.COMPLETE
+
+
+class TestStatus:
+    def test_open_does_not_undo_a_completion(self):
+        done = later(sent(*TWO), answer(*SILENT, status=None), COMPLETE).request
+        assert later(done, answer(*TWO), minutes=2).request.status is Status.COMPLETE
+
+    def test_paused_keeps_the_reminders(self):
+        paused = later(sent(*TWO), answer(*TWO, status=Status.PAUSED)).request
+        assert paused.status is Status.PAUSED
+        assert who(paused, "a").reminders
+
+    def test_gone_waits_ten_minutes_for_a_lagging_api_then_stops_everything(self):
+        with pytest.raises(RetryLater):
+            gone(None, event(SENT, age=599), "r1", START, POLICY)
+        request = gone(sent(*TWO), event(SENT, age=600), "r1", START, POLICY)
+        assert request.status is Status.GONE
+        assert request.next_at == START + timedelta(minutes=15)
+
+    def test_one_stray_404_silences_nobody(self):
+        unpublished_tasks = gone(sent(*TWO), None, "r1", START, POLICY)
+        assert unpublished_tasks.status is Status.OPEN
+        assert unpublished_tasks.next_at == START + timedelta(minutes=5)
+        assert later(unpublished_tasks, answer(*TWO)).request.not_found_since is None
+        assert gone(unpublished_tasks, None, "r1", START + timedelta(minutes=5), POLICY).status is Status.GONE
+
+    @pytest.mark.parametrize("said", [None, Status.OPEN])
+    def test_gone_comes_back_when_the_api_knows_it_again(self, said):
+        lost = gone(sent(*TWO), event(SENT, age=600), "r1", START, POLICY)
+        assert later(lost, answer(*SILENT, status=said), SENT).request.status is Status.OPEN
+
+    def test_thirty_silent_days_after_the_last_step_it_is_dormant(self):
+        request = later(sent(*TWO), answer(*TWO), minutes=60 * 24 * 45).request
+        assert request.status is Status.DORMANT
+        assert request.next_at == forget_at(request, Policy())
+        assert later(request, answer(*SILENT, status=None), SIGNED, "x").request.status is Status.OPEN
+
+
+class TestAnswers:
+    def test_without_a_signer_is_no_answer(self):
+        with pytest.raises(RetryLater):
+            sent()
+
+    def test_with_more_than_a_thousand_signers_fails_visibly(self):
+        many = [ApiSigner(ids=(str(n),)) for n in range(MAX_SIGNERS + 1)]
+        with pytest.raises(PermanentFailure, match="1001 signers"):
+            sent(*many)
+        assert len(sent(*many[:-1]).signers) == MAX_SIGNERS
+
+    def test_silence_keeps_what_was_known(self):
+        full = sent(seen("a"), ordered=True, created_at=START, expires_at=START + timedelta(days=9), download_url="d")
+        bare = ApiRequest(id="r1", signers=(ApiSigner(ids=("a",)),))
+        after = later(full, bare).request
+        kept = ("title", "sender", "ordered", "created_at", "expires_at", "download_url", "status")
+        assert [getattr(after, f) for f in kept] == [getattr(full, f) for f in kept]
+        assert (who(after, "a").name, who(after, "a").request_url) == ("A", "https://sign.test/a")
+
+    def test_the_title_hint_serves_where_the_api_gives_none(self):
+        hint = replace(event(SENT), title_hint="Lease 7")
+        assert merge(None, answer(seen("a")), hint, START, POLICY).request.title == "Lease"
+        untitled = replace(answer(seen("a")), title="")
+        assert merge(None, untitled, hint, START, POLICY).request.title == "Lease 7"
+
+    def test_only_so_many_events_are_remembered(self):
+        request = sent(seen("a"))
+        crowded = replace(request, events={str(n): START for n in range(600)} | {"old": START - timedelta(days=32)})
+        after = later(crowded, answer(seen("a")), SIGNED, "a", age=120).request
+        assert len(after.events) == 500
+        assert "old" not in after.events
+
+    def test_what_leaves_for_other_systems_holds_no_personal_data(self):
+        shown = str(status_data(sent(seen("a", email="jo@x.org"))))
+        assert not any(secret in shown for secret in ("jo@x.org", "317555", "https", "Lease"))
+
+
+class TestNextLook:
+    def test_a_reminder_whose_task_was_lost_is_looked_after_once_then_at_the_common_pace(self):
+        request = sent(seen("a"))
+        due = who(request, "a").reminders["3"].due_at
+        assert next_check_at(request, None, due - timedelta(minutes=5), POLICY) == due + timedelta(minutes=2)
+        after = next_check_at(request, None, due + timedelta(minutes=3), POLICY)
+        assert after >= due + timedelta(minutes=15)
+
+    def test_a_complete_request_is_looked_at_once_more_and_then_left_until_it_is_forgotten(self):
+        done = later(sent(*TWO), answer(*TWO, status=Status.COMPLETE), COMPLETE).request
+        assert done.next_at == done.checked_at + timedelta(minutes=20)
+        again = later(done, answer(*TWO, status=Status.COMPLETE), minutes=22).request
+        assert again.next_at == forget_at(again, Policy())

@@ -1,0 +1,204 @@
+"""The notices and tasks that a state implies, and which of them are not yet begun."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain import planner
+from shared.domain.merge import merge
+from shared.domain.model import (
+    ChannelName,
+    Event,
+    EventType,
+    Kind,
+    NoticeRecord,
+    NoticeState,
+    Request,
+    Role,
+    SignerState,
+    Status,
+    Transition,
+)
+from shared.domain.policy import Policy
+from tests.fakes import START, answer, seen
+
+POLICY = Policy()
+DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
+
+
+def state(*signers, policy: Policy = POLICY, **fields) -> Request:
+    event = Event(event="1", type=EventType.SENT, request="r1", received_at=START)
+    return merge(None, answer(*signers, **fields), event, START, policy).request
+
+
+def signed(request: Request, number: int, at=START + MINUTE) -> Request:
+    signers = {
+        k: replace(s, state=SignerState.SIGNED, signed_at=at) if s.number == number else s
+        for k, s in request.signers.items()
+    }
+    return replace(request, signers=signers)
+
+
+def planned(request: Request, now=START, policy: Policy = POLICY) -> list[tuple[str, int, int, str]]:
+    """(kind, number of the signer, step, channel)."""
+    found = planner.notices(request, now, policy).values()
+    return sorted(
+        (n.kind.value, request.signers[n.signer].number, n.reminder_day or n.about, n.channel.value) for n in found
+    )
+
+
+TWO = (seen("a"), seen("b"))
+
+
+def test_an_open_request_implies_an_invitation_for_each_signer_on_each_channel():
+    request = state(seen("a", email="a@x.org"), seen("b"))
+    assert planned(request) == [
+        ("invitation", 1, 0, "email"),
+        ("invitation", 1, 0, "sms"),
+        ("invitation", 2, 0, "sms"),
+    ]
+
+
+def test_one_whom_no_channel_reaches_is_planned_on_none():
+    assert planned(state(seen("z"))) == [("invitation", 1, 0, "none")]
+
+
+def test_an_invitation_is_no_longer_implied_after_seven_days():
+    assert planned(replace(state(*TWO, policy=Policy(reminder_days=(30,)))), START + 7 * DAY) == []
+
+
+@pytest.mark.parametrize("status", [Status.EXPIRED, Status.GONE, Status.DORMANT, Status.DISPUTED])
+def test_a_request_that_is_not_under_way_implies_nothing(status):
+    request = replace(state(*TWO), status=status)
+    assert planned(request) == []
+    assert planner.tasks(request, START, POLICY) == {}
+
+
+def test_the_same_effect_has_the_same_id_and_a_corrected_number_another():
+    one, same = state(seen("a")), state(seen("a"))
+    other = state(seen("a", mobile="+13175550199"))
+    ids = [set(planner.notices(r, START, POLICY)) for r in (one, same, other)]
+    assert ids[0] == ids[1]
+    assert not ids[0] & ids[2]
+
+
+def test_a_new_round_is_a_new_effect():
+    one = state(seen("a"))
+    two = replace(one, round=2)
+    assert not set(planner.notices(one, START, POLICY)) & set(planner.notices(two, START, POLICY))
+
+
+def test_missed_steps_collapse_into_the_latest():
+    request = state(seen("a"))
+    reminders = [p for p in planned(request, START + 8 * DAY) if p[0] == "reminder"]
+    assert reminders == [("reminder", 1, 7, "sms")]
+
+
+def test_a_reminder_is_worth_sending_until_the_next_step_and_the_last_for_a_week():
+    assert planner.useful_for(Kind.REMINDER, POLICY, 3) == 4 * DAY
+    assert planner.useful_for(Kind.REMINDER, POLICY, 14) == 7 * DAY
+    assert planned(state(seen("a")), START + 21 * DAY + MINUTE) == []
+
+
+def test_reminders_wait_while_a_signature_is_unmatched():
+    assert planned(replace(state(seen("a")), unmatched=("x",)), START + 8 * DAY) == []
+
+
+def test_tasks_are_made_for_steps_ahead_within_the_reach_of_cloud_tasks():
+    policy = Policy(reminder_days=(3, 7, 60))
+    request = state(seen("a"), policy=policy)
+    steps = {d.reminder_day for d in planner.tasks(request, START, policy).values()}
+    assert steps == {3, 7}
+    assert {d.reminder_day for d in planner.tasks(request, START + 40 * DAY, policy).values()} == {60}
+
+
+def test_progress_goes_to_the_others_who_were_at_it_before():
+    request = signed(state(seen("a"), seen("b"), seen("c")), 1)
+    progress = [p for p in planned(request, START + MINUTE) if p[0] == "progress"]
+    assert progress == [("progress", 2, 1, "sms"), ("progress", 3, 1, "sms")]
+
+
+@pytest.mark.parametrize(("choice", "readers"), [("others", [2]), ("all", [1, 2]), ("none", [])])
+def test_progress_goes_to_whom_the_operator_chose(choice, readers):
+    request = signed(state(*TWO), 1)
+    found = planned(request, START + MINUTE, Policy(progress_to=choice))
+    assert [p[1] for p in found if p[0] == "progress"] == readers
+
+
+def test_whoever_is_invited_by_a_signature_gets_no_progress_of_it():
+    pair = (seen("a", order=1), seen("b", order=2))
+    first = state(*pair, ordered=True)
+    event = Event(event="2", type=EventType.SIGNED, request="r1", signer="a", received_at=START)
+    after = answer(replace(pair[0], signed=True), pair[1], ordered=True)
+    request = merge(first, after, event, START + MINUTE, POLICY).request
+    assert {p[0] for p in planned(request, START + MINUTE)} == {"invitation"}
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [{"role": Role.RECIPIENT}, {"state": SignerState.REMOVED}, {"state": SignerState.WAITING}],
+)
+def test_progress_is_not_for_recipients_nor_for_who_left_or_waits(reader):
+    request = signed(state(*TWO), 1)
+    changed = {k: replace(s, **reader) if s.number == 2 else s for k, s in request.signers.items()}
+    found = planned(replace(request, signers=changed), START + MINUTE)
+    assert "progress" not in {p[0] for p in found}
+
+
+def test_progress_is_too_much_for_many_signers_and_too_late_after_a_day():
+    many = signed(state(*[seen(str(n)) for n in range(11)]), 1)
+    assert "progress" not in {p[0] for p in planned(many, START + MINUTE)}
+    two = signed(state(*TWO), 1)
+    assert "progress" not in {p[0] for p in planned(two, START + DAY + MINUTE)}
+
+
+def test_a_completion_goes_to_everyone_still_on_the_request_recipients_too():
+    request = state(seen("a"), seen("b", role=Role.RECIPIENT), seen("c"))
+    gone = {k: replace(s, state=SignerState.REMOVED) if s.number == 3 else s for k, s in request.signers.items()}
+    done = replace(request, status=Status.COMPLETE, completed_at=START, signers=gone)
+    assert planned(done) == [("completion", 1, 0, "sms"), ("completion", 2, 0, "sms")]
+    assert planned(done, START + 7 * DAY) == []
+    assert planned(replace(done, completed_at=None)) == []
+
+
+def record(state: NoticeState, kind=Kind.INVITATION, lease=None, unknowns=()) -> NoticeRecord:
+    return NoticeRecord(
+        request_id="r1",
+        signer="s",
+        kind=kind,
+        channel=ChannelName.SMS,
+        round=1,
+        state=state,
+        lease_until=lease,
+        history=tuple(Transition(at=at, state=NoticeState.UNKNOWN) for at in unknowns),
+    )
+
+
+OLD = START - timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(
+    ("found", "idle"),
+    [
+        (record(NoticeState.PLANNED, lease=START), True),
+        (record(NoticeState.PLANNED, lease=START + MINUTE), False),
+        (record(NoticeState.SENDING, lease=START - MINUTE), True),
+        (record(NoticeState.SENDING), False),
+        (record(NoticeState.ACCEPTED), False),
+        (record(NoticeState.FAILED), False),
+        (record(NoticeState.UNKNOWN, unknowns=(OLD,)), True),
+        (record(NoticeState.UNKNOWN, Kind.COMPLETION, unknowns=(OLD,)), True),
+        (record(NoticeState.UNKNOWN, unknowns=(OLD + MINUTE,)), False),
+        (record(NoticeState.UNKNOWN, unknowns=(OLD - DAY, OLD)), False),
+        (record(NoticeState.UNKNOWN, Kind.REMINDER, unknowns=(OLD,)), False),
+        (record(NoticeState.UNKNOWN, Kind.PROGRESS, unknowns=(OLD,)), False),
+    ],
+)
+def test_what_is_healed_is_what_nobody_is_at_work_on(found, idle):
+    request = state(seen("a"))
+    implied = planner.notices(request, START, POLICY)
+    records = dict.fromkeys(implied, found)
+    assert bool(planner.unsent(implied, records, START, POLICY)) is idle
+    assert planner.unsent(implied, {}, START, POLICY) == list(implied.values())

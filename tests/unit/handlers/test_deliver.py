@@ -1,0 +1,146 @@
+"""What happens to a notice after each kind of answer of a provider."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState
+from shared.domain.policy import Policy
+from tests.fakes import Crash, World, seen
+from tests.lifecycles import DAY, HOUR, MINUTE, SENT, begun, sign
+
+
+class TestProviders:
+    def test_a_retry_is_tried_again_at_growing_intervals(self):
+        world = World()
+        world.sms.outcomes = [RetryLater("busy")] * 3
+        world.says(seen("a"))
+        world.hear(SENT)
+        assert world.states("invitation") == [NoticeState.PLANNED]
+        world.advance(69 * timedelta(seconds=1))
+        assert world.told() == []
+        world.advance(5 * timedelta(seconds=1))
+        assert world.told() == [("invitation", "a", 0)]
+        assert world.records()[0].attempts == 4
+
+    def test_a_retry_waits_as_long_as_it_was_asked_to(self):
+        world = World()
+        world.sms.outcomes = [RetryLater("limit", after=1000)]
+        world.says(seen("a"))
+        world.hear(SENT)
+        world.advance(timedelta(seconds=998))
+        assert world.told() == []
+        world.advance(timedelta(seconds=3))
+        assert len(world.told()) == 1
+
+    def test_after_max_attempts_it_has_failed_for_good(self):
+        world = World(Policy(max_attempts=3))
+        world.sms.always = RetryLater("busy")
+        world.says(seen("a"))
+        world.hear(SENT)
+        world.advance(HOUR, reconcile=True)
+        (record,) = world.records()
+        assert (record.state, record.attempts) == (NoticeState.FAILED, 3)
+        assert record.reason == "given up after 3 attempts: busy"
+        world.sms.always = None
+        world.advance(HOUR, reconcile=True)
+        assert world.told() == []
+
+    def test_a_refusal_is_recorded_and_final(self):
+        world = World()
+        world.sms.outcomes = [PermanentFailure("landline", suppress=True)]
+        world.says(seen("a"))
+        world.hear(SENT)
+        world.advance(HOUR, reconcile=True)
+        (record,) = world.records()
+        assert (record.state, record.reason) == (NoticeState.FAILED, "landline")
+        assert world.told() == []
+
+    @pytest.mark.parametrize("lost", [OutcomeUnknown("time-out"), RuntimeError("bug")])
+    def test_a_lost_answer_is_unknown_and_tried_once_more_after_15_minutes(self, lost):
+        world = World()
+        world.sms.outcomes = [lost, OutcomeUnknown("time-out")]
+        world.says(seen("a"))
+        world.hear(SENT)
+        assert world.states("invitation") == [NoticeState.UNKNOWN]
+        world.advance(14 * MINUTE, reconcile=True)
+        assert world.records()[0].attempts == 1
+        world.advance(DAY, reconcile=True)
+        assert world.records()[0].attempts == 2
+        assert world.states("invitation") == [NoticeState.UNKNOWN]
+        assert world.told() == []
+
+    def test_an_unknown_completion_gets_its_second_try(self):
+        world = begun("a")
+        world.sms.outcomes = [OutcomeUnknown("time-out")]
+        sign(world, "a", "a")
+        world.advance(DAY, reconcile=True)
+        assert world.told() == [("completion", "a", 0), ("invitation", "a", 0)]
+
+    def test_an_unknown_progress_or_reminder_stays_silent(self):
+        world = begun("a", "b")
+        world.sms.outcomes = [OutcomeUnknown("time-out")]
+        sign(world, "ab", "a")
+        assert world.states("progress") == [NoticeState.UNKNOWN]
+        world.advance(2 * DAY, reconcile=True)
+        world.sms.outcomes = [OutcomeUnknown("time-out")]
+        world.advance(2 * DAY, reconcile=True)
+        assert world.states("reminder") == [NoticeState.UNKNOWN]
+        assert {kind for kind, _, _ in world.told()} == {"invitation"}
+
+    def test_a_receipt_that_was_faster_than_our_own_record_stands(self):
+        world = World()
+        world.says(seen("a"))
+        send = world.sms.send
+
+        def overtaken(message):
+            record = world.ledger.get(NoticeRecord, message.notice)
+            delivered = replace(record.item, state=NoticeState.DELIVERED)
+            world.ledger.put(message.notice, delivered, record.version)
+            return send(message)
+
+        world.sms.send = overtaken
+        world.hear(SENT)
+        assert world.states("invitation") == [NoticeState.DELIVERED]
+
+    def test_one_without_a_channel_is_recorded_as_failed_and_never_published(self):
+        world = begun("a", "z")
+        failed = [r for r in world.records() if r.channel is ChannelName.NONE]
+        assert [(r.state, r.kind) for r in failed] == [(NoticeState.FAILED, Kind.INVITATION)]
+        assert "no usable" in failed[0].reason
+        assert world.told() == [("invitation", "a", 0)]
+
+    def test_a_channel_whose_provider_was_taken_away_is_recorded_as_failed(self):
+        world = World(channels=())
+        world.says(seen("a"))
+        world.hear(SENT)
+        assert world.records()[0].reason == "no provider is set for sms"
+
+    @pytest.mark.parametrize("error", [RetryLater("down"), PermanentFailure("no")])
+    def test_without_the_shortener_the_long_link_goes(self, error):
+        world = World()
+        world.shortener.error = error
+        world.says(seen("a"))
+        world.hear(SENT)
+        assert world.sms.sent[0].text.endswith("https://sign.test/a")
+        assert "https://sign.test/***" in world.records()[0].text
+
+    def test_the_link_is_masked_on_record(self):
+        world = begun("a")
+        assert "https://l.test/" in world.sms.sent[0].text
+        assert world.records()[0].text.endswith("https://l.test/***")
+
+    def test_another_delivery_at_work_is_waited_for_and_its_silence_is_unknown(self):
+        world = World()
+        world.says(seen("a"))
+        world.resolve.event(world.event(SENT))
+        world.sms.send = lambda message: (_ for _ in ()).throw(Crash())
+        with pytest.raises(Crash):
+            world.pump()
+        assert world.states("invitation") == [NoticeState.SENDING]
+        world.pump()
+        assert len(world.later) == 1
+        world.advance(3 * MINUTE)
+        assert world.states("invitation") == [NoticeState.UNKNOWN]

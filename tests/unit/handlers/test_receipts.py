@@ -1,0 +1,112 @@
+"""What a provider's receipt changes in the record of its notice."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.errors import OutcomeUnknown, RetryLater
+from shared.domain.model import EventType, NoticeRecord, NoticeState
+from shared.domain.receipts import InvalidSignature, Receipt
+from tests.fakes import PHONES
+from tests.receipt_world import NOTHING, ReceiptWorld
+
+SENT, SIGNED, COMPLETE, _ = EventType
+PLANNED, SENDING, ACCEPTED, DELIVERED, UNDELIVERED, FAILED, UNKNOWN, SUPPRESSED = NoticeState
+
+
+@pytest.fixture
+def relay() -> ReceiptWorld:
+    relay = ReceiptWorld()
+    relay.hear(SENT)
+    return relay
+
+
+class TestReceipts:
+    def test_record_what_arrived_with_its_time(self, relay):
+        at = relay.now + timedelta(seconds=5)
+        assert relay.told_of(DELIVERED, at=at) == 1
+        assert (relay.first().state, relay.first().history[-1].at) == (DELIVERED, at)
+
+    @pytest.mark.parametrize("lost", [OutcomeUnknown("lost"), RetryLater("busy", after=9_000)])
+    @pytest.mark.parametrize("state", [ACCEPTED, DELIVERED, UNDELIVERED])
+    def test_settle_what_was_not_known_to_have_left(self, lost, state):
+        relay = ReceiptWorld()
+        relay.sms.outcomes = [lost]
+        relay.hear(SENT)
+        key = next(k for k, r in relay.ledger.all(NoticeRecord).items() if r.state in (UNKNOWN, PLANNED))
+        assert relay.told_of(state, notice=key) == 1
+        assert relay.ledger.all(NoticeRecord)[key].state is state
+
+    def test_a_settled_notice_is_not_tried_again(self):
+        relay = ReceiptWorld()
+        relay.sms.outcomes = [OutcomeUnknown("lost")]
+        relay.hear(SENT)
+        relay.told_of(DELIVERED, notice=next(iter(relay.ledger.all(NoticeRecord))))
+        relay.advance(timedelta(hours=2), reconcile=True)
+        assert [m.to for m in relay.sms.sent] == [PHONES["b"]]
+
+    def test_a_second_time_change_nothing(self, relay):
+        relay.told_of(UNDELIVERED, "off")
+        before = relay.records(), relay.sent()
+        assert relay.told_of(UNDELIVERED, "off") == 0
+        assert (relay.records(), relay.sent()) == before
+
+    @pytest.mark.parametrize(
+        ("first", "later"), [(DELIVERED, ACCEPTED), (UNDELIVERED, DELIVERED), (ACCEPTED, ACCEPTED)]
+    )
+    def test_out_of_order_move_nothing_back(self, relay, first, later):
+        relay.told_of(first)
+        relay.told_of(later, at=relay.now + timedelta(minutes=1))
+        assert relay.first().state is first
+
+    @pytest.mark.parametrize(("seconds", "state"), [(60, UNDELIVERED), (-60, DELIVERED)])
+    def test_a_bounce_counts_after_a_delivery_but_not_before_it(self, relay, seconds, state):
+        at = relay.now
+        relay.told_of(DELIVERED, at=at)
+        relay.told_of(UNDELIVERED, at=at + timedelta(seconds=seconds))
+        assert relay.first().state is state
+
+    @pytest.mark.parametrize("state", [FAILED, SUPPRESSED])
+    def test_leave_what_is_final(self, relay, state):
+        key = relay.sms.sent[0].notice
+        stored = relay.ledger.get(NoticeRecord, key)
+        relay.ledger.put(key, replace(stored.item, state=state), stored.version)
+        assert relay.told_of(DELIVERED) == 0
+
+    @pytest.mark.parametrize("notice", ["", "f" * 64])
+    def test_of_other_senders_on_the_account_are_passed_over(self, relay, notice):
+        assert relay.told_of(DELIVERED, notice=notice or None) == 0
+
+    def test_of_another_provider_say_nothing_of_ours(self, relay):
+        key = relay.sms.sent[0].notice
+        stored = relay.ledger.get(NoticeRecord, key)
+        relay.ledger.put(key, replace(stored.item, provider="another"), stored.version)
+        assert relay.told_of(DELIVERED) == 0
+
+    def test_forged_change_nothing(self, relay):
+        before = relay.records()
+        with pytest.raises(InvalidSignature):
+            relay.receipts.take("sms", NOTHING)
+        assert relay.records() == before
+
+    def test_of_a_provider_not_in_use_are_refused(self, relay):
+        with pytest.raises(KeyError):
+            relay.receipts.take("other", NOTHING)
+
+    def test_run_again_after_a_lost_race_and_come_again_after_five(self, relay):
+        relay.ledger.races = 2
+        assert relay.told_of(DELIVERED) == 1
+        relay.ledger.races = 5
+        with pytest.raises(RetryLater):
+            relay.told_of(UNDELIVERED, at=relay.now + timedelta(minutes=1))
+
+    def test_read_no_request(self, relay):
+        kinds = []
+        get = relay.ledger.get
+        relay.ledger.get = lambda kind, key: kinds.append(kind) or get(kind, key)
+        relay.provider.told = [
+            Receipt(notice=relay.sms.sent[0].notice, provider_id="", state=UNDELIVERED, at=relay.now)
+        ]
+        relay.receipts.take("sms", NOTHING)
+        assert set(kinds) == {NoticeRecord}

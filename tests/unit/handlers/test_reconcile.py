@@ -1,0 +1,157 @@
+"""Each minute: requests that cannot be read are put off, ended ones forgotten, unknown ones adopted."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.model import EventType, RelayStatus, Request, Status
+from shared.handlers import reconcile
+from tests.fakes import START, World, answer, seen
+
+SENT, SIGNED, COMPLETE, _ = EventType
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+
+
+def complete() -> World:
+    world = World()
+    world.says(seen("a", email="a@example.com"))
+    world.hear(SENT)
+    world.says(seen("a", email="a@example.com", signed=True), status=Status.COMPLETE)
+    world.hear(COMPLETE)
+    return world
+
+
+def due(world: World, *names: str) -> None:
+    for n, name in enumerate(names):
+        world.ledger.put(name, Request(id=name, next_at=START - n * MINUTE), None)
+
+
+class TestAPass:
+    def test_tells_how_it_went_and_when(self):
+        world = complete()
+        world.now += 21 * MINUTE
+        assert world.reconcile.run() == {"rechecked": 1, "postponed": 0}
+        control = world.ledger.all(RelayStatus)["relay"]
+        assert (control.reconciled_at, control.rechecked, control.postponed) == (world.now, 1, 0)
+
+    def test_puts_off_what_cannot_be_read_so_that_the_others_have_their_turn(self):
+        world = World()
+        due(world, "poison", "r1")
+        world.api.truth["poison"] = RetryLater("garbage")
+        world.says(seen("a"))
+        assert world.reconcile.run() == {"rechecked": 1, "postponed": 1}
+        assert world.ledger.all(Request)["poison"].next_at == world.now + timedelta(seconds=reconcile.POSTPONED)
+
+    def test_stops_when_nothing_can_be_read_and_goes_on_a_minute_later(self):
+        world = World()
+        names = [f"r{n}" for n in range(2 * reconcile.MAX_FAILURES_IN_A_ROW + 2)]
+        for name in names:
+            due(world, name)
+        world.api.truth = dict.fromkeys(names, RetryLater("the API is down"))
+        assert world.reconcile.run() == {"rechecked": 0, "postponed": reconcile.MAX_FAILURES_IN_A_ROW}
+        assert world.reconcile.run()["postponed"] == reconcile.MAX_FAILURES_IN_A_ROW
+        assert world.api.calls == 2 * reconcile.MAX_FAILURES_IN_A_ROW
+
+    def test_a_fault_of_ours_stops_one_request_alone_and_is_told_of(self, caplog):
+        world = World()
+        due(world, "poison", "r1")
+        world.api.truth["poison"] = ZeroDivisionError("+13175550101")
+        world.says(seen("a"))
+        assert world.reconcile.run() == {"rechecked": 1, "postponed": 1}
+        assert [r.json["alert"] for r in caplog.records if "alert" in r.json] == ["reconcile_fault"]
+        assert "+1317" not in caplog.text
+
+    def test_ends_before_the_next_one_begins(self):
+        world = World()
+        due(world, *[f"r{n}" for n in range(5)])
+        fetch = world.api.fetch
+
+        def slow(request: str, after=None):
+            world.now += timedelta(seconds=30)
+            return fetch(request)
+
+        world.api.fetch = slow
+        assert sum(world.reconcile.run().values()) == 2
+
+
+class TestForgetting:
+    def test_personal_data_goes_before_the_database_would_drop_it_and_a_stub_stays(self):
+        world = complete()
+        purge_at = world.request().purge_at
+        world.advance(89 * DAY + HOUR, reconcile=True)
+        stub = world.request()
+        assert world.now < purge_at
+        assert (stub.status, stub.forgotten, stub.signers) == (Status.COMPLETE, True, {})
+        stored = msgspec.json.encode(stub).decode()
+        assert not [word for word in ("Lease", "+1317", "a@example.com", "https") if word in stored]
+        assert (stub.next_at, stub.purge_at) == (None, None)
+
+    def test_a_late_event_of_a_forgotten_request_does_nothing(self):
+        world = complete()
+        world.advance(90 * DAY, reconcile=True)
+        sent = len(world.sent())
+        for kind in (SENT, SIGNED, COMPLETE):
+            world.hear(kind, "a", f"late-{kind}")
+        assert (len(world.sent()), world.request().forgotten) == (sent, True)
+
+    def test_a_request_that_lives_is_not_forgotten(self):
+        world = World()
+        world.says(seen("a"))
+        world.hear(SENT)
+        for _ in range(10):
+            world.advance(20 * DAY, reconcile=True)
+            world.hear(SENT, key=f"again-{world.now}")
+        assert not world.request().forgotten
+
+
+class TestListing:
+    def listed(self, *ids: str) -> World:
+        world = World()
+        world.sites.append("site-1")
+        world.api.lists["site-1"] = list(ids)
+        return world
+
+    def test_adopts_what_no_webhook_ever_told_of(self):
+        world = self.listed("r1")
+        world.says(seen("a"), created_at=START - 5 * DAY)
+        world.reconcile.run()
+        assert world.request().adopted
+        world.advance(3 * DAY, reconcile=True)
+        assert [kind for kind, _, _ in world.told()] == ["reminder"]
+
+    def test_leaves_what_is_known_alone(self):
+        world = self.listed("r1")
+        world.says(seen("a"))
+        world.hear(SENT)
+        calls = world.api.calls
+        world.reconcile.run()
+        assert world.api.calls == calls
+        assert not world.request().adopted
+
+    def test_is_done_once_an_hour(self):
+        world = self.listed()
+        lists = []
+        world.api.listed = lambda site, limit: lists.append(site) or []
+        for _ in range(61):
+            world.reconcile.run()
+            world.now += MINUTE
+        assert len(lists) == 2
+
+    @pytest.mark.parametrize("fault", [PermanentFailure("the API does not list requests"), RetryLater("busy")])
+    def test_is_only_warned_of_where_the_api_has_no_such_list(self, fault, caplog):
+        world = self.listed()
+        world.api.lists["site-1"] = fault
+        due(world, "r1")
+        world.api.truth["r1"] = answer(seen("a"))
+        assert world.reconcile.run() == {"rechecked": 1, "postponed": 0}
+        assert caplog.records
+
+
+def test_a_control_document_of_a_later_version_is_read():
+    assert (
+        msgspec.convert(msgspec.to_builtins(replace(RelayStatus(), rechecked=3)) | {"more": 1}, RelayStatus).rechecked
+        == 3
+    )

@@ -1,0 +1,129 @@
+"""Reminders: when they are sent, what cancels them, and which tasks count."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.model import NoticeState, Status
+from shared.handlers.remind import Firing
+from tests.fakes import World, seen
+from tests.lifecycles import DAY, EXPIRED, HOUR, MINUTE, SENT, begun, sign
+
+
+class TestReminders:
+    def test_come_at_their_steps_until_the_signature(self):
+        world = begun("a", "b")
+        world.advance(8 * DAY)
+        sign(world, "ab", "a")
+        world.advance(20 * DAY)
+        reminders = [(who, step) for kind, who, step in world.told() if kind == "reminder"]
+        assert reminders == [("a", 3), ("a", 7), ("b", 3), ("b", 7), ("b", 14)]
+
+    def test_are_called_off_by_the_completion(self):
+        world = begun("a", "b")
+        assert len(world.scheduler.tasks) == 6
+        sign(world, "ab", "a")
+        assert len(world.scheduler.tasks) == 3
+        sign(world, "ab", "ab")
+        assert world.scheduler.tasks == {}
+
+    def test_stop_at_expiry_and_resume_when_it_did_not_last(self):
+        world = begun("a")
+        world.says(seen("a"), status=Status.EXPIRED)
+        world.hear(EXPIRED)
+        assert world.scheduler.tasks == {}
+        world.advance(4 * DAY)
+        assert len(world.sent()) == 1
+        world.says(seen("a"))
+        world.advance(4 * DAY, reconcile=True)
+        assert [t for t in world.told() if t[0] == "reminder"] == [("reminder", "a", 7)]
+
+    @pytest.mark.parametrize("wrong", [{"task": "x"}, {"signer": "x"}, {"request": "x"}, {"reminder_day": 5}])
+    def test_only_the_task_that_the_state_names_is_obeyed(self, wrong):
+        world = begun("a")
+        key = world.signer("a")
+        task = world.request().signers[key].reminders["3"].task
+        firing = {"request": "r1", "signer": key, "reminder_day": 3, "task": task, **wrong}
+        assert world.remind.fire(Firing(**firing)) == "not due"
+
+    def test_a_task_before_its_time_comes_again_and_a_second_one_does_nothing(self):
+        world = begun("a")
+        key = world.signer("a")
+        reminder = world.request().signers[key].reminders["3"]
+        firing = Firing("r1", key, 3, reminder.task)
+        with pytest.raises(RetryLater, match="before its time"):
+            world.remind.fire(firing)
+        world.now = reminder.due_at - timedelta(seconds=1)
+        assert world.remind.fire(firing) == "published"
+        assert world.remind.fire(firing) == "not due"
+
+    def test_a_task_is_not_obeyed_while_the_request_is_paused(self):
+        world = begun("a")
+        world.says(seen("a"), status=Status.PAUSED)
+        world.advance(4 * DAY, reconcile=True)
+        assert len(world.sent()) == 1
+        world.says(seen("a"))
+        world.advance(DAY, reconcile=True)
+        assert [t for t in world.told() if t[0] == "reminder"] == [("reminder", "a", 3)]
+
+    def test_steps_missed_in_an_outage_collapse_into_the_latest(self):
+        world = begun("a")
+        world.scheduler.tasks.clear()
+        world.advance(8 * DAY)
+        world.advance(2 * DAY, reconcile=True)
+        assert [t for t in world.told() if t[0] == "reminder"] == [("reminder", "a", 7)]
+
+    def test_a_lost_task_costs_one_look_more_not_one_a_minute(self):
+        world = begun("a")
+        world.scheduler.tasks.clear()
+        world.advance(3 * DAY + HOUR, reconcile=True)
+        calls = world.api.calls
+        world.advance(2 * DAY, reconcile=True)
+        assert ("reminder", "a", 3) in world.told()
+        assert world.api.calls - calls < 10
+
+    def test_a_lost_race_is_run_again_and_five_are_left_to_later(self):
+        world = begun("a")
+        task = min(world.scheduler.tasks.values(), key=lambda t: t.at)
+        world.now, world.ledger.races = task.at, 1
+        world.fire(task)
+        assert ("reminder", "a", 3) in world.told()
+        task = min(world.scheduler.tasks.values(), key=lambda t: t.at)
+        world.now, world.ledger.races = task.at, 5
+        with pytest.raises(RetryLater, match="keep changing"):
+            world.fire(task)
+
+    def test_the_api_is_asked_live_so_a_signature_just_made_is_not_reminded(self):
+        world = begun("a", "b")
+        world.says(seen("a", signed=True), seen("b"))
+        world.advance(3 * DAY + MINUTE)
+        assert [t for t in world.told() if t[0] == "reminder"] == [("reminder", "b", 3)]
+        assert world.states("reminder").count(NoticeState.SUPPRESSED) == 1
+
+    def test_wait_for_an_invitation_that_has_not_left(self):
+        world = World()
+        world.sms.always = RetryLater("down", after=6 * 3600)
+        world.says(seen("a"))
+        world.hear(SENT)
+        world.advance(3 * DAY + MINUTE)
+        assert world.states("reminder") == []
+        assert any("reminder" in data.decode() for _, _, data in world.later)
+        world.sms.always = None
+        world.advance(6 * HOUR + MINUTE)
+        assert world.told() == [("invitation", "a", 0), ("reminder", "a", 3)]
+
+    def test_need_not_wait_for_an_invitation_that_will_never_come(self):
+        world = World()
+        world.sms.outcomes = [PermanentFailure("refused")]
+        world.says(seen("a"))
+        world.hear(SENT)
+        world.advance(3 * DAY + MINUTE)
+        assert world.told() == [("reminder", "a", 3)]
+
+    def test_of_an_adopted_signer_wait_for_no_invitation(self):
+        world = World()
+        world.says(seen("a"))
+        world.resolve.recheck("r1")
+        world.advance(3 * DAY + MINUTE)
+        assert world.told() == [("reminder", "a", 3)]

@@ -1,0 +1,193 @@
+"""The settings choose the adapter of each port; a wrong one stops the start with its name."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared import bootstrap
+from shared.adapters.providers.smtp import Smtp
+from shared.adapters.providers.twilio import Twilio
+from shared.adapters.shorteners.links import OwnLinks
+from shared.adapters.shorteners.none import NoShortener
+from shared.domain.model import ChannelName
+from shared.settings import SettingError, Settings
+
+ROOT = Path(__file__).parents[2]
+ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t", "TWILIO_FROM": "+15005550006"}
+TWILIO = {"SMS_PROVIDER": "twilio", **ACCOUNT}
+SMTP = {"EMAIL_PROVIDER": "smtp", "SMTP_URL": "smtp://127.0.0.1:25", "EMAIL_FROM": "relay@example.com"}
+CLOUD = {
+    "GOOGLE_CLOUD_PROJECT": "p",
+    "LOCATION": "l",
+    "CLICKWRAP_WEBHOOK_TOKENS": "token",
+    "CLICKWRAP_API_TOKEN": "secret",
+    "REMIND_URL": "https://remind.example",
+    "RESOLVE_URL": "https://resolve.example",
+    "LINKS_BASE_URL": "https://l.example",
+    "LINKS_SECRET": "secret",
+    "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
+}
+FUNCTIONS = ("receive", "resolve", "deliver", "remind", "reconcile", "links", "receipts", "console")
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Sets the whole environment of the composition root; each test composes anew."""
+
+    def clear() -> None:
+        for maker in vars(bootstrap).values():
+            if hasattr(maker, "cache_clear"):
+                maker.cache_clear()
+
+    def give(**environ: str) -> None:
+        clear()
+        monkeypatch.setattr(bootstrap, "_local", None)
+        monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
+
+    yield give
+    monkeypatch.undo()
+    clear()
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_each_function_is_composed_for_the_cloud_without_a_call(given: Any, function: str) -> None:
+    given(**CLOUD, **TWILIO, **SMTP)
+    assert getattr(bootstrap, function)() is getattr(bootstrap, function)()
+
+
+@pytest.mark.parametrize(
+    ("function", "variable"),
+    [
+        ("receive", "CLICKWRAP_WEBHOOK_TOKENS"),
+        ("receive", "GOOGLE_CLOUD_PROJECT"),
+        ("resolve", "CLICKWRAP_API_TOKEN"),
+        ("resolve", "REMIND_URL"),
+        ("remind", "LOCATION"),
+        ("remind", "TASKS_SERVICE_ACCOUNT"),
+        ("deliver", "LINKS_SECRET"),
+        ("deliver", "LINKS_BASE_URL"),
+        ("deliver", "TWILIO_AUTH_TOKEN"),
+        ("deliver", "SMTP_URL"),
+        ("deliver", "EMAIL_FROM"),
+    ],
+)
+def test_what_is_missing_is_named(given: Any, function: str, variable: str) -> None:
+    given(**{k: v for k, v in {**CLOUD, **TWILIO, **SMTP}.items() if k != variable})
+    with pytest.raises(SettingError, match=variable):
+        getattr(bootstrap, function)()
+
+
+def test_the_chosen_providers_stand_behind_their_channels(given: Any) -> None:
+    given(**CLOUD, **TWILIO, **SMTP)
+    channels = bootstrap.channels()
+    assert isinstance(channels[ChannelName.SMS], Twilio)
+    assert isinstance(channels[ChannelName.EMAIL], Smtp)
+
+
+def test_without_a_provider_there_is_no_channel(given: Any) -> None:
+    given(**CLOUD)
+    assert bootstrap.channels() == {}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("SMTP_URL", "imap://x"),
+        ("EMAIL_FROM", "nobody"),
+        ("SMS_PROVIDER", "outbox"),
+        ("BACKEND", "embedded"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_by_name(given: Any, setting: str, value: str) -> None:
+    given(**{**CLOUD, **TWILIO, **SMTP, setting: value})
+    with pytest.raises(SettingError, match=setting.split("_")[0]):
+        bootstrap.deliver()
+
+
+PROVIDERS = [
+    ("sms", "vonage", {"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": "s", "VONAGE_FROM": "Relay"}),
+    ("sms", "apprise", {"APPRISE_SMS_URL": "json://127.0.0.1/{to}"}),
+    ("email", "apprise", {"APPRISE_EMAIL_URL": "json://127.0.0.1/{to}"}),
+    ("email", "sendgrid", {"SENDGRID_API_KEY": "k", "EMAIL_FROM": "relay@example.com"}),
+    ("email", "mailgun", {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "m.example", "EMAIL_FROM": "relay@example.com"}),
+    ("email", "postmark", {"POSTMARK_SERVER_TOKEN": "t", "EMAIL_FROM": "relay@example.com"}),
+]
+
+
+@pytest.mark.parametrize(("channel", "name", "needed"), PROVIDERS, ids=[f"{c}-{n}" for c, n, _ in PROVIDERS])
+def test_each_provider_is_served_by_settings_alone_and_names_what_is_missing(
+    given: Any, channel: str, name: str, needed: dict[str, str]
+) -> None:
+    chosen = {**CLOUD, f"{channel.upper()}_PROVIDER": name}
+    given(**chosen, **needed)
+    assert bootstrap.channels()[ChannelName(channel)].name == name
+    for variable in needed:
+        given(**chosen, **{k: v for k, v in needed.items() if k != variable})
+        with pytest.raises(SettingError, match=variable):
+            bootstrap.channels()
+
+
+@pytest.mark.parametrize(("name", "variable"), [("bitly", "BITLY_TOKEN"), ("rebrandly", "REBRANDLY_API_KEY")])
+def test_each_shortener_names_what_is_missing(given: Any, name: str, variable: str) -> None:
+    given(**CLOUD, SHORTENER=name)
+    with pytest.raises(SettingError, match=variable):
+        bootstrap.shortener()
+    given(**CLOUD, **{"SHORTENER": name, variable: "secret"})
+    assert bootstrap.shortener() is not None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "warned"),
+    [
+        ({"SHORTENER": "bitly"}, "BITLY_DOMAIN"),
+        ({"SHORTENER": "bitly", "BITLY_DOMAIN": "bit.ly"}, "BITLY_DOMAIN"),
+        ({"SHORTENER": "rebrandly"}, "REBRANDLY_DOMAIN"),
+        ({"SMS_PROVIDER": "twilio"}, "RECEIPTS_BASE_URL"),
+        ({"SHORTENER": "bitly", "BITLY_DOMAIN": "go.example"}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_would_be_better_otherwise_is_warned_of_by_name(chosen: dict[str, str], warned: str) -> None:
+    found = Settings(chosen).warnings()
+    assert len(found) == bool(warned)
+    assert warned in "".join(found)
+
+
+@pytest.mark.parametrize("variable", ["TWILIO_AUTH_TOKEN", "EMAIL_FROM"])
+def test_receipts_need_what_proves_them_and_no_key_to_send_with(given: Any, variable: str) -> None:
+    needed = {"SMS_PROVIDER": "twilio", "EMAIL_PROVIDER": "sendgrid"}
+    proofs = {"TWILIO_AUTH_TOKEN": "t", "EMAIL_FROM": "relay@example.com", "SENDGRID_WEBHOOK_PUBLIC_KEY": "k"}
+    given(**CLOUD, **needed, **proofs)
+    assert set(bootstrap.receivers()) == {"twilio", "sendgrid"}
+    given(**CLOUD, **needed, **{k: v for k, v in proofs.items() if k != variable})
+    with pytest.raises(SettingError, match=variable):
+        bootstrap.receivers()
+
+
+def test_the_shortener_is_chosen_by_its_name(given: Any) -> None:
+    given(**CLOUD)
+    assert isinstance(bootstrap.shortener(), OwnLinks)
+    given(**CLOUD, SHORTENER="none")
+    assert isinstance(bootstrap.shortener(), NoShortener)
+
+
+IMPORTED = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("main", "functions/deliver/main.py")
+spec.loader.exec_module(importlib.util.module_from_spec(spec))
+ours = ("shared.adapters.providers.", "shared.adapters.shorteners.")
+print(*sorted(m.rpartition(".")[2] for m in sys.modules if m.startswith(ours)))
+"""
+
+
+def test_an_instance_imports_the_adapters_it_uses_and_no_other() -> None:
+    environ = {**CLOUD, **TWILIO, "EMAIL_PROVIDER": "postmark", "POSTMARK_SERVER_TOKEN": "t"}
+    environ |= {"EMAIL_FROM": "relay@example.com", "DELIVER_URL": "https://deliver.example", "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", IMPORTED]
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["common", "links", "mail", "postmark", "rules", "twilio"]
