@@ -163,8 +163,8 @@ def receive() -> "Receive":
     from shared.handlers.receive import Receive
 
     s = settings()
-    sites, integrations = frozenset(s[declared.CLICKWRAP_SITES]), frozenset(s[declared.CLICKWRAP_INTEGRATIONS])
-    reader = ClickwrapWebhook(s.webhook_tokens, sites=sites, integrations=integrations)
+    sites, integrations = s[declared.CLICKWRAP_SITES], s[declared.CLICKWRAP_INTEGRATIONS]
+    reader = ClickwrapWebhook(s.webhook_tokens, sites=frozenset(sites), integrations=frozenset(integrations))
     return Receive(reader, backend().bus(), s.names().events_topic, clock)
 
 
@@ -215,6 +215,13 @@ def receipts() -> "Receipts":
 
     _ = settings()[RECEIPTS_BASE_URL]  # a wrong one would refuse every receipt
     return Receipts(backend().ledger(), receivers(), fallback(), clock)
+
+
+def receipts_base_url() -> str:
+    """The public URL that providers post receipts to; "" where it is not set."""
+    from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
+
+    return settings()[RECEIPTS_BASE_URL]
 
 
 @cache

@@ -50,9 +50,15 @@ def test_functions_are_simple() -> None:
     assert [f"{name}: {complexity(node)}" for name, node in functions(*FOLDERS) if complexity(node) > 10] == []
 
 
+def described_by_ports() -> set[str]:
+    """Methods that a port describes: what implements it need not say the same again."""
+    tree = ast.parse((ROOT / "shared/ports.py").read_text())
+    return {n.name for n in ast.walk(tree) if isinstance(n, FUNCTION) and ast.get_docstring(n)}
+
+
 def test_public_names_say_what_they_are() -> None:
     names = [(path, node) for path, tree in trees("shared") for node in public_names(tree)]
-    bare = [
-        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}" for path, node in names if not ast.get_docstring(node)
-    ]
+    known = described_by_ports()
+    lacking = [(path, node) for path, node in names if not ast.get_docstring(node) and node.name not in known]
+    bare = [f"{path.relative_to(ROOT)}:{node.lineno} {node.name}" for path, node in lacking]
     assert len(bare) <= len(names) / 10, "\n".join(bare)

@@ -4,7 +4,6 @@ import flask
 import functions_framework
 
 from shared import bootstrap, entrypoint
-from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import RetryLater
 from shared.domain.receipts import InvalidSignature
 from shared.handlers.receipts import MAX_BODY
@@ -17,7 +16,7 @@ def receipts(request: flask.Request) -> flask.Response:
     body = entrypoint.body_of(request, MAX_BODY)
     if body is None:
         return entrypoint.reply(413, {"error": f"the body is larger than {MAX_BODY} bytes"})
-    sent = entrypoint.as_sent(request, bootstrap.settings()[RECEIPTS_BASE_URL], body)
+    sent = entrypoint.as_sent(request, bootstrap.receipts_base_url(), body)
     try:
         return entrypoint.reply(200, {"settled": bootstrap.receipts().take(entrypoint.tail(request), sent)})
     except KeyError:

@@ -53,7 +53,7 @@ def test_the_kit_and_the_stand_ins_tests_pass(project: Path) -> None:
         "pytest",
         "-q",
         "tests/contract/test_acme.py",
-        "tests/unit/test_stand_ins.py",
+        "tests/local/test_provider_stubs.py",
         "-k",
         "acme or Acme",
     )

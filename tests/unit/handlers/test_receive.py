@@ -268,14 +268,14 @@ def test_a_reply_is_one_line_of_json():
 @pytest.mark.parametrize("site", ['"s1"', '{"id": "s1"}'])
 def test_an_expanded_site_is_known_by_its_id(site: str) -> None:
     bus = FakeBus()
-    receive = Receive(bus, "events", ("t",), lambda: START, sites=frozenset({"s1"}))
+    receive = receiver(bus, sites=frozenset({"s1"}))
     body = f'{{"event_type": "request_sent", "id": "e", "request": "r1", "site": {site}}}'
     assert receive.accept(body.encode()) == "accepted"
 
 
 def test_an_expanded_signer_is_nobody_and_foreign_events_may_hold_anything() -> None:
     bus = FakeBus()
-    receive = Receive(bus, "events", ("t",), lambda: START)
+    receive = receiver(bus)
     assert (
         receive.accept(b'{"event_type": "request_signed", "id": "e", "request": "r1", "signer": {"id": "a"}}')
         == "accepted"

@@ -34,7 +34,7 @@ from shared.adapters.providers.common.rules import (
     moment,
 )
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
-from shared.domain.errors import Accepted, OutcomeUnknown
+from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Outgoing
@@ -194,11 +194,14 @@ def _accepted(answer: HttpResponse) -> Accepted:
         return Accepted(first)
     if not parts or "0" in statuses or "" in statuses:
         raise OutcomeUnknown("Vonage answered without telling whether it took the message")
-    status = statuses[0]
+    raise _refusal(statuses[0], field_text(parts[0].get("error-text")))
+
+
+def _refusal(status: str, error_text: str) -> RetryLater | PermanentFailure:
     rule = REFUSALS.get(status, REFUSED("it refuses the message"))
-    if status == "3" and field_text(parts[0].get("error-text")).rstrip().endswith(" to"):
+    if status == "3" and error_text.rstrip().endswith(" to"):
         rule = ADDRESS("the number is not valid")
-    raise rule.error("Vonage", status)
+    return rule.error("Vonage", status)
 
 
 def _fields(request: ReceiptRequest) -> dict[str, str]:
