@@ -77,6 +77,7 @@ def _when(text: Any) -> datetime | None:
 
 
 def nack(reason: str) -> None:
+    """Aborts with 503, so that the message is delivered again."""
     log.warning("not handled, to come again", extra={"json": {"reason": reason}})
     flask.abort(503, reason)
 
@@ -125,6 +126,7 @@ def as_sent(request: flask.Request, base: str, body: bytes) -> ReceiptRequest:
 
 
 def reply(status: int, document: dict[str, Any], **headers: str) -> flask.Response:
+    """A JSON answer on one line. An error is sent before the rest of the request is read."""
     response = flask.Response(msgspec.json.encode(document) + b"\n", status, mimetype="application/json")
     response.headers.update(headers)
     return early(response) if status >= 400 else response
@@ -144,6 +146,7 @@ class JsonLines(logging.Formatter):
     """Cloud Logging's structured form: one JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The record and its `json` extra as one line."""
         line = {"severity": record.levelname, "message": record.getMessage(), **getattr(record, "json", {})}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

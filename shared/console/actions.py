@@ -30,6 +30,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 @actions.route("/requests/<key>/resend/<notice>", methods=BOTH)
 def resend(key: str, notice: str) -> PageResponse:
+    """Sends a message once more."""
     case = case_of(key)
     record = case.records.get(notice) or flask.abort(404, "There is no such message.")
     return asked(_resending(case, notice, record), lambda why: console().operate.resend(key, notice, why), "resend")
@@ -37,6 +38,7 @@ def resend(key: str, notice: str) -> PageResponse:
 
 @actions.route("/requests/<key>/stop", methods=BOTH)
 def stop(key: str) -> PageResponse:
+    """Stops the reminders of a request."""
     case = case_of(key)
     coming = [m for m in case.moments if m.mark == "due"]
     plan = Plan(
@@ -54,6 +56,7 @@ def stop(key: str) -> PageResponse:
 
 @actions.route("/requests/<key>/resume", methods=BOTH)
 def resume(key: str) -> PageResponse:
+    """Resumes the reminders of a request."""
     plan = Plan(
         title="Resume the reminders",
         effects=["Reminders still ahead are planned again.", "Those missed meanwhile are not made up for."],
@@ -66,6 +69,7 @@ def resume(key: str) -> PageResponse:
 
 @actions.route("/suppressions/<key>/clear", methods=BOTH)
 def clear(key: str) -> PageResponse:
+    """Clears a blocked address."""
     found = console().inspect.suppression(key) or flask.abort(404, "There is no such address.")
     plan = Plan(
         title="Clear a blocked address",

@@ -25,6 +25,8 @@ WORDS = {
 
 
 class Spot(msgspec.Struct, frozen=True):
+    """A mark, at x and y in pixels."""
+
     x: float
     y: float
     mark: str
@@ -32,12 +34,16 @@ class Spot(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
+    """A signer's line, at y in pixels."""
+
     y: float
     label: str
     spots: list[Spot]
 
 
 class Picture(msgspec.Struct, frozen=True):
+    """All that the template draws. `now` and the columns are x in pixels."""
+
     rows: list[Row]
     columns: list[tuple[float, str]]
     now: float

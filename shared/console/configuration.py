@@ -20,6 +20,7 @@ def configuration(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def warnings(environ: Mapping[str, str]) -> list[str]:
+    """What in the settings is allowed but probably not meant."""
     found = _providers(environ)
     tokens = [t for t in environ.get("CLICKWRAP_WEBHOOK_TOKENS", "").split(",") if t.strip()]
     if len(tokens) == 2:

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 @letters.get("/dead-letters")
 def dead_letters() -> str:
+    """The list, with what a replay of each would do."""
     return flask.render_template("dead_letters.html", held=console().dead_letters.held(), done=done())
 
 
@@ -34,6 +35,7 @@ def replay() -> PageResponse:
 
 @letters.route("/dead-letters/drop", methods=BOTH)
 def drop() -> PageResponse:
+    """Drops the one whose id is given."""
     keys = flask.request.args.getlist("id")
 
     def act(why: Why) -> None:

@@ -17,6 +17,7 @@ class Shown:
         self._names = sorted({n for n in names if n.strip()}, key=len, reverse=True)
 
     def name(self, name: str) -> str:
+        """A name, or its initials."""
         return name if self.personal else initials(name)
 
     def label(self, key: str) -> str:
@@ -25,6 +26,7 @@ class Shown:
         return f"{signer.number}. {self.name(signer.name)}".rstrip() if signer else key
 
     def addresses(self, signer: Signer) -> list[str]:
+        """A signer's mobile number and e-mail address, as far as known."""
         return [self.text(address) for address in (signer.mobile, signer.email) if address]
 
     def text(self, text: str) -> str:
@@ -43,4 +45,5 @@ def masked(text: str) -> str:
 
 
 def initials(name: str) -> str:
+    """The first letter of each word."""
     return " ".join(f"{word[0]}." for word in name.split())

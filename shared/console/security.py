@@ -70,6 +70,7 @@ def _from_here() -> bool:
 
 
 def add_security_headers(response: flask.Response) -> flask.Response:
+    """After each request: HEADERS, and the cookie where a form was drawn."""
     response.headers.update(HEADERS)
     if flask.g.get("token") and flask.g.token != flask.request.cookies.get(COOKIE):
         # Not Secure: the tunnel of `make console` is plain http, and the cookie alone opens nothing.

@@ -11,4 +11,5 @@ PAGE = """<!doctype html>
 
 
 def link_page(reason: str) -> str:
+    """The page as HTML. reason: plain text."""
     return PAGE.format(escape(reason))

@@ -22,6 +22,7 @@ class Segments(msgspec.Struct, frozen=True):
 
 
 def segments(text: str) -> Segments:
+    """Counts the segments of a text in the smallest encoding that holds it."""
     encoding = GSM7 if all(c in BASIC or c in EXTENDED for c in text) else UCS2
     wide = EXTENDED if encoding == GSM7 else None
     widths = [1 + (c in wide if wide else c > "\uffff") for c in text]

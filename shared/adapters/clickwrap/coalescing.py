@@ -33,6 +33,7 @@ class CoalescingApi:
         self._lock = threading.Lock()
 
     def fetch(self, request: str, after: datetime | None = None) -> ApiRequest:
+        """The request, as of an answer whose call began after `after`; None asks now."""
         if after is None:
             return self._api.fetch(request)
         kept = self._of(request)
@@ -45,6 +46,7 @@ class CoalescingApi:
             return answer
 
     def listed(self, site: str, limit: int) -> Sequence[str]:
+        """Asks every time."""
         return self._api.listed(site, limit)
 
     def _of(self, request: str) -> _Kept:

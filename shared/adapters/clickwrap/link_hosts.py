@@ -43,6 +43,7 @@ PUBLIC = Hosts()
 
 
 def on_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine."""
     return urlsplit(url).hostname in LOOPBACK
 
 

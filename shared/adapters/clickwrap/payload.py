@@ -76,6 +76,7 @@ def unwrap(document: Any) -> Any:
 
 
 def values(document: Any, path: str) -> Iterator[Any]:
+    """The values that stand at a path of a document."""
     head, _, rest = path.partition(".")
     if head == "*":
         found = document if isinstance(document, list) else []
@@ -93,6 +94,7 @@ class Reader:
         self.hits: dict[str, str] = {}
 
     def all(self, name: str) -> Iterator[Any]:
+        """Every value of a field that is not null, in the order of its paths."""
         for path in self._fields[self._prefix + name]:
             for value in values(self._document, path):
                 if value is not None:
@@ -100,10 +102,12 @@ class Reader:
                     yield value
 
     def texts(self, name: str) -> list[str]:
+        """The values that are text or numbers, as text, without repetitions and blanks."""
         plain = (v for v in self.all(name) if isinstance(v, str | int) and not isinstance(v, bool))
         return list(dict.fromkeys(t for t in (str(v).strip() for v in plain) if t))
 
     def text(self, name: str) -> str:
+        """The first text; "" without one."""
         return next(iter(self.texts(name)), "")
 
     def url(self, name: str, hosts: Hosts) -> str:
@@ -117,12 +121,15 @@ class Reader:
         return ""
 
     def flag(self, name: str) -> bool | None:
+        """The first boolean; None without one."""
         return next((v for v in self.all(name) if isinstance(v, bool)), None)
 
     def when(self, name: str) -> datetime | None:
+        """The first time; None without one."""
         return next((t for t in map(parse_time, self.all(name)) if t), None)
 
     def word(self, name: str, table: Mapping[str, Any]) -> Any:
+        """What a table says of the first word it knows; None without one."""
         known = (table.get(v.strip().lower()) for v in self.all(name) if isinstance(v, str))
         return next((k for k in known if k is not None), None)
 

@@ -14,6 +14,8 @@ WAIT = 3.0  # seconds for a pull to find anything: an empty one is the end
 
 
 class PubSubDeadLetters:
+    """Implements the port DeadLetters."""
+
     def __init__(self, project: str) -> None:
         self._project, self._client = project, Lazy(_subscriber)
 
@@ -29,6 +31,7 @@ class PubSubDeadLetters:
                 self._release(topic, [one.handle for one in found])
 
     def drop(self, letters: Sequence[DeadLetter]) -> None:
+        """Acknowledges them, so that Pub/Sub forgets them."""
         for one in letters:
             with reaching(f"Pub/Sub subscription {kept_by(one.topic)}"):
                 request = {"subscription": self._path(one.topic), "ack_ids": [one.handle]}

@@ -41,6 +41,7 @@ class FirestoreLedger:
         self._client = Lazy(lambda: _client(project, database))
 
     def get(self, kind: type[T], key: str) -> Stored[T] | None:
+        """One read."""
         with reaching(WHO):
             found = self._document(kind, key).get(**limits())
         if not found.exists:
@@ -49,11 +50,13 @@ class FirestoreLedger:
         return Stored(item, Version(found.update_time, item))
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
+        """One write, with a precondition."""
         with reaching(WHO):
             document = self._document(type(item), key)
             return _create(document, item) if version is None else self._replace(document, item, version)
 
     def due(self, now: datetime, limit: int) -> Sequence[str]:
+        """One query, of ids only."""
         from google.cloud.firestore import FieldFilter
 
         with reaching(WHO):
@@ -72,6 +75,7 @@ class FirestoreLedger:
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
     ) -> Sequence[tuple[str, T]]:
+        """One query, on the composite indexes of infra/terraform."""
         with reaching(WHO):
             query = self._newest(kind, only).order_by("__name__", direction="DESCENDING")
             if after:
@@ -80,6 +84,7 @@ class FirestoreLedger:
             return [(key_of(found.id), load(found.to_dict(), kind)) for found in _run(query.limit(limit))]
 
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
+        """One aggregation query."""
         from google.cloud.firestore import FieldFilter
 
         with reaching(WHO):
@@ -174,6 +179,7 @@ def changes(old: msgspec.Struct, new: msgspec.Struct) -> dict[str, Any]:
 
 
 def load(document: dict[str, Any] | None, kind: type[T]) -> T:
+    """The struct that a document holds. Raises msgspec.ValidationError for another form."""
     return msgspec.convert(_mapped(document, _unescaped_key, _plain_time), kind)
 
 
@@ -209,4 +215,5 @@ def id_of(key: str) -> str:
 
 
 def key_of(document_id: str) -> str:
+    """The key that `id_of` has escaped."""
     return unquote(document_id)

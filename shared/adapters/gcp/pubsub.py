@@ -17,6 +17,8 @@ TURN = 0.05  # seconds that a call waits for the one before it, at most
 
 
 class PubSubBus:
+    """Implements the port Bus."""
+
     def __init__(self, project: str) -> None:
         self._project = project
         self._client = Lazy(_publisher)

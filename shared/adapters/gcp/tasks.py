@@ -32,9 +32,11 @@ class CloudTasks:
         self._client = Lazy(tasks_client)
 
     def create(self, tasks: Iterable[Task]) -> None:
+        """One call a task, up to AT_ONCE at a time."""
         _all_at_once(self._create, tasks)
 
     def delete(self, queue: str, names: Iterable[str]) -> None:
+        """One call a name, up to AT_ONCE at a time."""
         _all_at_once(lambda name: self._delete(queue, name), names)
 
     def _create(self, task: Task) -> None:
@@ -79,6 +81,7 @@ class CloudTasks:
 
 
 def tasks_client() -> "CloudTasksClient":
+    """Google's client; on the emulator if CLOUD_TASKS_EMULATOR_HOST is set."""
     from google.cloud.tasks_v2 import CloudTasksClient
     from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 

@@ -130,10 +130,12 @@ class Http:
 
 
 def basic(user: str, password: str) -> dict[str, str]:
+    """The header for HTTP Basic authentication (RFC 7617), in UTF-8."""
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 def bearer(token: str) -> dict[str, str]:
+    """The header for a bearer token (RFC 6750)."""
     return {"Authorization": f"Bearer {token}"}
 
 

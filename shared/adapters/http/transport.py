@@ -31,6 +31,7 @@ class Exchange(threading.local):
     deadline: Deadline | None = None
 
     def begin(self, sock: socket) -> None:
+        """Called before bytes of the request are sent. Raises TimeoutError past the deadline."""
         self.sock = sock
         if self.deadline and not self.left:
             self.deadline.check()
@@ -102,6 +103,7 @@ class _Adapter(HTTPAdapter):
 
 @cache
 def session() -> requests.Session:
+    """The process's session, made with the first call."""
     made = requests.Session()
     made.mount("http://", _Adapter(pool_maxsize=POOL))
     made.mount("https://", _Adapter(pool_maxsize=POOL))

@@ -46,5 +46,6 @@ class OwnLinks:
             self._ledger.put(code, link, stored.version)
 
     def code(self, target: Target) -> str:
+        """The path of a target's link, the same for the same signer and round."""
         named = msgspec.json.encode([target.request, target.signer, target.round])
         return base64.urlsafe_b64encode(hmac.digest(self._secret, named, "sha256")).decode()[:CODE_LENGTH]

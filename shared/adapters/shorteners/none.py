@@ -4,5 +4,8 @@ from shared.ports import Target
 
 
 class NoShortener:
+    """Implements the port Shortener without shortening."""
+
     def shorten(self, target: Target) -> str:
+        """The URL as it is."""
         return target.url

@@ -23,6 +23,7 @@ class Rebrandly:
         self._http = Http("Rebrandly", clock, deadline)
 
     def shorten(self, target: Target) -> str:
+        """A new link with each call. Raises RetryLater or PermanentFailure."""
         body = {"destination": target.url, **self._domain}
         answer = self._http.post_json(self._url, body, self._login, effect=False)
         if answer.status not in (200, 201):
