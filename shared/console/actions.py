@@ -1,4 +1,4 @@
-"""The pages that do something: each first shows what it will do, and does it when that is confirmed with a reason."""
+"""The pages with an effect: each first shows what it will do, and does it once confirmed with a reason."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ BOTH = ["GET", "POST"]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a confirmation shows. hindrance: why it cannot be done; "" if it can."""
+    """What a confirmation shows. blocker: why it cannot be done; "" if it can."""
 
     title: str
     effects: list[str]
@@ -107,7 +107,7 @@ def _page(key: str) -> str:
 
 
 def asked(plan: Plan, act: Callable[[Why], None], done: str) -> PageResponse:
-    """The confirmation, and on its way back the act."""
+    """Shows the confirmation on GET, and acts on POST."""
     if flask.request.method == "GET":
         return flask.render_template("confirm.html", plan=plan, fault="")
     try:

@@ -1,4 +1,4 @@
-"""The settings as this function has them, secrets hidden, and what in them deserves a second look."""
+"""The settings of this function with secrets hidden, and warnings about them."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The dead letters: what each is, and what a replay would do; replayed or dropped once confirmed."""
+"""The pages of the dead letters: the list, replay and drop."""
 
 import logging
 
@@ -22,7 +22,7 @@ def dead_letters() -> str:
 
 @letters.route("/dead-letters/replay", methods=BOTH)
 def replay() -> PageResponse:
-    """All of them, or the one whose id is given."""
+    """Replays all of them, or the one whose id is given."""
     keys = flask.request.args.getlist("id")
 
     def act(why: Why) -> None:
@@ -47,7 +47,7 @@ def drop() -> PageResponse:
 
 
 def _chosen(keys: list[str]) -> list[ReplayPreview]:
-    """The dry run; on the way back there is nothing to show any more."""
+    """The letters to show on GET; none on POST, whose page is not drawn."""
     if flask.request.method == "POST":
         return []
     return [j for j in console().dead_letters.held() if not keys or j.letter.key in keys]
@@ -60,5 +60,5 @@ def _plan(title: str, button: str, effects: list[str]) -> Plan:
 
 
 def _log(what: str, why: Why, count: int) -> None:
-    """There is no document to record it in: a dead letter is gone afterwards."""
+    """Logs the action: no document is left in which to record it."""
     log.info("operator: dead letters %s", what, extra={"json": {"count": count, "who": why.who, "why": why.why}})

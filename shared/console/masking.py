@@ -1,4 +1,4 @@
-"""Personal data, as far as it is shown before anybody asks for it: enough to tell people apart, no more."""
+"""Masks personal data, so that people can be told apart but not identified until an operator asks."""
 
 import re
 
@@ -9,7 +9,7 @@ MOBILE = re.compile(r"\+\d{7,15}")
 
 
 class Shown:
-    """How people of a request are shown. personal: as they are."""
+    """Shows the people of a request. personal: without masking."""
 
     def __init__(self, request: Request, *, personal: bool) -> None:
         self._request, self.personal = request, personal
@@ -39,7 +39,7 @@ class Shown:
 
 
 def masked(text: str) -> str:
-    """Without the addresses and numbers in it."""
+    """The text with addresses and numbers masked."""
     text = EMAIL.sub(lambda m: f"{m[0][0]}•••@{m[0].split('@')[1]}", text)
     return MOBILE.sub(lambda m: f"{m[0][:2]}•••{m[0][-2:]}", text)
 

@@ -1,4 +1,4 @@
-"""The one page a signer may see of us: why a link leads nowhere (any more)."""
+"""The page for a short link that cannot be followed."""
 
 from html import escape
 

@@ -10,7 +10,7 @@ BASIC = frozenset(
 )
 EXTENDED = frozenset("\f^{}\\[~]|€")  # an escape and a septet each
 SINGLE = {GSM7: 160, UCS2: 70}
-PART = {GSM7: 153, UCS2: 67}  # a part of several gives up 6 octets to say which one it is
+PART = {GSM7: 153, UCS2: 67}  # 6 octets of each part hold its number
 
 
 class Segments(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ def segments(text: str) -> Segments:
 
 
 def _parts(widths: list[int], size: int) -> int:
-    """Neither an escape sequence nor a surrogate pair is torn apart, so a part may end one unit early."""
+    """Counts the parts. An escape sequence or surrogate pair is never split, so a part may end one unit early."""
     count, used = 1, 0
     for width in widths:
         if used + width > size:

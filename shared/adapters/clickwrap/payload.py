@@ -1,7 +1,7 @@
 """Reading `GET /requests/:id`. The vendor documents three of its fields; the others are looked for along paths.
 
 A path is dotted; `*` stands for every element of a list. The first path that holds something wins. What no path finds
-is "silent", and a word that is in no table is silent too: never guessed, and never taken for "signed".
+is absent, and so is a word that is in no table: it is never guessed, and never taken for "signed".
 """
 
 import logging
@@ -111,13 +111,15 @@ class Reader:
         return next(iter(self.texts(name)), "")
 
     def url(self, name: str, hosts: Hosts) -> str:
-        """The first that a link may lead to; the others count as absent."""
+        """The first that may be used; the others count as absent."""
         for url in self.texts(name):
             reason = hosts.refusal(url)
             if not reason:
                 return url
             told = {"alert": "link_refused", "field": self._prefix + name, "reason": reason}
-            log.warning("a link of the API's answer is not used", extra={"json": told})  # it may let its reader sign
+            log.warning(
+                "a link of the API's answer is not used", extra={"json": told}
+            )  # without the URL, which may let its reader sign
         return ""
 
     def flag(self, name: str) -> bool | None:
@@ -177,13 +179,13 @@ def _status(top: Reader) -> Status | None:
     status: Status | None = top.word("status", STATUSES)
     if status is Status.COMPLETE:
         return status
-    if top.flag("expired"):  # an overlay: the status stays what it was before
+    if top.flag("expired"):  # a flag beside the status, which keeps its former value
         return Status.EXPIRED
     return Status.PAUSED if top.flag("paused") else status
 
 
 def read_signer(row: Any, fields: Fields = FIELDS, hosts: Hosts = PUBLIC) -> ApiSigner:
-    """A bare id in place of an object is a signer of whom nothing else is known."""
+    """Reads one of `signers`. A bare id in place of an object is a signer with no other data."""
     if not isinstance(row, dict):
         return ApiSigner(ids=(str(row),))
     reader = Reader(row, fields, "signer.")
@@ -206,7 +208,7 @@ def _send_to(reader: Reader) -> dict[ChannelName, bool]:
 
 
 def _signed(reader: Reader) -> bool | None:
-    """A flag or a known word says yes or no; a time says yes; no time says nothing."""
+    """A flag or a known word means yes or no; a time means yes; None without any of these."""
     verdicts = [verdict for value in reader.all("signed") if (verdict := _verdict(value)) is not None]
     return any(verdicts) if verdicts else None
 

@@ -10,7 +10,7 @@ from shared.domain.dead_letters import DeadLetter, kept_by, letter
 if TYPE_CHECKING:
     from google.pubsub_v1 import SubscriberClient
 
-WAIT = 3.0  # seconds for a pull to find anything: an empty one is the end
+WAIT = 3.0  # seconds for a pull; an empty answer means there are no more
 
 
 class PubSubDeadLetters:
@@ -21,7 +21,7 @@ class PubSubDeadLetters:
 
     @contextmanager
     def open(self, topic: str, limit: int) -> Iterator[Sequence[DeadLetter]]:
-        """Pulled messages are nobody else's until released: two operators at once see half each."""
+        """Pulls and leases the messages until the `with` ends: two operators at once see different ones."""
         with reaching(f"Pub/Sub subscription {kept_by(topic)}"):
             found = self._pulled(topic, limit)
         try:
@@ -54,7 +54,7 @@ class PubSubDeadLetters:
             return []
 
     def _release(self, topic: str, ack_ids: list[object]) -> None:
-        """One that was dropped meanwhile is passed over by Pub/Sub."""
+        """Ends the leases. Pub/Sub ignores those dropped meanwhile."""
         if ack_ids:
             request = {"subscription": self._path(topic), "ack_ids": ack_ids, "ack_deadline_seconds": 0}
             self._client().modify_ack_deadline(request=request, timeout=DEADLINE)

@@ -1,6 +1,7 @@
 """The Scheduler on Cloud Tasks, by Google's own client.
 
-Cloud Tasks has no emulator of Google's, so its client has no variable for one: CLOUD_TASKS_EMULATOR_HOST is ours.
+Cloud Tasks has no emulator of Google's, so its client has no variable for one: `connected` reads ours,
+CLOUD_TASKS_EMULATOR_HOST.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ DISPATCH_DEADLINE = timedelta(seconds=60)  # a function's own time-out
 
 
 class CloudTasks:
-    """Task names are hashes, which Cloud Tasks likes best: they spread, and need no escaping.
+    """Implements the port Scheduler. Task names are hashes, which spread evenly over Cloud Tasks and need no escaping.
 
     service_account: e-mail of the account whose identity a task carries (OIDC); "" sends none.
     audience: of that identity; "" means the task's URL.
@@ -94,7 +95,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _all_at_once(call: Callable[[Any], None], items: Iterable[Any]) -> None:
-    """Raises the first fault; what has not begun by then is not begun: each call might wait its full deadline."""
+    """Raises the first error. Calls not yet started are then cancelled, since each might wait for its full deadline."""
     items = list(items)
     if len(items) < 2:
         for item in items:
