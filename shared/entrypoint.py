@@ -1,4 +1,4 @@
-"""Between functions-framework and the handlers: decoding what came in, encoding what became of it, and logs."""
+"""Between functions-framework and the handlers: decodes requests and messages, encodes answers, writes logs."""
 
 import base64
 import gc
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T", bound=msgspec.Struct)
-GARBAGE = 10_000  # new objects before a look for cycles: at 700, a seventh of the time to import Google's clients
-PATIENCE = 100  # tries of a parked message, as many as Pub/Sub makes of the others
+GC_THRESHOLD = 10_000  # objects; the default of 700 costs a seventh of the time to import Google's clients
+MAX_TASK_RETRIES = 100  # of a deferred message, as many deliveries as Pub/Sub makes of the others
 log = logging.getLogger(__name__)
 
 
 def subscriber(
     event: "CloudEvent", kind: type[T], handle: Callable[[T], None], deferral: "Callable[[], Deferral]"
 ) -> None:
-    """Returns (200) once the message is handled or parked; else aborts with 503, and Pub/Sub brings it again.
+    """Handles a message, or defers it. Otherwise aborts with 503, so that Pub/Sub delivers it again.
 
-    Both wire forms are read: the push envelope, and Eventarc's, which also holds the subscription.
+    Reads both wire forms: the push envelope, and Eventarc's, which also holds the subscription.
     """
     message = event.data["message"]
     data = base64.b64decode(message.get("data") or b"")
@@ -48,10 +48,10 @@ def subscriber(
             nack(e.reason)
     except (PermanentFailure, msgspec.DecodeError, UnicodeDecodeError) as e:
         _bury(data, str(e), deferral)
-    except Exception as e:  # a fault of ours: Pub/Sub counts deliveries, Cloud Tasks would repeat it for ever
-        if int(flask.request.headers.get("X-CloudTasks-TaskRetryCount", 0)) < PATIENCE:
+    except Exception as e:  # a bug: Pub/Sub limits deliveries, Cloud Tasks would repeat it without end
+        if int(flask.request.headers.get("X-CloudTasks-TaskRetryCount", 0)) < MAX_TASK_RETRIES:
             raise
-        _bury(data, f"unexpected {type(e).__name__}; the function's log says more", deferral)
+        _bury(data, f"unexpected {type(e).__name__}; see the function's log", deferral)
 
 
 def _bury(data: bytes, reason: str, deferral: "Callable[[], Deferral]") -> None:
@@ -77,14 +77,14 @@ def _when(text: Any) -> datetime | None:
 
 
 def nack(reason: str) -> None:
-    """Answers 503: Pub/Sub brings the message again."""
+    """Aborts with 503, so that the message is delivered again."""
     log.warning("not handled, to come again", extra={"json": {"reason": reason}})
     flask.abort(503, reason)
 
 
 def body_of(request: flask.Request, limit: int) -> bytes | None:
-    """The raw body; None when it is larger than `limit` bytes, whether it says so or not."""
-    request.max_content_length = limit + 1  # a body without a length is cut there, and no error raised
+    """The raw body; None when it is larger than `limit` bytes, with or without a Content-Length."""
+    request.max_content_length = limit + 1  # a body without a length is cut there without an error
     try:
         body = request.get_data()
     except RequestEntityTooLarge:
@@ -114,28 +114,28 @@ def _posted(request: flask.Request, limit: int, receive: "Receive") -> bytes:
 
 
 def tail(request: flask.Request) -> str:
-    """The last part of the path: what stands before it depends on the URL by which a function is called."""
+    """The last part of the path; the part before it depends on the URL by which a function is called."""
     return request.path.rstrip("/").rpartition("/")[2]
 
 
 def as_sent(request: flask.Request, base: str, body: bytes) -> ReceiptRequest:
-    """As the provider sent it. base: the public URL, which it may have signed, and which no function sees of itself."""
+    """The request as the provider sent it. base: the public URL, which it may have signed and no request shows."""
     headers = cast("Mapping[str, str]", request.headers)
     query = f"?{request.query_string.decode(errors='replace')}" if request.query_string else ""
     return ReceiptRequest(f"{base or request.root_url.rstrip('/')}{request.path}{query}", headers, body)
 
 
 def reply(status: int, document: dict[str, Any], **headers: str) -> flask.Response:
-    """A JSON answer; one of 400 and above is sent before the whole request is read."""
+    """A JSON answer on one line. An error is sent before the rest of the request is read."""
     response = flask.Response(msgspec.json.encode(document) + b"\n", status, mimetype="application/json")
     response.headers.update(headers)
     return early(response) if status >= 400 else response
 
 
 def early(response: flask.Response) -> flask.Response:
-    """Goes out before the rest of the request is in: the framework would read that into memory, at its sender's pace.
+    """Makes the response a streamed one, which the framework sends before it has read the rest of the request.
 
-    It leaves streamed responses alone, so this becomes one. The server then discards what still comes, within bounds.
+    Otherwise it would read that into memory, however slowly it arrives. The server discards the rest up to a limit.
     """
     body = response.get_data()
     response.content_length, response.response = len(body), iter([body])
@@ -146,6 +146,7 @@ class JsonLines(logging.Formatter):
     """Cloud Logging's structured form: one JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The record and its `json` extra as one line."""
         line = {"severity": record.levelname, "message": record.getMessage(), **getattr(record, "json", {})}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -153,8 +154,8 @@ class JsonLines(logging.Formatter):
 
 
 def start(make: Callable[[], object]) -> None:
-    """At import of an entry point: a wrong setting stops the start, with one line. Makes no client, see bootstrap."""
-    gc.set_threshold(GARBAGE)
+    """Called when an entry point is imported: a wrong setting ends the process with one line. Makes no client."""
+    gc.set_threshold(GC_THRESHOLD)
     try:
         logs()
         make()
@@ -163,7 +164,7 @@ def start(make: Callable[[], object]) -> None:
 
 
 class Stderr(logging.Handler):
-    """A line a write, without logging's lock: threads that queue for it cost `receive` a seventh of its throughput."""
+    """Writes each line at once, without logging's lock, which cost `receive` a seventh of its throughput."""
 
     def createLock(self) -> None:
         self.lock = None

@@ -1,4 +1,4 @@
-"""The pages that do something: each first shows what it will do, and does it when that is confirmed with a reason."""
+"""The pages with an effect: each first shows what it will do, and does it once confirmed with a reason."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ BOTH = ["GET", "POST"]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a confirmation shows. hindrance: why it cannot be done; "" if it can."""
+    """What a confirmation shows. blocker: why it cannot be done; "" if it can."""
 
     title: str
     effects: list[str]
@@ -30,7 +30,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 @actions.route("/requests/<key>/resend/<notice>", methods=BOTH)
 def resend(key: str, notice: str) -> PageResponse:
-    """Sends one notice once more."""
+    """Sends a message once more."""
     case = case_of(key)
     record = case.records.get(notice) or flask.abort(404, "There is no such message.")
     return asked(_resending(case, notice, record), lambda why: console().operate.resend(key, notice, why), "resend")
@@ -56,7 +56,7 @@ def stop(key: str) -> PageResponse:
 
 @actions.route("/requests/<key>/resume", methods=BOTH)
 def resume(key: str) -> PageResponse:
-    """Resumes them."""
+    """Resumes the reminders of a request."""
     plan = Plan(
         title="Resume the reminders",
         effects=["Reminders still ahead are planned again.", "Those missed meanwhile are not made up for."],
@@ -69,7 +69,7 @@ def resume(key: str) -> PageResponse:
 
 @actions.route("/suppressions/<key>/clear", methods=BOTH)
 def clear(key: str) -> PageResponse:
-    """Allows a suppressed address again."""
+    """Clears a blocked address."""
     found = console().inspect.suppression(key) or flask.abort(404, "There is no such address.")
     plan = Plan(
         title="Clear a blocked address",
@@ -107,7 +107,7 @@ def _page(key: str) -> str:
 
 
 def asked(plan: Plan, act: Callable[[Why], None], done: str) -> PageResponse:
-    """The confirmation, and on its way back the act."""
+    """Shows the confirmation on GET, and acts on POST."""
     if flask.request.method == "GET":
         return flask.render_template("confirm.html", plan=plan, fault="")
     try:

@@ -1,4 +1,4 @@
-"""The console as one WSGI app: rendered on the server, no script, no session."""
+"""The console as one WSGI app, rendered on the server without scripts or sessions."""
 
 from datetime import datetime
 

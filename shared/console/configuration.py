@@ -1,4 +1,4 @@
-"""The settings as this function has them, secrets hidden, and what in them deserves a second look."""
+"""The settings of this function with secrets hidden, and warnings about them."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ def configuration(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def warnings(environ: Mapping[str, str]) -> list[str]:
-    """Settings that deserve a second look, a line each."""
+    """What in the settings is allowed but probably not meant."""
     found = _providers(environ)
     tokens = [t for t in environ.get(CLICKWRAP_WEBHOOK_TOKENS.name, "").split(",") if t.strip()]
     if len(tokens) == 2:

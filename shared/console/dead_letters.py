@@ -1,4 +1,4 @@
-"""The dead letters: what each is, and what a replay would do; replayed or dropped once confirmed."""
+"""The pages of the dead letters: the list, replay and drop."""
 
 import logging
 
@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 
 @letters.get("/dead-letters")
 def dead_letters() -> str:
-    """The list, with what a replay would do."""
+    """The list, with what a replay of each would do."""
     return flask.render_template("dead_letters.html", held=console().dead_letters.held(), done=done())
 
 
 @letters.route("/dead-letters/replay", methods=BOTH)
 def replay() -> PageResponse:
-    """All of them, or the one whose id is given."""
+    """Replays all of them, or the one whose id is given."""
     keys = flask.request.args.getlist("id")
 
     def act(why: Why) -> None:
@@ -35,7 +35,7 @@ def replay() -> PageResponse:
 
 @letters.route("/dead-letters/drop", methods=BOTH)
 def drop() -> PageResponse:
-    """Deletes the letters of the given ids."""
+    """Drops the one whose id is given."""
     keys = flask.request.args.getlist("id")
 
     def act(why: Why) -> None:
@@ -47,7 +47,7 @@ def drop() -> PageResponse:
 
 
 def _chosen(keys: list[str]) -> list[ReplayPreview]:
-    """The dry run; on the way back there is nothing to show any more."""
+    """The letters to show on GET; none on POST, whose page is not drawn."""
     if flask.request.method == "POST":
         return []
     return [p for p in console().dead_letters.held() if not keys or p.letter.key in keys]
@@ -60,5 +60,5 @@ def _plan(title: str, button: str, effects: list[str]) -> Plan:
 
 
 def _log(what: str, why: Why, count: int) -> None:
-    """There is no document to record it in: a dead letter is gone afterwards."""
+    """Logs the action: no document is left in which to record it."""
     log.info("operator: dead letters %s", what, extra={"json": {"count": count, "who": why.who, "why": why.why}})

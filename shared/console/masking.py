@@ -1,4 +1,4 @@
-"""Personal data, as far as it is shown before anybody asks for it: enough to tell people apart, no more."""
+"""Masks personal data, so that people can be told apart but not identified until an operator asks."""
 
 import re
 
@@ -9,7 +9,7 @@ MOBILE = re.compile(r"\+\d{7,15}")
 
 
 class Shown:
-    """How people of a request are shown. personal: as they are."""
+    """Shows the people of a request. personal: without masking."""
 
     def __init__(self, request: Request, *, personal: bool) -> None:
         self._request, self.personal = request, personal
@@ -17,7 +17,7 @@ class Shown:
         self._names = sorted({n for n in names if n.strip()}, key=len, reverse=True)
 
     def name(self, name: str) -> str:
-        """A name, masked unless personal data is shown."""
+        """A name, or its initials."""
         return name if self.personal else initials(name)
 
     def label(self, key: str) -> str:
@@ -26,7 +26,7 @@ class Shown:
         return f"{signer.number}. {self.name(signer.name)}".rstrip() if signer else key
 
     def addresses(self, signer: Signer) -> list[str]:
-        """A signer's addresses, masked likewise."""
+        """A signer's mobile number and e-mail address, as far as known."""
         return [self.text(address) for address in (signer.mobile, signer.email) if address]
 
     def text(self, text: str) -> str:
@@ -39,11 +39,11 @@ class Shown:
 
 
 def masked(text: str) -> str:
-    """Without the addresses and numbers in it."""
+    """The text with addresses and numbers masked."""
     text = EMAIL.sub(lambda m: f"{m[0][0]}•••@{m[0].split('@')[1]}", text)
     return MOBILE.sub(lambda m: f"{m[0][:2]}•••{m[0][-2:]}", text)
 
 
 def initials(name: str) -> str:
-    """The first letter of each part of a name."""
+    """The first letter of each word."""
     return " ".join(f"{word[0]}." for word in name.split())

@@ -1,4 +1,4 @@
-"""Who may press a button, who it was, and the headers that every page carries."""
+"""CSRF protection, the operator's identity, and the headers of every page."""
 
 import base64
 import hmac
@@ -26,8 +26,8 @@ HEADERS = {
 def who(headers: Headers) -> str:
     """The e-mail claim of the token that Cloud Run has let in; "" without one.
 
-    It checks X-Serverless-Authorization where that is given, and then takes the signature away, so there is
-    nothing left to verify here: https://cloud.google.com/run/docs/authenticating/service-to-service
+    Cloud Run checks X-Serverless-Authorization if present, and removes the signature, so nothing
+    can be verified here: https://cloud.google.com/run/docs/authenticating/service-to-service
     """
     given = headers.get("X-Serverless-Authorization") or headers.get("Authorization") or ""
     parts = given.split(" ")[-1].split(".")
@@ -40,7 +40,7 @@ def who(headers: Headers) -> str:
 
 
 def token() -> str:
-    """The value that a form sends back beside the cookie: another site's page can read neither."""
+    """The CSRF token: a form sends it beside the cookie, and another site's page can read neither."""
     if "token" not in flask.g:
         known = flask.request.cookies.get(COOKIE, "")
         flask.g.token = known if TOKEN.fullmatch(known) else secrets.token_urlsafe(32)
@@ -49,7 +49,7 @@ def token() -> str:
 
 
 def check() -> None:
-    """Before each request: a POST must come from a form of ours."""
+    """Before each request: aborts with 403 for a POST that does not come from a form of the console."""
     if flask.request.method != "POST":
         return
     if not _from_here():
@@ -60,7 +60,7 @@ def check() -> None:
 
 
 def _from_here() -> bool:
-    """Browsers say so themselves. Behind `make console` Origin names the tunnel and Host the service."""
+    """Reads the browser's own headers. With `make console`, Origin names the tunnel and Host the service."""
     site, origin = flask.request.headers.get("Sec-Fetch-Site"), flask.request.headers.get("Origin")
     if site is not None:
         return site in ("same-origin", "none")
@@ -70,7 +70,7 @@ def _from_here() -> bool:
 
 
 def add_security_headers(response: flask.Response) -> flask.Response:
-    """Adds the headers of HEADERS, and the cookie of the form token."""
+    """After each request: HEADERS, and the cookie where a form was drawn."""
     response.headers.update(HEADERS)
     if flask.g.get("token") and flask.g.token != flask.request.cookies.get(COOKIE):
         # Not Secure: the tunnel of `make console` is plain http, and the cookie alone opens nothing.

@@ -1,4 +1,4 @@
-"""The pages that only show."""
+"""The pages that only show data."""
 
 import logging
 from enum import StrEnum

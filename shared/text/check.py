@@ -1,4 +1,4 @@
-"""Proves an operator's templates at start, before a signer meets the fault."""
+"""Checks an operator's templates at start, so that a fault in them is not found by the first message."""
 
 import itertools
 import traceback

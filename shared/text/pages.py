@@ -1,4 +1,4 @@
-"""The one page a signer may see of us: why a link leads nowhere (any more)."""
+"""The page for a short link that cannot be followed."""
 
 from html import escape
 
@@ -11,5 +11,5 @@ PAGE = """<!doctype html>
 
 
 def link_page(reason: str) -> str:
-    """The page that says why a link does not work."""
+    """The page as HTML. reason: plain text."""
     return PAGE.format(escape(reason))

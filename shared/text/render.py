@@ -25,7 +25,7 @@ MAX_SUBJECT = 150
 MAX_TITLE = 300
 MAX_NAME = 60
 SHORTEST_TITLE = 12  # a title is never cut below this, whatever the message costs
-# Direction marks let a name rearrange the text around it; the others are invisible and make an SMS cost double.
+# Direction marks let a name reorder the text around it; the others are invisible and make an SMS UCS-2, twice the cost.
 HIDDEN = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u2060\ufeff\u00ad")
 ZERO_WIDTH_JOINER = "\u200d"
 
@@ -143,7 +143,7 @@ def _draw(template: str, context: Context, where: Folders) -> str:
 
 @cache
 def environment(where: Folders) -> "SandboxedEnvironment":
-    """Jinja2 is imported with the first message: most functions never render one."""
+    """The Jinja2 environment of these folders. Imports Jinja2 on first use: most functions render no message."""
     from jinja2 import FileSystemLoader, StrictUndefined, select_autoescape
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 

@@ -10,7 +10,7 @@ BASIC = frozenset(
 )
 EXTENDED = frozenset("\f^{}\\[~]|€")  # an escape and a septet each
 SINGLE = {GSM7: 160, UCS2: 70}
-PART = {GSM7: 153, UCS2: 67}  # a part of several gives up 6 octets to say which one it is
+PART = {GSM7: 153, UCS2: 67}  # 6 octets of each part hold its number
 
 
 class Segments(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Segments(msgspec.Struct, frozen=True):
 
 
 def segments(text: str) -> Segments:
-    """Alphabet and number of segments of an SMS."""
+    """Counts the segments of a text in the smallest encoding that holds it."""
     encoding = GSM7 if all(c in BASIC or c in EXTENDED for c in text) else UCS2
     wide = EXTENDED if encoding == GSM7 else None
     widths = [1 + (c in wide if wide else c > "\uffff") for c in text]
@@ -32,7 +32,7 @@ def segments(text: str) -> Segments:
 
 
 def _parts(widths: list[int], size: int) -> int:
-    """Neither an escape sequence nor a surrogate pair is torn apart, so a part may end one unit early."""
+    """Counts the parts. An escape sequence or surrogate pair is never split, so a part may end one unit early."""
     count, used = 1, 0
     for width in widths:
         if used + width > size:

@@ -1,4 +1,4 @@
-"""The port Render on our templates: the state of a request, put into words."""
+"""Implements the port Render with the templates: the text of a notice from the state of its request."""
 
 import logging
 from pathlib import Path
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Words:
-    """language: a folder within `templates_dir`; what it lacks is English. `check_templates` proves both."""
+    """language: a folder within `templates_dir`; what it lacks is English. `check_templates` checks both."""
 
     def __init__(self, brand: str, templates_dir: Path | None = None, language: str = ENGLISH) -> None:
         self._brand, self._where = brand, folders(templates_dir, language)
@@ -23,7 +23,7 @@ class Words:
         rendered = render(notice.kind, notice.channel, self._context(request, notice, link), self._where)
         sms = notice.channel is ChannelName.SMS
         count = segments(rendered.text).count if sms else 0
-        if count > MAX_SEGMENTS:  # it goes all the same, and costs as many
+        if count > MAX_SEGMENTS:  # it is sent all the same, at the cost of so many
             told = {"notice": notice.notice[:12], "kind": notice.kind, "segments": count}
             log.warning("an SMS of %d segments", count, extra={"json": told})
         return Wording(text=rendered.text, subject=rendered.subject, html=rendered.html, segments=count)

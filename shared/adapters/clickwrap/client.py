@@ -1,6 +1,6 @@
 """The Clickwrap REST API: `GET /requests/:id`, what it takes to read its answer, and a list where one is wanted.
 
-2,000 calls a minute and token are allowed; past them the vendor mails the customer's admins, so we stay below.
+2,000 calls a minute and token are allowed; above that the vendor e-mails the customer's admins.
 """
 
 import logging
@@ -100,7 +100,7 @@ class ClickwrapClient:
         self._http = Http("the API", _now, deadline, self._hold_back, most=MAX_BODY)
 
     def fetch(self, request: str, after: datetime | None = None) -> model.ApiRequest:
-        """Asks every time, and so meets any `after`."""
+        """Asks every time, which satisfies any `after`."""
         try:
             answer = read(self.document(request), self._fields, self._hosts)
         except ValueError as e:

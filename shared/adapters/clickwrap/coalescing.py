@@ -1,4 +1,4 @@
-"""One GET for all events of a request that were waiting when it began: bursts cost the API's budget once."""
+"""One GET for all events of a request that were waiting when it began, so that a burst uses the API's budget once."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from shared.domain.model import ApiRequest
 from shared.ports import ClickwrapApi
 
-KEPT = timedelta(seconds=5)  # longer than a burst, shorter than anybody would wait for a newer answer
+KEPT = timedelta(seconds=5)  # longer than a burst of events, and short enough for a current answer
 
 
 class _Kept:
-    """An answer, when its call began, and which events it has served: one that asks again was not content with it."""
+    """An answer, when its call began, and which events it has served: one that asks again needs a newer answer."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -25,7 +25,7 @@ class _Kept:
 
 
 class CoalescingApi:
-    """Implements the port Requests for one instance."""
+    """Implements the port ClickwrapApi for one instance."""
 
     def __init__(self, api: ClickwrapApi, clock: Callable[[], datetime]) -> None:
         self._api, self._clock = api, clock
@@ -33,6 +33,7 @@ class CoalescingApi:
         self._lock = threading.Lock()
 
     def fetch(self, request: str, after: datetime | None = None) -> ApiRequest:
+        """The request, as of an answer whose call began after `after`; None asks now."""
         if after is None:
             return self._api.fetch(request)
         kept = self._of(request)
@@ -45,6 +46,7 @@ class CoalescingApi:
             return answer
 
     def listed(self, site: str, limit: int) -> Sequence[str]:
+        """Asks every time."""
         return self._api.listed(site, limit)
 
     def _of(self, request: str) -> _Kept:

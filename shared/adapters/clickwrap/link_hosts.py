@@ -1,4 +1,4 @@
-"""Where the links in our messages may lead. We never fetch them, but we send signers there."""
+"""Which hosts the links in messages may lead to. The relay never fetches them, but signers open them."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ NAME = re.compile(r"([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)+[a-z]([a-z0-9-]*[a-z0-9
 # RFC 6761, RFC 6762, RFC 8375 and ICANN's board resolution of 29 July 2024 on .internal
 PRIVATE = ("localhost", "localdomain", "local", "internal", "home.arpa")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-UNSAFE = frozenset(' \\"<>`')  # browsers read them in other ways than urlsplit does
+UNSAFE = frozenset(' \\"<>`')  # browsers parse them differently from urlsplit
 
 
 class Hosts(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Hosts(msgspec.Struct, frozen=True):
     loopback: bool = False
 
     def refusal(self, url: str) -> str:
-        """Why a link may not lead there; "" when it may."""
+        """Why a link is not used; "" when it may be."""
         parts = _split(url)
         if parts is None:
             return "it is no plain URL"
@@ -48,7 +48,7 @@ def on_loopback(url: str) -> bool:
 
 
 def _split(url: str) -> SplitResult | None:
-    """None for what two readers might read differently, and for one that names a user."""
+    """None for a URL that two parsers might read differently, and for one with a user name."""
     if not url.isprintable() or UNSAFE & set(url):
         return None
     try:

@@ -1,7 +1,7 @@
 """Reading `GET /requests/:id`. The vendor documents three of its fields; the others are looked for along paths.
 
 A path is dotted; `*` stands for every element of a list. The first path that holds something wins. What no path finds
-is "silent", and a word that is in no table is silent too: never guessed, and never taken for "signed".
+is absent, and so is a word that is in no table: it is never guessed, and never taken for "signed".
 """
 
 import logging
@@ -76,7 +76,7 @@ def unwrap(document: Any) -> Any:
 
 
 def values(document: Any, path: str) -> Iterator[Any]:
-    """What a path finds in a document."""
+    """The values that stand at a path of a document."""
     head, _, rest = path.partition(".")
     if head == "*":
         found = document if isinstance(document, list) else []
@@ -94,7 +94,7 @@ class Reader:
         self.hits: dict[str, str] = {}
 
     def all(self, name: str) -> Iterator[Any]:
-        """Every value that a field's paths find."""
+        """Every value of a field that is not null, in the order of its paths."""
         for path in self._fields[self._prefix + name]:
             for value in values(self._document, path):
                 if value is not None:
@@ -102,34 +102,36 @@ class Reader:
                     yield value
 
     def texts(self, name: str) -> list[str]:
-        """The texts among them."""
+        """The values that are text or numbers, as text, without repetitions and blanks."""
         plain = (v for v in self.all(name) if isinstance(v, str | int) and not isinstance(v, bool))
         return list(dict.fromkeys(t for t in (str(v).strip() for v in plain) if t))
 
     def text(self, name: str) -> str:
-        """The first text, or ""."""
+        """The first text; "" without one."""
         return next(iter(self.texts(name)), "")
 
     def url(self, name: str, hosts: Hosts) -> str:
-        """The first that a link may lead to; the others count as absent."""
+        """The first that may be used; the others count as absent."""
         for url in self.texts(name):
             reason = hosts.refusal(url)
             if not reason:
                 return url
             told = {"alert": "link_refused", "field": self._prefix + name, "reason": reason}
-            log.warning("a link of the API's answer is not used", extra={"json": told})  # it may let its reader sign
+            log.warning(
+                "a link of the API's answer is not used", extra={"json": told}
+            )  # without the URL, which may let its reader sign
         return ""
 
     def flag(self, name: str) -> bool | None:
-        """The first yes or no; None when the answer does not say."""
+        """The first boolean; None without one."""
         return next((v for v in self.all(name) if isinstance(v, bool)), None)
 
     def when(self, name: str) -> datetime | None:
-        """The first time."""
+        """The first time; None without one."""
         return next((t for t in map(parse_time, self.all(name)) if t), None)
 
     def word(self, name: str, table: Mapping[str, Any]) -> Any:
-        """The first text in lower case."""
+        """What a table says of the first word it knows; None without one."""
         known = (table.get(v.strip().lower()) for v in self.all(name) if isinstance(v, str))
         return next((k for k in known if k is not None), None)
 
@@ -177,13 +179,13 @@ def _status(top: Reader) -> Status | None:
     status: Status | None = top.word("status", STATUSES)
     if status is Status.COMPLETE:
         return status
-    if top.flag("expired"):  # an overlay: the status stays what it was before
+    if top.flag("expired"):  # a flag beside the status, which keeps its former value
         return Status.EXPIRED
     return Status.PAUSED if top.flag("paused") else status
 
 
 def read_signer(row: Any, fields: Fields = FIELDS, hosts: Hosts = PUBLIC) -> ApiSigner:
-    """A bare id in place of an object is a signer of whom nothing else is known."""
+    """Reads one of `signers`. A bare id in place of an object is a signer with no other data."""
     if not isinstance(row, dict):
         return ApiSigner(ids=(str(row),))
     reader = Reader(row, fields, "signer.")
@@ -206,7 +208,7 @@ def _send_to(reader: Reader) -> dict[ChannelName, bool]:
 
 
 def _signed(reader: Reader) -> bool | None:
-    """A flag or a known word says yes or no; a time says yes; no time says nothing."""
+    """A flag or a known word means yes or no; a time means yes; None without any of these."""
     verdicts = [verdict for value in reader.all("signed") if (verdict := _verdict(value)) is not None]
     return any(verdicts) if verdicts else None
 

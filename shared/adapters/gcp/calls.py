@@ -1,4 +1,4 @@
-"""What every call to Google shares: a client made once and late, a deadline, faults translated to our errors."""
+"""What all calls to Google share: a client made once and on first use, a deadline, errors translated to our own."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -70,9 +70,9 @@ def limits(on_repeat: Callable[[Exception], None] | None = None) -> dict[str, An
 
 
 def _retry(on_repeat: Callable[[Exception], None] | None) -> "CallRetry":
-    """Repeats what may pass by itself. Every write of ours may be repeated: names and versions make it so.
+    """Repeats after errors that may pass. Every write may be repeated, because of its name or version.
 
-    A quota that is used up (ResourceExhausted) is not repeated: that wait belongs to the caller.
+    A quota that is used up (ResourceExhausted) is not repeated: the caller decides how long to wait.
     """
     from google.api_core import exceptions
     from google.api_core.retry import Retry as CallRetry
@@ -91,9 +91,9 @@ def _retry(on_repeat: Callable[[Exception], None] | None) -> "CallRetry":
 
 @contextmanager
 def reaching(what: str) -> Iterator[None]:
-    """Translates the faults of Google's clients: PermanentFailure for InvalidArgument, RetryLater for all others.
+    """Translates the exceptions of Google's clients: PermanentFailure for InvalidArgument, RetryLater for all others.
 
-    Google's own text may hold a link's code: it stays in the cause.
+    Google's own text may hold a link's code, so it is kept in the cause only.
     """
     from google.api_core.exceptions import GoogleAPIError, InvalidArgument
     from google.auth.exceptions import GoogleAuthError

@@ -10,16 +10,18 @@ from shared.domain.dead_letters import DeadLetter, kept_by, letter
 if TYPE_CHECKING:
     from google.pubsub_v1 import SubscriberClient
 
-WAIT = 3.0  # seconds for a pull to find anything: an empty one is the end
+WAIT = 3.0  # seconds for a pull; an empty answer means there are no more
 
 
 class PubSubDeadLetters:
+    """Implements the port DeadLetters."""
+
     def __init__(self, project: str) -> None:
         self._project, self._client = project, Lazy(_subscriber)
 
     @contextmanager
     def open(self, topic: str, limit: int) -> Iterator[Sequence[DeadLetter]]:
-        """Pulled messages are nobody else's until released: two operators at once see half each."""
+        """Pulls and leases the messages until the `with` ends: two operators at once see different ones."""
         with reaching(f"Pub/Sub subscription {kept_by(topic)}"):
             found = self._pulled(topic, limit)
         try:
@@ -29,6 +31,7 @@ class PubSubDeadLetters:
                 self._release(topic, [one.handle for one in found])
 
     def drop(self, letters: Sequence[DeadLetter]) -> None:
+        """Acknowledges them, so that Pub/Sub forgets them."""
         for one in letters:
             with reaching(f"Pub/Sub subscription {kept_by(one.topic)}"):
                 request = {"subscription": self._path(one.topic), "ack_ids": [one.handle]}
@@ -51,7 +54,7 @@ class PubSubDeadLetters:
             return []
 
     def _release(self, topic: str, ack_ids: list[object]) -> None:
-        """One that was dropped meanwhile is passed over by Pub/Sub."""
+        """Ends the leases. Pub/Sub ignores those dropped meanwhile."""
         if ack_ids:
             request = {"subscription": self._path(topic), "ack_ids": ack_ids, "ack_deadline_seconds": 0}
             self._client().modify_ack_deadline(request=request, timeout=DEADLINE)

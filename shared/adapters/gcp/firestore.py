@@ -1,6 +1,7 @@
-"""The Ledger on Firestore, by Google's own client. FIRESTORE_EMULATOR_HOST is the client's to obey.
+"""The Ledger on Firestore, by Google's own client. The client reads FIRESTORE_EMULATOR_HOST itself.
 
-Changes are compare-and-swap on the document's update time: transactions that read before they write contend badly.
+Changes are compare-and-swap on the document's update time, since transactions that read before they write hold locks
+and conflict often.
 """
 
 import re
@@ -28,7 +29,7 @@ RESERVED_ID = re.compile(r"__.*__|\.\.?", re.DOTALL)
 
 
 class Version(msgspec.Struct, frozen=True):
-    """When a document was written, and what stood there then: a change names only what differs from it."""
+    """A document's update time and content: an update names only the fields that differ from it."""
 
     at: object
     item: msgspec.Struct
@@ -41,6 +42,7 @@ class FirestoreLedger(Ledger):
         self._client = Lazy(lambda: _client(project, database))
 
     def get(self, kind: type[T], key: str) -> Stored[T] | None:
+        """One read."""
         with reaching(WHO):
             found = self._document(kind, key).get(**limits())
         if not found.exists:
@@ -49,11 +51,13 @@ class FirestoreLedger(Ledger):
         return Stored(item, Version(found.update_time, item))
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
+        """One write, with a precondition."""
         with reaching(WHO):
             document = self._document(type(item), key)
             return _create(document, item) if version is None else self._replace(document, item, version)
 
     def due(self, now: datetime, limit: int) -> Sequence[str]:
+        """One query, of ids only."""
         from google.cloud.firestore import FieldFilter
 
         with reaching(WHO):
@@ -72,6 +76,7 @@ class FirestoreLedger(Ledger):
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
     ) -> Sequence[tuple[str, T]]:
+        """One query, on the composite indexes of infra/firestore.tf."""
         with reaching(WHO):
             query = self._newest(kind, only).order_by("__name__", direction="DESCENDING")
             if after:
@@ -80,6 +85,7 @@ class FirestoreLedger(Ledger):
             return [(key_of(found.id), load(found.to_dict(), kind)) for found in _run(query.limit(limit))]
 
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
+        """One aggregation query."""
         from google.cloud.firestore import FieldFilter
 
         with reaching(WHO):
@@ -90,7 +96,7 @@ class FirestoreLedger(Ledger):
             return int(rows[0][0].value)
 
     def _newest(self, kind: type[msgspec.Struct], only: Only | None) -> "Query":
-        """Sorted even where it is only counted: that takes the index there is."""
+        """Sorted even for a count, so that the same index serves both."""
         from google.cloud.firestore import FieldFilter
 
         query = self._collection(kind).order_by(CHANGED[kind], direction="DESCENDING")
@@ -143,7 +149,7 @@ def _create(document: "DocumentReference", item: msgspec.Struct) -> Version | No
 
 
 def _own(document: "DocumentReference", item: msgspec.Struct) -> Version | None:
-    """A write whose answer was lost is repeated, and may meet itself: what stands there word for word is ours."""
+    """The version, if the document equals `item`: a repeated write may find what its first attempt has written."""
     found = document.get(**limits())
     ours = found.exists and load(found.to_dict(), type(item)) == item
     return Version(found.update_time, item) if ours else None
@@ -157,14 +163,14 @@ def _run(query: "Query") -> Sequence[Any]:
 
 
 def dump(item: msgspec.Struct) -> dict[str, Any]:
-    """Times stay times: queries and the TTL policy need them as Firestore's own. A default is written if looked for."""
+    """The document of a struct. Queries and the TTL policy need times as times, and defaults that they use written."""
     document: dict[str, Any] = _mapped(msgspec.to_builtins(item, builtin_types=(datetime,)), _escaped_key, _as_is)
     looked_for = {field: getattr(item, field) for field in NARROWED.get(type(item), ())}
     return {field: str(value) for field, value in looked_for.items() if isinstance(value, str)} | document
 
 
 def changes(old: msgspec.Struct, new: msgspec.Struct) -> dict[str, Any]:
-    """`set` takes no precondition, `update` does. It keeps what it does not name: what is gone is named, as deleted."""
+    """The fields to update, removals included: `update` keeps what is not named, and `set` takes no precondition."""
     from google.cloud.firestore import DELETE_FIELD
 
     written, always = dump(new), NARROWED.get(type(new), ())
@@ -174,7 +180,7 @@ def changes(old: msgspec.Struct, new: msgspec.Struct) -> dict[str, Any]:
 
 
 def load(document: dict[str, Any] | None, kind: type[T]) -> T:
-    """A document as its struct."""
+    """The struct that a document holds. Raises msgspec.ValidationError for another form."""
     return msgspec.convert(_mapped(document, _unescaped_key, _plain_time), kind)
 
 
@@ -210,5 +216,5 @@ def id_of(key: str) -> str:
 
 
 def key_of(document_id: str) -> str:
-    """The key of a document id."""
+    """The key that `id_of` has escaped."""
     return unquote(document_id)

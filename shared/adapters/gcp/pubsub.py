@@ -17,6 +17,8 @@ TURN = 0.05  # seconds that a call waits for the one before it, at most
 
 
 class PubSubBus:
+    """Implements the port Bus."""
+
     def __init__(self, project: str) -> None:
         self._project = project
         self._client = Lazy(_publisher)
@@ -43,9 +45,9 @@ class PubSubBus:
 
 
 class Batches:
-    """What comes in while a call is under way goes out together, in the next one.
+    """Sends messages that arrive during a call together in the next one.
 
-    So a lone message is sent at once, and the busier it gets the more messages share a call.
+    A single message is sent at once; the higher the load, the more messages share a call.
     """
 
     def __init__(self, send: Callable[[Sequence[Message]], None]) -> None:
@@ -63,14 +65,14 @@ class Batches:
         batch.sent.result(TURN + DEADLINE)
 
     def _lead(self, batch: "_Batch") -> None:
-        """In its turn; but one call that hangs must not hold up the others."""
+        """Sends the batch after the call before it, but waits at most TURN: one that hangs must not delay others."""
         in_turn = self._turn.acquire(timeout=TURN)
         try:
             with self._lock:
                 self._open = _Batch()
             self._send(batch.messages)
             batch.sent.set_result(None)
-        except BaseException as fault:  # whatever it is: others wait for this result
+        except BaseException as fault:  # any exception: other threads wait for this result
             batch.sent.set_exception(fault)
         finally:
             if in_turn:

@@ -1,6 +1,7 @@
 """The Scheduler on Cloud Tasks, by Google's own client.
 
-Cloud Tasks has no emulator of Google's, so its client has no variable for one: CLOUD_TASKS_EMULATOR_HOST is ours.
+Cloud Tasks has no emulator of Google's, so its client has no variable for one: `connected` reads ours,
+CLOUD_TASKS_EMULATOR_HOST.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ DISPATCH_DEADLINE = timedelta(seconds=60)  # a function's own time-out
 
 
 class CloudTasks:
-    """Task names are hashes, which Cloud Tasks likes best: they spread, and need no escaping.
+    """Implements the port Scheduler. Task names are hashes, which spread evenly over Cloud Tasks and need no escaping.
 
     service_account: e-mail of the account whose identity a task carries (OIDC); "" sends none.
     audience: of that identity; "" means the task's URL.
@@ -32,9 +33,11 @@ class CloudTasks:
         self._client = Lazy(tasks_client)
 
     def create(self, tasks: Iterable[Task]) -> None:
+        """One call a task, up to AT_ONCE at a time."""
         _all_at_once(self._create, tasks)
 
     def delete(self, queue: str, names: Iterable[str]) -> None:
+        """One call a name, up to AT_ONCE at a time."""
         _all_at_once(lambda name: self._delete(queue, name), names)
 
     def _create(self, task: Task) -> None:
@@ -79,7 +82,7 @@ class CloudTasks:
 
 
 def tasks_client() -> "CloudTasksClient":
-    """Google's client, or one of the emulator that CLOUD_TASKS_EMULATOR_HOST names."""
+    """Google's client; on the emulator if CLOUD_TASKS_EMULATOR_HOST is set."""
     from google.cloud.tasks_v2 import CloudTasksClient
     from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
@@ -92,7 +95,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _all_at_once(call: Callable[[Any], None], items: Iterable[Any]) -> None:
-    """Raises the first fault; what has not begun by then is not begun: each call might wait its full deadline."""
+    """Raises the first error. Calls not yet started are then cancelled, since each might wait for its full deadline."""
     items = list(items)
     if len(items) < 2:
         for item in items:

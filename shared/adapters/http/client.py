@@ -1,4 +1,4 @@
-"""How the adapters call HTTP APIs: one request, no redirect, no retry; faults told apart by what to do about them."""
+"""The HTTP client of all adapters: one request, no redirect, no retry; errors say whether a call may be repeated."""
 
 import base64
 import re
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from requests import Response
 
 CONNECT = 5.0  # seconds
-DEADLINE = 20.0  # seconds, all told
-LONGEST_WAIT = 3600.0
+DEADLINE = 20.0  # seconds for a whole call
+LONGEST_WAIT = 3600.0  # seconds
 SAFE_TO_REPEAT = {429, 500, 503}
 MAX_BODY = 1_000_000  # bytes of an answer; the largest of a provider is a tenth of that
 
@@ -124,18 +124,18 @@ class Http:
         said = f"{self._who} answered {answer.status}"
         if answer.status in SAFE_TO_REPEAT or (answer.status >= 500 and not effect):
             raise RetryLater(said, parse_retry_after(answer.headers, self._clock()))
-        if answer.status >= 500:  # 502, 504: somebody in between gave up waiting for the one who may have acted
+        if answer.status >= 500:  # 502, 504: a gateway gave up waiting, but the server behind it may have acted
             raise OutcomeUnknown(said)
         return answer
 
 
 def basic(user: str, password: str) -> dict[str, str]:
-    """The header of HTTP Basic authentication."""
+    """The header for HTTP Basic authentication (RFC 7617), in UTF-8."""
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
 def bearer(token: str) -> dict[str, str]:
-    """The header of a bearer token."""
+    """The header for a bearer token (RFC 6750)."""
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -150,7 +150,7 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float | None
         wait = _until(lower.get("retry-after", ""), now)
     if wait is None and (reset := _seconds(lower.get("x-ratelimit-reset", ""))) is not None:
         wait = reset - now.timestamp()
-        wait = wait if wait > 0 else None  # not an epoch, or a clock that is off: no advice
+        wait = wait if wait > 0 else None  # not an epoch time, or a clock that is wrong: ignored
     return None if wait is None else min(max(wait, 0.0), LONGEST_WAIT)
 
 

@@ -1,4 +1,4 @@
-"""A wall clock for sockets: their own time-outs begin anew with every byte a slow peer sends."""
+"""A deadline for a whole exchange: a socket's own time-out starts again with every byte that a slow peer sends."""
 
 import socket
 import threading
@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Deadline:
-    """Within the `with`, the socket that `current` names is shut down once `seconds` have passed."""
+    """Shuts the socket that `current` returns down once `seconds` have passed within the `with`."""
 
     def __init__(self, seconds: float, current: Callable[[], socket.socket | None]) -> None:
         self._current = current
@@ -26,12 +26,12 @@ class Deadline:
         self._timer.cancel()
 
     def check(self) -> None:
-        """Raises TimeoutError when the time is up: to be called before the bytes that have an effect."""
+        """Raises TimeoutError once the time is up. To be called before sending bytes that have an effect."""
         if time.monotonic() >= self._until:
             raise TimeoutError("deadline")
 
     def _cut(self) -> None:
         if sock := self._current():
-            with suppress(OSError):  # the other side was faster
-                # Not SSLSocket's own shutdown, which takes the TLS layer away under the thread that reads.
+            with suppress(OSError):  # the peer has closed it already
+                # SSLSocket.shutdown would remove the TLS layer while another thread still reads.
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)

@@ -1,7 +1,7 @@
 """One `requests` session a process, whose connections know whether a request has begun to leave.
 
-That one bit decides between "try again" and "nobody knows", and no exception carries it: a TLS error, say, may come
-from the handshake or from reading the answer. Imported with the first call.
+This decides between RetryLater and OutcomeUnknown, and no exception tells it: a TLS error may come from the handshake
+or from reading the answer. The module is imported with the first call.
 """
 
 import threading
@@ -24,14 +24,14 @@ IDLE = 20.0  # seconds a connection is kept for the next call
 
 
 class Exchange(threading.local):
-    """The request under way on this thread."""
+    """State of this thread's request. left: whether bytes of it have been sent."""
 
     left = False
     sock: socket | None = None
     deadline: Deadline | None = None
 
     def begin(self, sock: socket) -> None:
-        """Called before the request's first byte leaves."""
+        """Called before bytes of the request are sent. Raises TimeoutError past the deadline."""
         self.sock = sock
         if self.deadline and not self.left:
             self.deadline.check()
@@ -54,7 +54,7 @@ class _Watched:
         try:
             super().connect()  # type: ignore[misc]
         finally:
-            exchange.left = False  # what has left so far was for a proxy
+            exchange.left = False  # bytes sent until now were for a proxy
 
 
 class _Http(_Watched, HTTPConnection):
@@ -66,7 +66,7 @@ class _Https(_Watched, HTTPSConnection):
 
 
 class _Fresh:
-    """A NAT or a server forgets idle connections, and what is sent into one is lost without an answer."""
+    """Reopens a connection that was idle for IDLE: a NAT or a server may have dropped it, and no answer would come."""
 
     def _put_conn(self, conn: Any) -> None:
         if conn:
@@ -89,7 +89,7 @@ class _HttpsPool(_Fresh, HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """urllib3 may only be told its connection classes through its pools, and those through each manager."""
+    """Sets the pool classes of each pool manager, the only way to choose urllib3's connection classes."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -103,7 +103,7 @@ class _Adapter(HTTPAdapter):
 
 @cache
 def session() -> requests.Session:
-    """The process's one session."""
+    """The process's session, made with the first call."""
     made = requests.Session()
     made.mount("http://", _Adapter(pool_maxsize=POOL))
     made.mount("https://", _Adapter(pool_maxsize=POOL))
@@ -112,7 +112,7 @@ def session() -> requests.Session:
 
 
 def call(method: str, url: str, timeout: tuple[float, float], request: dict[str, Any]) -> requests.Response:
-    """Past the session's own `send`, which looks into redirects even when told not to follow, and keeps cookies."""
+    """Sends by the adapter. `Session.send` would read redirects even when told not to follow them, and keep cookies."""
     prepared = session().prepare_request(requests.Request(method, url, auth=_as_is, **request))
     target = prepared.url or url
     adapter: Any = session().get_adapter(target)
@@ -122,10 +122,10 @@ def call(method: str, url: str, timeout: tuple[float, float], request: dict[str,
 
 @cache
 def _environment(scheme: str, host: str) -> Mapping[str, Any]:
-    """Proxies and authorities as the process was started with: to read them costs a large part of a call."""
+    """Proxies and CA bundle from the process's environment, cached: reading them is a large part of a call's cost."""
     return session().merge_environment_settings(f"{scheme}://{host}", {}, True, None, None)
 
 
 def _as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Without an `auth`, requests would take one from a stray .netrc over the headers given."""
+    """An `auth` that changes nothing: without one, requests would prefer credentials of a .netrc file."""
     return request

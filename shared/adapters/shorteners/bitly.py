@@ -1,4 +1,4 @@
-"""Bitly v4. A failure costs a longer text, never the message.
+"""Bitly v4. After a failure the message is sent with the long URL.
 
 https://dev.bitly.com/docs/getting-started/shorten, .../rate-limits, .../errors
 """
@@ -20,7 +20,7 @@ SPEC = ShortenerSpec(
     title="Bitly", documentation="https://dev.bitly.com/docs/getting-started/shorten", settings=(TOKEN, DOMAIN, API_URL)
 )
 
-# Of a 429: the month's quota is used up, and waiting an hour helps nobody.
+# Codes of a 429 for the month's quota, which an hour's wait does not restore.
 EXHAUSTED = {"API_USAGE_LIMIT_EXCEEDED", "MONTHLY_LIMIT_EXCEEDED", "MONTHLY_ENCODE_LIMIT_EXCEEDED"}
 
 
@@ -35,7 +35,7 @@ class Bitly:
         self._http = Http("Bitly", clock, deadline, _judge)
 
     def shorten(self, target: Target) -> str:
-        """The same link for the same URL: Bitly answers 200 in place of 201 the second time."""
+        """Returns the same link for the same URL; Bitly answers 200 instead of 201 the second time."""
         body = {"long_url": target.url, **self._domain}
         answer = self._http.post_json(self._url, body, self._login, effect=False)
         if answer.status not in (200, 201):

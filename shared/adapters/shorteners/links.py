@@ -1,4 +1,4 @@
-"""Short links of our own, served by the function `links`. Nobody else learns the signing URL."""
+"""Short links of our own, served by the function `links`. No third party learns the signing URL."""
 
 import base64
 import hmac
@@ -15,7 +15,7 @@ BASE_URL = url("LINKS_BASE_URL", "public base of `links`", None, example="http:/
 SECRET = secret("LINKS_SECRET", "key of the links' codes", example="local-links-secret")
 SPEC = ShortenerSpec(title="Our own links", documentation="architecture.md", settings=(BASE_URL, SECRET))
 
-CODE_LENGTH = 22  # base64url characters, 132 bits: nobody guesses another signer's
+CODE_LENGTH = 22  # base64url characters, 132 bits, so that another signer's cannot be guessed
 
 
 class OwnLinks:
@@ -31,7 +31,7 @@ class OwnLinks:
         self._ledger, self._retention, self._clock = ledger, retention, clock
 
     def shorten(self, target: Target) -> str:
-        """The same link for the same signer and round, so that a retry or reminder reuses it. Raises RetryLater."""
+        """Returns the same link for a signer and round, so that a retry or reminder reuses it. Raises RetryLater."""
         code = self.code(target)
         link = Link(
             request_id=target.request,
@@ -44,13 +44,14 @@ class OwnLinks:
         return f"{self._base_url}/{code}"
 
     def _keep(self, code: str, link: Link) -> None:
-        """It must outlive the last message that bears it. Only `purge_at` ever changes."""
+        """Extends the retention, so that a link outlasts the last message with it. Only `purge_at` changes."""
         stored = self._ledger.get(Link, code)
         soon = self._clock() + self._retention / 2
         if stored and stored.item.purge_at and stored.item.purge_at < soon:
             self._ledger.put(code, link, stored.version)
 
     def code(self, target: Target) -> str:
+        """The path of a target's link, the same for the same signer and round."""
         named = msgspec.json.encode([target.request, target.signer, target.round])
         return base64.urlsafe_b64encode(hmac.digest(self._secret, named, "sha256")).decode()[:CODE_LENGTH]
 

@@ -10,7 +10,10 @@ SPEC = ShortenerSpec(title="No shortener", documentation="", settings=())
 
 
 class NoShortener:
+    """Implements the port Shortener without shortening."""
+
     def shorten(self, target: Target) -> str:
+        """The URL as it is."""
         return target.url
 
 

@@ -1,4 +1,4 @@
-"""Rebrandly v1. A failure costs a longer text, never the message.
+"""Rebrandly v1. After a failure the message is sent with the long URL.
 
 https://developers.rebrandly.com/docs/create-a-new-link, /docs/validation-errors, /docs/api-limits
 """
@@ -34,10 +34,11 @@ class Rebrandly:
         self._http = Http("Rebrandly", clock, deadline)
 
     def shorten(self, target: Target) -> str:
+        """A new link with each call. Raises RetryLater or PermanentFailure."""
         body = {"destination": target.url, **self._domain}
         answer = self._http.post_json(self._url, body, self._login, effect=False)
         if answer.status not in (200, 201):
-            told = code(answer.json().get("code"))  # a 403 may be a field at fault as well as the key
+            told = code(answer.json().get("code"))  # a 403 may mean a wrong field as well as a wrong key
             raise PermanentFailure(
                 f"Rebrandly answered {answer.status} {told}; check REBRANDLY_API_KEY, REBRANDLY_DOMAIN"
             )

@@ -4,7 +4,7 @@ import re
 
 from shared.domain.errors import PermanentFailure
 
-DEADLINE = 5.0  # seconds; a longer text is better than a later one
+DEADLINE = 5.0  # seconds; then the message is sent with the long URL
 SHORT = re.compile(r"(?:https?://)?([A-Za-z0-9.-]+\.[A-Za-z0-9-]+(?::\d+)?/[^\s\"<>]+)")
 
 

@@ -1,4 +1,4 @@
-"""What a public shortener answered, kept: a retry and a reminder send the same link and cost no second call."""
+"""Keeps the answers of a public shortener: a retry and a reminder send the same link without a second call."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from shared.ports import Ledger, Shortener, Target
 
 
 class Remembered:
-    """retention: how long a link is kept."""
+    """Implements the port Shortener on another one. retention: how long a link is kept."""
 
     def __init__(
         self, name: str, shortener: Shortener, ledger: Ledger, retention: timedelta, clock: Callable[[], datetime]
