@@ -1,4 +1,4 @@
-"""The chart of a request: signers as rows, days as columns, a mark for what was sent, is due, or was called off."""
+"""The small chart: signers as rows, days as columns, a mark for what was sent, is due, or was called off."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -9,12 +9,7 @@ from msgspec.structs import replace
 from shared.domain.model import Request
 from shared.domain.timeline import Moment
 
-LEFT, RIGHT, TOP, ROW = (
-    150.0,
-    730.0,
-    34.0,
-    30.0,
-)  # pixels: x of the first and the last day, y of the first row, height of a row
+LEFT, RIGHT, TOP, ROW = 150.0, 730.0, 34.0, 30.0  # where the first day, the last day and the first row stand
 ROWS = 40  # signers drawn
 NEAR, SHIFTS = 9.0, (0.0, -11.0, 11.0)
 SPACING = (1, 2, 7, 14, 30, 90, 365)  # days between two columns
@@ -30,7 +25,7 @@ WORDS = {
 
 
 class Spot(msgspec.Struct, frozen=True):
-    """A mark, at x and y in pixels."""
+    """One mark on the chart."""
 
     x: float
     y: float
@@ -39,15 +34,15 @@ class Spot(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A signer's line, at y in pixels."""
+    """One signer's line of marks."""
 
     y: float
     label: str
     spots: list[Spot]
 
 
-class Picture(msgspec.Struct, frozen=True):
-    """All that the template draws. `now` and the columns are x in pixels."""
+class Chart(msgspec.Struct, frozen=True):
+    """left_out: signers not drawn. description: the same in words."""
 
     rows: list[Row]
     columns: list[tuple[float, str]]
@@ -78,8 +73,8 @@ class _Scale(msgspec.Struct, frozen=True):
 
 def chart(
     request: Request, moments: list[Moment], now: datetime, day: timedelta, label: Callable[[str], str]
-) -> Picture | None:
-    """None while there is nothing to show. day: how long a day lasts. label: a signer's name on the chart."""
+) -> Chart | None:
+    """None while there is nothing to show. day: how long a day lasts. label: how a signer is called."""
     marked = [m for m in moments if m.mark]
     if not marked:
         return None
@@ -97,7 +92,7 @@ def _row(n: int, label: str, moments: list[Moment], scale: _Scale) -> Row:
 
 
 def _apart(spots: list[Spot]) -> Iterator[Spot]:
-    """Moves marks that would overlap up or down."""
+    """Marks that would cover each other are drawn above and below instead."""
     for n, spot in enumerate(spots):
         near = sum(spot.x - before.x < NEAR for before in spots[:n])
         yield replace(spot, y=spot.y + SHIFTS[near % len(SHIFTS)])
