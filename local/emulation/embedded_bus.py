@@ -12,7 +12,7 @@ from local.emulation.database import Database
 from local.emulation.embedded_ledger import reaching
 from local.emulation.http_push import Pace, post
 from local.emulation.topology import Subscription
-from local.emulation.worker import Job, Pump
+from local.emulation.worker import Job, Worker
 from local.stack.identity import bearer
 from shared.ports import Message
 
@@ -52,7 +52,7 @@ class EmbeddedBus:
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database, self._clock = database, clock
-        self._pumps: dict[str, Pump] = {}
+        self._workers: dict[str, Worker] = {}
 
     # -- publishing
 
@@ -61,8 +61,8 @@ class EmbeddedBus:
         with reaching(self._database) as db:
             for message in messages:
                 _add(db, topic, message, self._clock().timestamp())
-        for pump in self._pumps.values():
-            pump.wake()
+        for worker in self._workers.values():
+            worker.wake()
 
     def messages(self, topic: str) -> list[Message]:
         """What is stored under a topic: not acknowledged yet or, where nobody subscribes, all. The oldest first."""
@@ -90,7 +90,7 @@ class EmbeddedBus:
         with self._database.transaction() as db:
             db.execute("insert or replace into subscriptions values (?, ?, ?)", row)
         take = partial(self._take, subscription)
-        self._pumps[subscription.name] = Pump(f"push {subscription.name}", take, WIDTH)
+        self._workers[subscription.name] = Worker(f"push {subscription.name}", take, WIDTH)
 
     def start(self) -> None:
         """What was under way when the last process died is due again; a subscription no longer made is forgotten."""
@@ -98,16 +98,16 @@ class EmbeddedBus:
             self._forget_others(db)
             now = self._clock().timestamp()
             db.execute("update deliveries set due = ?, leased = 0 where leased", (now,))
-        for pump in self._pumps.values():
-            pump.start()
+        for worker in self._workers.values():
+            worker.start()
 
     def stop(self) -> None:
-        for pump in self._pumps.values():
-            pump.stop()
+        for worker in self._workers.values():
+            worker.stop()
 
     def _forget_others(self, db: sqlite3.Connection) -> None:
         known = {name for (name,) in db.execute("select name from subscriptions")}
-        for name in known - self._pumps.keys():
+        for name in known - self._workers.keys():
             db.execute("delete from subscriptions where name = ?", (name,))
             for (message,) in db.execute("select message from deliveries where subscription = ?", (name,)).fetchall():
                 _done(db, name, message)

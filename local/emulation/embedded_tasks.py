@@ -7,7 +7,7 @@ from functools import partial
 from local.emulation.database import Database
 from local.emulation.embedded_ledger import reaching
 from local.emulation.http_push import Pace, Reply, Tally, post, task_headers
-from local.emulation.worker import Job, Pump
+from local.emulation.worker import Job, Worker
 from local.stack.identity import bearer
 from shared.ports import Task
 
@@ -34,13 +34,13 @@ class EmbeddedScheduler:
 
     def __init__(self, database: Database, clock: Callable[[], datetime], pace: Pace) -> None:
         self._database, self._clock, self._pace = database, clock, pace
-        self._pump = Pump("tasks", self._take, WIDTH)
+        self._worker = Worker("tasks", self._take, WIDTH)
 
     def create(self, tasks: Iterable[Task]) -> None:
         rows = [(t.queue, t.name, t.url, t.body, t.at.timestamp(), t.at.timestamp()) for t in tasks]
         query = "insert into tasks (queue, name, url, body, at, due) values (?, ?, ?, ?, ?, ?) on conflict do nothing"
         self._write(query, rows)
-        self._pump.wake()
+        self._worker.wake()
 
     def delete(self, queue: str, names: Iterable[str]) -> None:
         self._write(f"update tasks set due = null, body = x'' {THIS}", [(queue, name) for name in names])
@@ -61,10 +61,10 @@ class EmbeddedScheduler:
         """What was under way when the last process died is due again."""
         now = self._clock().timestamp()
         self._write("update tasks set due = ?, leased = 0 where leased and due is not null", [(now,)])
-        self._pump.start()
+        self._worker.start()
 
     def stop(self) -> None:
-        self._pump.stop()
+        self._worker.stop()
 
     def _write(self, query: str, rows: Iterable[tuple[object, ...]]) -> None:
         with reaching(self._database) as db:

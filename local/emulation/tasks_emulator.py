@@ -26,7 +26,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from local.emulation.http_push import post, task_headers
 from local.emulation.tasks_queues import Entry, Queues, Refused
-from local.emulation.worker import Job, Pump
+from local.emulation.worker import Job, Worker
 from local.stack.clock import VirtualClock
 from local.stack.identity import bearer
 
@@ -43,7 +43,7 @@ class TasksEmulator(AbstractContextManager["TasksEmulator"]):
     def __init__(self, port: int = 0, clock: VirtualClock | None = None) -> None:
         self._clock, self._lock = clock or VirtualClock(), threading.Lock()
         self._queues = Queues(self._clock)
-        self._pump = Pump("tasks emulator", self._take, WIDTH)
+        self._worker = Worker("tasks emulator", self._take, WIDTH)
         self._server = grpc.server(ThreadPoolExecutor(CALLERS))
         handlers = grpc.method_handlers_generic_handler(SERVICE, self._methods())
         self._server.add_generic_rpc_handlers((handlers,))
@@ -51,12 +51,12 @@ class TasksEmulator(AbstractContextManager["TasksEmulator"]):
 
     def __enter__(self) -> Self:
         self._server.start()
-        self._pump.start()
+        self._worker.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._server.stop(grace=0).wait()
-        self._pump.stop()
+        self._worker.stop()
 
     def now(self) -> datetime:
         return self._clock()
@@ -64,7 +64,7 @@ class TasksEmulator(AbstractContextManager["TasksEmulator"]):
     def advance(self, seconds: float) -> None:
         """Lets time pass for the emulator alone; what has come due by then is called at once."""
         self._clock.advance(seconds)
-        self._pump.wake()
+        self._worker.wake()
 
     def next_due(self, queue: str) -> datetime | None:
         """When the next task of this queue (its short name) is called."""
@@ -98,7 +98,7 @@ class TasksEmulator(AbstractContextManager["TasksEmulator"]):
         except Refused as refusal:
             return context.abort(refusal.code, refusal.text)
         finally:
-            self._pump.wake()
+            self._worker.wake()
 
     # -- calling
 

@@ -12,7 +12,7 @@ LINGER = 5.0  # seconds that a stop waits for work under way
 log = logging.getLogger(__name__)
 
 
-class Pump:
+class Worker:
     """take(n): claims up to n jobs that are due. Each runs in a thread of its own, at most `width` at once.
 
     A job that fails is logged; whoever claimed it sees to it that it comes again.

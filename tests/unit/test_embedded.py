@@ -221,7 +221,7 @@ def test_no_query_that_is_asked_again_and_again_scans_or_sorts(path: Path, endpo
     assert {step.split()[0] for step in steps} == {"SEARCH"}
 
 
-# -- the pump
+# -- the worker
 
 
 def test_a_pump_outlives_what_fails(caplog: pytest.LogCaptureFixture) -> None:
@@ -237,7 +237,7 @@ def test_a_pump_outlives_what_fails(caplog: pytest.LogCaptureFixture) -> None:
             raise OSError("locked")
         return [looks.pop(0)] if looks else []
 
-    engine = worker.Pump("test", take, width=1)
+    engine = worker.Worker("test", take, width=1)
     engine.start()
     until(lambda: done)
     engine.stop()
@@ -256,7 +256,7 @@ def test_a_pump_begins_no_more_than_its_width() -> None:
         asked.append(room)
         return [work] * room if len(asked) < 5 else []
 
-    engine = worker.Pump("test", take, width=3)
+    engine = worker.Worker("test", take, width=3)
     engine.start()
     for _ in range(3):
         assert begun.acquire(timeout=5)
