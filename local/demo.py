@@ -61,7 +61,7 @@ class Demo:
         self.say('Ann sends "Employment Agreement" to Eric (SMS) and Jane (e-mail)')
         self.expect("reminder", "waiting for your signature", ERIC, JANE, day=3)
         self.until(5)
-        self.say("Eric follows his link and signs")
+        self.say("Eric opens the link and signs")
         self.sign(created["id"], 0)
         self.expect("progress", "Eric Smith has signed", JANE)
         self.expect("reminder", "waiting for your signature", JANE, day=7)

@@ -17,7 +17,7 @@ class Move(msgspec.Struct, forbid_unknown_fields=True):
     back: str = "/"
 
 
-def travels(app: flask.Flask, travel: Travel) -> None:
+def add_time_buttons(app: flask.Flask, travel: Travel) -> None:
     """Add the buttons to an app, before its first request."""
     app.extensions["travel"] = app.jinja_env.globals["travel"] = travel
     app.register_blueprint(times)

@@ -49,7 +49,15 @@ def test_a_token_made_for_the_audience_agreed_on_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    "forged", ["", "Bearer ", "Bearer x", "Basic eDp5", "bearer é", bearer(HERE)["Authorization"][7:]]
+    "forged",
+    [
+        "",
+        "Bearer ",
+        "Bearer x",
+        "Basic eDp5",
+        "bearer é",
+        pytest.param(bearer(HERE)["Authorization"][7:], id="token without scheme"),
+    ],
 )
 @pytest.mark.parametrize("anonymous", [True, False])
 def test_a_forged_token_is_refused_even_where_none_is_needed(forged: str, anonymous: bool) -> None:
