@@ -22,34 +22,34 @@ $(STAMP): requirements.txt requirements-dev.txt
 	@touch $@
 
 .PHONY: setup
-setup: $(STAMP) ## Install what is needed into .venv (done by the other targets too)
+setup: $(STAMP) ## Install the requirements into .venv (the other targets do this too)
 
 .PHONY: demo
-demo: $(STAMP) ## A request lives its whole life in seconds (BACKEND, SMS_PROVIDER, EMAIL_PROVIDER)
+demo: $(STAMP) ## Run two weeks of one request in 15 seconds (BACKEND, SMS_PROVIDER, EMAIL_PROVIDER)
 	@$(BIN)/python -m local.demo
 
 .PHONY: run
-run: $(STAMP) ## The whole system on http://127.0.0.1:8080 until Ctrl-C (BACKEND, PORT, any setting)
+run: $(STAMP) ## Run the whole system on http://127.0.0.1:8080 until Ctrl-C (BACKEND, PORT, any setting)
 	@$(BIN)/python -m local.stack
 
 .PHONY: test
-test: $(STAMP) ## All tests, on the embedded backend and on Google's emulators, with coverage
+test: $(STAMP) ## Run all tests, on the embedded backend and on Google's emulators, with coverage
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
 
 COVERAGE ?= 95
-# More than there are processors: most tests wait for something.
+# More workers than processors, because most tests wait for a time-out or another process.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 .PHONY: soak
-soak: $(STAMP) ## The fault suite at full size, and its table (SEED repeats a run, SIZE=300 for fewer requests)
+soak: $(STAMP) ## Run the fault suite at full size (SEED repeats a run, SIZE=300 for fewer requests)
 	@SEED=$(SEED) SIZE=$(SIZE) $(BIN)/python -m tests.faults
 
 .PHONY: screenshots
-screenshots: $(STAMP) ## The pictures in docs/, taken from the local stack in a browser (chromium)
+screenshots: $(STAMP) ## Take the screenshots in docs/ from the local stack with a browser (chromium)
 	@$(BIN)/python -m tests.browser.screenshots
 
 .PHONY: lint
-lint: $(STAMP) ## Formatter, linter, type checker, the walls between the layers
+lint: $(STAMP) ## Check format, style, types and the imports between the layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -57,7 +57,7 @@ lint: $(STAMP) ## Formatter, linter, type checker, the walls between the layers
 	@$(BIN)/lint-imports --no-cache
 
 .PHONY: format
-format: $(STAMP) ## Format and mend what the linter can mend
+format: $(STAMP) ## Format the code and apply the linter's fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
@@ -66,19 +66,19 @@ generate: $(STAMP) ## Write anew what is made from the declared settings (.env.e
 	@$(BIN)/python -m infra.generate
 
 .PHONY: bench
-bench: $(STAMP) ## Figures beside their floors (BENCH=receive,cold picks; WRITE=1 puts the table into the docs)
+bench: $(STAMP) ## Run the benchmarks (BENCH=receive,cold for some; WRITE=1 updates the table in docs/)
 	@BENCH=$(BENCH) WRITE=$(WRITE) $(BIN)/python -m bench
 
 .PHONY: preview
-preview: $(STAMP) ## Every message on one page, .local/preview.html (TEMPLATES_DIR, BRAND_NAME)
+preview: $(STAMP) ## Write a page with every message, .local/preview.html (TEMPLATES_DIR, BRAND_NAME)
 	@$(BIN)/python -m local.preview
 
 .PHONY: probe
-probe: $(STAMP) ## What the API of your account says of one request (REQUEST=id, CLICKWRAP_API_TOKEN)
+probe: $(STAMP) ## Show what your account's API returns for a request (REQUEST=id, CLICKWRAP_API_TOKEN)
 	@BACKEND=gcp $(CLOUD).probe
 
 # -- Google Cloud. PROJECT, REGION and all settings: relay.env (RELAY_ENV=prod.env for another), or on the command line.
-# DRY_RUN=1 prints the commands alone; FUNCTIONS="receive links" takes some; FORCE=1 answers yes.
+# DRY_RUN=1 only prints the commands; FUNCTIONS="receive links" selects functions; FORCE=1 confirms every question.
 export PROJECT REGION RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
 CLOUD := $(BIN)/python -m infra.ops
 
@@ -91,65 +91,65 @@ plan: $(STAMP) ## Terraform: show what `make infra` would change
 	@$(CLOUD).infra plan
 
 .PHONY: lock
-lock: $(STAMP) ## What each function installs, with hashes, after a change of requirements.txt
+lock: $(STAMP) ## Update the locked packages of each function, after a change of requirements.txt
 	@$(CLOUD).lock
 
 .PHONY: bundle
-bundle: $(STAMP) ## A folder and a zip for each function in dist/
+bundle: $(STAMP) ## Write a folder and a zip for each function to dist/
 	@$(CLOUD).bundle
 
 .PHONY: bundle-check
-bundle-check: $(STAMP) ## Install each bundle alone, start it as the cloud does, call it
+bundle-check: $(STAMP) ## Install each bundle separately, start it as the cloud does, and call it
 	@$(CLOUD).bundle_check
 
 .PHONY: secrets
-secrets: $(STAMP) ## Ask for each secret that has no value yet (RENEW=CLICKWRAP_API_TOKEN: for a new value)
+secrets: $(STAMP) ## Ask for each secret without a value (RENEW=CLICKWRAP_API_TOKEN asks for a new value)
 	@$(CLOUD).secrets
 
 .PHONY: deploy
-deploy: $(STAMP) ## Bundle and deploy (FUNCTIONS="receive links" for some), then say who may call them
+deploy: $(STAMP) ## Bundle and deploy (FUNCTIONS="receive links" for some), and set who may call them
 	@$(CLOUD).deploy
 
 .PHONY: url
-url: $(STAMP) ## What to enter in Clickwrap
+url: $(STAMP) ## Show what to enter in Clickwrap
 	@$(CLOUD).url
 
 .PHONY: smoke
-smoke: $(STAMP) ## A test event through the door, and one call of each kind, followed into the logs
+smoke: $(STAMP) ## Send a test event and one call of each kind, and check them in the logs
 	@$(CLOUD).smoke
 
 .PHONY: doctor
-doctor: $(STAMP) ## What is missing, and what to do about it
+doctor: $(STAMP) ## Show what is missing, and what to do about it
 	@$(CLOUD).doctor
 
 .PHONY: logs
-logs: $(STAMP) ## What the functions logged (FUNCTIONS, SINCE=1h)
+logs: $(STAMP) ## Show the functions' logs (FUNCTIONS, SINCE=1h)
 	@$(CLOUD).logs
 
 .PHONY: console
-console: $(STAMP) ## The console of the deployed relay, on this machine
+console: $(STAMP) ## Open the console of the deployed relay on this machine
 	@$(CLOUD).console
 
 .PHONY: rotate-token
-rotate-token: $(STAMP) ## A new webhook token: run it, change Clickwrap, run it again
+rotate-token: $(STAMP) ## Replace the webhook token: run it, change Clickwrap, run it again
 	@$(CLOUD).rotate
 
 .PHONY: destroy
-destroy: $(STAMP) ## Delete the deployed relay (refuses with live requests unless FORCE=1)
+destroy: $(STAMP) ## Delete the deployed relay (FORCE=1 even with live requests)
 	@$(CLOUD).destroy
 
 .PHONY: why
-why: $(STAMP) ## What happened to one request, and why (REQUEST=id; BACKEND=gcp for the cloud's)
+why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id; BACKEND=gcp for the cloud)
 	@$(CLOUD).why
 
 .PHONY: dead-letters
-dead-letters: $(STAMP) ## What nobody could handle, and what a replay would do now (BACKEND=gcp for the cloud)
+dead-letters: $(STAMP) ## List the dead letters, and what a replay would do (BACKEND=gcp for the cloud)
 	@$(CLOUD).replay $(addprefix --id=,$(ID))
 
 .PHONY: replay
-replay: $(STAMP) ## A dry run of that; CONFIRM=1 does it (ID=... for one, DROP=1 to forget it)
+replay: $(STAMP) ## Replay the dead letters with CONFIRM=1, else a dry run (ID=... for one; DROP=1 deletes it)
 	@$(CLOUD).replay $(if $(CONFIRM),$(if $(DROP),--drop,--replay)) $(addprefix --id=,$(ID))
 
 .PHONY: clean
-clean: ## Drop the local state
+clean: ## Delete the local state
 	@rm -rf .local

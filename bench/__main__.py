@@ -19,7 +19,7 @@ BENCHES = (
     "cold",
     "resolve",
     "deliver",
-    "lifecycle",
+    "latency",
     "fan_out",
     "growth",
     "bulk",

@@ -1,9 +1,9 @@
-# Where the functions' images go: a repository of our own, so that the build account needs no right on any other.
+# The repository of the functions' images. It is separate, so that the build account needs no access to others.
 resource "google_artifact_registry_repository" "functions" {
   repository_id = "relay-functions"
   location      = var.region
   format        = "DOCKER"
-  description   = "Images of the relay's functions, made by their deployment"
+  description   = "Images of the relay's functions, created by their deployment"
 
   cleanup_policies {
     id     = "old-images"

@@ -1,8 +1,8 @@
 locals {
-  # Personal data goes by itself once `purge_at` has passed, within a day or so. Of a request the code has made a stub by then.
+  # Firestore deletes documents about a day after `purge_at`. The code has removed the personal data of requests by then.
   expiring = ["requests", "notices", "links"]
 
-  # Maps and lists that grow: indexed, they would hit the limit of 40,000 index entries a document.
+  # Maps and lists that grow: with indexes, they would reach the limit of 40,000 index entries per document.
   unindexed = {
     requests-signers = { collection = "requests", field = "signers" }
     requests-events  = { collection = "requests", field = "events" }
@@ -18,7 +18,7 @@ resource "google_firestore_database" "relay" {
   type                              = "FIRESTORE_NATIVE"
   point_in_time_recovery_enablement = "POINT_IN_TIME_RECOVERY_ENABLED"
   delete_protection_state           = var.deletion_protection ? "DELETE_PROTECTION_ENABLED" : "DELETE_PROTECTION_DISABLED"
-  deletion_policy                   = "DELETE" # a destroy fails on a protected database instead of leaving it behind unseen
+  deletion_policy                   = "DELETE" # a destroy fails on a protected database, and does not leave it behind silently
   depends_on                        = [google_project_service.required]
 }
 
@@ -77,7 +77,7 @@ resource "google_firestore_field" "unindexed" {
   index_config {}
 }
 
-# Nothing is looked up by `purge_at`, and an index on ever rising times would slow the writes.
+# No query uses `purge_at`, and an index on increasing times limits the rate of writes.
 resource "google_firestore_field" "expiring" {
   for_each = toset(local.expiring)
 

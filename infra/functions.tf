@@ -1,12 +1,12 @@
 locals {
-  # One table of functions for deploy and Terraform.
+  # The table of functions, which `make deploy` reads too.
   functions = jsondecode(file("${path.module}/functions.json"))
 
-  # Known before a function is deployed.
+  # URLs are known before the functions are deployed.
   urls      = { for name in keys(local.functions) : name => "https://${var.region}-${var.project}.cloudfunctions.net/${name}" }
   audiences = { for name, url in local.urls : name => coalesce(var.oidc_audience, url) }
 
-  # What the functions must know of this infrastructure. Their other settings come from whoever deploys them.
+  # Variables of the functions that depend on this infrastructure. `make deploy` adds the other settings.
   environment = {
     GOOGLE_CLOUD_PROJECT  = var.project
     LOCATION              = var.region

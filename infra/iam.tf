@@ -1,5 +1,5 @@
 locals {
-  # docs/permissions.md holds the whole table of who may do what; a test keeps the two alike. One kind is not bound
+  # docs/permissions.md has the same table of permissions; a test compares the two. One role is not bound
   # here: roles/run.invoker on the functions' services, which do not exist before the first deployment. `make deploy` binds it.
   accounts = toset(concat(keys(local.functions), ["push", "tasks", "scheduler", "build"]))
 
@@ -36,7 +36,7 @@ locals {
     console   = ["reminders"]
   }
 
-  # What no repetition will mend goes to the topic's dead letters at once.
+  # A message with a permanent failure is published to the dead-letter topic at once.
   buriers = {
     resolve = ["clickwrap-events"]
     deliver = ["signer-notices"]
@@ -44,7 +44,7 @@ locals {
 
   dead_letter_readers = ["console"]
 
-  # function => members of roles/run.invoker. A deferred message comes back by a task, so the task queue may call the functions that defer.
+  # function => members of roles/run.invoker. Cloud Tasks delivers deferred messages, so it may call the functions that defer.
   invokers = {
     for name, f in local.functions : name => (
       f.public ? [for member in ["allUsers"] : member if var.public_by_iam]
@@ -64,7 +64,7 @@ resource "google_service_account" "relay" {
   depends_on   = [google_project_service.required]
 }
 
-# -- what the functions do
+# -- the roles of the functions
 
 resource "google_pubsub_topic_iam_member" "publisher" {
   for_each = merge([for name, topics in local.publishers : { for topic in topics : "${name}:${topic}" => { function = name, topic = topic } }]...)
@@ -74,7 +74,7 @@ resource "google_pubsub_topic_iam_member" "publisher" {
   member = google_service_account.relay[each.value.function].member
 }
 
-# Firestore knows no narrower resource than the project; the project holds this one database.
+# Firestore roles can only be bound on the project, which has only this database.
 resource "google_project_iam_member" "database" {
   for_each = local.database_roles
 
@@ -101,7 +101,7 @@ resource "google_cloud_tasks_queue_iam_member" "deleter" {
   member   = google_service_account.relay[each.value.function].member
 }
 
-# Whoever creates a task that carries an identity must be allowed to act as that identity.
+# To create a task with a service account's identity, a function must be allowed to act as that account.
 resource "google_service_account_iam_member" "task_identity" {
   for_each = local.task_creators
 
@@ -134,7 +134,7 @@ resource "google_pubsub_subscription_iam_member" "dead_letter_reader" {
   member       = google_service_account.relay[each.value.function].member
 }
 
-# -- what Pub/Sub does for us
+# -- the roles of Pub/Sub's service agent
 
 resource "google_pubsub_topic_iam_member" "dead_letters" {
   for_each = local.dead_lettered
@@ -173,7 +173,7 @@ resource "google_project_iam_member" "build_logs" {
   member  = google_service_account.relay["build"].member
 }
 
-# Google makes the bucket of sources at the first deployment, hence a condition instead of a binding on the bucket.
+# Google creates the bucket of sources at the first deployment, so this is a condition and not a binding on the bucket.
 resource "google_project_iam_member" "build_sources" {
   project = var.project
   role    = "roles/storage.objectViewer"

@@ -7,10 +7,10 @@ locals {
   requests_to   = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/request_count\""
   subscription  = "resource.type=\"pubsub_subscription\""
 
-  # Values of the field `alert` that have an alert of their own; any other is about a request.
+  # Values of the field `alert` with a separate alert; all other values are about a request.
   own_alerts = ["api_credentials", "api_unavailable", "dead_letter", "overdue_reminders"]
 
-  # Alerts that open when a figure is above a threshold: within `window`, for each of `by` alone. gauge: a level, not a count.
+  # Alerts on a metric above a threshold within `window`, separately for each value of `by`. gauge: a level, not a count.
   alerts = {
     "dead letters" = {
       severity  = "CRITICAL"
@@ -32,13 +32,13 @@ locals {
       severity  = "CRITICAL"
       threshold = 0
       gauge     = false
-      window    = "1800s" # deferred events ask every 15 minutes: one alert, not one a try
+      window    = "1800s" # deferred events are tried every 15 minutes; this gives one alert instead of one per attempt
       by        = "metric.label.alert"
       filter    = "${local.alert_metric} AND metric.labels.alert=\"api_credentials\""
     }
     "API unavailable" = {
       severity  = "ERROR"
-      threshold = 20 # a stray 503 is nothing: what waits for it comes again
+      threshold = 20 # single 503 answers are harmless, because the call is repeated
       gauge     = false
       window    = "1800s"
       by        = "metric.label.alert"
@@ -100,10 +100,10 @@ resource "google_logging_metric" "alerts" {
   }
 }
 
-# Counts what became of notices, an attempt a line. LOG_LEVEL above INFO silences it, and the alert on it.
+# Counts the outcomes of notices, one log line per attempt. With LOG_LEVEL above INFO it counts nothing.
 resource "google_logging_metric" "notices" {
   name             = "relay_notices"
-  description      = "What became of a notice, by its state: planned means to be tried again"
+  description      = "Outcomes of notices, by state; planned means that it is tried again"
   filter           = "${local.from_functions} AND jsonPayload.notice:* AND jsonPayload.state:*"
   label_extractors = { state = "EXTRACT(jsonPayload.state)" }
   depends_on       = [google_project_service.required]
@@ -151,7 +151,7 @@ resource "google_monitoring_alert_policy" "threshold" {
   }
 }
 
-# A ratio alone would call out for the one failure of a quiet night.
+# The ratio alone would alert on a single failure when there are few messages.
 resource "google_monitoring_alert_policy" "provider_failures" {
   display_name          = "Relay: provider failures"
   severity              = "ERROR"
@@ -204,7 +204,7 @@ resource "google_monitoring_alert_policy" "provider_failures" {
   }
 }
 
-# Overdue reminders are found by reconcile, so its own silence counts as well.
+# reconcile finds overdue reminders, so there is also an alert if it does not run.
 resource "google_monitoring_alert_policy" "overdue_reminders" {
   display_name          = "Relay: overdue reminders"
   severity              = "ERROR"
@@ -248,7 +248,7 @@ resource "google_monitoring_alert_policy" "overdue_reminders" {
   }
 }
 
-# No data and a count of zero both mean silence.
+# No data and a count of zero both mean that there was no webhook.
 resource "google_monitoring_alert_policy" "webhook_silence" {
   count = var.webhook_silence_hours == 0 ? 0 : 1
 
@@ -280,9 +280,9 @@ resource "google_monitoring_alert_policy" "webhook_silence" {
   }
 }
 
-# Cloud Run logs each request with its path, and that of `links` is a credential: it must not rest in a log.
+# Cloud Run logs each request with its path, and that of `links` is a credential: it must not be stored in a log.
 resource "google_logging_project_exclusion" "links_requests" {
   name        = "links-requests"
-  description = "Requests of links: their path lets its bearer sign"
+  description = "Requests of links: whoever knows such a path can sign"
   filter      = "log_id(\"run.googleapis.com/requests\") AND resource.labels.service_name=\"links\""
 }

@@ -4,7 +4,7 @@ output "webhook_url" {
 }
 
 output "environment" {
-  description = "What every function must know of this infrastructure: a part of its env file"
+  description = "Variables of all functions that depend on this infrastructure, for their env files"
   value       = local.environment
 }
 
@@ -29,11 +29,11 @@ output "build_service_account" {
 }
 
 output "docker_repository" {
-  description = "Where the functions' images go"
+  description = "Repository of the functions' images"
   value       = google_artifact_registry_repository.functions.id
 }
 
 output "vpc_connector" {
-  description = "Connector through which calls to the outside leave, empty for none"
+  description = "VPC connector of outgoing calls, empty for none"
   value       = var.vpc_connector
 }

@@ -1,7 +1,7 @@
 locals {
   topics = ["clickwrap-events", "signer-notices", "request-status"]
 
-  # One subscription a channel: an SMS provider that is down does not slow e-mail.
+  # One subscription per channel, so that an unavailable SMS provider does not delay e-mail.
   pushes = {
     resolve       = { topic = "clickwrap-events", function = "resolve", path = "", filter = "" }
     deliver-sms   = { topic = "signer-notices", function = "deliver", path = "/sms", filter = "attributes.channel = \"sms\"" }
@@ -11,7 +11,7 @@ locals {
   dead_lettered = toset([for push in values(local.pushes) : push.topic])
 }
 
-# Without a retention of its own a topic keeps nothing: only subscriptions do, and only until the message is acknowledged.
+# The topics have no retention: only subscriptions store messages, until they are acknowledged.
 resource "google_pubsub_topic" "relay" {
   for_each = toset(local.topics)
 
@@ -25,7 +25,7 @@ resource "google_pubsub_subscription" "push" {
   name                       = each.key
   topic                      = google_pubsub_topic.relay[each.value.topic].id
   filter                     = each.value.filter
-  ack_deadline_seconds       = 60 # also the time-out of the push request; the function's own is the same
+  ack_deadline_seconds       = 60 # also the time-out of the push request, and the same as that of the function
   message_retention_duration = "604800s"
   retain_acked_messages      = false
 
@@ -49,7 +49,7 @@ resource "google_pubsub_subscription" "push" {
   }
 
   expiration_policy {
-    ttl = "" # never: a quiet month must not delete the subscription
+    ttl = "" # never: by default, a subscription expires after 31 days without activity
   }
 }
 
@@ -60,14 +60,14 @@ resource "google_pubsub_topic" "dead" {
   depends_on = [google_project_service.required]
 }
 
-# A topic alone stores nothing: this is what keeps dead letters until an operator has seen them.
+# A topic alone stores nothing: these subscriptions keep the dead letters for the operator.
 resource "google_pubsub_subscription" "kept" {
   for_each = local.dead_lettered
 
   name                       = "${google_pubsub_topic.dead[each.key].name}-kept"
   topic                      = google_pubsub_topic.dead[each.key].id
   ack_deadline_seconds       = 60
-  message_retention_duration = "2678400s" # 31 days, Pub/Sub's longest; after that a message is stale to the code too
+  message_retention_duration = "2678400s" # 31 days, Pub/Sub's maximum; the code does not replay older messages either
   retain_acked_messages      = false
 
   expiration_policy {

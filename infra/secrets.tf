@@ -1,10 +1,10 @@
-# Names only: a value never passes through Terraform, so none stands in its state. `make secrets` asks for the values.
+# Names only: the values are set by `make secrets`, so that Terraform's state contains none.
 locals {
-  # Of all providers, chosen or not: a change of provider must not delete a secret that what runs still needs, and could
-  # not, since secrets are protected. A name without a value costs nothing.
+  # The secrets of all providers, used or not: the deployed functions may still need those of an earlier provider.
+  # A name without a value costs nothing.
   secrets = toset([for variable in flatten([for f in values(local.functions) : keys(f.secrets)]) : replace(lower(variable), "_", "-")])
 
-  # The table of functions says when a secret is needed: "always", or with a choice like "SMS_PROVIDER=twilio".
+  # functions.json says when a secret is needed: "always", or with a setting like "SMS_PROVIDER=twilio".
   choices = [
     "always",
     "SMS_PROVIDER=${var.sms_provider}",

@@ -20,5 +20,5 @@ resource "google_project_service" "required" {
   for_each = toset(local.services)
 
   service            = each.key
-  disable_on_destroy = false # others in the project may have come to use it
+  disable_on_destroy = false # other systems in the project may use it too
 }

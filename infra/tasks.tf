@@ -1,5 +1,5 @@
 locals {
-  # Dispatches a second, and at once. Bounded by what `remind`, `resolve` and `deliver` can take side by side.
+  # Dispatches per second, and concurrent ones. Limited by the concurrency of `remind`, `resolve` and `deliver`.
   queues = {
     reminders = { rate = 50, concurrent = 40 }
     retries   = { rate = 20, concurrent = 40 }
@@ -20,7 +20,7 @@ resource "google_cloud_tasks_queue" "relay" {
 
   retry_config {
     max_attempts       = -1
-    max_retry_duration = "0s" # for ever
+    max_retry_duration = "0s" # no limit
     min_backoff        = "10s"
     max_backoff        = "600s"
     max_doublings      = 6
@@ -31,7 +31,7 @@ resource "google_cloud_tasks_queue" "relay" {
 
 resource "google_cloud_scheduler_job" "reconcile" {
   name             = "reconcile"
-  description      = "Looks again at every request that is due"
+  description      = "Rechecks every request that is due"
   region           = var.region
   schedule         = "* * * * *"
   time_zone        = "Etc/UTC"
@@ -48,7 +48,7 @@ resource "google_cloud_scheduler_job" "reconcile" {
   }
 
   retry_config {
-    retry_count = 0 # the next minute comes anyway
+    retry_count = 0 # it is called every minute anyway
   }
 
   depends_on = [google_project_service.required]

@@ -15,7 +15,7 @@ provider "google" {
   default_labels = { app = "clickwrap-relay" }
 }
 
-# Google's own service agents are named by the project's number.
+# The names of Google's service agents contain the project's number.
 data "google_project" "this" {
   project_id = var.project
   depends_on = [google_project_service.required]

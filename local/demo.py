@@ -1,7 +1,7 @@
-"""`make demo`: one request with two signers lives two weeks in some fifteen seconds, a day a second.
+"""`make demo`: the two weeks of a request with two signers, in about fifteen seconds: one second is one day.
 
-Prints each message as it leaves and the timeline at the end. Exits 1 if any message was missing, doubled or late.
-With a provider chosen (SMS_PROVIDER, EMAIL_PROVIDER) and no address of it set, a stand-in on this machine plays it.
+Prints each message when it is sent, and a table at the end. Exits 1 if a message is missing, duplicated or late.
+If SMS_PROVIDER or EMAIL_PROVIDER is set without an API URL, a stand-in for that provider runs on this machine.
 """
 
 import json
@@ -20,7 +20,7 @@ import msgspec
 from local.emulation.google_emulators import free_port
 
 SECONDS_PER_DAY = 1.0
-LATE = {"embedded": 2.0, "emulators": 5.0}  # seconds
+MAX_DELAY = {"embedded": 2.0, "emulators": 5.0}  # seconds after its due time
 ERIC, JANE = "+13175551234", "jane.doe@example.com"
 REQUEST = {
     "title": "Employment Agreement",
@@ -33,14 +33,14 @@ REQUEST = {
 
 
 class Expected(msgspec.Struct):
-    """A message that must come, once, and by when (s after `at`)."""
+    """A message that must be sent exactly once."""
 
     to: str
     what: str
-    text: str  # what the message must say
-    day: float  # when it is due
-    came: float | None = None
-    times: int = 0
+    text: str  # part of the message
+    day: float  # when it is due, in days since the request was sent
+    sent: float | None = None  # day of the first message
+    times: int = 0  # how often it was sent
 
 
 class Demo:
@@ -48,20 +48,20 @@ class Demo:
         self._base, self._seen = base, 0
         self._start = time.time()
         self.expected: list[Expected] = []
-        self.surprises: list[str] = []
+        self.unexpected: list[str] = []
 
     def day(self) -> float:
         return (time.time() - self._start) / SECONDS_PER_DAY
 
     def play(self) -> None:
-        """The story. Between its steps every new message is shown and ticked off."""
+        """Run the scenario. New messages are printed between its steps."""
         created = self.post("/sandbox/requests", REQUEST)
         self._start = time.time()
         self.expect("invitation", "Please review & sign", ERIC, JANE)
         self.say('Ann sends "Employment Agreement" to Eric (SMS) and Jane (e-mail)')
         self.expect("reminder", "waiting for your signature", ERIC, JANE, day=3)
         self.until(5)
-        self.say("Eric follows his link and signs")
+        self.say("Eric opens the link and signs")
         self.sign(created["id"], 0)
         self.expect("progress", "Eric Smith has signed", JANE)
         self.expect("reminder", "waiting for your signature", JANE, day=7)
@@ -72,7 +72,7 @@ class Demo:
         self.until(15)
         self.say("Day 15: nobody was reminded on day 14")
 
-    # -- driving
+    # -- the scenario
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         data, headers = json.dumps(body).encode(), {"Content-Type": "application/json"}
@@ -84,7 +84,7 @@ class Demo:
             return json.load(reply)
 
     def sign(self, request: str, signer: int) -> None:
-        """As a signer does it: the link out of the last message, then the button."""
+        """Sign as a signer does: open the link in the last message, then press the button."""
         to = (ERIC, JANE)[signer]
         texts = [m["text"] for m in self.get("/outbox/messages") if m["to"] == to and "/l/" in m["text"]]
         link = re.findall(r"https?://\S+/l/[\w-]+", texts[-1])[0]
@@ -92,7 +92,7 @@ class Demo:
             url = page.url
         urllib.request.urlopen(urllib.request.Request(url, b"", method="POST"), timeout=30).close()
 
-    # -- watching
+    # -- the messages
 
     def expect(self, what: str, text: str, *to: str, day: float | None = None) -> None:
         due = self.day() if day is None else day
@@ -100,10 +100,10 @@ class Demo:
 
     def until(self, day: float) -> None:
         while self.day() < day:
-            self.recheck()
+            self.read_outbox()
             time.sleep(0.03)
 
-    def recheck(self) -> None:
+    def read_outbox(self) -> None:
         for message in self.get("/outbox/messages")[self._seen :]:
             self._seen += 1
             self.arrived(message)
@@ -115,34 +115,35 @@ class Demo:
         fits = [e for e in self.expected if e.to == message["to"] and e.text in message["text"] and day >= e.day - 0.05]
         match = next((e for e in fits if not e.times), fits[-1] if fits else None)
         if match is None:
-            self.surprises.append(f"unexpected message to {message['to']}: {first_line}")
+            self.unexpected.append(f"unexpected message to {message['to']}: {first_line}")
             return
         match.times += 1
-        match.came = day if match.came is None else match.came
+        match.sent = day if match.sent is None else match.sent
 
     def say(self, text: str) -> None:
-        self.recheck()
+        self.read_outbox()
         print(f"* day {self.day():5.2f}  {text}", flush=True)
 
-    # -- judging
+    # -- the result
 
-    def verdict(self, late: float) -> list[str]:
-        print(f"\n  {'due':>5} {'came':>6}  {'to':21} what")
-        faults = list(self.surprises)
+    def result(self, max_delay: float) -> list[str]:
+        print(f"\n  {'due':>5} {'sent':>6}  {'to':21} what")
+        errors = list(self.unexpected)
         for e in sorted(self.expected, key=lambda e: e.day):
-            fault = judge(e, late / SECONDS_PER_DAY)
-            came = "-" if e.came is None else f"{e.came:.2f}"
-            print(f"  {e.day:5.2f} {came:>6}  {e.to:21} {e.what} {fault}")
-            faults += [f"{e.what} to {e.to}: {fault}"] if fault else []
-        return faults
+            error = problem(e, max_delay / SECONDS_PER_DAY)
+            sent = "-" if e.sent is None else f"{e.sent:.2f}"
+            print(f"  {e.day:5.2f} {sent:>6}  {e.to:21} {e.what} {error}")
+            errors += [f"{e.what} to {e.to}: {error}"] if error else []
+        return errors
 
 
-def judge(e: Expected, late: float) -> str:
-    if e.came is None:
+def problem(e: Expected, max_delay: float) -> str:
+    """What is wrong with a message; "" if nothing."""
+    if e.sent is None:
         return "MISSING"
     if e.times > 1:
         return f"SENT {e.times} TIMES"
-    return "LATE" if e.came - e.day > late else ""
+    return "LATE" if e.sent - e.day > max_delay else ""
 
 
 def main() -> int:
@@ -160,17 +161,19 @@ def main() -> int:
             outbox = Outbox(directory / "outbox.db")
             with stand_ins(os.environ, outbox) as providers, Stack(directory, free_port()) as stack:
                 backend = os.environ["BACKEND"]
-                print(f"Clickwrap Relay on {backend}: two weeks, a day a second")
+                print(f"Clickwrap Relay on {backend}: two weeks of one request; one second is one day")
                 print(f"through stand-ins for {' and '.join(providers)}\n" if providers else "")
                 demo = Demo(stack.base)
                 demo.play()
         except (SettingError, SystemExit) as e:
             print(str(e) if isinstance(e, SystemExit) else f"cannot start: {e}", file=sys.stderr)
             return 1
-    faults = demo.verdict(LATE[backend])
+    errors = demo.result(MAX_DELAY[backend])
     took = (datetime.now(UTC) - began).total_seconds()
-    print(f"\n{'FAILED: ' + '; '.join(faults) if faults else 'Every message came once and on time.'} ({took:.0f} s)")
-    return 1 if faults else 0
+    print(
+        f"\n{'FAILED: ' + '; '.join(errors) if errors else 'Every message was sent once and on time.'} ({took:.0f} s)"
+    )
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make preview`: every text as its reader would see it, on one page. Starts nothing, sends nothing."""
+"""`make preview`: write a page that shows every message as its recipient sees it. It sends nothing."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from shared.text.render import ENGLISH, MAX_SEGMENTS, Context, Rendered, folders
 from shared.text.segments import Segments, segments
 
 HERE = Path(__file__).parent
-CODE = "Zk3vQ9xLr7TnWc2MbY5hGd"  # as long as one of our own, so that the segments are true
+CODE = "Zk3vQ9xLr7TnWc2MbY5hGd"  # as long as a real code, so that the number of SMS segments is correct
 SAMPLE = Context(
     title="Employment Agreement",
     signer_name="Jane Doe",
@@ -35,13 +35,18 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 def languages(templates_dir: Path | None) -> list[str]:
-    """English, and whatever the operator has a folder for."""
+    """English, and each language that TEMPLATES_DIR has a folder for."""
     found = sorted(p.name for p in templates_dir.iterdir() if p.is_dir()) if templates_dir else []
     return [ENGLISH, *(name for name in found if name != ENGLISH and not name.startswith("."))]
 
 
 def page(settings: Settings) -> str:
-    """Raises ValueError for a faulty template, with its file and line; OSError for a folder that is not there."""
+    """The HTML page.
+
+    Raises:
+        ValueError: a template has an error; the text names its file and line.
+        OSError: TEMPLATES_DIR does not exist.
+    """
     directory = settings[TEMPLATES_DIR]
     templates_dir = Path(directory) if directory else None
     link = f"{settings.given(BASE_URL, 'https://links.example.com/l')}/{CODE}"

@@ -120,19 +120,19 @@ def account(name: str) -> str:
 @cache
 def outputs() -> Outputs:
     """Terraform's outputs; before the first `make infra`, the names that infra/ will give. Raises Stop."""
-    said = said_by_terraform()
-    if not said:
+    given = terraform_outputs()
+    if not given:
         shell.say("# no Terraform outputs yet: using the names that infra/ gives in this project and region")
-    usual = _conventions()
-    known = {name: said.get(name, usual[name]) for name in usual}
-    return msgspec.convert(known | {"environment": usual["environment"] | said.get("environment", {})}, Outputs)
+    expected = _conventions()
+    known = {name: given.get(name, expected[name]) for name in expected}
+    return msgspec.convert(known | {"environment": expected["environment"] | given.get("environment", {})}, Outputs)
 
 
-def said_by_terraform() -> dict[str, Any]:
+def terraform_outputs() -> dict[str, Any]:
     """The outputs; {} before the first `make infra`. Raises Stop if the state belongs to another project."""
-    said = {name: output["value"] for name, output in json.loads(_terraform_output() or "{}").items()}
-    _same_place(said.get("environment", {}))
-    return said
+    given = {name: output["value"] for name, output in json.loads(_terraform_output() or "{}").items()}
+    _same_place(given.get("environment", {}))
+    return given
 
 
 def _terraform_output() -> str:

@@ -32,10 +32,10 @@ SERVICES = (
 def tools() -> Iterator[Finding]:
     yield Finding("python", note=f"{sys.version_info.major}.{sys.version_info.minor}")
     yield Finding("gcloud", note=ask("gcloud", "version", "--format=value('Google Cloud SDK')"))
-    said = ask("terraform", "version").partition("\n")[0]
-    version = tuple(int(n) for n in re.findall(r"\d+", said)[:2])
+    printed = ask("terraform", "version").partition("\n")[0]
+    version = tuple(int(n) for n in re.findall(r"\d+", printed)[:2])
     fits = shell.dry() or version >= TERRAFORM
-    yield Finding("terraform", "" if fits else "is too old: install 1.9 or newer", said.removeprefix("Terraform "))
+    yield Finding("terraform", "" if fits else "is too old: install 1.9 or newer", printed.removeprefix("Terraform "))
 
 
 def login() -> Iterator[Finding]:

@@ -26,7 +26,7 @@ PLAN = "relay.tfplan"
 def apply() -> None:
     variables = tf_variables()
     step("init", "-input=false")
-    config.said_by_terraform()  # stops if the state belongs to another project
+    config.terraform_outputs()  # stops if the state belongs to another project
     try:
         step("plan", "-input=false", f"-out={PLAN}", *var_file(), **variables)
         if not agreed("Apply this plan?"):
@@ -40,7 +40,7 @@ def plan() -> None:
     """`make plan`: show the plan and change nothing."""
     variables = tf_variables()
     step("init", "-input=false")
-    config.said_by_terraform()
+    config.terraform_outputs()
     step("plan", "-input=false", "-lock=false", *var_file(), **variables)
 
 

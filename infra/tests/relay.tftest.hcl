@@ -1,4 +1,4 @@
-# What must hold whatever is changed later. Run by `terraform test`; the provider is a mock, so nothing is reached.
+# Properties that every change must keep. Run by `terraform test` with a mocked provider, without any network call.
 mock_provider "google" {}
 
 variables {

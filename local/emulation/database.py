@@ -1,4 +1,4 @@
-"""A SQLite file that several threads share and that a kill -9 leaves whole."""
+"""A SQLite file that several threads share. A kill -9 does not damage it."""
 
 import sqlite3
 import threading
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Database:
-    """One connection behind one lock: the stand-ins are small, and correctness is worth more than speed here."""
+    """One connection and one lock: simple, and fast enough for a local stack."""
 
     def __init__(self, path: Path, schema: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -18,7 +18,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or, after an exception, nothing. Raises sqlite3.Error when the file cannot be written."""
+        """A transaction, rolled back after an exception. Raises sqlite3.Error if the file cannot be written."""
         with self._lock:
             self._connection.execute("begin immediate")
             try:

@@ -1,7 +1,7 @@
-"""The three ports on one SQLite file and threads: what the local stack runs on when nothing else is asked for.
+"""The ports on one SQLite file with threads: the default backend of the local stack.
 
-The file is in WAL mode with synchronous=NORMAL: what was committed survives a kill -9, which needs no fsync, since the
-operating system has it. A power cut may take the last moments; the file stays whole.
+The file is in WAL mode with synchronous=NORMAL: committed data survives a kill -9. A power failure may lose the last
+transactions, but does not damage the file.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ SCHEMA = embedded_ledger.SCHEMA + embedded_bus.SCHEMA + embedded_tasks.SCHEMA
 
 
 class Embedded:
-    """One connection and one lock for all three: threads that wait for a lock wait shorter than SQLite would sleep.
+    """The ports share one connection and one lock, because SQLite's own wait for a lock is slower.
 
-    task_pace: how tasks are repeated.
+    task_pace: pauses between the attempts of a task.
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime], task_pace: Pace) -> None:
@@ -33,7 +33,7 @@ class Embedded:
         self.dead_letters = EmbeddedDeadLetters(self._database)
 
     def start(self) -> None:
-        """Delivers from now on. `bus.subscribe` comes before."""
+        """Start the deliveries. Call `bus.subscribe` before."""
         self.ledger.purge(self._clock())
         self.bus.start()
         self.scheduler.start()

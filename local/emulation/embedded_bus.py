@@ -9,20 +9,20 @@ from functools import partial
 import msgspec
 
 from local.emulation.database import Database
-from local.emulation.embedded_ledger import reaching
+from local.emulation.embedded_ledger import port_transaction
 from local.emulation.http_push import Pace, post
 from local.emulation.topology import Subscription
-from local.emulation.worker import Job, Pump
+from local.emulation.worker import Job, Worker
 from local.stack.identity import bearer
 from shared.ports import Message
 
 PROJECT = "clickwrap-local"
 ACKS = {102, 200, 201, 202, 204}  # https://cloud.google.com/pubsub/docs/push#receive_push
-WIDTH = 8  # pushes at once, a subscription
-GRACE = 5.0  # seconds past the ack deadline before a delivery is taken for lost
-DEAD = "CloudPubSubDeadLetterSource"
+MAX_PARALLEL_PUSHES = 8  # per subscription
+LEASE_MARGIN = 5.0  # seconds after the ack deadline until a delivery is repeated
+DEAD_LETTER_PREFIX = "CloudPubSubDeadLetterSource"
 
-# A message without deliveries is kept: nobody subscribes to its topic. Acknowledged by all, it is deleted.
+# A message is deleted when all its deliveries are acknowledged. In a topic without subscriptions it is kept.
 SCHEMA = """
 create table if not exists subscriptions (name text primary key, topic text not null, json blob not null);
 create table if not exists messages (
@@ -39,7 +39,7 @@ THIS = "where subscription = ? and message = ?"
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A message on its way to one subscription. attempts counts this one."""
+    """A message for one subscription. attempts: deliveries so far, including this one."""
 
     id: int
     message: Message
@@ -48,35 +48,35 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class EmbeddedBus:
-    """Any process may publish; one, which has called `subscribe` and `start`, delivers."""
+    """Any process may publish. Only the process that has called `subscribe` and `start` delivers."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database, self._clock = database, clock
-        self._pumps: dict[str, Pump] = {}
+        self._workers: dict[str, Worker] = {}
 
     # -- publishing
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Returns once the messages are committed, all or none. Raises RetryLater."""
-        with reaching(self._database) as db:
+        with port_transaction(self._database) as db:
             for message in messages:
                 _add(db, topic, message, self._clock().timestamp())
-        for pump in self._pumps.values():
-            pump.wake()
+        for worker in self._workers.values():
+            worker.wake()
 
     def messages(self, topic: str) -> list[Message]:
-        """What is stored under a topic: not acknowledged yet or, where nobody subscribes, all. The oldest first."""
+        """The stored messages of a topic, the oldest first: the unacknowledged ones, or all without subscriptions."""
         query = "select data, attributes from messages where topic = ? order by id"
         with self._database.transaction() as db:
             return [_message(*row) for row in db.execute(query, (topic,))]
 
     def pending(self) -> int:
-        """Deliveries not acknowledged yet."""
+        """The number of unacknowledged deliveries."""
         with self._database.transaction() as db:
             return int(db.execute("select count(*) from deliveries").fetchone()[0])
 
     def oldest(self) -> datetime | None:
-        """When the oldest message that is not acknowledged yet was published."""
+        """When the oldest unacknowledged message was published."""
         query = "select m.published_at from deliveries d join messages m on m.id = d.message order by d.message limit 1"
         with self._database.transaction() as db:
             row = db.execute(query).fetchone()
@@ -85,39 +85,42 @@ class EmbeddedBus:
     # -- delivering
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Before `start`. It gets what is published from now on, and what it had not acknowledged before."""
+        """Add a subscription, before `start`. It also gets its unacknowledged messages of an earlier run."""
         row = (subscription.name, subscription.topic, msgspec.json.encode(subscription))
         with self._database.transaction() as db:
             db.execute("insert or replace into subscriptions values (?, ?, ?)", row)
         take = partial(self._take, subscription)
-        self._pumps[subscription.name] = Pump(f"push {subscription.name}", take, WIDTH)
+        self._workers[subscription.name] = Worker(f"push {subscription.name}", take, MAX_PARALLEL_PUSHES)
 
     def start(self) -> None:
-        """What was under way when the last process died is due again; a subscription no longer made is forgotten."""
+        """Start the deliveries; those that the last process did not finish are due again.
+
+        Subscriptions that have not been added again are deleted.
+        """
         with self._database.transaction() as db:
-            self._forget_others(db)
+            self._delete_others(db)
             now = self._clock().timestamp()
             db.execute("update deliveries set due = ?, leased = 0 where leased", (now,))
-        for pump in self._pumps.values():
-            pump.start()
+        for worker in self._workers.values():
+            worker.start()
 
     def stop(self) -> None:
-        for pump in self._pumps.values():
-            pump.stop()
+        for worker in self._workers.values():
+            worker.stop()
 
-    def _forget_others(self, db: sqlite3.Connection) -> None:
+    def _delete_others(self, db: sqlite3.Connection) -> None:
         known = {name for (name,) in db.execute("select name from subscriptions")}
-        for name in known - self._pumps.keys():
+        for name in known - self._workers.keys():
             db.execute("delete from subscriptions where name = ?", (name,))
             for (message,) in db.execute("select message from deliveries where subscription = ?", (name,)).fetchall():
                 _done(db, name, message)
 
     def _take(self, subscription: Subscription, limit: int) -> list[Job]:
-        """The lease is the due time itself: past it the delivery is simply due again."""
+        """Claim due deliveries. Their due time becomes the end of the lease, so that a lost push is repeated then."""
         now = self._clock().timestamp()
         with self._database.transaction() as db:
             deliveries = _due(db, subscription.name, now, limit)
-            lease = now + subscription.ack_deadline + GRACE
+            lease = now + subscription.ack_deadline + LEASE_MARGIN
             query = f"update deliveries set due = ?, attempts = attempts + 1, leased = 1 {THIS}"
             db.executemany(query, [(lease, subscription.name, d.id) for d in deliveries])
         return [partial(self._push, subscription, d) for d in deliveries]
@@ -131,7 +134,7 @@ class EmbeddedBus:
             elif delivery.attempts < subscription.max_attempts:
                 self._postpone(db, subscription, delivery)
             elif _done(db, subscription.name, delivery.id):
-                _add(db, subscription.dead_letter_topic, dead(subscription, delivery), self._clock().timestamp())
+                _add(db, subscription.dead_letter_topic, dead_letter(subscription, delivery), self._clock().timestamp())
 
     def _postpone(self, db: sqlite3.Connection, subscription: Subscription, delivery: Delivery) -> None:
         pace = Pace(subscription.min_backoff, subscription.max_backoff)
@@ -143,7 +146,7 @@ class EmbeddedBus:
 
 
 def push_envelope(subscription: str, delivery: Delivery) -> bytes:
-    """What Pub/Sub posts: ids and times stand there under both of their names."""
+    """The body that Pub/Sub posts. Id and time have two names each, as in Pub/Sub."""
     key, at = str(delivery.id), _rfc3339(delivery.published_at)
     message = {
         "data": base64.b64encode(delivery.message.data).decode(),
@@ -156,13 +159,13 @@ def push_envelope(subscription: str, delivery: Delivery) -> bytes:
     return msgspec.json.encode({"subscription": f"projects/{PROJECT}/subscriptions/{subscription}", "message": message})
 
 
-def dead(subscription: Subscription, delivery: Delivery) -> Message:
+def dead_letter(subscription: Subscription, delivery: Delivery) -> Message:
     """https://cloud.google.com/pubsub/docs/dead-letter-topics#how_dead_letter_topics_work"""
     origin = {
-        f"{DEAD}DeliveryCount": str(delivery.attempts),
-        f"{DEAD}Subscription": subscription.name,
-        f"{DEAD}SubscriptionProject": PROJECT,
-        f"{DEAD}TopicPublishTime": _rfc3339(delivery.published_at),
+        f"{DEAD_LETTER_PREFIX}DeliveryCount": str(delivery.attempts),
+        f"{DEAD_LETTER_PREFIX}Subscription": subscription.name,
+        f"{DEAD_LETTER_PREFIX}SubscriptionProject": PROJECT,
+        f"{DEAD_LETTER_PREFIX}TopicPublishTime": _rfc3339(delivery.published_at),
     }
     return Message(delivery.message.data, delivery.message.attributes | origin)
 
@@ -177,13 +180,13 @@ def _rfc3339(at: datetime) -> str:
 def _add(db: sqlite3.Connection, topic: str, message: Message, now: float) -> None:
     rows = db.execute("select json from subscriptions where topic = ?", (topic,)).fetchall()
     subscriptions = [msgspec.json.decode(json, type=Subscription) for (json,) in rows]
-    takers = [s.name for s in subscriptions if s.wants(message)]
-    if subscriptions and not takers:
-        return  # filtered out by all: acknowledged, as Pub/Sub has it
+    matching = [s.name for s in subscriptions if s.wants(message)]
+    if subscriptions and not matching:
+        return  # no filter matches: Pub/Sub acknowledges such a message
     row = (topic, message.data, msgspec.json.encode(message.attributes), now)
     cursor = db.execute("insert into messages (topic, data, attributes, published_at) values (?, ?, ?, ?)", row)
     query = "insert into deliveries (subscription, message, due) values (?, ?, ?)"
-    db.executemany(query, [(name, cursor.lastrowid, now) for name in takers])
+    db.executemany(query, [(name, cursor.lastrowid, now) for name in matching])
 
 
 def _due(db: sqlite3.Connection, subscription: str, now: float, limit: int) -> list[Delivery]:
@@ -200,7 +203,7 @@ def _due(db: sqlite3.Connection, subscription: str, now: float, limit: int) -> l
 
 
 def _done(db: sqlite3.Connection, subscription: str, message: int) -> bool:
-    """False when another attempt, after a lease that ran out, was first."""
+    """Delete a delivery. False if another attempt has already deleted it, after the lease expired."""
     found = db.execute(f"delete from deliveries {THIS}", (subscription, message)).rowcount == 1
     query = "delete from messages where id = ? and not exists (select 1 from deliveries where message = id)"
     db.execute(query, (message,))

@@ -1,4 +1,4 @@
-"""The dead letters on SQLite: what lies in a dead-letter topic, to which nobody subscribes."""
+"""The dead letters on SQLite: the messages in a dead-letter topic, which has no subscription."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from local.emulation.database import Database
-from local.emulation.embedded_ledger import reaching
+from local.emulation.embedded_ledger import port_transaction
 from shared.domain.dead_letters import DeadLetter, dead_topic, letter
 
 QUERY = "select id, data, attributes, published_at from messages where topic = ? order by id limit ?"
@@ -19,15 +19,15 @@ class EmbeddedDeadLetters:
 
     @contextmanager
     def open(self, topic: str, limit: int) -> Iterator[Sequence[DeadLetter]]:
-        with reaching(self._database) as db:
+        with port_transaction(self._database) as db:
             rows = db.execute(QUERY, (dead_topic(topic), limit)).fetchall()
         yield [_letter(topic, *row) for row in rows]
 
     def drop(self, letters: Sequence[DeadLetter]) -> None:
-        with reaching(self._database) as db:
+        with port_transaction(self._database) as db:
             db.executemany("delete from messages where id = ?", [(one.handle,) for one in letters])
 
 
 def _letter(topic: str, key: int, data: bytes, attributes: bytes, at: float) -> DeadLetter:
-    told = msgspec.json.decode(attributes, type=dict[str, str])
-    return letter(topic, str(key), data, told, datetime.fromtimestamp(at, UTC), key)
+    decoded = msgspec.json.decode(attributes, type=dict[str, str])
+    return letter(topic, str(key), data, decoded, datetime.fromtimestamp(at, UTC), key)

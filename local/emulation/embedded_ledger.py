@@ -1,4 +1,4 @@
-"""The Ledger on SQLite: one table of JSON documents, and beside each what the queries need."""
+"""The Ledger on SQLite: one table of JSON documents, with columns for the queries."""
 
 import secrets
 import sqlite3
@@ -46,13 +46,13 @@ class EmbeddedLedger(Ledger):
 
     def get(self, kind: type[T], key: str) -> Stored[T] | None:
         query = "select json, version from documents where collection = ? and key = ?"
-        with reaching(self._database) as db:
+        with port_transaction(self._database) as db:
             row = db.execute(query, (COLLECTIONS[kind], key)).fetchone()
         return Stored(msgspec.json.decode(row[0], type=kind), row[1]) if row else None
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
-        fresh = secrets.randbits(62)  # a count would start anew after a deletion, and an old version fit again
-        with reaching(self._database) as db:
+        fresh = secrets.randbits(62)  # random: a counter starts again after a deletion, and an old version would match
+        with port_transaction(self._database) as db:
             written = _create(db, key, item, fresh) if version is None else _replace(db, key, item, version, fresh)
             if written and type(item) in CHANGED:
                 _list(db, key, item)
@@ -60,12 +60,12 @@ class EmbeddedLedger(Ledger):
 
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         query = "select key from documents where collection = ? and next_at <= ? order by next_at limit ?"
-        with reaching(self._database) as db:
+        with port_transaction(self._database) as db:
             return [key for (key,) in db.execute(query, (COLLECTIONS[Request], now.timestamp(), limit))]
 
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         query = "select key, json from documents where collection = ? and request_id = ?"
-        with reaching(self._database) as db:
+        with port_transaction(self._database) as db:
             rows = db.execute(query, (COLLECTIONS[NoticeRecord], request)).fetchall()
         found = {key: msgspec.json.decode(json, type=NoticeRecord) for key, json in rows}
         return {key: record for key, record in found.items() if signer in ("", record.signer)}
@@ -74,24 +74,24 @@ class EmbeddedLedger(Ledger):
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
     ) -> Sequence[tuple[str, T]]:
         last = (after[0].timestamp(), after[1]) if after else END
-        with reaching(self._database) as db:
+        with port_transaction(self._database) as db:
             rows = db.execute(NEWEST, (COLLECTIONS[kind], _label(only), *last, limit)).fetchall()
         return [(key, msgspec.json.decode(json, type=kind)) for key, json in rows]
 
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
         least = since.timestamp() if since else 0.0
-        with reaching(self._database) as db:
+        with port_transaction(self._database) as db:
             return len(db.execute(COUNT, (COLLECTIONS[kind], _label(only), least, most)).fetchall())
 
     def purge(self, now: datetime) -> int:
-        """Drops what has outlived its `purge_at` (Firestore's TTL policy, in the cloud). Returns how many."""
-        with reaching(self._database) as db:
+        """Delete the documents whose `purge_at` has passed, like Firestore's TTL policy. Returns how many."""
+        with port_transaction(self._database) as db:
             return db.execute("delete from documents where purge_at <= ?", (now.timestamp(),)).rowcount
 
 
 @contextmanager
-def reaching(database: Database) -> Iterator[sqlite3.Connection]:
-    """A transaction, as the ports have it. Raises RetryLater when the file cannot be written."""
+def port_transaction(database: Database) -> Iterator[sqlite3.Connection]:
+    """A transaction with the error of the ports. Raises RetryLater if the file cannot be written."""
     try:
         with database.transaction() as db:
             yield db
@@ -125,7 +125,7 @@ def _columns(item: msgspec.Struct) -> tuple[object, ...]:
 
 
 def _list(db: sqlite3.Connection, key: str, item: msgspec.Struct) -> None:
-    """What Firestore's indexes hold: an entry in each list that the document belongs to."""
+    """Update the rows that replace Firestore's indexes: one for each list that contains the document."""
     place = (COLLECTIONS[type(item)], key)
     at: datetime | None = getattr(item, CHANGED[type(item)])
     wanted = {(label, at.timestamp()) for label in _labels(item)} if at else set()

@@ -1,6 +1,6 @@
-"""Google's own emulators of Pub/Sub and Firestore: found, started and stopped.
+"""Finds, starts and stops Google's emulators of Pub/Sub and Firestore.
 
-The jars are called directly: `gcloud beta emulators` takes longer, and killed it leaves its Java child behind.
+The jars are started directly: `gcloud beta emulators` is slower, and does not stop its Java process if it is killed.
 """
 
 import http.client
@@ -16,17 +16,17 @@ from pathlib import Path
 
 import msgspec
 
-READY_WITHIN = 60.0  # seconds; on an idle machine one takes a second
-GONE_WITHIN = 5.0
+START_TIMEOUT = 60.0  # seconds; on an idle machine, an emulator needs one second
+STOP_TIMEOUT = 5.0  # seconds
 JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Duser.language=en")
 
 
 class Missing(Exception):
-    """One line that says what to install."""
+    """A program is not installed. The text says what to install."""
 
 
 class Emulator(msgspec.Struct, frozen=True, kw_only=True):
-    """variable: where Google's client looks for it. jar: below the SDK's `platform`; its name may carry a version."""
+    """variable: where Google's client finds its address. jar: pattern below the SDK's folder `platform`."""
 
     name: str
     variable: str
@@ -56,9 +56,9 @@ FIRESTORE = Emulator(
 
 @contextmanager
 def emulators(directory: Path) -> Iterator[dict[str, str]]:
-    """Both, on free ports, for as long as the context lasts; their logs go to `directory`.
+    """Run both emulators on free ports; their logs are written to `directory`.
 
-    Yields the variables that point Google's clients at them. Raises Missing; TimeoutError when one does not come up.
+    Yields the environment variables for Google's clients. Raises Missing, and TimeoutError if one does not start.
     """
     directory.mkdir(parents=True, exist_ok=True)
     commands = {emulator: command(emulator) for emulator in (PUBSUB, FIRESTORE)}
@@ -73,7 +73,7 @@ def emulators(directory: Path) -> Iterator[dict[str, str]]:
 
 
 def command(emulator: Emulator) -> list[str]:
-    """What starts it, up to its address. Raises Missing."""
+    """The command that starts an emulator, without its address. Raises Missing."""
     java = shutil.which("java")
     if java is None:
         raise Missing("java was not found: install a Java runtime, 17 or newer (apt-get install default-jre-headless)")
@@ -85,7 +85,7 @@ def command(emulator: Emulator) -> list[str]:
 
 
 def sdk_root() -> Path:
-    """The Google Cloud SDK's folder. Asking gcloud itself takes half a second and more, so only where it must be."""
+    """The Google Cloud SDK's folder. `gcloud info` is slow, so it is asked only if the usual place is wrong."""
     gcloud = shutil.which("gcloud")
     if gcloud is None:
         raise Missing("gcloud was not found: install the Google Cloud CLI, https://cloud.google.com/sdk/docs/install")
@@ -106,7 +106,7 @@ def free_port() -> int:
 
 
 class Process:
-    """One emulator, in a session of its own: a Ctrl-C in the terminal reaches us first, and we end the whole group."""
+    """One emulator in its own session: Ctrl-C does not reach it, and we end its whole process group."""
 
     def __init__(self, emulator: Emulator, directory: Path, argv: list[str]) -> None:
         self.emulator, self._argv = emulator, argv
@@ -123,11 +123,11 @@ class Process:
         return self
 
     def wait(self) -> None:
-        """Returns once it answers. Raises TimeoutError."""
-        end = time.monotonic() + READY_WITHIN
+        """Return when it answers. Raises TimeoutError."""
+        end = time.monotonic() + START_TIMEOUT
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > end:
-                raise TimeoutError(f"the {self.emulator.name} emulator did not come up: see {self._log}")
+                raise TimeoutError(f"the {self.emulator.name} emulator did not start: see {self._log}")
             time.sleep(0.05)
 
     def _answers(self) -> bool:
@@ -143,7 +143,7 @@ class Process:
     def __exit__(self, *_: object) -> None:
         self._signal(signal.SIGTERM)
         try:
-            self._process.wait(GONE_WITHIN)
+            self._process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._signal(signal.SIGKILL)
             self._process.wait()

@@ -1,4 +1,4 @@
-"""How the stand-ins for Pub/Sub and Cloud Tasks call a function: one POST, no redirect, no proxy."""
+"""Calls of the functions by the local Pub/Sub and Cloud Tasks: one POST without redirects and proxies."""
 
 import http.client
 import math
@@ -14,7 +14,7 @@ CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSCon
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """status: 0 when no answer came (refused, reset, too late). headers by lower-case name."""
+    """status: 0 without a response (refused, reset, too late). headers: names in lower case."""
 
     status: int = 0
     headers: Mapping[str, str] = {}
@@ -25,7 +25,7 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """The pause between attempts, in seconds: doubling at first, then rising evenly, never above `most`.
+    """The pause between attempts in seconds: it doubles, then rises linearly, up to `most`.
 
     https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues#RetryConfig
     """
@@ -35,18 +35,18 @@ class Pace(msgspec.Struct, frozen=True):
     doublings: int = 16
 
     def backoff(self, failures: int) -> float:
-        """failures: 1 or more."""
+        """The pause after so many failures, 1 or more."""
         doubled = self.least * math.pow(2, min(failures - 1, self.doublings))
         return min(doubled * max(1, failures - self.doublings), self.most)
 
     def pause(self, reply: Reply, now: datetime, failures: int) -> float:
-        """As long as the answer asks for (Retry-After), else the backoff."""
+        """The response's Retry-After, else the backoff."""
         asked = parse_retry_after(reply.headers, now)
         return self.backoff(failures) if asked is None else asked
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """How a task fared so far: calls begun, calls answered by something other than 5xx, the last answer."""
+    """Counts of a task: calls started, calls answered with another status than 5xx, and the last status."""
 
     tries: int = 0
     executions: int = 0
@@ -61,7 +61,7 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:
-    """timeout in seconds, for connecting and for each wait. Never raises."""
+    """Post a JSON body. timeout: seconds, for the connection and for each read. Never raises."""
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = CONNECTIONS[parts.scheme](parts.netloc, timeout=timeout)
@@ -76,7 +76,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> R
 
 
 def task_headers(queue: str, name: str, eta: float, tally: Tally) -> dict[str, str]:
-    """What Cloud Tasks adds to a call; eta in epoch seconds. https://cloud.google.com/tasks/docs/creating-http-target-tasks"""
+    """The headers of a call by Cloud Tasks. eta: epoch seconds. https://cloud.google.com/tasks/docs/creating-http-target-tasks"""
     headers = {
         "User-Agent": "Google-Cloud-Tasks",
         "X-CloudTasks-QueueName": queue,

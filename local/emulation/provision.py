@@ -1,4 +1,4 @@
-"""What Terraform makes in the cloud, made on the emulators: topics, push subscriptions, dead letters, task queues."""
+"""Creates on the emulators what Terraform creates in the cloud: topics, subscriptions and task queues."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -21,9 +21,9 @@ def provision(
     subscriptions: Iterable[Subscription] = (),
     queues: Iterable[Queue] = (),
 ) -> None:
-    """Makes what is missing, by Google's own clients; what exists is left as it is. No client is made for nothing.
+    """Create what is missing, with Google's clients; what exists is not changed.
 
-    topics: those besides the subscriptions' own and their dead-letter topics.
+    topics: further topics, besides those of the subscriptions and their dead-letter topics.
     """
     subscriptions, queues = list(subscriptions), list(queues)
     dead = {s.dead_letter_topic for s in subscriptions}
@@ -40,7 +40,7 @@ def _make_topics(project: str, topics: Iterable[str]) -> None:
 
     with PublisherClient() as client:
         for topic in topics:
-            _made(client.create_topic, {"name": client.topic_path(project, topic)})
+            _create_if_missing(client.create_topic, {"name": client.topic_path(project, topic)})
 
 
 def _make_subscriptions(project: str, dead: Iterable[str], subscriptions: Iterable[Subscription]) -> None:
@@ -48,9 +48,9 @@ def _make_subscriptions(project: str, dead: Iterable[str], subscriptions: Iterab
 
     with SubscriberClient() as client:
         for topic in dead:
-            _made(client.create_subscription, _keep(client, project, topic))
+            _create_if_missing(client.create_subscription, _keep(client, project, topic))
         for subscription in subscriptions:
-            _made(client.create_subscription, _push(client, project, subscription))
+            _create_if_missing(client.create_subscription, _push(client, project, subscription))
 
 
 def _keep(client: "SubscriberClient", project: str, topic: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _keep(client: "SubscriberClient", project: str, topic: str) -> dict[str, Any
 
 
 def _push(client: "SubscriberClient", project: str, s: Subscription) -> dict[str, Any]:
-    """The emulator stores the filter and does not apply it: there each subscription gets all of its topic.
+    """The emulator stores the filter but does not apply it: each subscription gets all messages of its topic.
 
     No retry_policy, unlike Terraform: with one the emulator (0.8.20) can lose a subscription. A message that failed
     twice waits under its due millisecond; when two messages share one, an internal error ends the subscription's
@@ -85,7 +85,7 @@ def _make_queues(project: str, location: str, queues: Iterable[Queue]) -> None:
     parent = f"projects/{project}/locations/{location}"
     with tasks_client() as client:
         for queue in queues:
-            _made(client.create_queue, {"parent": parent, "queue": _queue(parent, queue)})
+            _create_if_missing(client.create_queue, {"parent": parent, "queue": _queue(parent, queue)})
 
 
 def _queue(parent: str, queue: Queue) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _queue(parent: str, queue: Queue) -> dict[str, Any]:
     return {"name": f"{parent}/queues/{queue.name}", "retry_config": retry}
 
 
-def _made(create: Callable[..., Any], request: dict[str, Any]) -> None:
+def _create_if_missing(create: Callable[..., Any], request: dict[str, Any]) -> None:
     from google.api_core.exceptions import AlreadyExists
 
     try:

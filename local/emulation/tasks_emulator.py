@@ -1,4 +1,4 @@
-"""Cloud Tasks has no emulator of Google's: the part of its gRPC API that is used here, for Google's own client.
+"""An emulator of Cloud Tasks for Google's client, because Google has none. It has the gRPC methods we use.
 
     with TasksEmulator() as emulator:
         os.environ["CLOUD_TASKS_EMULATOR_HOST"] = emulator.host
@@ -6,7 +6,7 @@
         emulator.advance(3 * 86_400)
 
 Or `python -m local.emulation.tasks_emulator --port 8123`. HTTP calls only (no App Engine); rates are not
-limited. Where a task asks for an OIDC token it sends one of `local.stack.identity`. Nothing is kept when it stops.
+limited. For a task with an OIDC token it sends a token of `local.stack.identity`. It stores nothing on disk.
 """
 
 import argparse
@@ -25,56 +25,56 @@ from google.cloud import tasks_v2
 from google.protobuf.empty_pb2 import Empty
 
 from local.emulation.http_push import post, task_headers
-from local.emulation.tasks_queues import Entry, Queues, Refused
-from local.emulation.worker import Job, Pump
+from local.emulation.tasks_queues import PendingTask, Queues, RpcError
+from local.emulation.worker import Job, Worker
 from local.stack.clock import VirtualClock
 from local.stack.identity import bearer
 
 SERVICE = "google.cloud.tasks.v2.CloudTasks"
-CALLERS, WIDTH = 8, 16  # gRPC calls answered at once, tasks called at once
+MAX_PARALLEL_RPCS, MAX_PARALLEL_CALLS = 8, 16  # gRPC calls of clients, calls of tasks
 DEFAULT_DEADLINE = timedelta(minutes=10)
 
 Method = Callable[[Any], Any]
 
 
 class TasksEmulator(AbstractContextManager["TasksEmulator"]):
-    """host: where it listens, for CLOUD_TASKS_EMULATOR_HOST. port 0 takes a free one. clock: its own unless given."""
+    """host: its address, for CLOUD_TASKS_EMULATOR_HOST. port: 0 for a free one. clock: by default its own."""
 
     def __init__(self, port: int = 0, clock: VirtualClock | None = None) -> None:
         self._clock, self._lock = clock or VirtualClock(), threading.Lock()
         self._queues = Queues(self._clock)
-        self._pump = Pump("tasks emulator", self._take, WIDTH)
-        self._server = grpc.server(ThreadPoolExecutor(CALLERS))
+        self._worker = Worker("tasks emulator", self._take, MAX_PARALLEL_CALLS)
+        self._server = grpc.server(ThreadPoolExecutor(MAX_PARALLEL_RPCS))
         handlers = grpc.method_handlers_generic_handler(SERVICE, self._methods())
         self._server.add_generic_rpc_handlers((handlers,))
         self.host = f"127.0.0.1:{self._server.add_insecure_port(f'127.0.0.1:{port}')}"
 
     def __enter__(self) -> Self:
         self._server.start()
-        self._pump.start()
+        self._worker.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._server.stop(grace=0).wait()
-        self._pump.stop()
+        self._worker.stop()
 
     def now(self) -> datetime:
         return self._clock()
 
     def advance(self, seconds: float) -> None:
-        """Lets time pass for the emulator alone; what has come due by then is called at once."""
+        """Set the emulator's clock forward; tasks that are then due are called at once."""
         self._clock.advance(seconds)
-        self._pump.wake()
+        self._worker.wake()
 
     def next_due(self, queue: str) -> datetime | None:
-        """When the next task of this queue (its short name) is called."""
+        """When the next task is due. queue: the short name."""
         with self._lock:
             return self._queues.next_due(queue)
 
     # -- the API
 
     def _methods(self) -> dict[str, grpc.RpcMethodHandler]:
-        """The client's own message types read and write the wire: there is no server code to generate."""
+        """The RPCs. The client's message types parse and serialize them, so no generated server code is needed."""
         queues, queue, task = self._queues, tasks_v2.Queue.serialize, tasks_v2.Task.serialize
         tasks = tasks_v2.ListTasksResponse.serialize
         return {
@@ -95,28 +95,28 @@ class TasksEmulator(AbstractContextManager["TasksEmulator"]):
         try:
             with self._lock:
                 return method(request)
-        except Refused as refusal:
+        except RpcError as refusal:
             return context.abort(refusal.code, refusal.text)
         finally:
-            self._pump.wake()
+            self._worker.wake()
 
     # -- calling
 
     def _take(self, limit: int) -> list[Job]:
         with self._lock:
-            return [partial(self._call, entry, self._headers(entry)) for entry in self._queues.take(limit)]
+            return [partial(self._call, pending, self._headers(pending)) for pending in self._queues.take(limit)]
 
-    def _headers(self, entry: Entry) -> dict[str, str]:
-        task = entry.task
+    def _headers(self, pending: PendingTask) -> dict[str, str]:
+        task = pending.task
         queue, _, name = task.name.rpartition("/queues/")[2].partition("/tasks/")
         eta = task.schedule_time.timestamp()
-        return dict(task.http_request.headers) | task_headers(queue, name, eta, entry.tally) | _identity(task)
+        return dict(task.http_request.headers) | task_headers(queue, name, eta, pending.tally) | _identity(task)
 
-    def _call(self, entry: Entry, headers: dict[str, str]) -> None:
-        call, deadline = entry.task.http_request, entry.task.dispatch_deadline or DEFAULT_DEADLINE
+    def _call(self, pending: PendingTask, headers: dict[str, str]) -> None:
+        call, deadline = pending.task.http_request, pending.task.dispatch_deadline or DEFAULT_DEADLINE
         reply = post(call.url, call.body, headers, deadline.total_seconds())
         with self._lock:
-            self._queues.settle(entry, reply)
+            self._queues.settle(pending, reply)
 
 
 def _identity(task: tasks_v2.Task) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the Cloud Tasks emulator knows: queues, tasks, the names of those that are gone. In memory, not thread-safe."""
+"""The state of the Cloud Tasks emulator: queues, tasks and the names of finished tasks. Not thread-safe."""
 
 import heapq
 import itertools
@@ -15,26 +15,26 @@ from grpc import StatusCode
 from local.emulation.http_push import Pace, Reply, Tally
 
 # https://cloud.google.com/tasks/docs/quotas and the reference of projects.locations.queues.tasks.create
-FURTHEST = timedelta(days=30)
-NAME_IS_TAKEN = timedelta(hours=24)  # after the task is gone; the cloud says "up to"
+MAX_SCHEDULE_AHEAD = timedelta(days=30)
+NAME_REUSE_AFTER = timedelta(hours=24)  # after the task is finished or deleted; the documentation says "up to"
 TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,500}")
-PAGE = 1000
+PAGE = 1000  # tasks
 
-FOR_EVER = -1  # max_attempts; our queues' value, and this emulator's default (the cloud's is 100)
+UNLIMITED = -1  # max_attempts of our queues, and the default of this emulator; in the cloud the default is 100
 DEFAULT_MIN_BACKOFF, DEFAULT_MAX_BACKOFF = timedelta(seconds=0.1), timedelta(hours=1)
 DEFAULT_DOUBLINGS = 16
 
 
-class Refused(Exception):
-    """A call's answer when it is not OK."""
+class RpcError(Exception):
+    """The RPC fails with this status."""
 
     def __init__(self, code: StatusCode, text: str) -> None:
         super().__init__(text)
         self.code, self.text = code, text
 
 
-class Entry(msgspec.Struct):
-    """A live task. due: of its next call, in epoch seconds; None while one is under way."""
+class PendingTask(msgspec.Struct):
+    """An unfinished task. due: time of its next call in epoch seconds; None while a call is running."""
 
     task: tasks_v2.Task
     due: float | None
@@ -42,23 +42,23 @@ class Entry(msgspec.Struct):
 
 
 class Queues:
-    """Each public method up to `delete_task` is the RPC of that name; raises Refused."""
+    """Each public method up to `delete_task` is the RPC of that name; raises RpcError."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._queues: dict[str, tasks_v2.Queue] = {}
-        self._tasks: dict[str, Entry] = {}
-        self._taken: dict[str, datetime] = {}  # names of tasks that are gone, until
-        self._order: list[tuple[float, int, str]] = []  # heap of due times; an entry that no longer fits is skipped
+        self._tasks: dict[str, PendingTask] = {}
+        self._taken: dict[str, datetime] = {}  # names of former tasks -> until when they cannot be used
+        self._order: list[tuple[float, int, str]] = []  # heap of due times; outdated items are skipped
         self._count = itertools.count()
 
     def create_queue(self, request: tasks_v2.CreateQueueRequest) -> tasks_v2.Queue:
         queue = tasks_v2.Queue(request.queue)
         if queue.name in self._queues:
-            raise Refused(StatusCode.ALREADY_EXISTS, "Queue already exists.")
+            raise RpcError(StatusCode.ALREADY_EXISTS, "Queue already exists.")
         queue.state = tasks_v2.Queue.State(tasks_v2.Queue.State.RUNNING)
         retry = queue.retry_config
-        retry.max_attempts = retry.max_attempts or FOR_EVER
+        retry.max_attempts = retry.max_attempts or UNLIMITED
         retry.min_backoff = retry.min_backoff or DEFAULT_MIN_BACKOFF
         retry.max_backoff = retry.max_backoff or DEFAULT_MAX_BACKOFF
         retry.max_doublings = retry.max_doublings or DEFAULT_DOUBLINGS
@@ -82,13 +82,13 @@ class Queues:
         task.create_time = now
         task.schedule_time = self._due(task, now)
         if task.name in self._tasks or self._taken.get(task.name, now) > now:
-            raise Refused(StatusCode.ALREADY_EXISTS, "A task of this name exists, or existed too recently.")
-        self._tasks[task.name] = Entry(task, None)
+            raise RpcError(StatusCode.ALREADY_EXISTS, "A task of this name exists, or existed too recently.")
+        self._tasks[task.name] = PendingTask(task, None)
         self._schedule(task.name, task.schedule_time.timestamp())
         return _view(task, request.response_view)
 
     def get_task(self, request: tasks_v2.GetTaskRequest) -> tasks_v2.Task:
-        return _view(self._entry(request.name).task, request.response_view)
+        return _view(self._pending(request.name).task, request.response_view)
 
     def list_tasks(self, request: tasks_v2.ListTasksRequest) -> tasks_v2.ListTasksResponse:
         queue = self._queue(request.parent, StatusCode.NOT_FOUND)
@@ -99,38 +99,38 @@ class Queues:
         return tasks_v2.ListTasksResponse(tasks=page, next_page_token=more)
 
     def delete_task(self, request: tasks_v2.DeleteTaskRequest) -> Empty:
-        self._drop(self._entry(request.name).task.name)
+        self._drop(self._pending(request.name).task.name)
         return Empty()
 
     # -- calling
 
-    def take(self, limit: int) -> list[Entry]:
-        """Up to `limit` tasks that are due, each now under way until it is settled."""
-        now, taken = self._clock().timestamp(), list[Entry]()
+    def take(self, limit: int) -> list[PendingTask]:
+        """Claim up to `limit` due tasks; each counts as running until `settle`."""
+        now, taken = self._clock().timestamp(), list[PendingTask]()
         while self._order and self._order[0][0] <= now and len(taken) < limit:
             due, _, name = heapq.heappop(self._order)
-            entry = self._tasks.get(name)
-            if entry and entry.due == due:
-                entry.due, entry.tally = None, entry.tally.begun()
-                taken.append(entry)
+            pending = self._tasks.get(name)
+            if pending and pending.due == due:
+                pending.due, pending.tally = None, pending.tally.begun()
+                taken.append(pending)
         return taken
 
-    def settle(self, entry: Entry, reply: Reply) -> None:
-        """Answered 2xx it is gone; else it comes again, unless it was deleted meanwhile or its attempts are spent."""
-        name = entry.task.name
-        if self._tasks.get(name) is not entry:
+    def settle(self, pending: PendingTask, reply: Reply) -> None:
+        """Record a response: delete the task after 2xx or its last attempt, else set the next attempt."""
+        name = pending.task.name
+        if self._tasks.get(name) is not pending:
             return
         retry = self._queues[_queue_of(name)].retry_config
-        entry.tally = entry.tally.answered(reply)
-        entry.task.dispatch_count, entry.task.response_count = entry.tally.tries, entry.tally.executions
-        if reply.done or entry.tally.tries == retry.max_attempts:
+        pending.tally = pending.tally.answered(reply)
+        pending.task.dispatch_count, pending.task.response_count = pending.tally.tries, pending.tally.executions
+        if reply.done or pending.tally.tries == retry.max_attempts:
             self._drop(name)
             return
         now, pace = self._clock(), _pace(retry)
-        self._schedule(name, now.timestamp() + pace.pause(reply, now, entry.tally.tries))
+        self._schedule(name, now.timestamp() + pace.pause(reply, now, pending.tally.tries))
 
     def next_due(self, queue: str) -> datetime | None:
-        """queue: the last part of its name. Calls under way do not count."""
+        """When the next task is due, without the running ones. queue: the last part of its name."""
         dues = [e.due for name, e in self._tasks.items() if _queue_of(name).endswith(f"/queues/{queue}") and e.due]
         return datetime.fromtimestamp(min(dues), UTC) if dues else None
 
@@ -138,12 +138,12 @@ class Queues:
 
     def _queue(self, name: str, missing: StatusCode) -> tasks_v2.Queue:
         if name not in self._queues:
-            raise Refused(missing, "Queue does not exist.")
+            raise RpcError(missing, "Queue does not exist.")
         return self._queues[name]
 
-    def _entry(self, name: str) -> Entry:
+    def _pending(self, name: str) -> PendingTask:
         if name not in self._tasks:
-            raise Refused(StatusCode.NOT_FOUND, "The task does not exist.")
+            raise RpcError(StatusCode.NOT_FOUND, "The task does not exist.")
         return self._tasks[name]
 
     def _names(self, queue: str) -> list[str]:
@@ -151,8 +151,8 @@ class Queues:
 
     def _due(self, task: tasks_v2.Task, now: datetime) -> datetime:
         due = max(now, datetime.fromtimestamp(task.schedule_time.timestamp(), UTC) if task.schedule_time else now)
-        if due > now + FURTHEST:
-            raise Refused(StatusCode.INVALID_ARGUMENT, "Task.schedule_time is more than 30 days ahead.")
+        if due > now + MAX_SCHEDULE_AHEAD:
+            raise RpcError(StatusCode.INVALID_ARGUMENT, "Task.schedule_time is more than 30 days ahead.")
         return due
 
     def _schedule(self, name: str, due: float) -> None:
@@ -161,7 +161,7 @@ class Queues:
 
     def _drop(self, name: str) -> None:
         del self._tasks[name]
-        self._taken[name] = self._clock() + NAME_IS_TAKEN
+        self._taken[name] = self._clock() + NAME_REUSE_AFTER
 
 
 def _queue_of(task: str) -> str:
@@ -171,15 +171,15 @@ def _queue_of(task: str) -> str:
 def _check_call(task: tasks_v2.Task, parent: str) -> None:
     queue, _, task_id = task.name.rpartition("/tasks/")
     if queue != parent or not TASK_ID.fullmatch(task_id):
-        raise Refused(StatusCode.INVALID_ARGUMENT, f"Task.name must be {parent}/tasks/ and letters, digits, - or _.")
+        raise RpcError(StatusCode.INVALID_ARGUMENT, f"Task.name must be {parent}/tasks/ and letters, digits, - or _.")
     if not task.http_request.url.startswith(("http://", "https://")):
-        raise Refused(StatusCode.INVALID_ARGUMENT, "HttpRequest.url must start with http:// or https://.")
+        raise RpcError(StatusCode.INVALID_ARGUMENT, "HttpRequest.url must start with http:// or https://.")
     if task.http_request.http_method not in (0, tasks_v2.HttpMethod.POST):
-        raise Refused(StatusCode.INVALID_ARGUMENT, "This emulator knows no HTTP method but POST.")
+        raise RpcError(StatusCode.INVALID_ARGUMENT, "This emulator supports only the HTTP method POST.")
 
 
 def _view(task: tasks_v2.Task, view: tasks_v2.Task.View) -> tasks_v2.Task:
-    """Only the full view shows the body."""
+    """The task without its body, unless the view is FULL."""
     shown = tasks_v2.Task(task)
     shown.view = tasks_v2.Task.View(view or tasks_v2.Task.View.BASIC)
     if shown.view != tasks_v2.Task.View.FULL:

@@ -1,4 +1,4 @@
-"""What hangs on what: push subscriptions and task queues, the same words for SQLite and for Google's emulators."""
+"""Push subscriptions and task queues of the local stack, for SQLite and for Google's emulators."""
 
 import msgspec
 
@@ -6,10 +6,10 @@ from shared.ports import Message
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
-    """A push subscription, as Terraform makes it in the cloud.
+    """A push subscription, as Terraform creates it in the cloud.
 
-    attribute: name and value; only messages that carry it are pushed. Times in seconds.
-    max_attempts: deliveries before a message goes to the dead-letter topic; the cloud takes 5 to 100.
+    attribute: name and value; only messages with it are pushed. Times are in seconds.
+    max_attempts: deliveries before a message goes to the dead-letter topic; Pub/Sub allows 5 to 100.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
-    """A Cloud Tasks queue that retries for ever. Times in seconds."""
+    """A Cloud Tasks queue that retries without limit. Times are in seconds."""
 
     name: str
     min_backoff: float = 10.0

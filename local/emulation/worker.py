@@ -1,4 +1,4 @@
-"""The engine of every stand-in that delivers: takes what is due and works it off, a few at a time."""
+"""Runs due jobs in threads, a limited number at a time; the local Pub/Sub and Cloud Tasks use it."""
 
 import logging
 import threading
@@ -6,41 +6,41 @@ from collections.abc import Callable, Sequence
 
 Job = Callable[[], None]
 
-POLL = 0.05  # seconds; what another process has written is found by looking
-LINGER = 5.0  # seconds that a stop waits for work under way
+POLL_INTERVAL = 0.05  # seconds between two queries, which also find what another process has written
+STOP_TIMEOUT = 5.0  # seconds that `stop` waits for running jobs
 
 log = logging.getLogger(__name__)
 
 
-class Pump:
-    """take(n): claims up to n jobs that are due. Each runs in a thread of its own, at most `width` at once.
+class Worker:
+    """take(n): claims up to n due jobs. Each runs in its own thread, at most `width` at a time.
 
-    A job that fails is logged; whoever claimed it sees to it that it comes again.
+    A failed job is logged. `take` must return it again later.
     """
 
     def __init__(self, name: str, take: Callable[[int], Sequence[Job]], width: int) -> None:
         self._take, self._width = take, width
         self._wake, self._stopping = threading.Event(), threading.Event()
-        self._flying, self._landed = 0, threading.Condition()
+        self._running, self._finished = 0, threading.Condition()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def wake(self) -> None:
-        """Something may be due now."""
+        """Query at once, because a job may be due."""
         self._wake.set()
 
     def stop(self) -> None:
-        """Nothing more begins. Work under way is waited for, within reason."""
+        """Start no further job, and wait up to STOP_TIMEOUT for the running ones."""
         self._stopping.set()
         self._wake.set()
-        with self._landed:
-            self._landed.notify_all()
+        with self._finished:
+            self._finished.notify_all()
         if self._thread.ident:
-            self._thread.join(LINGER)
-        with self._landed:
-            self._landed.wait_for(lambda: not self._flying, LINGER)
+            self._thread.join(STOP_TIMEOUT)
+        with self._finished:
+            self._finished.wait_for(lambda: not self._running, STOP_TIMEOUT)
 
     def _run(self) -> None:
         while room := self._room():
@@ -48,33 +48,33 @@ class Pump:
             for job in jobs:
                 self._begin(job)
             if not jobs:
-                self._wake.wait(POLL)
+                self._wake.wait(POLL_INTERVAL)
                 self._wake.clear()
 
     def _room(self) -> int:
-        """How many more may begin, once any may; 0 at the end."""
-        with self._landed:
-            self._landed.wait_for(lambda: self._flying < self._width or self._stopping.is_set())
-            return 0 if self._stopping.is_set() else self._width - self._flying
+        """Wait until a job may start. Returns how many may; 0 after `stop`."""
+        with self._finished:
+            self._finished.wait_for(lambda: self._running < self._width or self._stopping.is_set())
+            return 0 if self._stopping.is_set() else self._width - self._running
 
     def _claimed(self, room: int) -> Sequence[Job]:
         try:
             return self._take(room)
         except Exception:
-            log.exception("could not look for work; trying again")
+            log.exception("the due jobs could not be read; trying again")
             return ()
 
     def _begin(self, job: Job) -> None:
-        with self._landed:
-            self._flying += 1
+        with self._finished:
+            self._running += 1
         threading.Thread(target=self._work, args=(job,), daemon=True).start()
 
     def _work(self, job: Job) -> None:
         try:
             job()
         except Exception:
-            log.exception("a delivery failed; it comes again")
+            log.exception("a delivery failed; it will be repeated")
         finally:
-            with self._landed:
-                self._flying -= 1
-                self._landed.notify_all()
+            with self._finished:
+                self._running -= 1
+                self._finished.notify_all()

@@ -1,8 +1,8 @@
-"""The vendor's shapes: what the API answers and what a webhook carries.
+"""The JSON bodies of the API's responses and of webhooks.
 
-Documented are only `signers[].send_to`, `signers[].signer.{email,mobile_number}` and `signers[].request_url`
-(the vendor's guide on own e-mail and SMS providers), the list envelope (its reference on pagination) and the webhook
-bodies (its page on webhook events). The other names are the likeliest guess, which `fields=documented` leaves out.
+The vendor documents only `signers[].send_to`, `signers[].signer.{email,mobile_number}` and `signers[].request_url`
+(guide on own e-mail and SMS providers), the envelope of lists (reference on pagination) and the webhook bodies (page
+on webhook events). The other field names are guesses; the setting `fields=documented` leaves them out.
 """
 
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from local.sandbox.drafts import new_id
-from local.sandbox.model import EventType, Happening, SignatureRequest, Signer
+from local.sandbox.model import EventType, SignatureRequest, Signer, WebhookEvent
 from local.sandbox.settings import Settings
 from local.sandbox.store import Webhook
 
@@ -19,7 +19,7 @@ SITE, USER, INTEGRATION = 1, 1, "5f9037ce2b1d4c0012ab34cd"
 
 
 def iso(at: datetime | None) -> str | None:
-    """ISO 8601, UTC, milliseconds, Z: as everywhere in the vendor's examples."""
+    """ISO 8601 in UTC with milliseconds and Z, as in the vendor's examples."""
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z") if at else None
 
 
@@ -87,7 +87,7 @@ def _signer(signer: Signer, request: SignatureRequest, public_url: str) -> dict[
 
 
 def page(requests: list[SignatureRequest], total: int, number: int, size: int, settings: Settings, url: str) -> Any:
-    """The body of a list. Items carry their id in every mode: without it a list would say nothing."""
+    """The body of a list. Items have an id in every mode, because a list without ids is of no use."""
     shape = full if settings.fields == "full" else documented
     return {
         "page": number,
@@ -109,7 +109,7 @@ ERRORS = {
 
 
 def error(status: int, message: str = "") -> dict[str, Any]:
-    """The vendor shows an error's body for 429 only; the others are taken to look alike."""
+    """The body of an error. The vendor documents it for 429 only; we assume the same form for the others."""
     name, text = ERRORS.get(status, ("Error", "Something went wrong."))
     return {"error": {"message": message or text, "status": status, "name": name}}
 
@@ -117,38 +117,38 @@ def error(status: int, message: str = "") -> dict[str, Any]:
 # -- webhooks
 
 
-def webhook(happening: Happening, request: SignatureRequest, sent_to: str, now: datetime) -> Webhook:
+def webhook(event: WebhookEvent, request: SignatureRequest, sent_to: str, now: datetime) -> Webhook:
     key = new_id()
     body = {
         "deliverable": True,
         "type": "webhook",
         "integration": INTEGRATION,
         "sent_to": sent_to,
-        "event_type": happening.type.value,
-        "description": _description(happening, request),
+        "event_type": event.type.value,
+        "description": _description(event, request),
         "site": SITE,
         "request": request.id,
-        **_actor(happening),
+        **_actor(event),
         "created_time": iso(now),
         "updated_time": iso(now),
         "id": key,
     }
     raw = msgspec.json.encode(body)
-    return Webhook(id=key, request=request.id, type=happening.type.value, body=raw, fired_at=now)
+    return Webhook(id=key, request=request.id, type=event.type.value, body=raw, fired_at=now)
 
 
-def _description(happening: Happening, request: SignatureRequest) -> str:
-    who = happening.signer.label if happening.signer else request.sender
+def _description(event: WebhookEvent, request: SignatureRequest) -> str:
+    who = event.signer.label if event.signer else request.sender
     return {
         EventType.SENT: f"{who} sent {request.title}",
         EventType.SIGNED: f"{who} signed {request.title}",
         EventType.COMPLETE: f"{request.title} has been completed",
         EventType.EXPIRED: f"{request.title} has expired",
-    }[happening.type]
+    }[event.type]
 
 
-def _actor(happening: Happening) -> dict[str, Any]:
-    """Only a sending names the user, only a signature the signer."""
-    if happening.type is EventType.SENT:
+def _actor(event: WebhookEvent) -> dict[str, Any]:
+    """request_sent names the user, request_signed names the signer; the other events name nobody."""
+    if event.type is EventType.SENT:
         return {"user": USER}
-    return {"signer": happening.signer.signer_id} if happening.signer else {}
+    return {"signer": event.signer.signer_id} if event.signer else {}

@@ -1,7 +1,7 @@
-"""The stand-in for Clickwrap as one WSGI app: its pages for the sender and the signer, and its API.
+"""The stand-in for Clickwrap as one WSGI app: pages for the sender and the signer, and the API.
 
-Meant to be mounted (under /sandbox); every link of its own pages follows the mount. For one process: two of them
-on one file would send each webhook twice.
+It is mounted under /sandbox; its links are relative to the mount point. Only one process may use its file, because
+two would send each webhook twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,10 +13,10 @@ import flask
 import msgspec
 
 from local.sandbox import answers, drafts, model, web
-from local.sandbox.api import api, desk
+from local.sandbox.api import api, service
 from local.sandbox.drafts import Invalid
 from local.sandbox.model import Refused, SignatureRequest
-from local.sandbox.service import Desk
+from local.sandbox.service import SandboxService
 from local.sandbox.settings import as_form, changes_of_form
 from local.sandbox.store import NoSuchRequest, Store
 from local.sandbox.webhooks import Webhooks
@@ -33,16 +33,21 @@ def create_app(
     clock: Callable[[], datetime],
     speed: float = 1.0,
 ) -> flask.Flask:
-    """path: its SQLite file. public_url: where the app is mounted, as a signer's browser sees it.
+    """Create the app.
 
-    Webhooks stay in the store until `webhooks_of(app).start()`.
+    Webhooks are sent after `webhooks_of(app).start()`.
+
+    Args:
+        path: SQLite file.
+        public_url: URL of the mount point, for the links in messages.
+        speed: see `Webhooks`.
     """
     app = flask.Flask(__name__)
-    served = Desk(Store(path), webhook_url, public_url.rstrip("/"), clock)
-    app.extensions["desk"] = served
-    app.extensions["webhooks"] = Webhooks(served, webhook_token, clock, speed)
+    sandbox = SandboxService(Store(path), webhook_url, public_url.rstrip("/"), clock)
+    app.extensions["service"] = sandbox
+    app.extensions["webhooks"] = Webhooks(sandbox, webhook_token, clock, speed)
     web.add_security_headers(app)
-    app.before_request(lambda: served.expire_due())
+    app.before_request(lambda: sandbox.expire_due())
     app.register_error_handler(NoSuchRequest, lambda error: web.failure(404, str(error)))
     app.register_blueprint(pages)
     app.register_blueprint(api)
@@ -64,9 +69,9 @@ def index() -> str:
 
 
 def _index(values: dict[str, Any], reasons: tuple[str, ...] = (), switches: Mapping[str, str] | None = None) -> str:
-    """The page with both its forms, each as it was typed when `reasons` say what is wrong with it."""
+    """The page with both forms. After an error, `reasons` explain it, and the forms keep what was typed."""
     number = min(max(1, flask.request.args.get("page", 1, int)), 1_000_000)
-    requests, total = desk().store.page((number - 1) * PAGE, PAGE)
+    requests, total = service().store.page((number - 1) * PAGE, PAGE)
     return flask.render_template(
         "index.html",
         requests=requests,
@@ -75,9 +80,9 @@ def _index(values: dict[str, Any], reasons: tuple[str, ...] = (), switches: Mapp
         total=total,
         form=values,
         reasons=reasons,
-        switches=switches or as_form(desk().store.settings()),
-        api_url=f"{desk().public_url}/api/v1.1",
-        webhook_url=desk().webhook_url,
+        switches=switches or as_form(service().store.settings()),
+        api_url=f"{service().public_url}/api/v1.1",
+        webhook_url=service().webhook_url,
     )
 
 
@@ -89,7 +94,7 @@ def create() -> flask.typing.ResponseReturnValue:
     if "add" in flask.request.form:
         return _index({**values, "signers": [*values["signers"], drafts.BLANK]})
     try:
-        request = desk().create(drafts.draft_of_form(values, desk().clock()))
+        request = service().create(drafts.draft_of_form(values, service().clock()))
     except Invalid as error:
         return _index(values, error.reasons), 400
     return flask.redirect(flask.url_for("pages.show", key=request.id), 303)
@@ -97,20 +102,20 @@ def create() -> flask.typing.ResponseReturnValue:
 
 def _create_from_json() -> flask.typing.ResponseReturnValue:
     try:
-        draft = drafts.read_draft(web.json_body(), desk().clock())
+        draft = drafts.read_draft(web.json_body(), service().clock())
     except Invalid as error:
         return web.failure(400, str(error))
-    return _json(desk().create(draft)), 201
+    return _json(service().create(draft)), 201
 
 
 def _json(request: SignatureRequest) -> dict[str, Any]:
-    """For programs that drive the sandbox: always the bare, full answer, whatever the switches say."""
-    return answers.full(request, desk().public_url)
+    """The JSON for programs that use the sandbox: always with all fields, whatever the settings of the API are."""
+    return answers.full(request, service().public_url)
 
 
 @pages.get("/requests/<key>")
 def show(key: str) -> flask.typing.ResponseReturnValue:
-    request = desk().store.get(key)
+    request = service().store.get(key)
     return _json(request) if web.wants_json() else _show(request)
 
 
@@ -119,17 +124,17 @@ def _show(request: SignatureRequest, reason: str = "") -> str:
         "request.html",
         it=request,
         reason=reason,
-        actions=model.possible_actions(request, desk().clock()),
-        deliveries=desk().store.deliveries(request.id),
+        actions=model.possible_actions(request, service().clock()),
+        deliveries=service().store.deliveries(request.id),
     )
 
 
 @pages.post("/requests/<key>/<action>")
 def act(key: str, action: str) -> flask.typing.ResponseReturnValue:
     try:
-        request = desk().act(key, action)
+        request = service().act(key, action)
     except Refused as error:
-        return web.failure(409, str(error)) if web.wants_json() else (_show(desk().store.get(key), str(error)), 409)
+        return web.failure(409, str(error)) if web.wants_json() else (_show(service().store.get(key), str(error)), 409)
     return _json(request) if web.wants_json() else flask.redirect(flask.url_for("pages.show", key=key), 303)
 
 
@@ -139,7 +144,7 @@ def settings() -> flask.typing.ResponseReturnValue:
         return _settings_from_json()
     typed = flask.request.form.to_dict()
     try:
-        desk().store.set(changes_of_form(typed))
+        service().store.set(changes_of_form(typed))
     except Invalid as error:
         return _index(drafts.EXAMPLE, error.reasons, typed), 400
     return flask.redirect(flask.url_for("pages.index", _anchor="settings"), 303)
@@ -147,7 +152,7 @@ def settings() -> flask.typing.ResponseReturnValue:
 
 def _settings_from_json() -> flask.typing.ResponseReturnValue:
     try:
-        saved = desk().store.set(web.json_body())
+        saved = service().store.set(web.json_body())
     except Invalid as error:
         return web.failure(400, str(error))
     return flask.jsonify(msgspec.to_builtins(saved))
@@ -158,28 +163,28 @@ def _settings_from_json() -> flask.typing.ResponseReturnValue:
 
 @pages.get("/sign/<token>")
 def sign_page(token: str) -> str:
-    return _sign_page(desk().open(token), token)
+    return _sign_page(service().open(token), token)
 
 
 def _sign_page(request: SignatureRequest, token: str) -> str:
     signer = request.holder(token)
-    return flask.render_template("sign.html", it=request, me=signer, obstacle=model.why_not(request, signer))
+    return flask.render_template("sign.html", it=request, me=signer, blocker=model.blocker(request, signer))
 
 
 @pages.post("/sign/<token>")
 def sign(token: str) -> flask.typing.ResponseReturnValue:
     try:
-        request = desk().sign(token)
+        request = service().sign(token)
     except Refused as error:
         if web.wants_json():
             return web.failure(409, str(error))
-        return _sign_page(desk().open(token), token), 409
+        return _sign_page(service().open(token), token), 409
     return _json(request) if web.wants_json() else flask.redirect(flask.url_for("pages.sign_page", token=token), 303)
 
 
 @pages.get("/download/<key>")
 def download(key: str) -> flask.typing.ResponseReturnValue:
-    request = desk().store.get(key)
+    request = service().store.get(key)
     if request.completed_at is None:
         return web.failure(409, "there is nothing to download before the request is complete")
     return flask.render_template("agreement.txt", it=request), {"Content-Type": "text/plain; charset=utf-8"}

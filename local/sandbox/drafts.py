@@ -1,4 +1,4 @@
-"""What a user or a program asks for, checked, before it becomes a signature request."""
+"""Checks the input for a new signature request, from the form or as JSON."""
 
 import secrets
 import uuid
@@ -43,7 +43,7 @@ class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_draft(data: object, now: datetime) -> Draft:
-    """Raises Invalid with every reason there is."""
+    """The checked input. Raises Invalid with every reason."""
     try:
         draft = msgspec.convert(data, Draft)
     except msgspec.ValidationError as error:
@@ -112,11 +112,11 @@ def _new_signer(draft: DraftSigner, number: int, ordered: bool) -> Signer:
 
 
 def new_id() -> str:
-    """24 hex digits, as the vendor's ids have."""
+    """24 hexadecimal digits, like the vendor's ids."""
     return secrets.token_hex(12)
 
 
-# -- the form: the same draft in the strings of a browser
+# -- the form: the same input as the strings of an HTML form
 
 EXAMPLE: dict[str, Any] = {
     "title": "Employment Agreement",
@@ -154,7 +154,7 @@ def _read_row(form: Mapping[str, str], n: int) -> dict[str, Any]:
 
 
 def draft_of_form(values: dict[str, Any], now: datetime) -> Draft:
-    """Rows left blank are no signers. Raises Invalid with every reason there is."""
+    """The checked input of the form; empty rows are ignored. Raises Invalid with every reason."""
     reasons: list[str] = []
     rows = [row for row in values["signers"] if row["name"] or row["email"] or row["mobile_number"]]
     days = _whole("expires after (days)", values["expiry_days"], reasons)

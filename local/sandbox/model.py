@@ -1,4 +1,4 @@
-"""A signature request as Clickwrap keeps it, and what may happen to it. Pure: no I/O, no clock, aware UTC times."""
+"""A signature request as Clickwrap stores it, and its changes. No I/O and no clock; times are aware and in UTC."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 
 class Status(StrEnum):
-    """The help centre's states; how the API spells them is undocumented."""
+    """The states in the vendor's help centre; the API's spelling is undocumented."""
 
     SENT = "sent"
     OPEN = "open"  # somebody has opened a signing page
@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 class Role(StrEnum):
     SIGNER = "signer"
-    RECIPIENT = "recipient"  # reads along, signs nothing
+    RECIPIENT = "recipient"  # gets a copy and does not sign
 
 
 class EventType(StrEnum):
@@ -37,8 +37,8 @@ class SendTo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Signer(msgspec.Struct, frozen=True, kw_only=True):
     id: str
-    signer_id: str  # the customer's own name for this person: any text
-    token: str  # whoever holds it may sign as this person
+    signer_id: str  # the customer's own id of this signer: any text
+    token: str  # gives access to this signer's page
     name: str = ""
     email: str = ""
     mobile_number: str = ""
@@ -57,7 +57,7 @@ class SignatureRequest(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     sender: str
     ordered: bool
-    notify: bool  # Clickwrap's own messages, which a stand-in has none of: kept and shown, nothing more
+    notify: bool  # whether Clickwrap sends its own messages; the sandbox only stores this
     created_at: datetime
     expires_at: datetime | None
     signers: tuple[Signer, ...]
@@ -83,21 +83,21 @@ class SignatureRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def missing(self) -> tuple[Signer, ...]:
-        """Who still has to sign."""
+        """The signers who have not signed yet."""
         return tuple(s for s in self.signers if s.role is Role.SIGNER and s.signed_at is None)
 
     def holder(self, token: str) -> Signer:
         return next(s for s in self.signers if s.token == token)
 
     def reached(self, signer: Signer) -> bool:
-        """Whether the signing order, where there is one, has come to this person."""
+        """Whether this signer may sign now: everybody with a lower order has signed."""
         if not self.ordered or signer.order is None:
             return True
         return all(s.order is None or s.order >= signer.order for s in self.missing)
 
 
-class Happening(msgspec.Struct, frozen=True):
-    """What Clickwrap tells the world of a change."""
+class WebhookEvent(msgspec.Struct, frozen=True):
+    """An event that Clickwrap sends as a webhook."""
 
     type: EventType
     signer: Signer | None = None
@@ -105,7 +105,7 @@ class Happening(msgspec.Struct, frozen=True):
 
 class Change(msgspec.Struct, frozen=True):
     request: SignatureRequest
-    happenings: tuple[Happening, ...] = ()
+    events: tuple[WebhookEvent, ...] = ()
 
 
 class Refused(Exception):
@@ -113,7 +113,7 @@ class Refused(Exception):
 
 
 def created(request: SignatureRequest) -> Change:
-    return Change(request, (Happening(EventType.SENT),))
+    return Change(request, (WebhookEvent(EventType.SENT),))
 
 
 def opened(request: SignatureRequest) -> Change:
@@ -121,21 +121,21 @@ def opened(request: SignatureRequest) -> Change:
 
 
 def signed(request: SignatureRequest, token: str, now: datetime) -> Change:
-    """The signature, and with the last one the completion. A second click is no second signature."""
+    """Record a signature; the last one also completes the request. A repeated call changes nothing. Raises Refused."""
     signer = request.holder(token)
     if signer.signed_at is not None:
         return Change(request)
-    reason = why_not(request, signer)
+    reason = blocker(request, signer)
     if reason:
         raise Refused(reason)
     done = replace(signer, signed_at=now)
     signers = tuple(done if s is signer else s for s in request.signers)
     request = replace(request, opened=True, signers=signers)
-    news = [Happening(EventType.SIGNED, done)]
+    events = [WebhookEvent(EventType.SIGNED, done)]
     if not request.missing:
         request = replace(request, completed_at=now)
-        news.append(Happening(EventType.COMPLETE))
-    return Change(request, tuple(news))
+        events.append(WebhookEvent(EventType.COMPLETE))
+    return Change(request, tuple(events))
 
 
 CLOSED = {
@@ -145,8 +145,8 @@ CLOSED = {
 }
 
 
-def why_not(request: SignatureRequest, signer: Signer) -> str:
-    """What keeps this person from signing now; "" when nothing does."""
+def blocker(request: SignatureRequest, signer: Signer) -> str:
+    """Why this signer cannot sign now; "" if they can."""
     if request.status in CLOSED:
         return CLOSED[request.status]
     if signer.role is Role.RECIPIENT:
@@ -165,24 +165,24 @@ def resume(request: SignatureRequest, now: datetime) -> Change:
 
 
 def revise(request: SignatureRequest, now: datetime) -> Change:
-    """A new text: everybody signs again, and the request is sent again."""
+    """Replace the text: the request is sent again and everybody signs again."""
     _unfinished(request, "revise")
     signers = tuple(replace(s, signed_at=None) for s in request.signers)
     again = replace(request, signers=signers, paused=False, revision=request.revision + 1)
-    return Change(again, (Happening(EventType.SENT),))
+    return Change(again, (WebhookEvent(EventType.SENT),))
 
 
 def expire(request: SignatureRequest, now: datetime) -> Change:
-    return Change(replace(_unfinished(request, "expire"), expired=True), (Happening(EventType.EXPIRED),))
+    return Change(replace(_unfinished(request, "expire"), expired=True), (WebhookEvent(EventType.EXPIRED),))
 
 
 def complete(request: SignatureRequest, now: datetime) -> Change:
-    """Marked as complete, for a signature on paper: no request_signed, and the missing signatures stay missing."""
-    return Change(replace(_unfinished(request, "complete"), completed_at=now), (Happening(EventType.COMPLETE),))
+    """Mark as complete after signatures on paper: no request_signed is sent, and no signature is added."""
+    return Change(replace(_unfinished(request, "complete"), completed_at=now), (WebhookEvent(EventType.COMPLETE),))
 
 
 def resend(request: SignatureRequest, now: datetime) -> Change:
-    return Change(_live(request, "resend"), (Happening(EventType.SENT),))
+    return Change(_live(request, "resend"), (WebhookEvent(EventType.SENT),))
 
 
 ACTIONS: dict[str, Callable[[SignatureRequest, datetime], Change]] = {

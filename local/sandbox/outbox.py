@@ -1,4 +1,4 @@
-"""What the signers would have received: every SMS and e-mail, kept and shown, and sent to nobody."""
+"""Stores and shows every SMS and e-mail instead of sending it."""
 
 import sqlite3
 from collections import Counter
@@ -20,8 +20,8 @@ SCHEMA = """create table if not exists messages (
     subject text not null, text text not null, html text not null, at real not null)"""
 
 
-class Caught(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as a provider would have got it."""
+class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as a provider would receive it."""
 
     id: int
     channel: str
@@ -38,7 +38,7 @@ class Caught(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outbox:
-    """Durable. A message that is sent twice is here twice: hiding it would hide the fault."""
+    """Messages on disk. A message that is sent twice is stored twice, so that the error can be seen."""
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path, SCHEMA)
@@ -46,17 +46,17 @@ class Outbox:
     def add(
         self, channel: str, notice: str, to: str, text: str, subject: str = "", html: str = "", *, at: datetime
     ) -> int:
-        """Returns the message's number. Raises sqlite3.Error, and then nothing is kept."""
+        """Store a message and return its number. Raises sqlite3.Error."""
         row = (channel, notice, to, subject, text, html, at.timestamp())
         columns = "(channel, notice, recipient, subject, text, html, at)"
         with self._database.transaction() as db:
             cursor = db.execute(f"insert into messages {columns} values (?, ?, ?, ?, ?, ?, ?)", row)
             return int(cursor.lastrowid or 0)
 
-    def messages(self) -> list[Caught]:
-        """All of them, newest last."""
+    def messages(self) -> list[StoredMessage]:
+        """All messages, the newest last."""
         with self._database.transaction() as db:
-            return [_caught(row) for row in db.execute("select * from messages order by id")]
+            return [_stored(row) for row in db.execute("select * from messages order by id")]
 
     def clear(self) -> None:
         with self._database.transaction() as db:
@@ -66,9 +66,9 @@ class Outbox:
         self._database.close()
 
 
-def _caught(row: tuple[int, str, str, str, str, str, str, float]) -> Caught:
+def _stored(row: tuple[int, str, str, str, str, str, str, float]) -> StoredMessage:
     key, channel, notice, to, subject, text, html, at = row
-    return Caught(
+    return StoredMessage(
         id=key,
         channel=channel,
         notice=notice,
@@ -81,13 +81,13 @@ def _caught(row: tuple[int, str, str, str, str, str, str, float]) -> Caught:
 
 
 class OutboxChannel:
-    """The provider `outbox` of one channel."""
+    """The provider `outbox` for one channel."""
 
     def __init__(self, name: str, outbox: Outbox, clock: Callable[[], datetime]) -> None:
         self.name, self._outbox, self._clock = name, outbox, clock
 
     def send(self, message: Outgoing) -> Accepted:
-        """Raises RetryLater when it cannot be kept."""
+        """Store the message. Raises RetryLater if it cannot be stored."""
         m = message
         try:
             key = self._outbox.add(str(self.name), m.notice, m.to, m.text, m.subject, m.html, at=self._clock())
@@ -100,23 +100,23 @@ class OutboxChannel:
 
 pages = flask.Blueprint("pages", __name__)
 
-# Of the frame that shows an e-mail: it styles itself inline, runs nothing and loads nothing.
+# For the frame that shows an e-mail: inline styles only, no scripts, nothing loaded from elsewhere.
 MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
 )
-LIVE_SECONDS = 3  # between reloads, where they are asked for and there is no JavaScript
+LIVE_SECONDS = 3  # between reloads with ?live, for browsers without JavaScript
 
 
 class Thread(msgspec.Struct, frozen=True):
-    """All messages to one address, newest last."""
+    """All messages to one address, the newest last."""
 
     to: str
-    messages: list[Caught]
+    messages: list[StoredMessage]
 
 
-def threads(messages: Iterable[Caught]) -> list[Thread]:
-    """The one that got the newest message first."""
+def threads(messages: Iterable[StoredMessage]) -> list[Thread]:
+    """Messages grouped by address; the address with the newest message comes first."""
     found: dict[str, Thread] = {}
     for message in messages:
         thread = found.pop(message.to, Thread(message.to, []))
@@ -126,7 +126,7 @@ def threads(messages: Iterable[Caught]) -> list[Thread]:
 
 
 def create_outbox_app(outbox: Outbox) -> flask.Flask:
-    """Meant to be mounted (under /outbox)."""
+    """The app; it is mounted under /outbox."""
     app = flask.Flask(__name__, template_folder="templates", static_folder="static")
     app.extensions["outbox"] = outbox
     web.add_security_headers(app)
@@ -142,9 +142,9 @@ def _outbox() -> Outbox:
 
 @pages.get("/")
 def index() -> str:
-    """?sms=number and ?mail=id choose what is shown; the newest unless chosen."""
-    args, caught = flask.request.args, _outbox().messages()
-    texts, mails = [m for m in caught if not m.is_mail], [m for m in caught if m.is_mail]
+    """?sms=number and ?mail=id select what is shown; by default the newest."""
+    args, stored = flask.request.args, _outbox().messages()
+    texts, mails = [m for m in stored if not m.is_mail], [m for m in stored if m.is_mail]
     numbers = threads(texts)
     return flask.render_template(
         "outbox.html",
@@ -155,14 +155,14 @@ def index() -> str:
         thread=next((t for t in numbers if t.to == args.get("sms")), numbers[0] if numbers else None),
         mail=next((m for m in mails if str(m.id) == args.get("mail")), mails[-1] if mails else None),
         chosen={name: args[name] for name in ("sms", "mail") if name in args},
-        times=Counter((m.notice, m.to) for m in caught),
+        times=Counter((m.notice, m.to) for m in stored),
         refresh=LIVE_SECONDS if "live" in args else None,
     )
 
 
 @pages.get("/mails/<int:key>")
 def html(key: int) -> flask.typing.ResponseReturnValue:
-    """An e-mail's HTML for the frame; its links open beside the page."""
+    """An e-mail's HTML for the frame; its links open in a new tab."""
     mail = next((m for m in _outbox().messages() if m.id == key), None)
     if mail is None:
         flask.abort(404, "no such e-mail")

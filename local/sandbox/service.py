@@ -1,4 +1,4 @@
-"""The sandbox's own service: changes a request and fires what Clickwrap would, in one commit."""
+"""Changes a signature request and stores the webhooks of the change, in one transaction."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from local.sandbox.model import ACTIONS, Change, Refused, SignatureRequest
 from local.sandbox.store import NoSuchRequest, Store, Webhook
 
 
-class Desk:
-    """`fired` is set whenever webhooks may be waiting."""
+class SandboxService:
+    """The sandbox's operations. `fired` is set when there are new webhooks."""
 
     def __init__(self, store: Store, webhook_url: str, public_url: str, clock: Callable[[], datetime]) -> None:
         self.store, self.webhook_url, self.public_url, self.clock = store, webhook_url, public_url, clock
@@ -26,23 +26,23 @@ class Desk:
         return request
 
     def act(self, key: str, action: str) -> SignatureRequest:
-        """Raises NoSuchRequest, Refused."""
+        """Apply one of ACTIONS. Raises NoSuchRequest, Refused."""
         if action not in ACTIONS:
-            raise NoSuchRequest(f"no such action; there are {', '.join(ACTIONS)}")
+            raise NoSuchRequest(f"no such action: choose from {', '.join(ACTIONS)}")
         return self._change(key, ACTIONS[action])
 
     def open(self, token: str) -> SignatureRequest:
-        """Notes that a signing page was opened. Raises NoSuchRequest."""
+        """Record that a signing page was opened. Raises NoSuchRequest."""
         return self._change(self.store.request_of(token), lambda request, now: model.opened(request))
 
     def sign(self, token: str) -> SignatureRequest:
-        """Raises NoSuchRequest, Refused."""
+        """Sign as the signer with this token. Raises NoSuchRequest, Refused."""
         return self._change(self.store.request_of(token), lambda request, now: model.signed(request, token, now))
 
     def expire_due(self) -> None:
-        """Expires what is past its time."""
+        """Expire the requests whose expiry time has passed."""
         for key in self.store.overdue(self.clock()):
-            with suppress(Refused):  # another thread was first
+            with suppress(Refused):  # another thread has changed it first
                 self._change(key, model.expire)
 
     def _change(self, key: str, rule: Callable[[SignatureRequest, datetime], Change]) -> SignatureRequest:
@@ -55,5 +55,5 @@ class Desk:
         return self.store.settings().webhooks == "lost"
 
     def _fire(self, change: Change, now: datetime, lost: bool) -> tuple[SignatureRequest, Sequence[Webhook]]:
-        made = [answers.webhook(h, change.request, self.webhook_url, now) for h in change.happenings]
+        made = [answers.webhook(e, change.request, self.webhook_url, now) for e in change.events]
         return change.request, [] if lost else made

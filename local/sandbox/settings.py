@@ -1,4 +1,4 @@
-"""The switches of the stand-in: how it answers where the vendor's documents are silent, and what goes wrong next."""
+"""Settings of the sandbox: variants of undocumented responses, and faults of the next responses."""
 
 from typing import Annotated, Any, Literal
 
@@ -10,9 +10,10 @@ HeaderText = Annotated[str, msgspec.Meta(pattern=r"^[\x20-\x7e]*$", max_length=1
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One answer of the API gone wrong. With neither status nor body it is only late, by `delay` seconds.
+    """A fault of one API response.
 
-    body: text goes out as it is, anything else as JSON; None is the vendor's error body for the status.
+    delay: seconds. Without status and body, the response is only delayed.
+    body: text is sent unchanged, other values as JSON; None is the vendor's error body for the status.
     """
 
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
@@ -21,14 +22,16 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     delay: Annotated[float, msgspec.Meta(ge=0, le=120)] = 0.0
 
     @property
-    def only_late(self) -> bool:
+    def is_delay(self) -> bool:
         return self.status is None and self.body is None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """envelope: the object itself, or {"data": object}. fields: all of them, or only the documented ones.
-    webhooks: sent, or lost as after 24 h of outage. api_token: the one accepted; "" accepts any.
-    faults: the next answers of the API, each used once.
+    """The settings.
+
+    envelope: the object itself, or {"data": object}. fields: all, or only the documented ones.
+    webhooks: sent, or lost, as after an outage of 24 hours. api_token: the accepted token; "" accepts any.
+    faults: of the next API responses, each used once.
     """
 
     envelope: Literal["bare", "data"] = "bare"
@@ -38,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     faults: list[Fault] = []
 
     def updated(self, changes: object) -> "Settings":
-        """Only what `changes` names is different. Raises Invalid."""
+        """These settings with `changes`, a dict. Raises Invalid."""
         if not isinstance(changes, dict):
             raise Invalid("settings: send a JSON object")
         try:
@@ -48,13 +51,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def as_form(settings: Settings) -> dict[str, str]:
-    """The settings as strings, for a form; `changes_of_form` is the way back."""
+    """The settings as strings for the form; `changes_of_form` is the inverse."""
     faults = msgspec.json.format(msgspec.json.encode(settings.faults)).decode() if settings.faults else ""
     return {**msgspec.structs.asdict(settings), "faults": faults}
 
 
 def changes_of_form(form: dict[str, str]) -> dict[str, Any]:
-    """The form's strings; `faults` is a JSON list in a text area. Raises Invalid."""
+    """The changes in a submitted form; its field `faults` is a JSON list. Raises Invalid."""
     text = form.get("faults", "").strip()
     try:
         faults = msgspec.json.decode(text) if text else []

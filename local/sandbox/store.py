@@ -1,4 +1,4 @@
-"""What the sandbox remembers: requests, webhooks on their way, switches. A change and its webhooks are one commit."""
+"""The sandbox's SQLite file: requests, webhooks and settings. A change and its webhooks are one transaction."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ class NoSuchRequest(LookupError):
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """One event on its way. `id` and `body` stay the same over all attempts."""
+    """An event to deliver. `id` and `body` are the same in all attempts."""
 
     id: str
     request: str
@@ -48,7 +48,7 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook and how it fares. `next_at` None and not delivered: given up."""
+    """A webhook and its attempts. Without `next_at` and not delivered, it was given up."""
 
     webhook: Webhook
     attempts: tuple[Attempt, ...]
@@ -81,7 +81,7 @@ class Store:
     def change(
         self, key: str, rule: Callable[[SignatureRequest], tuple[SignatureRequest, Sequence[Webhook]]]
     ) -> SignatureRequest:
-        """Applies `rule` to the request as it stands. Raises NoSuchRequest; what `rule` raises changes nothing."""
+        """Apply `rule` to the stored request. Raises NoSuchRequest, and what `rule` raises; then nothing changes."""
         with self._database.transaction() as db:
             request, webhooks = rule(_get(db, key))
             row = (_expiry(request), msgspec.json.encode(request), key)
@@ -103,14 +103,14 @@ class Store:
         return str(row[0])
 
     def page(self, offset: int, limit: int) -> tuple[list[SignatureRequest], int]:
-        """Newest first, and how many there are in all."""
+        """Requests, the newest first, and the total number."""
         with self._database.transaction() as db:
             rows = db.execute("select body from requests order by number desc limit ? offset ?", (limit, offset))
             requests = [msgspec.json.decode(row[0], type=SignatureRequest) for row in rows]
             return requests, db.execute("select count(*) from requests").fetchone()[0]
 
     def overdue(self, now: datetime) -> list[str]:
-        """Ids of the requests whose expiry has come and that nothing has ended yet."""
+        """Ids of the requests whose expiry time has passed and that are not over yet."""
         with self._database.transaction() as db:
             rows = db.execute("select id from requests where expires_at <= ?", (now.timestamp(),))
             return [row[0] for row in rows]
@@ -118,7 +118,7 @@ class Store:
     # -- webhooks
 
     def waiting(self, now: datetime, limit: int = 100) -> list[Webhook]:
-        """Those whose next attempt is due, the longest due first."""
+        """Webhooks whose next attempt is due; the longest waiting come first."""
         query = f"select {WEBHOOK} from webhooks where next_at <= ? order by next_at, number limit ?"
         with self._database.transaction() as db:
             return [_webhook(row) for row in db.execute(query, (now.timestamp(), limit))]
@@ -135,7 +135,7 @@ class Store:
             return int(row[0])
 
     def deliveries(self, request: str) -> list[Delivery]:
-        """Of one request, newest first."""
+        """The webhooks of one request, the newest first."""
         query = f"select {WEBHOOK}, next_at, delivered from webhooks where request = ? order by number desc"
         with self._database.transaction() as db:
             return [_delivery(db, row) for row in db.execute(query, (request,)).fetchall()]
@@ -147,12 +147,12 @@ class Store:
             return _settings(db)
 
     def set(self, changes: object) -> Settings:
-        """Changes what `changes` names. Raises Invalid, and then nothing changes."""
+        """Change some settings. Raises Invalid, and then nothing changes."""
         with self._database.transaction() as db:
             return _save(db, _settings(db).updated(changes))
 
     def take_fault(self) -> Fault | None:
-        """The next fault, which is thereby used up."""
+        """Remove and return the next fault."""
         with self._database.transaction() as db:
             settings = _settings(db)
             if not settings.faults:

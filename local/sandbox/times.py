@@ -1,4 +1,4 @@
-"""The buttons that move time forward, on every page of the sandbox and the outbox."""
+"""The buttons that set the local clock forward, on every page of the sandbox and the outbox."""
 
 import flask
 import msgspec
@@ -11,14 +11,14 @@ times = flask.Blueprint("times", __name__)
 
 
 class Move(msgspec.Struct, forbid_unknown_fields=True):
-    """So many days ahead, or to the next reminder without them. back: the page to return to."""
+    """days: how many to go forward; None goes to the next reminder. back: the page to return to."""
 
     days: int | None = None
     back: str = "/"
 
 
-def travels(app: flask.Flask, travel: Travel) -> None:
-    """Before the app's first request."""
+def add_time_buttons(app: flask.Flask, travel: Travel) -> None:
+    """Add the buttons to an app, before its first request."""
     app.extensions["travel"] = app.jinja_env.globals["travel"] = travel
     app.register_blueprint(times)
 
@@ -31,7 +31,7 @@ def _travel() -> Travel:
 
 @times.get("/time")
 def show() -> flask.Response:
-    """For programs."""
+    """The local time as JSON, for programs."""
     travel = _travel()
     return flask.jsonify(now=iso(travel.clock()), days_ahead=travel.days_ahead(), next=iso(travel.next_reminder()))
 
@@ -55,9 +55,9 @@ def _go(move: Move) -> None:
     elif 0 < move.days <= 100:
         _travel().days(move.days)
     else:
-        raise msgspec.ValidationError("days: a whole number from 1 to 100; time goes only forward")
+        raise msgspec.ValidationError("days: must be a whole number from 1 to 100; the clock only moves forward")
 
 
 def _local(path: str) -> str:
-    """Never another site's page."""
+    """A path on this site; "/" for a URL of another site."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"

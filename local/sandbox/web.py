@@ -1,4 +1,4 @@
-"""What the stand-ins' pages have in common: headers, times, who may post, and JSON or HTML."""
+"""What the pages of the sandbox and the outbox share: headers, times, CSRF protection, and JSON or HTML."""
 
 from datetime import datetime
 
@@ -13,12 +13,12 @@ POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancesto
 
 
 def add_security_headers(app: flask.Flask) -> None:
-    """Gives the app the common headers, filters and error pages."""
+    """Add the common headers, filters, CSRF protection and error pages to an app."""
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = 1_000_000
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.add_template_filter(when)
     app.add_template_filter(minute)
-    app.before_request(refuse_strangers)
+    app.before_request(reject_cross_site_posts)
     app.after_request(_with_headers)
     app.register_error_handler(HTTPException, failed)
 
@@ -26,14 +26,14 @@ def add_security_headers(app: flask.Flask) -> None:
 def _with_headers(response: flask.Response) -> flask.Response:
     response.headers.setdefault("Content-Security-Policy", POLICY)
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"  # signing links are bearer links
+    response.headers["Referrer-Policy"] = "no-referrer"  # a signing link is enough to sign
     if flask.request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def refuse_strangers() -> None:
-    """A page of another site may not press our buttons: browsers say where a POST comes from."""
+def reject_cross_site_posts() -> None:
+    """CSRF protection: browsers name the origin of a POST in Sec-Fetch-Site."""
     site = flask.request.headers.get("Sec-Fetch-Site", "none")
     if flask.request.method == "POST" and site not in ("same-origin", "none"):
         flask.abort(403, "this POST comes from another site's page")

@@ -1,4 +1,4 @@
-"""`make run`: the whole system on one machine, until Ctrl-C."""
+"""`make run`: run the whole system on one machine until Ctrl-C."""
 
 from local.stack.gateway import leave, main
 

@@ -1,4 +1,4 @@
-"""What the local stack runs on: SQLite and threads, or emulators. The same ports, the same entry points."""
+"""The backends of the local stack: SQLite with threads, or emulators. Both have the same ports as the cloud."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -25,10 +25,10 @@ NextDue = Callable[[str], datetime | None]
 
 
 class LocalBackend:
-    """Ready-made ports, and the outbox that local providers fill.
+    """The ports, and the outbox that the local provider writes to.
 
-    next_due: of the tasks of a queue. queued: how long the queues are, by name, where that is known.
-    start: delivers from now on, once the functions are there to be called.
+    next_due: when the next task of a queue is due. queued: lengths of the queues for the console, if known.
+    start: starts the deliveries; called when the functions can be reached.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class LocalBackend:
         ledger: Ledger,
         scheduler: Scheduler,
         letters: DeadLetters,
-        caught: Outbox,
+        stored_messages: Outbox,
         next_due: NextDue,
         queued: Callable[[], Mapping[str, object]] = dict,
         start: Callable[[], None] = lambda: None,
     ) -> None:
         self._bus, self._ledger, self._scheduler = bus, ledger, scheduler
-        self._letters, self.caught = letters, caught
+        self._letters, self.stored_messages = letters, stored_messages
         self._next_due, self._queued, self.start = next_due, queued, start
 
     def bus(self) -> Bus:
@@ -65,7 +65,7 @@ class LocalBackend:
         return self._next_due(bootstrap.settings().names().reminders_queue)
 
     def outbox(self, channel: ChannelName) -> Channel:
-        return OutboxChannel(channel.value, self.caught, bootstrap.clock)
+        return OutboxChannel(channel.value, self.stored_messages, bootstrap.clock)
 
 
 def pushes(base: str) -> list[Subscription]:
@@ -84,12 +84,12 @@ def pushes(base: str) -> list[Subscription]:
             max_attempts=bootstrap.settings()[MAX_DELIVERY_ATTEMPTS],
         )
 
-    one_a_channel = [push(f"deliver-{c}", names.notices_topic, f"deliver/{c}", c) for c in ("sms", "email")]
-    return [push("resolve", names.events_topic, "resolve"), *one_a_channel]
+    per_channel = [push(f"deliver-{c}", names.notices_topic, f"deliver/{c}", c) for c in ("sms", "email")]
+    return [push("resolve", names.events_topic, "resolve"), *per_channel]
 
 
 def backoff() -> tuple[float, float]:
-    """Shortest and longest pause before a redelivery, in seconds: 10 and 600 in a real day."""
+    """Minimum and maximum pause before a redelivery, in seconds: 10 and 600 with days of 24 hours."""
     policy = bootstrap.settings().policy()
     return policy.span(10, floor=0.2).total_seconds(), policy.span(600, floor=2).total_seconds()
 
@@ -99,7 +99,7 @@ def start_backend(directory: Path, base: str, clock: VirtualClock) -> Iterator[L
     starts = {"embedded": _embedded, "emulators": _emulators}
     start = starts.get(os.environ["BACKEND"])
     if start is None:
-        raise SettingError("BACKEND must be embedded or emulators here")
+        raise SettingError("BACKEND must be embedded or emulators for the local stack")
     with start(directory, base, clock) as backend:
         yield backend
 
@@ -113,11 +113,11 @@ def _embedded(directory: Path, base: str, clock: VirtualClock) -> Iterator[Local
     for subscription in pushes(base):
         embedded.bus.subscribe(subscription)
     try:
-        caught = Outbox(directory / "outbox.db")
+        stored_messages = Outbox(directory / "outbox.db")
         next_due = embedded.scheduler.next_due
         queued = partial(_queued, embedded)
         ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters
-        yield LocalBackend(*ports, caught, next_due, queued, embedded.start)
+        yield LocalBackend(*ports, stored_messages, next_due, queued, embedded.start)
     finally:
         embedded.stop()
 
@@ -133,7 +133,7 @@ def _queued(embedded: "Embedded") -> dict[str, object]:
 
 @contextmanager
 def _emulators(directory: Path, base: str, clock: VirtualClock) -> Iterator[LocalBackend]:
-    """Google's emulators of Pub/Sub and Firestore, ours of Cloud Tasks, and the adapters that run in the cloud."""
+    """Google's emulators of Pub/Sub and Firestore, our Cloud Tasks emulator, and the adapters for Google Cloud."""
     from local.emulation.google_emulators import Missing, emulators
     from local.emulation.provision import provision
     from local.emulation.tasks_emulator import TasksEmulator
@@ -147,8 +147,8 @@ def _emulators(directory: Path, base: str, clock: VirtualClock) -> Iterator[Loca
             os.environ.update(hosts, CLOUD_TASKS_EMULATOR_HOST=tasks.host)
             topics, location = [names.status_topic], settings.location
             provision(settings.project, location, topics=topics, subscriptions=pushes(base), queues=queues)
-            google, caught = bootstrap.GoogleBackend(), Outbox(directory / "outbox.db")
+            google, stored_messages = bootstrap.GoogleBackend(), Outbox(directory / "outbox.db")
             ports = google.bus(), google.ledger(), google.scheduler(), google.dead_letters()
-            yield LocalBackend(*ports, caught, tasks.next_due)
+            yield LocalBackend(*ports, stored_messages, tasks.next_due)
     except (Missing, TimeoutError) as e:
         raise SettingError(f"BACKEND=emulators: {e}") from None

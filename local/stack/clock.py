@@ -1,6 +1,6 @@
-"""The local stack's time: the real one, and as far ahead of it as it was told to go.
+"""The local stack's clock: the real time plus an offset that only grows.
 
-Time-outs of calls and the API's token bucket measure real seconds and do not use it.
+Time-outs of calls and the rate limit of API calls measure real seconds and do not use it.
 """
 
 import os
@@ -13,15 +13,16 @@ from pathlib import Path
 
 from shared.setting_types import SettingError
 
-QUIET = 0.5  # seconds without a call before the stack counts as settled
-SETTLE = 5.0  # seconds that are waited for it to settle
-PATIENCE = 60.0  # seconds that calls under way are waited for: a function's own time-out
+IDLE_TIME = 0.5  # seconds without a call after which the stack is idle
+MAX_IDLE_WAIT = 5.0  # seconds to wait until the stack is idle
+MAX_CALL_WAIT = 60.0  # seconds to wait for running calls: the time-out of a function
 
 
 class VirtualClock:
-    """path: a file for how far ahead it is, in seconds: after a restart nothing lies in the future.
+    """Returns the real time plus the offset.
 
-    Raises SettingError when the file cannot be read.
+    path: a file that keeps the offset in seconds, so that after a restart no stored time is in the future.
+    Raises SettingError if the file cannot be read.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -46,22 +47,22 @@ def _read(path: Path) -> timedelta:
     try:
         return timedelta(seconds=float(path.read_text()))
     except ValueError:
-        raise SettingError(f"{path} holds no number of seconds: delete it to return to the real time") from None
+        raise SettingError(f"{path} must contain a number of seconds: delete it to return to the real time") from None
 
 
 def _write(path: Path, ahead: timedelta) -> None:
-    """Whole or not at all, whenever the process is killed."""
+    """Replace the file atomically, so that a kill cannot leave a partial file."""
     fresh = path.with_suffix(".new")
     fresh.write_text(f"{ahead.total_seconds():.6f}\n")
     os.replace(fresh, path)
 
 
 class Busy(Exception):
-    """Calls that began do not end."""
+    """Running calls did not end in time."""
 
 
 class Calls:
-    """Counts the calls under way, so that time moves between them: within one, its lease would seem to run out."""
+    """Counts running calls, so that the clock is set forward between calls: during one, its lease would expire."""
 
     def __init__(self) -> None:
         self._changed, self._running, self._last = threading.Condition(), 0, time.monotonic()
@@ -78,22 +79,25 @@ class Calls:
                 self._changed.notify_all()
 
     def between(self, change: Callable[[], None]) -> None:
-        """Lets what is on its way arrive first, within reason: else it would be a day late. Raises Busy."""
-        settled = time.monotonic() + SETTLE
+        """Run `change` between calls. Waits until the stack is idle, so that no message is late. Raises Busy."""
+        deadline = time.monotonic() + MAX_IDLE_WAIT
         with self._changed:
-            while (pause := self._unquiet()) > 0 and time.monotonic() < settled:
+            while (pause := self._idle_in()) > 0 and time.monotonic() < deadline:
                 self._changed.wait(pause)
-            if not self._changed.wait_for(lambda: not self._running, PATIENCE):
-                raise Busy("a delivery is under way and does not end; try again")
+            if not self._changed.wait_for(lambda: not self._running, MAX_CALL_WAIT):
+                raise Busy("a delivery has not ended in time; try again")
             change()
 
-    def _unquiet(self) -> float:
-        """Seconds still to be waited; 0 once settled."""
-        return QUIET if self._running else self._last + QUIET - time.monotonic()
+    def _idle_in(self) -> float:
+        """Seconds until the stack is idle; 0 or less if it is."""
+        return IDLE_TIME if self._running else self._last + IDLE_TIME - time.monotonic()
 
 
 class Travel:
-    """What the buttons do. day: length of a day in seconds. next_reminder: when the next one is due, if any is."""
+    """Sets the clock forward.
+
+    day: length of a day in seconds. next_reminder: when the next reminder is due; None without one.
+    """
 
     def __init__(
         self, clock: VirtualClock, calls: Calls, day: float, next_reminder: Callable[[], datetime | None]
@@ -105,11 +109,11 @@ class Travel:
         return self.clock.ahead.total_seconds() / self._day
 
     def days(self, n: float) -> None:
-        """Raises Busy."""
+        """Go forward by n days. Raises Busy."""
         self._calls.between(lambda: self._forward(n * self._day))
 
     def to_next_reminder(self) -> None:
-        """Nothing happens when none is due. Raises Busy."""
+        """Go to the next reminder, if there is one. Raises Busy."""
         self._calls.between(self._to_next_reminder)
 
     def _to_next_reminder(self) -> None:

@@ -1,4 +1,4 @@
-"""`make run`: the whole system on one machine, the very entry points that are deployed behind one gateway."""
+"""`make run`: the whole system on one machine. The deployed entry points run behind one HTTP gateway."""
 
 import logging
 import os
@@ -32,13 +32,13 @@ MOUNTS = {"receive": "/receive", "resolve": "/resolve", "deliver": "/deliver", "
 }
 BANNER = """Clickwrap Relay ({backend}) on {base}
   sandbox  {base}/sandbox/   create a request, sign it
-  outbox   {base}/outbox/    what its signers get
-  console  {base}/console/   why they did, or did not
+  outbox   {base}/outbox/    the messages to its signers
+  console  {base}/console/   what happened to each message, and why
   Ctrl-C stops it."""
 
 
 def defaults(base: str) -> dict[str, str]:
-    """What a local run need not be told. Anything set in the environment wins."""
+    """Default settings of a local run. The environment overrides them."""
     return {
         "BACKEND": "embedded",
         "GOOGLE_CLOUD_PROJECT": "clickwrap-local",
@@ -60,11 +60,11 @@ def defaults(base: str) -> dict[str, str]:
 
 def configure(environ: MutableMapping[str, str], port: int) -> None:
     for name, value in defaults(f"http://127.0.0.1:{port}").items():
-        environ.setdefault(name, value)  # one that is set to nothing stays so: it may have to stop the start
+        environ.setdefault(name, value)  # an empty value is kept, because the settings may reject it
 
 
 class Stack(AbstractContextManager["Stack"]):
-    """Everything up on entering, everything down on leaving. One in a process: the settings are the process's own."""
+    """Starts everything on entering and stops it on leaving. Only one per process, because settings are global."""
 
     def __init__(self, directory: Path, port: int) -> None:
         configure(os.environ, port)
@@ -93,7 +93,7 @@ class Stack(AbstractContextManager["Stack"]):
         self._stack.close()
 
     def _serve(self, stack: ExitStack) -> None:
-        """The port is taken first: whoever cannot have it should hear so at once."""
+        """Bind the port first, so that an occupied port is reported at once."""
         self._routes = DispatcherMiddleware(self._front)
         server = make_server("127.0.0.1", self.port, self._routes, threaded=True, request_handler=Quiet)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -114,23 +114,23 @@ class Stack(AbstractContextManager["Stack"]):
         from local.sandbox.app import create_app as create_sandbox
         from local.sandbox.app import webhooks_of
         from local.sandbox.outbox import create_outbox_app
-        from local.sandbox.times import travels
+        from local.sandbox.times import add_time_buttons
 
         mounts = self._routes.mounts = {}
         for name, path in MOUNTS.items():
             app = create_app(name, str(ROOT / "functions" / name / "main.py"))
-            mounts[path] = rooted(counted(checked(name, app), self._calls))
+            mounts[path] = with_root_path(counted(authenticated(name, app), self._calls))
         token = bootstrap.settings().webhook_tokens[0]
         speed = 86_400 / bootstrap.settings().policy().day
         sandbox = create_sandbox(
             self.directory / "sandbox.db", f"{self.base}/receive", token, f"{self.base}/sandbox", bootstrap.clock, speed
         )
-        travels(sandbox, self.travel)
+        add_time_buttons(sandbox, self.travel)
         mounts["/sandbox"] = sandbox
         webhooks_of(sandbox).start()
         stack.callback(webhooks_of(sandbox).stop)
-        outbox = create_outbox_app(self.backend.caught)
-        travels(outbox, self.travel)
+        outbox = create_outbox_app(self.backend.stored_messages)
+        add_time_buttons(outbox, self.travel)
         mounts["/outbox"] = outbox
 
     def _stop_reconciling(self) -> None:
@@ -138,7 +138,7 @@ class Stack(AbstractContextManager["Stack"]):
         self.travel.moved.set()
 
     def _reconcile_forever(self) -> None:
-        """Cloud Scheduler's part."""
+        """Call reconcile every minute, as Cloud Scheduler does."""
         pause = bootstrap.settings().policy().span(60, floor=0.5).total_seconds()
         while True:
             self.travel.moved.wait(pause)
@@ -150,9 +150,12 @@ class Stack(AbstractContextManager["Stack"]):
                 urllib.request.urlopen(urllib.request.Request(url, b"{}", bearer(url)), timeout=60).close()
 
 
-def checked(name: str, app: Callable[..., Any]) -> Callable[..., Any]:
-    """The private functions, as far as callers here can prove who they are: Google's Pub/Sub emulator sends no token,
-    and whoever tries the stack by hand may call `remind` and `reconcile`, which take no orders from a caller."""
+def authenticated(name: str, app: Callable[..., Any]) -> Callable[..., Any]:
+    """Require a token for a private function.
+
+    Google's Pub/Sub emulator sends no token, so with it `resolve` and `deliver` accept anonymous calls. `remind` and
+    `reconcile` accept them always, for tests by hand: what they do does not depend on the caller.
+    """
     settings = bootstrap.settings()
     open_to_all = {"remind", "reconcile"} | ({"resolve", "deliver"} if settings.backend == "emulators" else set())
     private = name in ("resolve", "deliver", "remind", "reconcile")
@@ -160,7 +163,7 @@ def checked(name: str, app: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def counted(app: Callable[..., Any], calls: Calls) -> Callable[..., Any]:
-    """Time does not move while the app is at work."""
+    """Count the app's calls, so that the clock is not set forward during one."""
 
     def wrapped(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
         with calls.one():
@@ -169,8 +172,8 @@ def counted(app: Callable[..., Any], calls: Calls) -> Callable[..., Any]:
     return wrapped
 
 
-def rooted(app: Callable[..., Any]) -> Callable[..., Any]:
-    """`/receive` itself, without a slash, is the function's root; Flask would redirect it."""
+def with_root_path(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Make `/receive` without a slash the function's root path; Flask would redirect it."""
 
     def wrapped(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
         return app({**environ, "PATH_INFO": environ["PATH_INFO"] or "/"}, start)
@@ -180,7 +183,7 @@ def rooted(app: Callable[..., Any]) -> Callable[..., Any]:
 
 class Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
-        """The functions log what matters themselves."""
+        """Log nothing: the functions write their own logs."""
 
 
 def _plain(start: Callable[..., Any], status: str, *headers: tuple[str, str]) -> list[bytes]:
@@ -197,19 +200,19 @@ def main() -> int:
         port = bootstrap.settings()[PORT]
         with Stack(Path(os.environ.get("LOCAL_DIR") or ROOT / ".local"), port) as stack:
             print(BANNER.format(backend=os.environ["BACKEND"], base=stack.base), flush=True)
-            while not stops:  # a wait without end would miss a signal that another thread was handed
+            while not stops:  # short sleeps: a signal that another thread handles does not end a long wait
                 time.sleep(0.2)
     except SettingError as e:
         print(f"cannot start: {e}", file=sys.stderr)
         return 1
-    except SystemExit as e:  # by an entry point, with a line; by the server for a port in use, which has said so itself
+    except SystemExit as e:  # from an entry point with a message, or from the server for a used port
         print(e if isinstance(e.code, str) else "Set PORT to a free one.", file=sys.stderr)
         return 1
     return 0
 
 
 def leave(code: int) -> NoReturn:
-    """At once: a call under way to an emulator that is gone would hold the process for its whole deadline."""
+    """Exit at once: a running call to a stopped emulator would delay a normal exit until its deadline."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

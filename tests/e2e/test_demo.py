@@ -25,10 +25,10 @@ def demo(**settings: str) -> str:
 
 @pytest.mark.parametrize("backend", ["embedded", pytest.param("emulators", marks=pytest.mark.emulators)])
 def test_a_request_lives_its_whole_life_and_every_message_comes_once(backend: str) -> None:
-    assert "Every message came once and on time." in demo(BACKEND=backend)
+    assert "Every message was sent once and on time." in demo(BACKEND=backend)
 
 
 def test_the_same_through_the_adapters_of_chosen_providers() -> None:
     told = demo(BACKEND="embedded", SMS_PROVIDER="vonage", EMAIL_PROVIDER="mailgun")
     assert "through stand-ins for vonage and mailgun" in told
-    assert "Every message came once and on time." in told
+    assert "Every message was sent once and on time." in told

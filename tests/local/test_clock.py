@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from local.sandbox.outbox import Outbox, create_outbox_app
-from local.sandbox.times import travels
+from local.sandbox.times import add_time_buttons
 from local.stack import clock as subject
 from local.stack.clock import Busy, Calls, Travel, VirtualClock
 from shared.setting_types import SettingError
@@ -40,7 +40,7 @@ def test_a_restart_does_not_turn_time_back(tmp_path: Path) -> None:
 
 def test_a_file_that_holds_no_time_stops_the_start_and_is_named(tmp_path: Path) -> None:
     (tmp_path / "time").write_text("soon")
-    with pytest.raises(SettingError, match=r"time holds no number of seconds: delete it"):
+    with pytest.raises(SettingError, match=r"time must contain a number of seconds: delete it"):
         VirtualClock(tmp_path / "time")
 
 
@@ -69,8 +69,8 @@ def test_time_waits_for_the_call_under_way() -> None:
 
 
 def test_a_call_that_does_not_end_is_told_and_nothing_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "SETTLE", 0.05)
-    monkeypatch.setattr(subject, "PATIENCE", 0.05)
+    monkeypatch.setattr(subject, "MAX_IDLE_WAIT", 0.05)
+    monkeypatch.setattr(subject, "MAX_CALL_WAIT", 0.05)
     calls, moved = Calls(), list[int]()
     with calls.one(), pytest.raises(Busy, match="try again"):
         calls.between(lambda: moved.append(1))
@@ -83,7 +83,7 @@ def test_a_call_that_does_not_end_is_told_and_nothing_moves(monkeypatch: pytest.
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is called here that could still be on its way."""
-    monkeypatch.setattr(subject, "QUIET", 0.0)
+    monkeypatch.setattr(subject, "IDLE_TIME", 0.0)
 
 
 class Due:
@@ -109,7 +109,7 @@ def clock() -> VirtualClock:
 @pytest.fixture
 def client(tmp_path: Path, clock: VirtualClock, due: Due) -> FlaskClient:
     app: Flask = create_outbox_app(Outbox(tmp_path / "outbox.db"))
-    travels(app, Travel(clock, Calls(), DAY, due))
+    add_time_buttons(app, Travel(clock, Calls(), DAY, due))
     return app.test_client()
 
 

@@ -107,8 +107,8 @@ def test_what_another_process_stores_is_delivered_by_the_one_that_runs(path: Pat
 # -- the bus
 
 
-def test_publishing_wakes_the_deliverer(monkeypatch: pytest.MonkeyPatch, path: Path, endpoint: StandIn) -> None:
-    monkeypatch.setattr(worker, "POLL", 60)
+def test_publishing_starts_a_delivery_at_once(monkeypatch: pytest.MonkeyPatch, path: Path, endpoint: StandIn) -> None:
+    monkeypatch.setattr(worker, "POLL_INTERVAL", 60)
     with running(path, to(endpoint)) as ports:
         for count in (1, 2, 3):
             ports.bus.publish("events", [Message(b"x")])
@@ -221,30 +221,30 @@ def test_no_query_that_is_asked_again_and_again_scans_or_sorts(path: Path, endpo
     assert {step.split()[0] for step in steps} == {"SEARCH"}
 
 
-# -- the pump
+# -- the worker
 
 
-def test_a_pump_outlives_what_fails(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_worker_continues_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     done: list[str] = []
 
     def fail() -> None:
         raise OSError("disk")
 
-    looks: list[worker.Job] = [fail, lambda: done.append("worked")]
+    jobs: list[worker.Job] = [fail, lambda: done.append("worked")]
 
     def take(room: int) -> list[worker.Job]:
-        if len(looks) == 2 and "look for work" not in caplog.text:
+        if len(jobs) == 2 and "could not be read" not in caplog.text:
             raise OSError("locked")
-        return [looks.pop(0)] if looks else []
+        return [jobs.pop(0)] if jobs else []
 
-    engine = worker.Pump("test", take, width=1)
+    engine = worker.Worker("test", take, width=1)
     engine.start()
     until(lambda: done)
     engine.stop()
     assert "a delivery failed" in caplog.text
 
 
-def test_a_pump_begins_no_more_than_its_width() -> None:
+def test_a_worker_starts_no_more_jobs_than_its_width() -> None:
     begun, release = threading.Semaphore(0), threading.Event()
     asked: list[int] = []
 
@@ -256,7 +256,7 @@ def test_a_pump_begins_no_more_than_its_width() -> None:
         asked.append(room)
         return [work] * room if len(asked) < 5 else []
 
-    engine = worker.Pump("test", take, width=3)
+    engine = worker.Worker("test", take, width=3)
     engine.start()
     for _ in range(3):
         assert begun.acquire(timeout=5)

@@ -80,7 +80,7 @@ def links(client: FlaskClient, key: str) -> list[str]:
 
 
 def fired(app: Flask, key: str) -> list[dict[str, Any]]:
-    deliveries = app.extensions["desk"].store.deliveries(key)
+    deliveries = app.extensions["service"].store.deliveries(key)
     return [json.loads(d.webhook.body) for d in reversed(deliveries)]
 
 
@@ -563,7 +563,7 @@ def live(tmp_path: Path, receiver: ReceiptVerifier) -> Iterator[Flask]:
 
 
 def states(app: Flask, key: str) -> list[str]:
-    return [d.state for d in app.extensions["desk"].store.deliveries(key)]
+    return [d.state for d in app.extensions["service"].store.deliveries(key)]
 
 
 def test_a_webhook_carries_the_secret_and_json(live: Flask, receiver: ReceiptVerifier) -> None:
@@ -607,7 +607,7 @@ def test_an_unreachable_receiver_is_tried_until_a_day_is_over(tmp_path: Path, re
     webhooks_of(app).start()
     until(lambda: states(app, key) == ["given up"])
     webhooks_of(app).stop()
-    attempts = app.extensions["desk"].store.deliveries(key)[0].attempts
+    attempts = app.extensions["service"].store.deliveries(key)[0].attempts
     assert len(attempts) > 1
     assert {a.outcome for a in attempts} == {"ConnectionError"}
 

@@ -1,9 +1,9 @@
 // Keeps the parts marked data-live up to date without a reload. Without JavaScript the pages have a refresh link.
-const EVERY = 1500; // milliseconds
+const INTERVAL = 1500; // milliseconds
 const parts = [...document.querySelectorAll("[data-live][id]")];
 const shown = new Map(parts.map((part) => [part.id, part.innerHTML]));
 
-// Only what has changed is replaced, so that nothing moves under a reader's eyes.
+// Replaces only what has changed, to keep the focus and the scroll position.
 function update(part, fresh) {
   if (!fresh || fresh.innerHTML === shown.get(part.id)) return;
   shown.set(part.id, fresh.innerHTML);
@@ -12,7 +12,7 @@ function update(part, fresh) {
   if (focused) document.getElementById(focused)?.focus();
 }
 
-async function look() {
+async function refresh() {
   if (document.hidden) return;
   const answer = await fetch(location.href, { cache: "no-store" });
   if (!answer.ok) return;
@@ -22,11 +22,11 @@ async function look() {
 
 async function live() {
   try {
-    await look();
+    await refresh();
   } catch {
-    // the stack is away, or the page is being left
+    // the stack has stopped, or the user is leaving the page
   }
-  setTimeout(live, EVERY);
+  setTimeout(live, INTERVAL);
 }
 
-if (parts.length) setTimeout(live, EVERY);
+if (parts.length) setTimeout(live, INTERVAL);
