@@ -44,24 +44,26 @@ def subscriber(
     try:
         handle(msgspec.json.decode(data, type=kind))
     except RetryLater as e:
-        if not _parked(data, published_at, e, deferral):
+        if not _deferred(data, published_at, e, deferral):
             nack(e.reason)
     except (PermanentFailure, msgspec.DecodeError, UnicodeDecodeError) as e:
-        _bury(data, str(e), deferral)
+        _dead_letter(data, str(e), deferral)
     except Exception as e:  # a bug: Pub/Sub limits deliveries, Cloud Tasks would repeat it without end
         if int(flask.request.headers.get("X-CloudTasks-TaskRetryCount", 0)) < MAX_TASK_RETRIES:
             raise
-        _bury(data, f"unexpected {type(e).__name__}; see the function's log", deferral)
+        _dead_letter(data, f"unexpected {type(e).__name__}; see the function's log", deferral)
 
 
-def _bury(data: bytes, reason: str, deferral: "Callable[[], Deferral]") -> None:
+def _dead_letter(data: bytes, reason: str, deferral: "Callable[[], Deferral]") -> None:
     try:
         deferral().dead_letter(data, reason)
     except RetryLater:
         nack(reason)
 
 
-def _parked(data: bytes, published_at: datetime | None, retry: RetryLater, deferral: "Callable[[], Deferral]") -> bool:
+def _deferred(
+    data: bytes, published_at: datetime | None, retry: RetryLater, deferral: "Callable[[], Deferral]"
+) -> bool:
     try:
         return deferral().defer(data, published_at, retry)
     except RetryLater:

@@ -32,7 +32,7 @@ from shared.setting_types import (
     words,
 )
 
-LONGEST = 3_650  # days: with a date past the end of the calendar every event would fail, and not the start
+MAX_DAYS = 3_650  # days: with a date past the end of the calendar every event would fail, and not the start
 SHARED_DOMAINS = {"bitly": "bit.ly", "rebrandly": "rebrand.ly"}
 SMS_PROVIDERS = (*providers.names(ChannelName.SMS), "outbox", "none")
 EMAIL_PROVIDERS = (*providers.names(ChannelName.EMAIL), "outbox", "none")
@@ -42,14 +42,14 @@ CHANNEL_POLICIES = ("send_to", "all", "sms-first", "email-first", "sms", "email"
 
 def _days(value: str) -> tuple[int, ...]:
     days = tuple(int(d) for d in value.split(","))
-    if list(days) != sorted(set(days)) or days[0] < 1 or days[-1] > LONGEST:
+    if list(days) != sorted(set(days)) or days[0] < 1 or days[-1] > MAX_DAYS:
         raise ValueError
     return days
 
 
 def _retention(value: str) -> int:
     days = float(value)
-    if not 32 <= days <= LONGEST:
+    if not 32 <= days <= MAX_DAYS:
         raise ValueError
     return int(days)
 
@@ -212,7 +212,7 @@ REMINDER_DAYS: Setting[tuple[int, ...]] = Setting(
     name="REMINDER_DAYS",
     meaning="rising whole days after the invitation",
     parse=_days,
-    wanted=f"rising whole days up to {LONGEST}, like 3,7,14",
+    wanted=f"rising whole days up to {MAX_DAYS}, like 3,7,14",
     default="3,7,14",
 )
 SEND_WINDOW: Setting[tuple[time, time] | None] = Setting(
@@ -243,9 +243,9 @@ PROGRESS_MAX_SIGNERS = whole("PROGRESS_MAX_SIGNERS", "no progress messages above
 
 RETENTION_DAYS: Setting[int] = Setting(
     name="RETENTION_DAYS",
-    meaning=f"32 to {LONGEST}; when documents expire",
+    meaning=f"32 to {MAX_DAYS}; when documents expire",
     parse=_retention,
-    wanted=f"a number of days, 32 to {LONGEST}",
+    wanted=f"a number of days, 32 to {MAX_DAYS}",
     default="90",
 )
 LOG_LEVEL = text("LOG_LEVEL", "least level of what is logged", "INFO")

@@ -1,4 +1,4 @@
-"""HTTP, public: `GET /<code>` leads a signer to his document."""
+"""HTTP, public: `GET /<code>` leads a signer to their document."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""CloudEvent, `clickwrap-events`: fetches the request, commits its new state, echoes what that implies."""
+"""CloudEvent, `clickwrap-events`: fetches the request, commits its new state, publishes what that implies."""
 
 import functools
 

@@ -96,7 +96,7 @@ def health() -> str:
         "health.html",
         requests=c.inspect.request_counts(),
         messages=c.inspect.message_counts(),
-        ailments=c.inspect.ailments(),
+        failures=c.inspect.recent_failures(),
         gauges=c.gauges(),
         settings=configuration(c.environ),
         warnings=[*c.warnings, *warnings(c.environ)],

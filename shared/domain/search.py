@@ -6,7 +6,7 @@ import unicodedata
 from shared.domain.model import Request
 
 MOST = 1_000  # words of a request; each is an entry of two indexes
-LONGEST = 100  # characters of a word that count
+MAX_WORD = 100  # characters of a word that count
 PHONE = re.compile(r"[\d\s()+./-]*\d[\d\s()+./-]*")
 
 
@@ -29,7 +29,7 @@ def words_in(text: str) -> tuple[str, ...]:
 def folded(word: str) -> str:
     """Lower-case, without accents and without the punctuation around it."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
-    return plain.casefold().strip(".,;:!?\"'()[]{}<>“”’&")[:LONGEST]
+    return plain.casefold().strip(".,;:!?\"'()[]{}<>“”’&")[:MAX_WORD]
 
 
 def _numbers(mobile: str) -> list[str]:

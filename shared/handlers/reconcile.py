@@ -54,11 +54,11 @@ class Reconcile:
         for request in due:
             if in_a_row == MAX_FAILURES_IN_A_ROW or self._clock() > end:
                 break
-            done = self._look(request)
+            done = self._recheck(request)
             rechecked, later, in_a_row = rechecked + done, later + (not done), 0 if done else in_a_row + 1
         return {"rechecked": rechecked, "postponed": later}
 
-    def _look(self, request: str) -> bool:
+    def _recheck(self, request: str) -> bool:
         try:
             self._resolve.recheck(request)
         except (RetryLater, PermanentFailure) as e:  # one request must not delay the others

@@ -13,7 +13,7 @@ from shared.domain.model import digest
 from shared.ports import Bus, Message, Scheduler, Task
 
 NACK_UP_TO = 60.0  # seconds; Pub/Sub's own backoff serves up to here
-LONGEST = 86_400.0
+MAX_WAIT = 86_400.0  # seconds until the message is tried again
 REASON_LENGTH = 1_000  # characters; Pub/Sub takes 1,024 bytes
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Deferral:
         after = self._after(now, published_at, retry)
         if after <= NACK_UP_TO:
             return False
-        at = now + timedelta(seconds=min(after, LONGEST))
+        at = now + timedelta(seconds=min(after, MAX_WAIT))
         # copies deferred within one minute share a task; the minute makes the name new each time
         name = "defer-" + digest(base64.b64encode(data).decode(), int(at.timestamp() // 60))[:48]
         body = push_envelope(data, name, published_at or now)

@@ -52,7 +52,7 @@ class Why(msgspec.Struct, frozen=True):
 
 
 class OperatorActions:
-    """Every method raises Refused, and RetryLater when the database or Pub/Sub cannot be reached."""
+    """Every method raises ActionRefused, and RetryLater when the database or Pub/Sub cannot be reached."""
 
     def __init__(self, ledger: Ledger, publisher: Publisher, policy: Policy, clock: Callable[[], datetime]) -> None:
         self._ledger, self._publisher, self._policy, self._clock = ledger, publisher, policy, clock

@@ -14,7 +14,7 @@ from shared.ports import Ledger, Mark, Only
 from shared.services.relay_status import RELAY
 
 PAGE = 25
-SCANNED = 200  # requests that hold the rarest word, looked through for the other ones on one page
+SCANNED = 200  # requests that hold the rarest word, read for the other words, for one page
 MOST = 1_000  # counting ends there: its time is bounded
 HOUR = timedelta(hours=1)
 BLOCKED = 20  # addresses looked up for one request
@@ -96,7 +96,7 @@ class OperatorQueries:
             counts = pool.map(lambda v: self._ledger.count(kind, (field, v), most=MOST, since=since), values)
             return dict(zip(values, counts, strict=True))
 
-    def ailments(self) -> dict[tuple[str, str], int]:
+    def recent_failures(self) -> dict[tuple[str, str], int]:
         """(provider, reason) of the last hour's latest troubles, and how often each."""
         since, found = self._clock() - HOUR, dict[tuple[str, str], int]()
         for state in RECENT_FAILURES:

@@ -100,15 +100,15 @@ def test_a_process_is_stopped_with_its_children(tmp_path: Path) -> None:
 
 
 def test_a_process_that_ends_at_once_is_an_error_that_names_its_log(tmp_path: Path) -> None:
-    told = pytest.raises(TimeoutError, match=r"Pub/Sub emulator did not come up: see .*pubsub-emulator\.log")
+    told = pytest.raises(TimeoutError, match=r"Pub/Sub emulator did not start: see .*pubsub-emulator\.log")
     with Process(PUBSUB, tmp_path, [sys.executable, "-c", "raise SystemExit('bad jar')"]) as process, told:
         process.wait()
     assert "bad jar" in (tmp_path / "pubsub-emulator.log").read_text()
 
 
 def test_a_process_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(google_emulators, "READY_WITHIN", 0.2)
-    told = pytest.raises(TimeoutError, match="did not come up")
+    monkeypatch.setattr(google_emulators, "START_TIMEOUT", 0.2)
+    told = pytest.raises(TimeoutError, match="did not start")
     with Process(PUBSUB, tmp_path, [sys.executable, "-c", "import time; time.sleep(60)"]) as process, told:
         process.wait()
 

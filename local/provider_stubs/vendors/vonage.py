@@ -20,7 +20,7 @@ TYPES = ("text", "binary", "wappush", "unicode", "vcal", "vcard")
 
 @blueprint.post("/sms/json")
 def vonage() -> flask.typing.ResponseReturnValue:
-    """Always 200, the verdict in the body: https://developer.vonage.com/en/api/sms"""
+    """Always 200, the outcome in the body: https://developer.vonage.com/en/api/sms"""
     form = flask.request.form
     to, text, kind = form.get("to", ""), form.get("text", ""), form.get("type", "text")
     wrong = first_wrong(

@@ -25,7 +25,7 @@ from shared.ports import NotFound
 DEADLINE = 15.0  # seconds
 MAX_BODY = 16_000_000  # bytes of an answer: a request with a thousand signers has several million
 LIMIT_WINDOW = 60.0  # seconds: the vendor counts calls by the minute
-PATIENCE = 5.0  # seconds that a call waits for its turn
+MAX_TURN_WAIT = 5.0  # seconds that a call waits for its turn
 PAGE = 100  # requests a page of a list, the most the vendor allows
 REFUSED_AFTER = 900.0  # seconds; an operator has to replace the token first
 log = logging.getLogger(__name__)
@@ -47,10 +47,10 @@ class Bucket:
         self._lock = threading.Lock()
 
     def take(self) -> None:
-        """Waits for its turn, at most PATIENCE. Raises RetryLater when the turn comes later than that."""
+        """Waits for its turn, at most MAX_TURN_WAIT. Raises RetryLater when the turn comes later than that."""
         with self._lock:
             wait = self._wait()
-            if wait > PATIENCE:
+            if wait > MAX_TURN_WAIT:
                 raise RetryLater(self._reason(), after=wait)
             self._left -= 1
         if wait:

@@ -209,11 +209,11 @@ def _send_to(reader: Reader) -> dict[ChannelName, bool]:
 
 def _signed(reader: Reader) -> bool | None:
     """A flag or a known word means yes or no; a time means yes; None without any of these."""
-    verdicts = [verdict for value in reader.all("signed") if (verdict := _verdict(value)) is not None]
-    return any(verdicts) if verdicts else None
+    flags = [flag for value in reader.all("signed") if (flag := _flag_of(value)) is not None]
+    return any(flags) if flags else None
 
 
-def _verdict(value: Any) -> bool | None:
+def _flag_of(value: Any) -> bool | None:
     if isinstance(value, bool):
         return value
     word = SIGNED.get(value.strip().lower()) if isinstance(value, str) else None

@@ -165,8 +165,8 @@ def _run(query: "Query") -> Sequence[Any]:
 def dump(item: msgspec.Struct) -> dict[str, Any]:
     """The document of a struct. Queries and the TTL policy need times as times, and defaults that they use written."""
     document: dict[str, Any] = _mapped(msgspec.to_builtins(item, builtin_types=(datetime,)), _escaped_key, _as_is)
-    looked_for = {field: getattr(item, field) for field in NARROWED.get(type(item), ())}
-    return {field: str(value) for field, value in looked_for.items() if isinstance(value, str)} | document
+    queried = {field: getattr(item, field) for field in NARROWED.get(type(item), ())}
+    return {field: str(value) for field, value in queried.items() if isinstance(value, str)} | document
 
 
 def changes(old: msgspec.Struct, new: msgspec.Struct) -> dict[str, Any]:

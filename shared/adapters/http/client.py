@@ -50,7 +50,7 @@ class Http:
         who: the API's name, which begins every error text.
         clock: time against which a date in `Retry-After` is read.
         deadline: seconds for a whole call.
-        judge: sees every answer first, and raises what only this API's answers can tell.
+        check: sees every answer first, and raises what only this API's answers can tell.
         most: bytes of an answer's body that are read.
     """
 
@@ -59,11 +59,11 @@ class Http:
         who: str,
         clock: Callable[[], datetime],
         deadline: float = DEADLINE,
-        judge: Callable[[HttpResponse], None] = lambda answer: None,
+        check: Callable[[HttpResponse], None] = lambda answer: None,
         *,
         most: int = MAX_BODY,
     ) -> None:
-        self._who, self._clock, self._deadline, self._judge = who, clock, deadline, judge
+        self._who, self._clock, self._deadline, self._check = who, clock, deadline, check
         self._most = most
 
     def get(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
@@ -120,7 +120,7 @@ class Http:
         return RetryLater(f"{self._who} could not be reached ({name})")
 
     def _settled(self, answer: HttpResponse, effect: bool) -> HttpResponse:
-        self._judge(answer)
+        self._check(answer)
         said = f"{self._who} answered {answer.status}"
         if answer.status in SAFE_TO_REPEAT or (answer.status >= 500 and not effect):
             raise RetryLater(said, parse_retry_after(answer.headers, self._clock()))

@@ -32,7 +32,7 @@ class Bitly:
     ) -> None:
         self._url, self._login = f"{api_url.rstrip('/')}/v4/shorten", bearer(token)
         self._domain = {"domain": domain} if domain else {}
-        self._http = Http("Bitly", clock, deadline, _judge)
+        self._http = Http("Bitly", clock, deadline, _check)
 
     def shorten(self, target: Target) -> str:
         """Returns the same link for the same URL; Bitly answers 200 instead of 201 the second time."""
@@ -44,7 +44,7 @@ class Bitly:
         return https("Bitly", answer.json().get("link"))
 
 
-def _judge(answer: HttpResponse) -> None:
+def _check(answer: HttpResponse) -> None:
     told = code(answer.json().get("message"))
     if answer.status == 429 and told in EXHAUSTED:
         raise PermanentFailure(f"Bitly: the plan's limit is used up ({told})")

@@ -61,7 +61,7 @@ class Sender:
 
     def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
         self._url, self._login = f"{values[API_URL]}/v3/{values[DOMAIN]}/messages", basic("api", values[API_KEY])
-        self._letterhead, self._http = Letterhead(values), Http("Mailgun", clock, deadline, _judge)
+        self._letterhead, self._http = Letterhead(values), Http("Mailgun", clock, deadline, _check)
 
     def send(self, message: Outgoing) -> Accepted:
         answer = self._http.post_form(self._url, self._form(message), self._login)
@@ -112,7 +112,7 @@ class ReceiptVerifier:
         fresh(signature.get("timestamp"), now, TOLERANCE)
 
 
-def _judge(answer: HttpResponse) -> None:
+def _check(answer: HttpResponse) -> None:
     """The wait stands in the body of a 429."""
     if answer.status == 429 and (wait := WAIT.search(field_text(answer.json().get("message")))):
         raise RetryLater("Mailgun answered 429", min(float(wait[1]), LONGEST_WAIT))

@@ -1,4 +1,4 @@
-"""Postmark, Email API. The verdict stands in `ErrorCode`; 0 alone is success.
+"""Postmark, Email API. The outcome is in `ErrorCode`; 0 alone is success.
 
 Send: https://postmarkapp.com/developer/api/email-api
 Codes: https://postmarkapp.com/developer/api/overview#error-codes

@@ -39,7 +39,7 @@ SPEC = ProviderSpec(
 CREDENTIALS = "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN"
 SENDER = "TWILIO_FROM, TWILIO_MESSAGING_SERVICE_SID"
 
-# The answer to a send. A code that is not here is judged by its HTTP status.
+# The answer to a send. A code that is not here is read by its HTTP status.
 REFUSALS: dict[int, Rule] = {
     14107: AGAIN("too many messages between the two numbers within 30 s", after=60.0, of_message=True),
     20003: SETTINGS(f"it refuses the credentials; check {CREDENTIALS}"),
@@ -108,7 +108,7 @@ class Sender:
         self._login = basic(account, values[AUTH_TOKEN])
         self._sender = _sender(values)
         self._receipts_url = values[RECEIPTS_BASE_URL]
-        self._http = Http("Twilio", clock, deadline, _judge)
+        self._http = Http("Twilio", clock, deadline, _check)
 
     def send(self, message: Outgoing) -> Accepted:
         sent = {"To": message.to, **self._sender, "Body": message.text}
@@ -166,7 +166,7 @@ def _sender(values: Values) -> dict[str, str]:
     return {"From": sender} if sender else {"MessagingServiceSid": service}
 
 
-def _judge(answer: HttpResponse) -> None:
+def _check(answer: HttpResponse) -> None:
     """Of the 429s some are not about the pace: their wait, and whom they hold up, stand in the table."""
     code = answer.json().get("code")
     rule = REFUSALS.get(code) if isinstance(code, int) else None

@@ -1,4 +1,4 @@
-"""Vonage (Nexmo) SMS API. Nearly every answer is a 200; the verdict stands in `messages[].status`, as text.
+"""Vonage (Nexmo) SMS API. Nearly every answer is a 200; the outcome is in `messages[].status`, as text.
 
 Send: https://developer.vonage.com/en/api/sms
 Codes: https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.adapters.clickwrap.client import PATIENCE, Bucket
+from shared.adapters.clickwrap.client import MAX_TURN_WAIT, Bucket
 from shared.domain.errors import RetryLater
 
 
@@ -35,11 +35,11 @@ def test_it_fills_again_but_not_beyond_its_size():
 
 def test_it_keeps_the_rate_and_turns_away_who_would_wait_too_long():
     bucket = Bucket(60, lambda: 0.0, lambda seconds: None)
-    for _ in range(1 + int(PATIENCE)):
+    for _ in range(1 + int(MAX_TURN_WAIT)):
         bucket.take()
     with pytest.raises(RetryLater) as refused:
         bucket.take()
-    assert refused.value.after == pytest.approx(PATIENCE + 1)
+    assert refused.value.after == pytest.approx(MAX_TURN_WAIT + 1)
 
 
 def test_a_rate_below_one_a_second_still_lets_one_go():

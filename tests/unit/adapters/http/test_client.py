@@ -74,7 +74,7 @@ def test_who_knows_the_provider_judges_an_answer_first(server: StandIn) -> None:
             raise PermanentFailure("hopeless")
 
     server.answer(Reply(429, {"hopeless": True}), Reply(429, {}))
-    judged = Http("Provider", lambda: NOW, judge=judge)
+    judged = Http("Provider", lambda: NOW, check=judge)
     with pytest.raises(PermanentFailure):
         judged.post_json(server.url, {}, SECRET)
     with pytest.raises(RetryLater):
