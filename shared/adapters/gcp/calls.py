@@ -17,7 +17,8 @@ DEADLINE = 10.0  # seconds for one call and its repetitions: a function has 60 f
 # A call on a connection that the network has forgotten would hang for its whole deadline. gRPC also sets the socket's
 # TCP_USER_TIMEOUT to the keepalive timeout, so unacknowledged bytes end such a connection after 3 s, and the call is
 # repeated on a new one. Pings without a call stay off: a server may answer them with GOAWAY (too_many_pings), and an
-# instance has no CPU between requests to send them. Source: https://grpc.io/docs/guides/keepalive/
+# instance has no CPU between requests to send them. Source: https://grpc.io/docs/guides/keepalive/; measured by
+# tests/integration/test_forgotten_connection.py (3.4 s; without these options four calls of 10 s each failed).
 KEEPALIVE = {"grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 3_000}
 
 
