@@ -24,6 +24,7 @@ ALLOWED = (
         "looks the same",
         "look alike",
         "look-alike",
+        "test_a_token_under_a_name_that_only_looks_alike_is_refused",
         "than it looks",
         "looks back no further",
     ),
