@@ -205,7 +205,7 @@ def reconcile() -> "Reconcile":
 
     s = settings()
     sites = s[declared.RECONCILE_LIST]
-    return Reconcile(backend().ledger(), resolve(), requests(), sites, s.policy(), clock)
+    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock)
 
 
 @cache

@@ -251,7 +251,7 @@ class World:
         )
         self.remind = Remind(self.ledger, self.publisher, self.policy, self.clock)
         self.sites: list[str] = []
-        self.reconcile = Reconcile(self.ledger, self.resolve, self.api, self.sites, self.policy, self.clock)
+        self.reconcile = Reconcile(self.ledger, self.resolve.recheck, self.api, self.sites, self.policy, self.clock)
         self.receive = Receive(ClickwrapWebhook(("secret",)), self.bus, self.names.events_topic, self.clock)
         self.links = Links(self.ledger, "request_url")
         self.later: list[tuple[datetime, str, bytes]] = []  # nacked or parked messages

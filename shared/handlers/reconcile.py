@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import RelayStatus, Request
 from shared.domain.policy import Policy
-from shared.handlers.resolve import Resolve
 from shared.ports import ClickwrapApi, Ledger
 from shared.services.relay_status import update_status
 
@@ -29,13 +28,13 @@ class Reconcile:
     def __init__(
         self,
         ledger: Ledger,
-        resolve: Resolve,
+        recheck: Callable[[str], None],
         api: ClickwrapApi,
         sites: Sequence[str],
         policy: Policy,
         clock: Callable[[], datetime],
     ) -> None:
-        self._ledger, self._resolve, self._api = ledger, resolve, api
+        self._ledger, self._recheck_request, self._api = ledger, recheck, api
         self._sites, self._policy, self._clock = sites, policy, clock
 
     def run(self) -> dict[str, int]:
@@ -60,7 +59,7 @@ class Reconcile:
 
     def _recheck(self, request: str) -> bool:
         try:
-            self._resolve.recheck(request)
+            self._recheck_request(request)
         except (RetryLater, PermanentFailure) as e:  # one request must not delay the others
             log.warning("reconcile: not now", extra={"json": {"request": request, "reason": e.reason}})
             self._postpone(request)
