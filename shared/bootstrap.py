@@ -213,14 +213,12 @@ def receipts() -> "Receipts":
     """The handler of `receipts`."""
     from shared.handlers.receipts import Receipts
 
-    _ = settings()[RECEIPTS_BASE_URL]  # a wrong one would refuse every receipt
+    receipts_base_url()  # a wrong one would refuse every receipt
     return Receipts(backend().ledger(), receivers(), fallback(), clock)
 
 
 def receipts_base_url() -> str:
     """The public URL that providers post receipts to; "" where it is not set."""
-    from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
-
     return settings()[RECEIPTS_BASE_URL]
 
 

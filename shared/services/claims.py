@@ -49,8 +49,8 @@ class Claims:
         version = self._ledger.put(notice.notice, fresh, None)
         if version is not None:
             return Claim(notice, Stored(fresh, version))
-        stored = self._free(notice)
-        if stored is None:
+        stored = self._ledger.get(NoticeRecord, notice.notice)
+        if stored is None or not self._is_free(notice, stored):
             return None
         self._await_second_try(stored.item)
         return self._claim_again(notice, stored, fields) if self._may_be_claimed(stored.item) else None
@@ -66,17 +66,16 @@ class Claims:
     def claimable(self, notice: Notice) -> bool:
         """Whether a delivery may go on with it: never begun, to be tried again, or due for its second try."""
         stored = self._ledger.get(NoticeRecord, notice.notice)
-        return stored is None or (self._free(notice) is not None and self._may_be_claimed(stored.item))
+        return stored is None or (self._is_free(notice, stored) and self._may_be_claimed(stored.item))
 
-    def _free(self, notice: Notice) -> Stored[NoticeRecord] | None:
-        """The record that no delivery holds. Raises RetryLater while one does."""
-        stored = self._ledger.get(NoticeRecord, notice.notice)
-        if stored is None or stored.item.state is not NoticeState.SENDING:
-            return stored
+    def _is_free(self, notice: Notice, stored: Stored[NoticeRecord]) -> bool:
+        """False for a claim that ran out: it becomes `unknown`. Raises RetryLater while a delivery holds it."""
+        if stored.item.state is not NoticeState.SENDING:
+            return True
         if (left := notice_record.lease_left(stored.item, self._clock())) > 0:
             raise RetryLater("another delivery is working on this notice", after=min(left, 60))
         self.unknown(Claim(notice, stored), "the delivery that claimed it never recorded an outcome")
-        return None
+        return False
 
     def _may_be_claimed(self, record: NoticeRecord) -> bool:
         planned = record.state is NoticeState.PLANNED
@@ -101,8 +100,8 @@ class Claims:
         fresh = notice_record.first_record(notice, state, now, self._policy, reason, **fields)
         if self._ledger.put(notice.notice, fresh, None):
             return
-        stored = self._free(notice)
-        if stored and stored.item.state is NoticeState.PLANNED:
+        stored = self._ledger.get(NoticeRecord, notice.notice)
+        if stored and self._is_free(notice, stored) and stored.item.state is NoticeState.PLANNED:
             self.record(Claim(notice, stored), notice_record.closed(stored.item, state, now, reason, **fields))
 
     def unknown(self, claim: Claim, reason: str) -> None:

@@ -22,7 +22,7 @@ def names(channel: ChannelName) -> tuple[str, ...]:
 
 
 def every() -> Iterator[tuple[ChannelName, str]]:
-    """All specs of a channel."""
+    """Channel and name of each."""
     return ((channel, name) for channel in ChannelName for name in names(channel))
 
 
