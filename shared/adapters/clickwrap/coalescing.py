@@ -11,7 +11,7 @@ KEPT = timedelta(seconds=5)  # longer than a burst of events, and short enough f
 
 
 class _Kept:
-    """An answer, when its call began, and which events it has served: one that asks again needs a newer answer."""
+    """An answer, when its call began, and the events that have had one: one that comes again needs a newer answer."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -40,7 +40,7 @@ class CoalescingApi:
         with kept.lock:
             answer = kept.answer_for(after) if self._young(kept) else None
             if answer is None:
-                kept.began, kept.answer, kept.served = self._clock(), None, set()
+                kept.began, kept.answer = self._clock(), None
                 answer = kept.answer = self._api.fetch(request)
             kept.served.add(after)
             return answer

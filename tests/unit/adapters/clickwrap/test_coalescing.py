@@ -67,7 +67,17 @@ def test_an_event_that_comes_again_was_not_content_with_the_answer(now):
     for _ in range(2):
         shared.fetch("r1", START - SECOND)
         shared.fetch("r1", START - 2 * SECOND)
-    assert api.calls == 2
+    assert api.calls == 3
+
+
+def test_an_event_that_comes_again_asks_anew_though_another_event_has_asked_since(now):
+    api = FakeApi()
+    shared = coalesced(api, now)
+    shared.fetch("r1", START - SECOND)
+    now[0] += SECOND
+    shared.fetch("r1", START)
+    shared.fetch("r1", START - SECOND)
+    assert api.calls == 3
 
 
 def test_an_answer_is_kept_for_seconds_only_and_so_is_the_memory_of_it(now):
