@@ -18,7 +18,7 @@ from shared.adapters.providers.common.rules import ADDRESS, REFUSED, Rule, by_st
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.domain.errors import Accepted, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing
 from shared.setting_types import ProviderSpec, Values, secret, text, url
 
@@ -90,6 +90,7 @@ class Sender:
 
 class ReceiptVerifier:
     name = "mailgun"
+    limits = ReceiptLimits(max_body=256 * 1024)  # it repeats the message's headers and variables
 
     def __init__(self, values: Values) -> None:
         self._key = values[SIGNING_KEY].encode()
