@@ -76,7 +76,7 @@ class GoogleBackend:
         """Pub/Sub."""
         from shared.adapters.gcp.pubsub import PubSubBus
 
-        return PubSubBus(settings().project)
+        return PubSubBus(settings().project, clock)
 
     @cache  # noqa: B019
     def ledger(self) -> "Ledger":
@@ -262,7 +262,7 @@ def deferral(url_variable: str) -> "Deferral":
         "RESOLVE_URL": (declared.RESOLVE_URL, names.events_topic),
         "DELIVER_URL": (declared.DELIVER_URL, names.notices_topic),
     }[url_variable]
-    return Deferral(b.scheduler(), names.retries_queue, settings().required(url), b.bus(), topic, clock)
+    return Deferral(b.scheduler(), names.retries, settings().required(url), b.bus(), topic, clock)
 
 
 @cache

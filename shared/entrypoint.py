@@ -15,7 +15,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.receipts import ReceiptRequest
-from shared.ports import WebhookRejected
+from shared.ports import PUBLISHED_AT, WebhookRejected
+from shared.services.deferral import FAILING_SINCE, Arrived
 from shared.setting_types import SettingError
 
 if TYPE_CHECKING:
@@ -38,20 +39,31 @@ def subscriber(
 
     Reads both wire forms: the push envelope, and Eventarc's, which also holds the subscription.
     """
-    message = event.data["message"]
-    data = base64.b64decode(message.get("data") or b"")
-    published_at = _when(message.get("publishTime"))
+    message = _arrived(event.data["message"])
     try:
-        handle(msgspec.json.decode(data, type=kind))
+        handle(msgspec.json.decode(message.data, type=kind))
     except RetryLater as e:
-        if not _deferred(data, published_at, e, deferral):
+        if not _deferred(message, e, deferral):
             nack(e.reason)
     except (PermanentFailure, msgspec.DecodeError, UnicodeDecodeError) as e:
-        _dead_letter(data, str(e), deferral)
+        _dead_letter(message.data, str(e), deferral)
     except Exception as e:  # a bug: Pub/Sub limits deliveries, Cloud Tasks would repeat it without end
         if int(flask.request.headers.get("X-CloudTasks-TaskRetryCount", 0)) < MAX_TASK_RETRIES:
             raise
-        _dead_letter(data, f"unexpected {type(e).__name__}; see the function's log", deferral)
+        _dead_letter(message.data, f"unexpected {type(e).__name__}; see the function's log", deferral)
+
+
+def _arrived(message: dict[str, Any]) -> Arrived:
+    """Its age is measured by our own clock where the message tells it: Pub/Sub's may differ."""
+    attributes = message.get("attributes") or {}
+    published_at = _when(attributes.get(PUBLISHED_AT) or message.get("publishTime"))
+    return Arrived(
+        base64.b64decode(message.get("data") or b""),
+        attributes,
+        published_at=published_at,
+        failing_since=_when(attributes.get(FAILING_SINCE)) or published_at,
+        by_task="X-CloudTasks-TaskName" in flask.request.headers,
+    )
 
 
 def _dead_letter(data: bytes, reason: str, deferral: "Callable[[], Deferral]") -> None:
@@ -61,11 +73,9 @@ def _dead_letter(data: bytes, reason: str, deferral: "Callable[[], Deferral]") -
         nack(reason)
 
 
-def _deferred(
-    data: bytes, published_at: datetime | None, retry: RetryLater, deferral: "Callable[[], Deferral]"
-) -> bool:
+def _deferred(message: Arrived, retry: RetryLater, deferral: "Callable[[], Deferral]") -> bool:
     try:
-        return deferral().defer(data, published_at, retry)
+        return deferral().defer(message, retry)
     except RetryLater:
         return False
 

@@ -13,6 +13,7 @@ from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
+PUBLISHED_AT = "published_at"  # attribute that a Bus may add to a message: when, by our own clock
 MAX_COMMIT_RETRIES = 5  # lost races in a row before the work is left to a later delivery
 
 

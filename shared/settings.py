@@ -106,7 +106,9 @@ EVENTS_TOPIC = text("EVENTS_TOPIC", "topic of the webhooks' events", "clickwrap-
 NOTICES_TOPIC = text("NOTICES_TOPIC", "topic of the notices to signers", "signer-notices")
 STATUS_TOPIC = text("STATUS_TOPIC", "topic of the requests' status, for your own systems", "request-status")
 REMINDERS_QUEUE = text("REMINDERS_QUEUE", "Cloud Tasks queue of the reminders", "reminders")
-RETRIES_QUEUE = text("RETRIES_QUEUE", "Cloud Tasks queue of the deferred messages", "retries")
+RETRIES_QUEUE = text(
+    "RETRIES_QUEUE", "Cloud Tasks queue of the deferred events; with `-sms` and `-email`, of the notices", "retries"
+)
 REMIND_URL = url(
     "REMIND_URL",
     "what a reminder's task calls; required by `resolve`, `reconcile`",

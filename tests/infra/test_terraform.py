@@ -82,7 +82,7 @@ def test_a_provider_has_less_time_than_the_function_and_that_less_than_the_lease
 
 
 def test_the_queues_are_those_of_the_code_and_retry_for_ever() -> None:
-    assert set(local("queues")) == {NAMES.reminders_queue, NAMES.retries_queue}
+    assert set(local("queues")) == set(NAMES.queues())
     (queue,) = resources("google_cloud_tasks_queue").values()
     ours, retry = Queue(name=""), queue["retry_config"][0]
     assert (retry["max_attempts"], retry["max_retry_duration"]) == (-1, "0s")

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from shared.adapters.gcp.calls import DEADLINE, Lazy, connected, limits, reaching
-from shared.ports import Message
+from shared.ports import PUBLISHED_AT, Message
 
 if TYPE_CHECKING:
     from google.pubsub_v1 import PublisherClient
@@ -19,20 +20,24 @@ TURN = 0.05  # seconds that a call waits for the one before it, at most
 class PubSubBus:
     """Implements the port Bus."""
 
-    def __init__(self, project: str) -> None:
-        self._project = project
+    def __init__(self, project: str, clock: Callable[[], datetime]) -> None:
+        self._project, self._clock = project, clock
         self._client = Lazy(_publisher)
         self._topics: dict[str, Batches] = {}
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
-        """topic: its short id. Returns once Pub/Sub has acknowledged each message.
+        """topic: its short id. Returns once Pub/Sub has acknowledged each message, with our time in its attributes.
 
         Raises RetryLater when it has not within 10 s; some may be published all the same.
         """
         if not messages:
             return
         with reaching(f"Pub/Sub topic {topic}"):
-            self._batches(topic).publish(messages)
+            self._batches(topic).publish([self._timed(m) for m in messages])
+
+    def _timed(self, message: Message) -> Message:
+        """Its age is measured by the clock that it is compared with, not by Pub/Sub's."""
+        return Message(message.data, {PUBLISHED_AT: self._clock().isoformat(), **message.attributes})
 
     def _batches(self, topic: str) -> "Batches":
         return self._topics.get(topic) or self._topics.setdefault(topic, Batches(partial(self._send, topic)))

@@ -187,7 +187,7 @@ def test_a_replay_that_pub_sub_refuses_keeps_the_letter(office):
 
 
 def test_what_no_repetition_mends_is_buried_with_its_reason(office, caplog):
-    deferral = Deferral(office.scheduler, "retries", "https://x.test", office.bus, "signer-notices", office.clock)
+    deferral = Deferral(office.scheduler, str, "https://x.test", office.bus, "signer-notices", office.clock)
     deferral.dead_letter(b"{", "é" * 2_000)
     [message] = office.bus.topics[dead_topic("signer-notices")]
     assert message.data == b"{"

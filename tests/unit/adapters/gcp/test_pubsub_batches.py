@@ -12,6 +12,7 @@ from shared.adapters.gcp.pubsub import Batches, PubSubBus
 from shared.domain.errors import RetryLater
 from shared.ports import Message
 from tests.contract.until import until
+from tests.fakes import START
 
 A, B, C, D = (Message(name.encode(), {}) for name in "abcd")
 
@@ -127,15 +128,17 @@ class Client:
 def test_more_messages_than_a_call_takes_go_out_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client()
     monkeypatch.setattr(pubsub, "_publisher", lambda: client)
-    PubSubBus("p").publish("notices", [Message(b"%d" % n, {"kind": "sms"}) for n in range(1001)])
+    PubSubBus("p", lambda: START).publish("notices", [Message(b"%d" % n, {"kind": "sms"}) for n in range(1001)])
     assert [len(asked["messages"]) for asked in client.asked] == [500, 500, 1]
     assert {asked["topic"] for asked in client.asked} == {"projects/p/topics/notices"}
-    assert client.asked[2]["messages"] == [{"data": b"1000", "attributes": {"kind": "sms"}}]
+    assert client.asked[2]["messages"] == [
+        {"data": b"1000", "attributes": {"kind": "sms", "published_at": START.isoformat()}}
+    ]
 
 
 def test_no_message_is_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pubsub, "_publisher", lambda: pytest.fail("a client was made"))
-    PubSubBus("p").publish("notices", [])
+    PubSubBus("p", lambda: START).publish("notices", [])
 
 
 def test_a_time_out_is_a_retry_that_names_the_topic(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,4 +149,4 @@ def test_a_time_out_is_a_retry_that_names_the_topic(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(client, "publish", late)
     monkeypatch.setattr(pubsub, "_publisher", lambda: client)
     with pytest.raises(RetryLater, match="Pub/Sub topic notices"):
-        PubSubBus("p").publish("notices", [A])
+        PubSubBus("p", lambda: START).publish("notices", [A])
