@@ -52,7 +52,9 @@ class PubSubBus:
 class Batches:
     """Sends messages that arrive during a call together in the next one.
 
-    A single message is sent at once; the higher the load, the more messages share a call.
+    A single message is sent at once; the higher the load, the more messages share a call, up to AT_ONCE: whoever waits
+    for a batch of others waits for one call. A batch that is refused is sent again in its parts: one message that
+    Pub/Sub refuses must not take the others along.
     """
 
     def __init__(self, send: Callable[[Sequence[Message]], None]) -> None:
@@ -62,19 +64,32 @@ class Batches:
 
     def publish(self, messages: Sequence[Message]) -> None:
         """messages: one at least. The first in a batch sends it, for all. Raises what that raised, and TimeoutError."""
-        with self._lock:
-            batch, leads = self._open, not self._open.messages
-            batch.messages += messages
+        batch, leads = self._joined(messages)
         if leads:
             self._lead(batch)
-        batch.sent.result(TURN + DEADLINE)
+        try:
+            batch.sent.result(TURN + DEADLINE)
+        except _invalid_argument():
+            if len(batch.messages) == len(messages):
+                raise
+            self._send(messages)
+
+    def _joined(self, messages: Sequence[Message]) -> "tuple[_Batch, bool]":
+        """The open batch, or a new one where they would not fit into it; and whether they are its first."""
+        with self._lock:
+            if len(self._open.messages) + len(messages) > AT_ONCE:
+                self._open = _Batch()
+            batch, leads = self._open, not self._open.messages
+            batch.messages += messages
+            return batch, leads
 
     def _lead(self, batch: "_Batch") -> None:
         """Sends the batch after the call before it, but waits at most TURN: one that hangs must not delay others."""
         in_turn = self._turn.acquire(timeout=TURN)
         try:
             with self._lock:
-                self._open = _Batch()
+                if self._open is batch:
+                    self._open = _Batch()
             self._send(batch.messages)
             batch.sent.set_result(None)
         except BaseException as fault:  # any exception: other threads wait for this result
@@ -88,6 +103,12 @@ class _Batch:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.sent: Future[None] = Future()
+
+
+def _invalid_argument() -> type[Exception]:
+    from google.api_core.exceptions import InvalidArgument
+
+    return InvalidArgument
 
 
 def _publisher() -> "PublisherClient":

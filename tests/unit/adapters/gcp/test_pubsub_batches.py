@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import InvalidArgument
 
 from shared.adapters.gcp import pubsub
 from shared.adapters.gcp.pubsub import Batches, PubSubBus
@@ -115,6 +116,34 @@ def test_one_who_waits_for_a_call_that_never_ends_is_told_so(
         start(C).result(10)
     calls.free.set()
     assert leader.result(10) is None
+
+
+def test_one_message_that_is_refused_does_not_take_its_batch_along(batches: Batches, calls: Calls, start: Any) -> None:
+    calls.faults[b"c"] = refusal = InvalidArgument("too large")
+    first = start(A)
+    until(lambda: calls.made == [[A]])
+    others = [start(m) for m in (B, C, D)]
+    until(lambda: len(batches._open.messages) == 3)
+    calls.free.set()
+    assert [s.exception(10) for s in (first, *others)] == [None, None, refusal, None]
+    assert sorted(m.data for made in calls.made[2:] for m in made) == [b"b", b"c", b"d"]
+
+
+def test_nobody_waits_for_more_than_one_call_of_others(
+    batches: Batches, calls: Calls, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of more messages than a call takes is of one caller only, who makes the calls one after the other."""
+    monkeypatch.setattr(pubsub, "AT_ONCE", 3)
+    started = [start(A)]
+    until(lambda: calls.made == [[A]])
+    with ThreadPoolExecutor(1) as pool:
+        started.append(pool.submit(batches.publish, [B] * 7))
+        until(lambda: len(batches._open.messages) == 7)
+        started.append(start(C))
+        until(lambda: batches._open.messages == [C])
+        calls.free.set()
+        assert [s.result(10) for s in started] == [None] * 3
+    assert sorted(map(len, calls.made)) == [1, 1, 7]
 
 
 class Client:
