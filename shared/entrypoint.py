@@ -166,7 +166,13 @@ class JsonLines(logging.Formatter):
 
 
 def start(make: Callable[[], object]) -> None:
-    """Called when an entry point is imported: a wrong setting ends the process with one line. Makes no client."""
+    """Called when an entry point is imported: a wrong setting ends the process with one line. Makes no client.
+
+    functions-framework then reads CLOUD_RUN_TIMEOUT_SECONDS for the heartbeat of gunicorn's worker.
+    An instance without requests gets no CPU: after a pause longer than that, gunicorn would kill the worker in the
+    moment in which a request arrives. 0 is no time-out: Cloud Run itself ends a request that takes too long.
+    """
+    os.environ["CLOUD_RUN_TIMEOUT_SECONDS"] = "0"
     gc.set_threshold(GC_THRESHOLD)
     try:
         logs()
