@@ -93,6 +93,27 @@ def test_a_replayed_event_has_its_effect_once(office):
     assert office.told() == [("invitation", "a", 0), ("invitation", "b", 0)]
 
 
+def test_many_are_replayed_in_parts_by_few_calls(office, monkeypatch, capsys):
+    events = [msgspec.json.encode(office.event(SENT, key=f"e{n}")) for n in range(450)]
+    for data in events:
+        office.dead_event(data=data)
+    published, dropped = calls(monkeypatch, office.bus, "publish"), calls(monkeypatch, office.letters, "drop")
+    assert len(office.desk.held()) == len(office.desk.replay()) == 200
+    assert (len(published), len(dropped), len(office.letters.letters)) == (4, 4, 250)
+    monkeypatch.setattr(bootstrap, "dead_letters", lambda: office.desk)
+    assert command.run(["--replay"]) == 0
+    assert office.letters.letters == []
+    assert capsys.readouterr().out.count("request_sent of request r1") == 250
+    assert [data for _, data in office.bus.pending] == events
+
+
+def calls(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[object]:
+    """The arguments of each call of a method from now on."""
+    made, method = list[object](), getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *given: (made.append(given), method(*given))[1])
+    return made
+
+
 def test_an_event_that_has_had_its_effect_is_settled_and_dropped(office):
     office.hear(SENT)
     office.dead_event()
