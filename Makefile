@@ -79,11 +79,15 @@ probe: $(STAMP) ## Show what your account's API returns for a request (REQUEST=i
 
 # -- Google Cloud. PROJECT, REGION and all settings: relay.env (RELAY_ENV=prod.env for another), or on the command line.
 # DRY_RUN=1 only prints the commands; FUNCTIONS="receive links" selects functions; FORCE=1 confirms every question.
-export PROJECT REGION RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
+export PROJECT REGION STATE_BUCKET PLAN RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
 CLOUD := $(BIN)/python -m infra.ops
 
+.PHONY: bootstrap
+bootstrap: $(STAMP) ## Make what Terraform needs: services, the bucket of its state, Google's service agents
+	@$(CLOUD).bootstrap
+
 .PHONY: infra
-infra: $(STAMP) ## Terraform: plan, ask, apply
+infra: $(STAMP) ## Terraform: plan, ask, apply (PLAN=file applies a plan that was reviewed)
 	@$(CLOUD).infra
 
 .PHONY: plan
