@@ -142,6 +142,14 @@ destroy: $(STAMP) ## Delete the deployed relay (FORCE=1 even with live requests)
 why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id; BACKEND=gcp for the cloud)
 	@$(CLOUD).why
 
+.PHONY: evidence
+evidence: $(STAMP) ## Write a request's evidence to a file that can be verified (REQUEST=id; BACKEND=gcp for the cloud)
+	@$(CLOUD).evidence
+
+.PHONY: verify-evidence
+verify-evidence: ## Verify an evidence file (FILE=path, KEY=public.pem for a key you trust; needs openssl)
+	@$(PYTHON) infra/ops/verify_evidence.py $(FILE) $(KEY)
+
 .PHONY: dead-letters
 dead-letters: $(STAMP) ## List the dead letters, and what a replay would do (BACKEND=gcp for the cloud)
 	@$(CLOUD).replay $(addprefix --id=,$(ID))
