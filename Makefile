@@ -69,6 +69,10 @@ generate: $(STAMP) ## Write anew what is made from the declared settings (.env.e
 bench: $(STAMP) ## Run the benchmarks (BENCH=receive,cold for some; WRITE=1 updates the table in docs/)
 	@BENCH=$(BENCH) WRITE=$(WRITE) $(BIN)/python -m bench
 
+.PHONY: rehearse
+rehearse: $(STAMP) ## Run a bulk send and its fortnight in virtual time (SIZE=10000, SIGNERS, LOST, API, PROVIDER, SEED)
+	@$(BIN)/python -m bench.rehearsal
+
 .PHONY: preview
 preview: $(STAMP) ## Write a page with every message, .local/preview.html (TEMPLATES_DIR, BRAND_NAME)
 	@$(BIN)/python -m local.preview
