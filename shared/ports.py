@@ -203,6 +203,18 @@ class ReceiptVerifier(Protocol):
         """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
 
 
+class SigningKey(Protocol):
+    """A private key on the curve P-256. Both methods raise RetryLater and PermanentFailure."""
+
+    name: str
+
+    def public_key(self) -> str:
+        """In PEM form."""
+
+    def sign(self, data: bytes) -> bytes:
+        """An ECDSA signature over the SHA-256 of the data, in DER form."""
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """What a link in a message leads to, and for whom."""
 
