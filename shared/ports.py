@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -174,6 +174,26 @@ class Channel(Protocol):
         """Raises RetryLater, PermanentFailure or OutcomeUnknown."""
 
 
+class Sought(msgspec.Struct, frozen=True, kw_only=True):
+    """A message whose answer was lost, as its provider would know it. link: in the text, "" where it has none."""
+
+    notice: str
+    to: str
+    text: str
+    link: str
+    since: datetime  # it left no earlier
+
+
+@runtime_checkable
+class MessageFinder(Protocol):
+    """A provider that can be asked whether it took a message. lag: seconds until it surely lists what it took."""
+
+    lag: float
+
+    def find(self, sought: Sought) -> Accepted | None:
+        """None when it has no such message. Raises RetryLater, or CannotSay when asking again would not help."""
+
+
 class ReceiptVerifier(Protocol):
     """A provider that tells later what arrived."""
 
@@ -181,6 +201,18 @@ class ReceiptVerifier(Protocol):
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
         """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
+
+
+class SigningKey(Protocol):
+    """A private key on the curve P-256. Both methods raise RetryLater and PermanentFailure."""
+
+    name: str
+
+    def public_key(self) -> str:
+        """In PEM form."""
+
+    def sign(self, data: bytes) -> bytes:
+        """An ECDSA signature over the SHA-256 of the data, in DER form."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

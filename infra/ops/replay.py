@@ -4,9 +4,12 @@ Without --replay and --drop this is a dry run: it prints what a replay would do 
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Collection, Sequence
 
+from infra.ops import guard
+from infra.ops.shell import Stop
 from local.stack.offline import offline_ports
 from shared import bootstrap
 from shared.domain.errors import RetryLater
@@ -73,10 +76,13 @@ def _described(preview: ReplayPreview) -> str:
 
 
 def main() -> int:
+    arguments = [a for a in sys.argv[1:] if a]
     try:
+        if os.environ.get("BACKEND") == "gcp" and {"--replay", "--drop"} & set(arguments):
+            guard.check()
         with offline_ports():
-            return run([a for a in sys.argv[1:] if a])
-    except (SettingError, RetryLater) as e:
+            return run(arguments)
+    except (SettingError, RetryLater, Stop) as e:
         print(f"dead letters: {e}", file=sys.stderr)
         return 1
 

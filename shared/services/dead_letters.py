@@ -13,7 +13,7 @@ from shared.domain import eligibility, planner
 from shared.domain.dead_letters import STALE_DAYS, DeadLetter
 from shared.domain.kinds import KINDS, described
 from shared.domain.model import Event, Notice, NoticeRecord, Request
-from shared.domain.notice_record import IN_PROGRESS, second_try_due
+from shared.domain.notice_record import IN_PROGRESS, is_idle
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key
 from shared.ports import Bus, DeadLetters, Ledger, Message
@@ -159,7 +159,7 @@ class DeadLetterService:
         return ReplayOutcome.SETTLED, f"nothing: {decision.reason}"
 
     def _open(self, record: NoticeRecord) -> bool:
-        return record.state in IN_PROGRESS or second_try_due(record, self._clock(), self._policy)
+        return record.state in IN_PROGRESS or is_idle(record, self._clock(), self._policy)
 
 
 def _described(notice: Notice) -> str:

@@ -44,4 +44,13 @@ def completion_url(request: Request, signer: Signer, choice: str) -> str:
 
 def masked(text: str, link: str) -> str:
     """The text as sent, without what would let its reader sign."""
-    return text.replace(link, "/".join(link.split("/")[:3]) + "/***") if link else text
+    return text.replace(link, _mask(link)) if link else text
+
+
+def unmasked(text: str, link: str) -> str:
+    """The text as it was before its link was masked."""
+    return text.replace(_mask(link), link) if link else text
+
+
+def _mask(link: str) -> str:
+    return "/".join(link.split("/")[:3]) + "/***"
