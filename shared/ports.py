@@ -73,7 +73,8 @@ Mark = tuple[datetime, str]  # a document's place in a list: its time and its ke
 class Ledger(Protocol):
     """The documents of `model`: Request, Record, Link, each in its collection, kept by id.
 
-    Every method raises RetryLater when the database cannot be reached.
+    Every method raises RetryLater when the database cannot be reached, and PermanentFailure for a document that cannot
+    be decoded, like one of a newer version; `newest` leaves those out.
     """
 
     def get(self, kind: type[T], key: str) -> Stored[T] | None:

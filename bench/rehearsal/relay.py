@@ -1,9 +1,7 @@
 """The relay as it is deployed: handlers by instance, push subscriptions with their backoff, queues with their rates."""
 
-import base64
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -20,7 +18,7 @@ from shared.handlers.reconcile import Reconcile
 from shared.handlers.remind import Firing, Remind
 from shared.handlers.resolve import Resolve
 from shared.ports import Message, Outgoing, Target, Task, Wording
-from shared.services.deferral import Deferral
+from shared.services.deferral import Arrived, Deferral, arrived
 from shared.services.fallback import Fallback
 from shared.services.links import LinkService
 from shared.services.publisher import Publisher
@@ -67,34 +65,45 @@ class Relay:
 
     def event(self, message: Message) -> None:
         """A message of the events' topic."""
-        self._push("resolve", message.data, self._resolve, lambda handler, data: handler.event(_read(data, Event)))
+        self._resolved(self._published(message))
 
     def notice(self, message: Message) -> None:
         """A message of the notices' topic."""
-        self._push("deliver", message.data, self._deliver, lambda handler, data: handler.notice(_read(data, Notice)))
+        self._notified(self._published(message))
+
+    def _published(self, message: Message) -> Arrived:
+        now = self.simulation.clock()
+        return Arrived(message.data, message.attributes, published_at=now, failing_since=now)
+
+    def _resolved(self, message: Arrived) -> None:
+        self._push("resolve", message, self._resolve, lambda handler, data: handler.event(_read(data, Event)))
+
+    def _notified(self, message: Arrived) -> None:
+        self._push("deliver", message, self._deliver, lambda handler, data: handler.notice(_read(data, Notice)))
 
     def reconcile(self) -> None:
         """One call of the scheduler's."""
         self._reconcile.call(lambda handler: handler.run() and None)
 
-    def _push(self, name: str, data: bytes, function: "Function[Any]", handle: Callable[[Any, bytes], None]) -> None:
+    def _push(
+        self, name: str, message: Arrived, function: "Function[Any]", handle: Callable[[Any, bytes], None]
+    ) -> None:
         self.waiting[name] += 1
-        self._delivered(name, data, self.simulation.clock(), function, handle, MIN_BACKOFF)
+        self._delivered(name, message, function, handle, MIN_BACKOFF)
 
     def _delivered(
         self,
         name: str,
-        data: bytes,
-        published_at: datetime,
+        message: Arrived,
         function: "Function[Any]",
         handle: Callable[[Any, bytes], None],
         backoff: float,
     ) -> None:
         def work(handler: Any) -> None:
             try:
-                handle(handler, data)
+                handle(handler, message.data)
             except RetryLater as e:
-                if not self._deferral(name).defer(data, published_at, e):
+                if not self._deferral(name).defer(message, e):
                     return self._again(again, backoff)
             except PermanentFailure as e:
                 self.dead[e.reason] += 1
@@ -103,7 +112,7 @@ class Relay:
 
         def again() -> None:
             longer = min(2 * backoff, MAX_BACKOFF)
-            self._delivered(name, data, published_at, function, handle, longer)
+            self._delivered(name, message, function, handle, longer)
 
         function.call(work)
 
@@ -115,8 +124,8 @@ class Relay:
             firing = _read(task.body, Firing)
             self._remind.call(lambda handler: handler.fire(firing) and None)
         else:
-            data = base64.b64decode(msgspec.json.decode(task.body)["message"]["data"])
-            (self.event if task.url == URLS["resolve"] else self.notice)(Message(data))
+            message = arrived(msgspec.json.decode(task.body)["message"], by_task=True)
+            (self._resolved if task.url == URLS["resolve"] else self._notified)(message)
 
     # -- what a deployment is made of
 
@@ -126,8 +135,7 @@ class Relay:
 
     def _deferral(self, name: str) -> Deferral:
         topic = self.names.events_topic if name == "resolve" else self.names.notices_topic
-        queue = self.names.retries_queue
-        return Deferral(self.tasks, queue, URLS[name], self.bus, topic, self.simulation.clock)
+        return Deferral(self.tasks, self.names.retries, URLS[name], self.bus, topic, self.simulation.clock)
 
     def _api(self, name: str) -> LimitedApi:
         row = self._table[name]

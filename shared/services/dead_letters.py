@@ -11,6 +11,7 @@ import msgspec
 
 from shared.domain import eligibility, planner
 from shared.domain.dead_letters import STALE_DAYS, DeadLetter
+from shared.domain.errors import PermanentFailure
 from shared.domain.kinds import KINDS, described
 from shared.domain.model import Event, Notice, NoticeRecord, Request
 from shared.domain.notice_record import IN_PROGRESS, is_idle
@@ -20,7 +21,7 @@ from shared.ports import Bus, DeadLetters, Ledger, Message
 from shared.services.publisher import notice_message
 from shared.services.resource_names import ResourceNames
 
-READ_AT_ONCE = 1_000  # letters of a topic: each is leased for a minute
+LIMIT = 1_000  # letters of a topic: each is leased for a minute
 MAX_AT_ONCE = (
     200  # letters of a topic that are shown or replayed at once, within the console's 60 s: each is some reads
 )
@@ -32,7 +33,7 @@ class ReplayOutcome(StrEnum):
 
     REPLAY = "replay"
     SETTLED = "settled"  # nothing is left to do: a replay drops it
-    STUCK = "stuck"  # cannot be read: it stays until an operator drops it
+    STUCK = "stuck"  # it, or what is stored, cannot be read: it stays until that changes or an operator drops it
 
 
 class ReplayPreview(msgspec.Struct, frozen=True):
@@ -75,7 +76,7 @@ class DeadLetterService:
         """Forgets the letters of these keys, unread. How many there were. Raises RetryLater."""
         count = 0
         for topic in self._topics():
-            with self._letters.open(topic, READ_AT_ONCE) as held:
+            with self._letters.open(topic, LIMIT) as held:
                 chosen = [letter for letter in held if letter.key in only]
                 self._letters.drop(chosen)
                 count += len(chosen)
@@ -85,11 +86,11 @@ class DeadLetterService:
         return self._names.events_topic, self._names.notices_topic
 
     def _previews(self, topic: str) -> list[ReplayPreview]:
-        with self._letters.open(topic, READ_AT_ONCE) as held:
+        with self._letters.open(topic, LIMIT) as held:
             return [self._preview(letter) for letter in held[:MAX_AT_ONCE]]
 
     def _replayed(self, topic: str, only: Collection[str]) -> Iterator[ReplayPreview]:
-        with self._letters.open(topic, READ_AT_ONCE) as held:
+        with self._letters.open(topic, LIMIT) as held:
             chosen = [letter for letter in held if not only or letter.key in only][:MAX_AT_ONCE]
             for at in range(0, len(chosen), BATCH):
                 yield from self._replay_batch(topic, chosen[at : at + BATCH])
@@ -112,6 +113,8 @@ class DeadLetterService:
             return self._preview_notice(letter, msgspec.json.decode(letter.data, type=Notice))
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             return ReplayPreview(letter, "unreadable message", ReplayOutcome.STUCK, f"nothing: it cannot be read ({e})")
+        except PermanentFailure as e:
+            return ReplayPreview(letter, "a message", ReplayOutcome.STUCK, f"nothing: {e.reason}")
 
     def _preview_event(self, letter: DeadLetter, event: Event) -> ReplayPreview:
         outcome, would = self._outcome_of_event(event)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -148,6 +149,20 @@ def test_remind_refuses_what_is_no_reminder(client_of: Any) -> None:
     assert client.post("/", data=b"[]").status_code == 400
     body = {"request": "r", "signer": "s", "reminder_day": 3, "task": "t"}
     assert client.post("/", json=body).json == {"status": "published"}
+
+
+def test_a_reminder_whose_request_cannot_be_read_comes_again_and_says_why(
+    client_of: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fire(firing: object) -> str:
+        raise PermanentFailure("a document in requests cannot be read by this version")
+
+    client = client_of("remind", remind=lambda: SimpleNamespace(fire=fire))
+    monkeypatch.setattr(logging.getLogger("shared"), "propagate", True)
+    answer = client.post("/", json={"request": "r", "signer": "s", "reminder_day": 3, "task": "t"})
+    assert answer.status_code == 500  # 503 would slow the reminders of other requests
+    assert "cannot be read" in answer.json["error"]
+    assert [r.getMessage() for r in caplog.records] == ["a reminder cannot be published"]
 
 
 def test_links_answer_get_and_head_with_no_trace_left(client_of: Any) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
-from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
+from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED, readable, reading
 from shared.adapters.gcp.calls import Lazy, kept_alive, limits, reaching
 from shared.domain.model import NoticeRecord, Request
 from shared.ports import Ledger, Mark, Only, Stored
@@ -83,7 +83,8 @@ class FirestoreLedger(Ledger):
             if after:
                 at, key = after
                 query = query.start_after({CHANGED[kind]: at, "__name__": self._document(kind, key)})
-            return [(key_of(found.id), load(found.to_dict(), kind)) for found in _run(query.limit(limit))]
+            rows = _run(query.limit(limit))
+        return readable([(key_of(row.id), partial(load, row.to_dict(), kind)) for row in rows])
 
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
         """One aggregation query."""
@@ -187,8 +188,9 @@ def changes(old: msgspec.Struct, new: msgspec.Struct) -> dict[str, Any]:
 
 
 def load(document: dict[str, Any] | None, kind: type[T]) -> T:
-    """The struct that a document holds. Raises msgspec.ValidationError for another form."""
-    return msgspec.convert(_mapped(document, _unescaped_key, _plain_time), kind)
+    """The struct that a document holds. Raises PermanentFailure for another form."""
+    with reading(kind):
+        return msgspec.convert(_mapped(document, _unescaped_key, _plain_time), kind)
 
 
 def _mapped(value: Any, key: Callable[[str], str], time: Callable[[datetime], datetime]) -> Any:

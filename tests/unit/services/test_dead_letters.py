@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from infra.ops import replay as command
 from shared import bootstrap
 from shared.domain.dead_letters import DeadLetter, dead_topic
-from shared.domain.errors import RetryLater
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import EventType, Request, Status
 from shared.services.dead_letters import DeadLetterService, ReplayOutcome
 from shared.services.deferral import Deferral
@@ -91,6 +92,24 @@ def test_a_replayed_event_has_its_effect_once(office):
     office.replayed()
     assert office.letters.letters == []
     assert office.told() == [("invitation", "a", 0), ("invitation", "b", 0)]
+
+
+def test_one_whose_request_cannot_be_read_is_stuck_and_costs_no_other(office, monkeypatch):
+    office.dead_event(data=msgspec.json.encode(replace(office.event(SENT), request="newer")))
+    office.dead_event()
+    read = office.ledger.get
+
+    def get(kind, key):
+        if key == "newer":
+            raise PermanentFailure("a document in requests cannot be read by this version")
+        return read(kind, key)
+
+    monkeypatch.setattr(office.ledger, "get", get)
+    assert office.fates() == [ReplayOutcome.STUCK, ReplayOutcome.REPLAY]
+    assert "cannot be read by this version" in office.desk.held()[0].would
+    office.replayed()
+    assert len(office.letters.letters) == 1
+    assert len(office.sent()) == 2
 
 
 def test_many_are_replayed_in_parts_by_few_calls(office, monkeypatch, capsys):

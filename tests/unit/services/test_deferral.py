@@ -1,6 +1,6 @@
 """Messages that are handled later: up to a minute by Pub/Sub, longer by a task that brings the same message."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from shared.domain.dead_letters import dead_topic
 from shared.domain.errors import RetryLater
 from shared.ports import Task
-from shared.services.deferral import MIN_WAIT_OF_TASK, Arrived, Deferral
+from shared.services.deferral import MIN_WAIT_OF_TASK, Arrived, Deferral, arrived
 from tests.fakes import START, FakeBus, FakeScheduler, World
 from tests.lifecycles import DAY, HOUR, MINUTE
 
@@ -30,10 +30,7 @@ def defer(world: World, retry: RetryLater, message: Arrived) -> bool:
 
 def brought(task: Task) -> Arrived:
     """The message that a task brings, as the entry point reads it."""
-    message = msgspec.json.decode(task.body)["message"]
-    published_at, since = message["publishTime"], message["attributes"]["failing_since"]
-    times = {"published_at": datetime.fromisoformat(published_at), "failing_since": datetime.fromisoformat(since)}
-    return Arrived(b"{}", message["attributes"], by_task=True, **times)
+    return arrived(msgspec.json.decode(task.body)["message"], by_task=True)
 
 
 @pytest.mark.parametrize(
