@@ -1,12 +1,10 @@
 """Between functions-framework and the handlers: decodes requests and messages, encodes answers, writes logs."""
 
-import base64
 import gc
 import json
 import logging
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import flask
@@ -15,8 +13,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.receipts import ReceiptRequest
-from shared.ports import PUBLISHED_AT, WebhookRejected
-from shared.services.deferral import FAILING_SINCE, Arrived
+from shared.ports import WebhookRejected
+from shared.services.deferral import Arrived, arrived
 from shared.setting_types import SettingError
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ def subscriber(
 
     Reads both wire forms: the push envelope, and Eventarc's, which also holds the subscription.
     """
-    message = _arrived(event.data["message"])
+    message = arrived(event.data["message"], by_task="X-CloudTasks-TaskName" in flask.request.headers)
     try:
         handle(msgspec.json.decode(message.data, type=kind))
     except RetryLater as e:
@@ -51,19 +49,6 @@ def subscriber(
         if int(flask.request.headers.get("X-CloudTasks-TaskRetryCount", 0)) < MAX_TASK_RETRIES:
             raise
         _dead_letter(message.data, f"unexpected {type(e).__name__}; see the function's log", deferral)
-
-
-def _arrived(message: dict[str, Any]) -> Arrived:
-    """Its age is measured by our own clock where the message tells it: Pub/Sub's may differ."""
-    attributes = message.get("attributes") or {}
-    published_at = _when(attributes.get(PUBLISHED_AT) or message.get("publishTime"))
-    return Arrived(
-        base64.b64decode(message.get("data") or b""),
-        attributes,
-        published_at=published_at,
-        failing_since=_when(attributes.get(FAILING_SINCE)) or published_at,
-        by_task="X-CloudTasks-TaskName" in flask.request.headers,
-    )
 
 
 def _dead_letter(data: bytes, reason: str, deferral: "Callable[[], Deferral]") -> None:
@@ -78,14 +63,6 @@ def _deferred(message: Arrived, retry: RetryLater, deferral: "Callable[[], Defer
         return deferral().defer(message, retry)
     except RetryLater:
         return False
-
-
-def _when(text: Any) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def nack(reason: str) -> None:

@@ -2,15 +2,16 @@
 
 import base64
 import logging
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
 from shared.domain.dead_letters import REASON, STALE_DAYS, dead_topic
 from shared.domain.errors import RetryLater
 from shared.domain.model import digest
-from shared.ports import Bus, Message, Scheduler, Task
+from shared.ports import PUBLISHED_AT, Bus, Message, Scheduler, Task
 
 NACK_UP_TO = 60.0  # seconds; Pub/Sub's own backoff serves up to here
 MIN_WAIT_OF_TASK = 65.0  # seconds; in less than a minute, the new task could have the name of the one under way
@@ -103,3 +104,24 @@ def push_envelope(data: bytes, message_id: str, published_at: datetime, attribut
         "attributes": attributes,
     }
     return msgspec.json.encode({"subscription": "deferred", "message": message})
+
+
+def arrived(message: Mapping[str, Any], *, by_task: bool) -> Arrived:
+    """What a push body's `message` says. Its age is by our own clock where it tells it: Pub/Sub's may differ."""
+    attributes = message.get("attributes") or {}
+    published_at = _when(attributes.get(PUBLISHED_AT) or message.get("publishTime"))
+    return Arrived(
+        base64.b64decode(message.get("data") or b""),
+        attributes,
+        published_at=published_at,
+        failing_since=_when(attributes.get(FAILING_SINCE)) or published_at,
+        by_task=by_task,
+    )
+
+
+def _when(text: Any) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
