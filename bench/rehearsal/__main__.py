@@ -36,7 +36,7 @@ class Rehearsal:
             self._sample(minute)
 
     def _sample(self, minute: int) -> None:
-        depths = dict(self.relay.waiting)
+        depths = {url.split("/")[2].split(".")[0]: s.waiting for url, s in self.relay.subscriptions.items()}
         if minute % 10 == 0:
             depths["due for a recheck"] = self.relay.ledger.waiting(self._simulation.clock())
         for name, depth in depths.items():

@@ -93,10 +93,12 @@ class QueueBus:
 
 
 class PacedTasks:
-    """Cloud Tasks: a queue starts at most `rate` tasks a second."""
+    """Cloud Tasks. rates: tasks that a queue starts a second; `rate` is that of all others."""
 
-    def __init__(self, simulation: Simulation, rates: dict[str, float], call: Callable[[Task], None]) -> None:
-        self._simulation, self._rates, self._call = simulation, rates, call
+    def __init__(
+        self, simulation: Simulation, rates: dict[str, float], rate: float, call: Callable[[Task], None]
+    ) -> None:
+        self._simulation, self._rates, self._rate, self._call = simulation, rates, rate, call
         self._free_at: dict[str, float] = defaultdict(float)
         self._tasks: dict[str, Task] = {}
         self._names: set[str] = set()
@@ -116,7 +118,7 @@ class PacedTasks:
     def _due(self, task: Task) -> None:
         if task.name in self._tasks:
             turn = max(self._simulation.now, self._free_at[task.queue])
-            self._free_at[task.queue] = turn + 1 / self._rates.get(task.queue, self._rates["retries"])
+            self._free_at[task.queue] = turn + 1 / self._rates.get(task.queue, self._rate)
             self._simulation.at(turn, lambda: self._start(task))
 
     def _start(self, task: Task) -> None:

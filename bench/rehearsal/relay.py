@@ -25,7 +25,8 @@ from shared.services.publisher import Publisher
 from shared.services.resource_names import ResourceNames
 
 MIN_BACKOFF, MAX_BACKOFF = 10.0, 600.0  # seconds, of the push subscriptions
-QUEUES = {"reminders": 50.0, "retries": 20.0}  # dispatches a second, as in infra/tasks.tf
+QUEUES = {"reminders": 50.0}  # dispatches a second, as in infra/tasks.tf; the queues of retries 20
+RETRIES = 20.0
 URLS = {"resolve": "https://resolve.test", "deliver": "https://deliver.test", "remind": "https://remind.test"}
 
 
@@ -34,6 +35,52 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     api: float = 1600.0
     provider: float = 100.0
+
+
+class Subscription:
+    """A push subscription: what its function refuses comes again, later each time. waiting: not acknowledged."""
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        function: "Function[Any]",
+        kind: Any,
+        handle: Callable[[Any, Any], None],
+        deferral: Deferral,
+        dead: Counter[str],
+    ) -> None:
+        self._simulation, self._function, self._kind, self._handle = simulation, function, kind, handle
+        self._deferral, self._dead = deferral, dead
+        self.waiting = 0
+
+    def publish(self, message: Message) -> None:
+        """A message of the topic."""
+        now = self._simulation.clock()
+        self.deliver(Arrived(message.data, message.attributes, published_at=now, failing_since=now))
+
+    def deliver(self, message: Arrived) -> None:
+        """Calls the function until it acknowledges the message."""
+        self.waiting += 1
+        self._call(message, MIN_BACKOFF)
+
+    def _call(self, message: Arrived, backoff: float) -> None:
+        def work(handler: Any) -> None:
+            if self._acknowledged(handler, message):
+                self.waiting -= 1
+            else:
+                later = self._simulation.seconds() + backoff
+                self._simulation.at(later, lambda: self._call(message, min(2 * backoff, MAX_BACKOFF)))
+
+        self._function.call(work)
+
+    def _acknowledged(self, handler: Any, message: Arrived) -> bool:
+        try:
+            self._handle(handler, msgspec.json.decode(message.data, type=self._kind))
+        except RetryLater as e:
+            return self._deferral.defer(message, e)
+        except PermanentFailure as e:
+            self._dead[e.reason] += 1
+        return True
 
 
 class Relay:
@@ -45,10 +92,12 @@ class Relay:
         self.simulation, self.policy, self._limits = simulation, policy, limits
         self.truth: dict[str, ApiRequest] = {}
         self.calls: dict[int, int] = defaultdict(int)
-        self.waiting: Counter[str] = Counter()  # messages of a subscription that are not acknowledged
         self.dead: Counter[str] = Counter()
         self.ledger, self.bus = MemoryLedger(simulation), QueueBus(simulation)
-        self.tasks, self.names = PacedTasks(simulation, QUEUES, self._fired), ResourceNames(remind_url=URLS["remind"])
+        self.tasks, self.names = (
+            PacedTasks(simulation, QUEUES, RETRIES, self._fired),
+            ResourceNames(remind_url=URLS["remind"]),
+        )
         self._publisher = Publisher(self.ledger, self.bus, self.tasks, self.names, policy, simulation.clock)
         self._channels = {
             channel: PacedProvider(channel.value, simulation, limits.provider, sent)
@@ -59,73 +108,24 @@ class Relay:
         self._deliver = self._function("deliver", self._make_deliver)
         self._remind = self._function("remind", self._make_remind)
         self._reconcile = self._function("reconcile", self._make_reconcile)
-        self.bus.subscribers = {self.names.events_topic: self.event, self.names.notices_topic: self.notice}
+        self.subscriptions = {
+            URLS["resolve"]: self._subscribed("resolve", self.names.events_topic, Event, Resolve.event),
+            URLS["deliver"]: self._subscribed("deliver", self.names.notices_topic, Notice, Deliver.notice),
+        }
 
     # -- what comes in
-
-    def event(self, message: Message) -> None:
-        """A message of the events' topic."""
-        self._resolved(self._published(message))
-
-    def notice(self, message: Message) -> None:
-        """A message of the notices' topic."""
-        self._notified(self._published(message))
-
-    def _published(self, message: Message) -> Arrived:
-        now = self.simulation.clock()
-        return Arrived(message.data, message.attributes, published_at=now, failing_since=now)
-
-    def _resolved(self, message: Arrived) -> None:
-        self._push("resolve", message, self._resolve, lambda handler, data: handler.event(_read(data, Event)))
-
-    def _notified(self, message: Arrived) -> None:
-        self._push("deliver", message, self._deliver, lambda handler, data: handler.notice(_read(data, Notice)))
 
     def reconcile(self) -> None:
         """One call of the scheduler's."""
         self._reconcile.call(lambda handler: handler.run() and None)
 
-    def _push(
-        self, name: str, message: Arrived, function: "Function[Any]", handle: Callable[[Any, bytes], None]
-    ) -> None:
-        self.waiting[name] += 1
-        self._delivered(name, message, function, handle, MIN_BACKOFF)
-
-    def _delivered(
-        self,
-        name: str,
-        message: Arrived,
-        function: "Function[Any]",
-        handle: Callable[[Any, bytes], None],
-        backoff: float,
-    ) -> None:
-        def work(handler: Any) -> None:
-            try:
-                handle(handler, message.data)
-            except RetryLater as e:
-                if not self._deferral(name).defer(message, e):
-                    return self._again(again, backoff)
-            except PermanentFailure as e:
-                self.dead[e.reason] += 1
-            self.waiting[name] -= 1
-            return None
-
-        def again() -> None:
-            longer = min(2 * backoff, MAX_BACKOFF)
-            self._delivered(name, message, function, handle, longer)
-
-        function.call(work)
-
-    def _again(self, again: Callable[[], None], backoff: float) -> None:
-        self.simulation.at(self.simulation.seconds() + backoff, again)
-
     def _fired(self, task: Task) -> None:
         if task.url == URLS["remind"]:
-            firing = _read(task.body, Firing)
+            firing = msgspec.json.decode(task.body, type=Firing)
             self._remind.call(lambda handler: handler.fire(firing) and None)
         else:
             message = arrived(msgspec.json.decode(task.body)["message"], by_task=True)
-            (self._resolved if task.url == URLS["resolve"] else self._notified)(message)
+            self.subscriptions[task.url].deliver(message)
 
     # -- what a deployment is made of
 
@@ -133,9 +133,12 @@ class Relay:
         row = self._table[name]
         return Function(self.simulation, make, row["max_instances"], row["concurrency"])
 
-    def _deferral(self, name: str) -> Deferral:
-        topic = self.names.events_topic if name == "resolve" else self.names.notices_topic
-        return Deferral(self.tasks, self.names.retries, URLS[name], self.bus, topic, self.simulation.clock)
+    def _subscribed(self, name: str, topic: str, kind: Any, handle: Callable[[Any, Any], None]) -> "Subscription":
+        deferral = Deferral(self.tasks, self.names.retries, URLS[name], self.bus, topic, self.simulation.clock)
+        function = self._resolve if name == "resolve" else self._deliver
+        subscription = Subscription(self.simulation, function, kind, handle, deferral, self.dead)
+        self.bus.subscribers[topic] = subscription.publish
+        return subscription
 
     def _api(self, name: str) -> LimitedApi:
         row = self._table[name]
@@ -168,7 +171,3 @@ class _NoShortener:
 
 def _words(request: object, notice: Notice, link: str) -> Wording:
     return Wording(text=link, segments=1)
-
-
-def _read(data: bytes, kind: Any) -> Any:
-    return msgspec.json.decode(data, type=kind)

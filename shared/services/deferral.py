@@ -37,27 +37,6 @@ class Arrived(msgspec.Struct, frozen=True):
     by_task: bool = False
 
 
-def arrived(message: Mapping[str, Any], *, by_task: bool) -> Arrived:
-    """From the push body. Its age is measured by our own clock where the message tells it: Pub/Sub's may differ."""
-    attributes = message.get("attributes") or {}
-    published_at = _when(attributes.get(PUBLISHED_AT) or message.get("publishTime"))
-    return Arrived(
-        base64.b64decode(message.get("data") or b""),
-        attributes,
-        published_at=published_at,
-        failing_since=_when(attributes.get(FAILING_SINCE)) or published_at,
-        by_task=by_task,
-    )
-
-
-def _when(text: Any) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
 class Deferral:
     """topic: whose messages these are. url: of the function that handles them. queue: gives a channel's queue."""
 
@@ -125,3 +104,24 @@ def push_envelope(data: bytes, message_id: str, published_at: datetime, attribut
         "attributes": attributes,
     }
     return msgspec.json.encode({"subscription": "deferred", "message": message})
+
+
+def arrived(message: Mapping[str, Any], *, by_task: bool) -> Arrived:
+    """What a push body's `message` says. Its age is by our own clock where it tells it: Pub/Sub's may differ."""
+    attributes = message.get("attributes") or {}
+    published_at = _when(attributes.get(PUBLISHED_AT) or message.get("publishTime"))
+    return Arrived(
+        base64.b64decode(message.get("data") or b""),
+        attributes,
+        published_at=published_at,
+        failing_since=_when(attributes.get(FAILING_SINCE)) or published_at,
+        by_task=by_task,
+    )
+
+
+def _when(text: Any) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
