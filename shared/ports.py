@@ -176,12 +176,11 @@ class Channel(Protocol):
 
 
 class Sought(msgspec.Struct, frozen=True, kw_only=True):
-    """A message whose answer was lost, as its provider would know it. link: in the text, "" where it has none."""
+    """A message whose answer was lost, as its provider would know it. text: "" where it cannot be told any more."""
 
     notice: str
     to: str
     text: str
-    link: str
     since: datetime  # it left no earlier
 
 
