@@ -176,6 +176,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     not_found_since: datetime | None = None  # since when the API answers 404
     checked_at: datetime | None = None
     changed_at: datetime | None = None
+    status_sequence: int = 0  # counts the commits that changed what `request-status` tells
+    status_at: datetime | None = None  # time of the last of them
     next_at: datetime | None = None
     search: tuple[str, ...] = ()
     reminders_stopped: bool = False  # by an operator
