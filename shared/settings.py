@@ -158,6 +158,12 @@ CLICKWRAP_FIELDS: Setting[Fields] = Setting(
 )
 CLICKWRAP_SITES = words("CLICKWRAP_SITES", "comma-separated; webhooks of other sites are answered 200 and ignored")
 CLICKWRAP_INTEGRATIONS = words("CLICKWRAP_INTEGRATIONS", "the same for the webhook's `integration`")
+TITLE_FROM_WEBHOOK = choice(
+    "TITLE_FROM_WEBHOOK",
+    ("off", "on"),
+    "off",
+    "`on`: where the API gives no title, a webhook's description gives it, so whoever has the token can write it",
+)
 RECONCILE_LIST = words(
     "RECONCILE_LIST",
     "comma-separated sites whose requests `reconcile` also lists and adopts, where the API has such a list",
@@ -298,6 +304,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         CLICKWRAP_FIELDS,
         CLICKWRAP_SITES,
         CLICKWRAP_INTEGRATIONS,
+        TITLE_FROM_WEBHOOK,
         RECONCILE_LIST,
         LINK_HOSTS,
         API_RATE_PER_MINUTE,

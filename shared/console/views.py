@@ -12,6 +12,7 @@ from shared.console.configuration import configuration, warnings
 from shared.console.context import case_of, console, cursor, done, mark, person
 from shared.console.masking import Shown
 from shared.domain.model import NoticeState, Status
+from shared.domain.trust import in_words
 from shared.services.operator_queries import MOST, RECENT_FAILURES, Case
 
 E = TypeVar("E", bound=StrEnum)
@@ -92,15 +93,17 @@ def suppressions() -> str:
 def health() -> str:
     """Counts, settings, warnings and gauges; `?live` makes the page reload itself."""
     c = console()
+    control = c.inspect.control()
     return flask.render_template(
         "health.html",
+        api_says=in_words(control.answers),
         requests=c.inspect.request_counts(),
         messages=c.inspect.message_counts(),
         failures=c.inspect.recent_failures(),
         gauges=c.gauges(),
         settings=configuration(c.environ),
         warnings=[*c.warnings, *warnings(c.environ)],
-        control=c.inspect.control(),
+        control=control,
         project=c.environ.get("GOOGLE_CLOUD_PROJECT", ""),
         live="live" in flask.request.args,
         now=c.clock(),

@@ -32,7 +32,7 @@ from shared.domain.model import (
 )
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_queries import PAGE, OperatorQueries
-from shared.services.relay_status import RELAY
+from shared.services.relay_status import update_status
 from tests.fakes import PHONES, World, seen
 from tests.unit.services.test_dead_letters import Office
 
@@ -357,7 +357,7 @@ class TestHealth:
     def test_tells_of_the_last_pass_and_of_a_provider_that_is_down(self, world):
         outage = Outage(since=world.now, last=world.now, until=world.now)
         told = RelayStatus(circuits={"twilio": outage}, reconciled_at=world.now, rechecked=7, postponed=1)
-        world.ledger.put(RELAY, told, None)
+        update_status(world.ledger, lambda known: replace(told, answers=known.answers))
         page = made(world).get("/health").text
         assert "7 rechecked, 1 must wait" in page
         assert "<dt>twilio</dt><dd>fails since" in page
