@@ -374,7 +374,7 @@ class Settings(Values):
     @property
     def webhook_tokens(self) -> tuple[str, ...]:
         """One token, or two during a rotation."""
-        return self[CLICKWRAP_WEBHOOK_TOKENS]
+        return self.strong(CLICKWRAP_WEBHOOK_TOKENS)
 
     def names(self) -> ResourceNames:
         """Topics, queues and URLs."""

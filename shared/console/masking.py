@@ -14,7 +14,7 @@ class Shown:
     def __init__(self, request: Request, *, personal: bool) -> None:
         self._request, self.personal = request, personal
         names = [request.sender, *(s.name for s in request.signers.values())]
-        self._names = sorted({n for n in names if n.strip()}, key=len, reverse=True)
+        self._names = [_spelt(name) for name in sorted({n for n in names if n.strip()}, key=len, reverse=True)]
 
     def name(self, name: str) -> str:
         """A name, or its initials."""
@@ -34,8 +34,13 @@ class Shown:
         if self.personal:
             return text
         for name in self._names:
-            text = text.replace(name, initials(name))
+            text = name.sub(lambda m: initials(m[0]), text)
         return masked(text)
+
+
+def _spelt(name: str) -> re.Pattern[str]:
+    """The name with whatever spaces between its words: messages hold it cleaned."""
+    return re.compile(r"\s+".join(re.escape(word) for word in name.split()))
 
 
 def masked(text: str) -> str:

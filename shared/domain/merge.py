@@ -62,11 +62,16 @@ def merge(
     if not answer.signers:
         raise RetryLater("the API's answer names no signer")
     if len(answer.signers) > MAX_SIGNERS:
-        raise PermanentFailure(f"the request has {len(answer.signers)} signers; at most {MAX_SIGNERS} are supported")
+        raise PermanentFailure(too_many_signers(len(answer.signers)))
     before = stored or Request(id=answer.id, adopted=not is_sent(event), met_at=now)
     ticket = _Merge(before, answer, event, now, policy, usual)
     request = ticket.run()
     return MergeResult(request, tuple(ticket.alerts), answer)
+
+
+def too_many_signers(count: int) -> str:
+    """The reason, for a request of more than MAX_SIGNERS."""
+    return f"the request has {count} signers; at most {MAX_SIGNERS} are supported"
 
 
 def gone(stored: Request | None, event: Event | None, key: str, now: datetime, policy: Policy) -> Request:

@@ -57,4 +57,4 @@ class OwnLinks:
 
 
 def make(values: Values, ledger: Ledger, retention: timedelta, clock: Callable[[], datetime]) -> Shortener:
-    return OwnLinks(values[BASE_URL], values[SECRET], ledger, retention, clock)
+    return OwnLinks(values[BASE_URL], values.strong(SECRET), ledger, retention, clock)

@@ -274,14 +274,21 @@ class TestGuard:
 
     @pytest.mark.parametrize(
         "headers",
-        [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}],
+        [
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"},
+            {"Origin": "http://localhost:9000"},
+            {"Origin": "null"},
+        ],
     )
     def test_a_form_of_another_site_does_nothing(self, world, client, headers):
         token = re.search(r'name="token" value="([\w-]+)"', client.get("/").text)
         assert token
         fields = {"token": token[1], "why": "x"}
         assert client.post("/requests/r1/stop", data=fields, headers=headers).status_code == 403
-        here = {"Origin": "http://localhost:9000"}  # the tunnel
+        here = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
         assert client.post("/requests/r1/stop", data=fields, headers=here).status_code == 303
 
     def test_every_page_forbids_scripts_frames_and_caches(self, client):
@@ -409,4 +416,10 @@ def test_warnings_name_half_a_rotation_and_missing_providers():
 
 def test_masking_leaves_enough_to_tell_people_apart():
     assert masked("to +13175550101 and eric.smith@example.com") == "to +1•••01 and e•••@example.com"
+    from shared.console.masking import Shown
+    from shared.domain.model import Request, Signer
+
+    people = Request(id="r", sender="Jo  de  Vries", signers={"a": Signer(number=1, name="Ann\u00a0Lee")})
+    shown = Shown(people, personal=False)
+    assert shown.text("Jo de Vries and Ann  Lee") == "J. d. V. and A. L."
     assert masked("notice 13175550101 of day 3") == "notice 13175550101 of day 3"
