@@ -11,6 +11,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from shared import settings as declared
 from shared.adapters.providers import registry as providers
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
@@ -22,6 +24,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
     from shared.handlers.links import Links
     from shared.handlers.receipts import Receipts
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     )
     from shared.services.dead_letters import DeadLetterService
     from shared.services.deferral import Deferral
+    from shared.services.erasure import Erasure
     from shared.services.evidence import EvidenceService
     from shared.services.fallback import Fallback
     from shared.services.publisher import Publisher
@@ -185,7 +189,7 @@ def deliver() -> "Deliver":
     from shared.handlers.deliver import Deliver
     from shared.services.links import LinkService
 
-    policy = settings().policy()
+    policy = _policy_with_addresses()
     for warning in settings().warnings():
         log.warning(warning)
     links = LinkService(shortener(), policy.completion_link)
@@ -242,7 +246,8 @@ def console() -> "Flask":
     b, s = backend(), settings()
     console = Console(
         inspect=OperatorQueries(b.ledger(), s.policy(), clock),
-        operate=OperatorActions(b.ledger(), publisher(), s.policy(), clock),
+        operate=OperatorActions(b.ledger(), publisher(), _policy_with_addresses(), clock),
+        erasure=erasure(),
         dead_letters=dead_letters(),
         environ=os.environ,
         warnings=s.warnings(),
@@ -252,6 +257,19 @@ def console() -> "Flask":
         local=s.backend != "gcp",
     )
     return create_console(console)
+
+
+def _policy_with_addresses() -> "Policy":
+    """The operator's choices, with the key of the hashes of addresses, which few functions hold."""
+    return replace(settings().policy(), address_secret=settings()[declared.ADDRESS_SECRET])
+
+
+@cache
+def erasure() -> "Erasure":
+    """The service behind `make forget` and the console's button."""
+    from shared.services.erasure import Erasure
+
+    return Erasure(backend().ledger(), dead_letters())
 
 
 @cache
@@ -312,7 +330,9 @@ def fallback() -> "Fallback":
     """What takes over when a message does not arrive."""
     from shared.services.fallback import Fallback
 
-    return Fallback(backend().ledger(), backend().bus(), settings().names().notices_topic, clock)
+    s = settings()
+    days = s[declared.SUPPRESSION_DAYS]
+    return Fallback(backend().ledger(), backend().bus(), s.names().notices_topic, clock, days)
 
 
 @cache

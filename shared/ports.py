@@ -107,6 +107,12 @@ class Ledger(Protocol):
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         """All notices of a request, or of one of its signers, by id."""
 
+    def keys(self, kind: type[msgspec.Struct], request: str) -> Sequence[str]:
+        """Keys of a request's documents of this kind (by its `request_id`)."""
+
+    def delete(self, kind: type[msgspec.Struct], keys: Iterable[str]) -> None:
+        """Deletes documents; one that is gone already is fine."""
+
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
     ) -> Sequence[tuple[str, T]]:

@@ -254,6 +254,19 @@ EVIDENCE_KEY = text(
     "EVIDENCE_KEY",
     "key that signs evidence: a version of a Cloud KMS key (`projects/...`), or a PEM file, which is made if missing",
 )
+SUPPRESSION_DAYS: Setting[int] = Setting(
+    name="SUPPRESSION_DAYS",
+    meaning=f"32 to {MAX_DAYS}; when a blocked address is tried again although no operator has cleared it",
+    parse=_retention,
+    wanted=f"a number of days, 32 to {MAX_DAYS}",
+    default="365",
+)
+ADDRESS_SECRET = secret(
+    "ADDRESS_SECRET",
+    "key of the hashes under which blocked addresses are kept",
+    needed_by=("deliver", "console"),
+    example="local-address-secret",
+)
 LOG_LEVEL = text("LOG_LEVEL", "least level of what is logged", "INFO")
 SECONDS_PER_DAY = number(
     "SECONDS_PER_DAY",
@@ -325,7 +338,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
     ),
-    "Housekeeping": (RETENTION_DAYS, EVIDENCE_KEY, LOG_LEVEL),
+    "Housekeeping": (RETENTION_DAYS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
 }
 

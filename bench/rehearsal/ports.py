@@ -69,6 +69,12 @@ class MemoryLedger(Ledger):
         """Every document of a kind."""
         return (item for (of, _), (item, _) in self._items.items() if of is kind)
 
+    def keys(self, kind: type[msgspec.Struct], request: str) -> Sequence[str]:
+        raise NotImplementedError
+
+    def delete(self, kind: type[msgspec.Struct], keys: Iterable[str]) -> None:
+        raise NotImplementedError
+
     def newest(
         self, kind: type[Any], limit: int, *, only: Only | None = None, after: Mark | None = None
     ) -> Sequence[tuple[str, Any]]:

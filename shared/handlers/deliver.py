@@ -11,8 +11,8 @@ from shared.domain import eligibility, notice_record, planner
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.kinds import KINDS
 from shared.domain.merge import merge
-from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request, Status, address_key
-from shared.domain.policy import Policy
+from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request, Status
+from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.ports import Channel, ClickwrapApi, Ledger, MessageFinder, NotFound, Outgoing, Render
 from shared.services.circuit_breaker import CircuitBreaker
@@ -133,7 +133,10 @@ class Deliver:
         """None when the address must not be used: then the notice is closed, and the other channel takes over."""
         address = address_of(request.signers[notice.signer], notice.channel)
         instead = planner.fallback_of(request, notice, self._policy)
-        fields = {"address": address_key(notice.channel, address), "fallback": instead.notice if instead else ""}
+        fields = {
+            "address": address_key(notice.channel, address, self._policy),
+            "fallback": instead.notice if instead else "",
+        }
         if reason := self._fallback.suppressed(fields["address"]):
             self._suppress(notice, f"the address is not to be used: {reason}", fields)
             return None

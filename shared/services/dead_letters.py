@@ -22,6 +22,7 @@ from shared.services.publisher import notice_message
 from shared.services.resource_names import ResourceNames
 
 LIMIT = 1_000  # letters of a topic: each is leased for a minute
+EVERY = 10_000  # letters of a topic that are searched for those of one request
 MAX_AT_ONCE = (
     200  # letters of a topic that are shown or replayed at once, within the console's 60 s: each is some reads
 )
@@ -80,6 +81,16 @@ class DeadLetterService:
                 chosen = [letter for letter in held if letter.key in only]
                 self._letters.drop(chosen)
                 count += len(chosen)
+        return count
+
+    def forget(self, request: str) -> int:
+        """Drops every letter of a request, also one that cannot be read but names it. Raises RetryLater."""
+        named, count = msgspec.json.encode(request), 0
+        for topic in self._topics():
+            with self._letters.open(topic, EVERY) as held:
+                found = [letter for letter in held if named in letter.data]
+                self._letters.drop(found)
+                count += len(found)
         return count
 
     def _topics(self) -> tuple[str, str]:

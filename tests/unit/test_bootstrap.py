@@ -31,6 +31,7 @@ CLOUD = {
     "REMIND_URL": "https://remind.example",
     "RESOLVE_URL": "https://resolve.example",
     "LINKS_BASE_URL": "https://l.example",
+    "ADDRESS_SECRET": "secret",
     "LINKS_SECRET": "secret",
     "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
 }
@@ -72,6 +73,8 @@ def test_each_function_is_composed_for_the_cloud_without_a_call(given: Any, func
         ("remind", "LOCATION"),
         ("remind", "TASKS_SERVICE_ACCOUNT"),
         ("deliver", "LINKS_SECRET"),
+        ("deliver", "ADDRESS_SECRET"),
+        ("console", "ADDRESS_SECRET"),
         ("deliver", "LINKS_BASE_URL"),
         ("deliver", "TWILIO_AUTH_TOKEN"),
         ("deliver", "SMTP_URL"),
