@@ -110,8 +110,7 @@ class Reminder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     due_at: datetime
     task: str  # the fence: the one Cloud Task name that may fire it
-    hop: int = 0  # counts the tasks made for this step: a deleted task's name cannot be used again
-    done: bool = False
+    hop: int = 0  # makes another name: a deleted task's cannot be used again
 
 
 class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -136,6 +135,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     invited_at: datetime | None = None
     signed_at: datetime | None = None
     missing_since: datetime | None = None  # absent from the API's answer since
+    lacking_since: datetime | None = None  # present since without an address that is stored
     reminders: dict[str, Reminder] = {}  # by step
 
 

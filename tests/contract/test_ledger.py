@@ -57,7 +57,7 @@ FULL_SIGNER = Signer(
     invited_at=NOW,
     signed_at=NOW + timedelta(microseconds=1),
     missing_since=NOW,
-    reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1, done=True), "7": Reminder(due_at=NOW, task="u")},
+    reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1), "7": Reminder(due_at=NOW, task="u")},
 )
 NOTICE = Notice(
     notice="n1", request="r1", signer="5f", kind=Kind.REMINDER, reminder_day=3, channel=ChannelName.SMS, round=2
