@@ -12,7 +12,8 @@ from shared.domain.errors import RetryLater
 from shared.domain.model import digest
 from shared.ports import Bus, Message, Scheduler, Task
 
-NACK_UP_TO = 60.0  # seconds; Pub/Sub's own backoff serves up to here
+NACK_DELAY = 10.0  # seconds until Pub/Sub brings a nacked message again: a longer wait that is asked for is a task
+NACK_UP_TO = 60.0  # seconds; a wait that nobody asked for is left to Pub/Sub's own backoff up to here
 MAX_WAIT = 86_400.0  # seconds until the message is tried again
 REASON_LENGTH = 1_000  # characters; Pub/Sub takes 1,024 bytes
 
@@ -35,11 +36,11 @@ class Deferral:
             self.dead_letter(data, f"stale: it has waited for more than {STALE_DAYS} days; last: {retry.reason}")
             return True
         after = self._after(now, published_at, retry)
-        if after <= NACK_UP_TO:
+        if after <= (NACK_UP_TO if retry.after is None else NACK_DELAY):
             return False
         at = now + timedelta(seconds=min(after, MAX_WAIT))
-        # copies deferred within one minute share a task; the minute makes the name new each time
-        name = "defer-" + digest(base64.b64encode(data).decode(), int(at.timestamp() // 60))[:48]
+        # copies deferred within ten seconds share a task; the time makes the name new each time
+        name = "defer-" + digest(base64.b64encode(data).decode(), int(at.timestamp() // NACK_DELAY))[:48]
         body = push_envelope(data, name, published_at or now)
         self._scheduler.create([Task(name=name, queue=self._queue, url=self._url, body=body, at=at)])
         log.info("deferred", extra={"json": {"topic": self._topic, "reason": retry.reason, "until": at}})
