@@ -27,8 +27,8 @@ from shared.setting_types import ProviderSpec, Setting, Values
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 CREDENTIALS = SETTINGS("it refuses the login; check the user and password in SMTP_URL")
-# https://learn.microsoft.com/en-us/exchange/mail-flow-best-practices/non-delivery-reports-in-exchange-online
-LOGINS = {
+# Microsoft's: https://techcommunity.microsoft.com/blog/exchange/exchange-online-to-retire-basic-auth-for-client-submission-smtp-auth/4114750
+NO_PASSWORDS = {
     "5.7.30": SETTINGS("it takes no passwords any more; choose another provider"),
     "5.7.139": SETTINGS("login by password is switched off for this account; ask its administrator"),
 }
@@ -148,7 +148,7 @@ class Sender:
             smtp.login(self._server.user, self._server.password)
         except smtplib.SMTPAuthenticationError as refused:
             reply = refused.smtp_code, _octets(refused.smtp_error)
-            _check(reply, LOGINS.get(_enhanced(reply[1]), CREDENTIALS))
+            _check(reply, CREDENTIALS)
         except smtplib.SMTPServerDisconnected:
             raise
         except smtplib.SMTPException:
@@ -202,4 +202,5 @@ def _check(reply: tuple[int, bytes], refusal: Rule, fine: int = 2) -> None:
     said = f"{code} {_enhanced(words)}".rstrip()
     if not 500 <= code < 600:
         raise RetryLater(f"SMTP: not now ({said})", of_message=code in OF_MAILBOX)
-    raise (CREDENTIALS if code == LOGIN_WANTED else refusal).error("SMTP", said)
+    rule = NO_PASSWORDS.get(_enhanced(words)) or (CREDENTIALS if code == LOGIN_WANTED else refusal)
+    raise rule.error("SMTP", said)
