@@ -13,6 +13,7 @@ TERRAFORM = ("terraform", "-chdir=infra")
 TEXTS = (
     "SMS_PROVIDER",
     "EMAIL_PROVIDER",
+    "FORMER_PROVIDERS",
     "SHORTENER",
     "LINKS_BASE_URL",
     "OIDC_AUDIENCE",
