@@ -367,10 +367,9 @@ def _channel(channel: ChannelName, name: str) -> "Channel":
 
 
 def receivers() -> "Mapping[str, ReceiptVerifier]":
-    """Those of the providers in use that report. They need no more than the secret that proves who reports."""
+    """Those that report of the providers in use, or used before. Each needs only the secret that proves who reports."""
     s = settings()
-    chosen = [(channel, name) for channel, name in s.providers().items() if name != "outbox"]
-    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in chosen}
+    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in s.receipt_senders()}
     return {name: verifier for name, verifier in made.items() if verifier}
 
 
