@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
+    from shared.handlers.forward import Forward
     from shared.handlers.links import Links
     from shared.handlers.receipts import Receipts
     from shared.handlers.receive import Receive
@@ -198,6 +199,17 @@ def deliver() -> "Deliver":
 
 
 @cache
+def forward() -> "Forward":
+    """The handler of `forward`."""
+    from shared.adapters.status_webhook import StatusWebhook
+    from shared.handlers.forward import Forward
+
+    s = settings()
+    endpoint = StatusWebhook(s.required(declared.STATUS_WEBHOOK_URL), s[declared.STATUS_WEBHOOK_SECRETS], clock)
+    return Forward(endpoint, clock)
+
+
+@cache
 def remind() -> "Remind":
     """The handler of `remind`."""
     from shared.handlers.remind import Remind
@@ -283,13 +295,14 @@ def erasure() -> "Erasure":
 
 @cache
 def deferral(url_variable: str) -> "Deferral":
-    """How the messages of one function are deferred. url_variable: RESOLVE_URL or DELIVER_URL."""
+    """How the messages of one function are deferred. url_variable: RESOLVE_URL, DELIVER_URL or FORWARD_URL."""
     from shared.services.deferral import Deferral
 
     b, names = backend(), settings().names()
     url, topic = {
         "RESOLVE_URL": (declared.RESOLVE_URL, names.events_topic),
         "DELIVER_URL": (declared.DELIVER_URL, names.notices_topic),
+        "FORWARD_URL": (declared.FORWARD_URL, names.status_topic),
     }[url_variable]
     return Deferral(b.scheduler(), names.retries, settings().required(url), b.bus(), topic, clock)
 
@@ -300,7 +313,8 @@ def dead_letters() -> "DeadLetterService":
     from shared.services.dead_letters import DeadLetterService
 
     b, s = backend(), settings()
-    return DeadLetterService(b.ledger(), b.dead_letters(), b.bus(), s.names(), s.policy(), clock)
+    ports, forwards = (b.ledger(), b.dead_letters(), b.bus()), bool(s[declared.STATUS_WEBHOOK_URL])
+    return DeadLetterService(*ports, s.names(), s.policy(), clock, forwards=forwards)
 
 
 @cache

@@ -212,6 +212,13 @@ class ReceiptVerifier(Protocol):
         """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
 
 
+class StatusEndpoint(Protocol):
+    """The customer's own endpoint for changes of status."""
+
+    def post(self, key: str, body: bytes) -> None:
+        """Posts one event; a key is posted again where the answer was lost. Raises RetryLater, PermanentFailure."""
+
+
 class SigningKey(Protocol):
     """A private key on the curve P-256. Both methods raise RetryLater and PermanentFailure."""
 

@@ -10,6 +10,7 @@ from datetime import time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from shared.adapters import status_webhook
 from shared.adapters.clickwrap.payload import FIELDS, Fields
 from shared.adapters.providers import registry as providers
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, RECEIPTS_BASE_URL
@@ -130,6 +131,11 @@ RESOLVE_URL = url(
     "RESOLVE_URL",
     "where a deferred event comes back to; required by `resolve`",
     example="http://127.0.0.1:8080/resolve",
+)
+FORWARD_URL = url(
+    "FORWARD_URL",
+    "where a deferred change of status comes back to; required by `forward`",
+    example="http://127.0.0.1:8080/forward",
 )
 TASKS_SERVICE_ACCOUNT = text("TASKS_SERVICE_ACCOUNT", "whose identity token tasks carry; required on gcp")
 OIDC_AUDIENCE = text("OIDC_AUDIENCE", "the audience of that token; empty: the URL that is called")
@@ -254,6 +260,19 @@ DEFAULT_TIMEZONE: Setting[str] = Setting(
 PROGRESS_TO = choice("PROGRESS_TO", ("others", "all", "none"), "others", "who hears that a signer has signed")
 PROGRESS_MAX_SIGNERS = whole("PROGRESS_MAX_SIGNERS", "no progress messages above so many signers", 10)
 
+# -- your own systems
+
+STATUS_WEBHOOK_URL = url("STATUS_WEBHOOK_URL", "your own endpoint for every change of a request's status; empty: none")
+STATUS_WEBHOOK_SECRETS: Setting[tuple[bytes, ...]] = Setting(
+    name="STATUS_WEBHOOK_SECRETS",
+    meaning="signs what is posted there, as Standard Webhooks describes; two during a rotation, comma-separated",
+    parse=status_webhook.secrets,
+    wanted="one or two of whsec_ and 24 to 64 bytes in base64",
+    default=None,
+    secret=True,
+    needed_by=("forward",),
+)
+
 # -- housekeeping, and local use
 
 RETENTION_DAYS: Setting[int] = Setting(
@@ -314,6 +333,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         REMIND_URL,
         DELIVER_URL,
         RESOLVE_URL,
+        FORWARD_URL,
         TASKS_SERVICE_ACCOUNT,
         OIDC_AUDIENCE,
     ),
@@ -352,6 +372,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
     ),
+    "Your own systems": (STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
     "Housekeeping": (RETENTION_DAYS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
 }
