@@ -10,7 +10,7 @@ import msgspec
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import Accepted, RetryLater
 from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
-from shared.domain.receipts import Receipt, ReceiptRequest
+from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
 PUBLISHED_AT = "published_at"  # attribute that a Bus may add to a message: when, by our own clock
@@ -207,6 +207,7 @@ class ReceiptVerifier(Protocol):
     """A provider that tells later what arrived."""
 
     name: str
+    limits: ReceiptLimits
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
         """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
