@@ -56,6 +56,8 @@ def _refreshed(old: Signer, seen: ApiSigner, policy: Policy) -> Signer:
         role=seen.role,
         order=seen.order,
         request_url=seen.request_url or old.request_url,
+        language=seen.language or old.language,
+        metadata=old.metadata | seen.metadata,
         state=SignerState.WAITING if back else old.state,
         missing_since=None,
     )
