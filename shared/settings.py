@@ -448,6 +448,11 @@ class Settings(Values):
         contact = self[BRAND_CONTACT] or address_in(self._plain(EMAIL_REPLY_TO) or self._plain(EMAIL_FROM))
         return Brands(Brand(name=self[BRAND_NAME], contact=contact), self[BRANDS])
 
+    def links_domains(self) -> tuple[str, ...]:
+        """The domains of short links, the relay's own first."""
+        named = (self[own_links.DOMAIN], *(brand.links_domain for brand in self[BRANDS].values()))
+        return tuple(dict.fromkeys(filter(None, named)))
+
     def _plain(self, setting: Setting[Any]) -> str:
         """As it is written: parsing an address loads much that the function `links` needs for nothing else."""
         return self._environ.get(setting.name, "").strip()
@@ -460,18 +465,21 @@ class Settings(Values):
     def warnings(self) -> list[str]:
         """What is allowed, but better done otherwise: a line each, that names the variable."""
         found = [self._shared_domain()] if self[SHORTENER] in SHARED_DOMAINS else []
-        if self[SMS_PROVIDER] not in ("none", "outbox") and self._links_are_googles():
-            found.append(
-                "SMS go out with links on cloudfunctions.net, a domain shared with strangers: carriers in the US and "
-                "Canada filter them (Twilio 30007); set LINKS_DOMAIN to a domain of your own"
-            )
+        found.append(self.link_warning())
         if self[SMS_PROVIDER] == "twilio" and not self[RECEIPTS_BASE_URL]:
             found.append("RECEIPTS_BASE_URL is not set: Twilio will not tell what arrived")
         return list(filter(None, found))
 
-    def _links_are_googles(self) -> bool:
+    def link_warning(self) -> str:
+        """What becomes of texts whose links are on a domain of Google's; "" where they are not."""
         base = self[own_links.BASE_URL]
-        return self[SHORTENER] == "links" and not self[own_links.DOMAIN] and own_links.on_shared_domain(base)
+        ours = self[own_links.DOMAIN] or self[SHORTENER] != "links" or not own_links.on_shared_domain(base)
+        if ours or self[SMS_PROVIDER] in ("none", "outbox"):
+            return ""
+        return (
+            "texts go out with links on cloudfunctions.net, a domain shared with strangers: carriers in the US and Canada "
+            "filter them; set LINKS_DOMAIN to a domain of your own"
+        )
 
     def _shared_domain(self) -> str:
         name, variable = self[SHORTENER], f"{self[SHORTENER].upper()}_DOMAIN"
