@@ -4,8 +4,8 @@
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp -R "$(dirname "$0")"/{*.tf,*.example,functions.json,tests} "$work"
-rm -f "$work/root.tf" # only the commands of the Makefile need it
+cp -R "$(dirname "$0")"/{*.tf,*.example,functions.json,tests,optional} "$work"
+rm -f "$work"/{root,link_domain}.tf # only the commands of the Makefile need them
 [ -e "${TF_CLI_CONFIG_FILE:-/}" ] || unset TF_CLI_CONFIG_FILE # a file that is not there makes terraform complain
 
 terraform -chdir="$work" fmt -check -recursive
@@ -13,6 +13,8 @@ if [ -n "${INFRA_TOOLS:-}" ]; then
   "${PYTHON:-python3}" "$INFRA_TOOLS/check_tf.py" "$work"
   terraform() { "$INFRA_TOOLS/tf-offline.sh" "$@"; }
 else
+  cp "$work"/optional/*.tf "$work"
+  export TF_VAR_links_domains='["go.example.com"]'
   terraform -chdir="$work" init -backend=false -input=false
 fi
 terraform -chdir="$work" validate
