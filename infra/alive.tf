@@ -2,8 +2,8 @@
 locals {
   # Google's checkers call the public addresses every five minutes: the answers show that a function runs behind them.
   public_checks = {
-    receive = { path = "/${local.services_of["receive"]}", status = 405 }      # it takes POST only
-    links   = { path = "/${local.services_of["links"]}/uptime", status = 404 } # no such code
+    receive = { path = "/${local.services_of["receive"]}", status = 405, says = "only POST" }
+    links   = { path = "/${local.services_of["links"]}/uptime-check-relay", status = 404, says = "This link is not known" }
   }
 
   # Every 15 minutes Cloud Scheduler publishes what both subscribers accept and ignore.
@@ -47,6 +47,12 @@ resource "google_monitoring_uptime_check_config" "public" {
     accepted_response_status_codes {
       status_value = each.value.status
     }
+  }
+
+  # Google answers 404 itself where there is no function.
+  content_matchers {
+    content = each.value.says
+    matcher = "CONTAINS_STRING"
   }
 
   monitored_resource {

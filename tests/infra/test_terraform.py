@@ -20,6 +20,7 @@ from shared import bootstrap, entrypoint
 from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
 from shared.domain.dead_letters import dead_topic, kept_by
 from shared.domain.model import Notice, NoticeRecord, Request
+from shared.handlers import links
 from shared.services.claims import LEASE
 from shared.services.resource_names import ResourceNames
 from shared.settings import Settings
@@ -324,7 +325,11 @@ def test_the_public_addresses_are_called_from_outside_and_their_answers_are_thos
     checks = {
         name: (check["path"].rpartition("/")[2], check["status"]) for name, check in local("public_checks").items()
     }
-    assert checks == {"receive": ('${local.services_of["receive"]}', 405), "links": ("uptime", 404)}
+    assert checks == {"receive": ('${local.services_of["receive"]}', 405), "links": ("uptime-check-relay", 404)}
+    says = {name: check["says"] for name, check in local("public_checks").items()}
+    assert says["links"] in links.UNKNOWN.reason
+    assert links.CODE.fullmatch("uptime-check-relay"), "it is looked up, so the database is asked too"
+    assert f'"{says["receive"]}' in (ROOT / "shared/entrypoint.py").read_text()
 
 
 def test_a_heartbeat_of_resolve_is_an_event_that_it_ignores(monkeypatch: pytest.MonkeyPatch) -> None:
