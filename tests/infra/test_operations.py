@@ -44,8 +44,12 @@ def test_each_needed_secret_without_a_value_is_asked_for_and_never_shown(tools: 
 
 
 def test_what_nobody_gives_us_is_made_up(tools: Tools) -> None:
-    assert tools.run("secrets", stdin="\napi\n\n").returncode == 0
+    tools.relay_env("EMAIL_PROVIDER=postmark\nEMAIL_FROM=a@example.com\n")
+    for given in ("clickwrap-api-token", "postmark-server-token"):
+        tools.answer(f"list {given}", out="1\n")
+    assert tools.run("secrets", stdin="\n\n\n").returncode == 0
     made = added(tools)
+    assert len(made["postmark-webhook-token"]) >= 43
     assert len(made["clickwrap-webhook-tokens"]) >= 43
     assert len(made["links-secret"]) >= 43
     assert made["links-secret"] != made["clickwrap-webhook-tokens"]
