@@ -91,7 +91,7 @@ class GoogleBackend:
         """Firestore."""
         from shared.adapters.gcp.firestore import FirestoreLedger
 
-        return FirestoreLedger(settings().project)
+        return FirestoreLedger(settings().project, settings()[declared.FIRESTORE_DATABASE])
 
     @cache  # noqa: B019
     def scheduler(self) -> "Scheduler":

@@ -132,6 +132,7 @@ BACKEND = choice(
     example="emulators",
 )
 GOOGLE_CLOUD_PROJECT = text("GOOGLE_CLOUD_PROJECT", "the project", None, example="clickwrap-local")
+FIRESTORE_DATABASE = text("FIRESTORE_DATABASE", "Firestore database", "(default)")
 LOCATION = text("LOCATION", "region of the Cloud Tasks queues", None, example="local")
 EVENTS_TOPIC = text("EVENTS_TOPIC", "topic of the webhooks' events", "clickwrap-events")
 NOTICES_TOPIC = text("NOTICES_TOPIC", "topic of the notices to signers", "signer-notices")
@@ -364,6 +365,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
     "Where it runs": (
         BACKEND,
         GOOGLE_CLOUD_PROJECT,
+        FIRESTORE_DATABASE,
         LOCATION,
         EVENTS_TOPIC,
         NOTICES_TOPIC,
