@@ -5,7 +5,7 @@ functions-framework imports the entry point before gunicorn forks its worker, so
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -111,6 +111,7 @@ class GoogleBackend:
         return {}  # Cloud Monitoring knows; the console leads there
 
 
+RECHECKS_AT_ONCE = 4  # of one pass of reconcile
 log = logging.getLogger(__name__)
 _local: Backend | None = None
 _time: Callable[[], datetime] = partial(datetime.now, UTC)
@@ -205,7 +206,15 @@ def reconcile() -> "Reconcile":
 
     s = settings()
     sites = s[declared.RECONCILE_LIST]
-    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock)
+    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock, _side_by_side)
+
+
+def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
+    """Rechecks wait for the API most of their time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(RECHECKS_AT_ONCE) as pool:
+        list(pool.map(do, items))
 
 
 @cache

@@ -102,6 +102,9 @@ class Ledger(Protocol):
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         """Ids of the requests whose `next_at` has come, the longest due first."""
 
+    def postpone(self, request: str, until: datetime) -> None:
+        """Sets a stored request's `next_at` and reads nothing of it: it may be one that cannot be decoded."""
+
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         """All notices of a request, or of one of its signers, by id."""
 

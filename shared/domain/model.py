@@ -174,6 +174,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unmatched: tuple[str, ...] = ()  # signer ids of events that fit nobody
     unconfirmed_since: datetime | None = None  # since when the API calls a confirmed signature undone
     not_found_since: datetime | None = None  # since when the API answers 404
+    unread_since: datetime | None = None  # since when no recheck has got an answer
     checked_at: datetime | None = None
     changed_at: datetime | None = None
     status_sequence: int = 0  # counts the commits that changed what `request-status` tells

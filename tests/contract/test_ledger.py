@@ -279,6 +279,17 @@ def test_due_gives_the_longest_due_first_and_nothing_ahead_of_its_time(ledger: L
     assert ledger.due(NOW, 2) == ["r3", "r2"]
 
 
+def test_a_postponed_request_is_due_later_and_its_document_stays(ledger: Ledger) -> None:
+    ledger.put("r1", replace(FULL_REQUEST, next_at=NOW), None)
+    ledger.postpone("r1", NOW + timedelta(minutes=5))
+    assert ledger.due(NOW + timedelta(minutes=4), 10) == []
+    assert ledger.due(NOW + timedelta(minutes=5), 10) == ["r1"]
+    stored = ledger.get(Request, "r1")
+    assert stored is not None
+    assert replace(stored.item, next_at=NOW) == FULL_REQUEST
+    assert ledger.put("r1", Request(id="r1"), stored.version) is not None
+
+
 def test_records_gives_the_notices_of_one_request_by_id(ledger: Ledger) -> None:
     ledger.put("n1", RECORD, None)
     ledger.put("n2", FULL_RECORD, None)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -223,3 +224,10 @@ def test_an_instance_imports_the_adapters_it_uses_and_no_other() -> None:
         "providers.sms.twilio",
         "shorteners.links",
     }
+
+
+def test_the_requests_of_a_pass_are_rechecked_side_by_side() -> None:
+    together = Barrier(bootstrap.RECHECKS_AT_ONCE)
+    met = []
+    bootstrap._side_by_side(lambda request: met.append((request, together.wait(10))), map(str, range(8)))
+    assert sorted(request for request, _ in met) == list("01234567")
