@@ -44,6 +44,10 @@ WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 soak: $(STAMP) ## Run the fault suite at full size (SEED repeats a run, SIZE=300 for fewer requests)
 	@SEED=$(SEED) SIZE=$(SIZE) $(BIN)/python -m tests.faults
 
+.PHONY: simulate
+simulate: $(STAMP) ## Run random simulations (SEEDS=20000 or 5-9, WORKERS; SEED=7 shows that run call by call)
+	@SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/python -m tests.simulation
+
 .PHONY: screenshots
 screenshots: $(STAMP) ## Take the screenshots in docs/ from the local stack with a browser (chromium)
 	@$(BIN)/python -m tests.browser.screenshots
