@@ -58,7 +58,7 @@ FULL_SIGNER = Signer(
     invited_at=NOW,
     signed_at=NOW + timedelta(microseconds=1),
     missing_since=NOW,
-    reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1, done=True), "7": Reminder(due_at=NOW, task="u")},
+    reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1), "7": Reminder(due_at=NOW, task="u")},
 )
 NOTICE = Notice(
     notice="n1", request="r1", signer="5f", kind=Kind.REMINDER, reminder_day=3, channel=ChannelName.SMS, round=2
@@ -120,6 +120,19 @@ def ledger(implementation: str, tmp_path: Path, request: pytest.FixtureRequest) 
     embedded = Embedded(tmp_path / "ports.db", lambda: NOW, Pace(1, 1))
     yield embedded.ledger
     embedded.stop()
+
+
+def test_the_documents_of_a_request_are_found_and_deleted(ledger: Ledger) -> None:
+    for number in range(3):
+        ledger.put(f"n{number}", replace(RECORD, request_id="r1" if number else "r2"), None)
+        ledger.put(f"l{number}", replace(LINK, request_id="r1" if number else "r2"), None)
+    assert sorted(ledger.keys(NoticeRecord, "r1")) == ["n1", "n2"]
+    ledger.delete(NoticeRecord, ["n1", "n2", "never-there"])
+    ledger.delete(Link, [])
+    assert ledger.keys(NoticeRecord, "r1") == []
+    assert ledger.get(NoticeRecord, "n1") is None
+    assert ledger.keys(NoticeRecord, "r2") == ["n0"]
+    assert sorted(ledger.keys(Link, "r1")) == ["l1", "l2"]
 
 
 class Newer(msgspec.Struct, kw_only=True):

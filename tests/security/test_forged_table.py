@@ -24,7 +24,6 @@ HEARD = {
 SILENCED = {  # whose reminders stop
     ("signed, unknown id", "adopted", "silent"),
     ("signed, unknown id", "open", "silent"),
-    ("complete", "adopted", "full"),  # for a day
     ("complete", "adopted", "silent"),
     ("complete", "open", "silent"),
     ("expired", "adopted", "silent"),

@@ -1,6 +1,8 @@
 """Vonage (Nexmo) SMS API. Nearly every answer is a 200; the outcome is in `messages[].status`, as text.
 
-Send: https://developer.vonage.com/en/api/sms
+Send: https://developer.vonage.com/en/api/sms, which shows key and secret in the body
+Authentication: https://developer.vonage.com/en/getting-started/concepts/authentication, by which the SMS API takes both
+in the header, as Vonage's own libraries send them; so no log of bodies holds the secret
 Codes: https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms
 Receipts: https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts
 Signatures: https://developer.vonage.com/en/getting-started/concepts/signing-messages (`sig`) and
