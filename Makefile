@@ -60,6 +60,7 @@ screenshots: $(STAMP) ## Take the screenshots in docs/ from the local stack with
 lint: $(STAMP) ## Check format, style, types and the imports between the layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/bandit -q -ll -r shared functions
 	@$(BIN)/mypy
 	@for main in functions/*/main.py; do $(BIN)/mypy $$main || exit 1; done
 	@$(BIN)/lint-imports --no-cache
