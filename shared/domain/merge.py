@@ -233,7 +233,11 @@ class _Merge:
         whose = self._signer_of_event()
         for key, seen in self.seen.items():
             if seen.signed is True:
-                self._sign(key, request, by_event=key == whose, confirmed=True)
+                heard = key == whose or self.signers[key].doubted_since is not None
+                self._sign(key, request, by_event=heard, confirmed=True)
+            elif seen.signed is False and trust.is_forged(self.signers[key], self.now, self.policy):
+                self.alerts.append(trust.ALERT_FORGED)
+                self.signers[key] = trust.unsigned(self.signers[key])
         if whose is not None and self._flag(whose) is not True:
             self._believe(whose, request)
         if request.status is Status.COMPLETE:
@@ -303,6 +307,7 @@ class _Merge:
             state=SignerState.SIGNED,
             signed_at=signed_at,
             confirmed=signer.confirmed or confirmed,
+            doubted_since=None,
             reminders={},
         )
 
@@ -311,9 +316,11 @@ class _Merge:
             _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not say now")
             self.alerts.append(trust.ALERT_HELD)
             return
-        if self._flag(key) is False and not self._signed(key):
+        if self._flag(key) is False and pending(self.signers[key]):
             _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not yet")
             self.alerts.append("believed: a webhook says signed, the API denies it")
+            self.signers[key] = trust.doubted(self.signers[key], self.now)
+            return
         self._sign(key, request, by_event=True, confirmed=False)
 
     def _proof(self, request: Request) -> Request:

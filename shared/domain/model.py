@@ -132,6 +132,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: SignerState = SignerState.WAITING
     adopted: bool = False  # counts as invited, but not by us
     confirmed: bool = False  # the API itself has called this signature done
+    doubted_since: datetime | None = None  # signed by a webhook alone, and the API denies it
     invited_at: datetime | None = None
     signed_at: datetime | None = None
     missing_since: datetime | None = None  # absent from the API's answer since

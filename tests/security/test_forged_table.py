@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.model import EventType, Status
+from shared.domain.model import EventType, SignerState, Status
 from tests.fakes import START, World, answer, seen
 from tests.merge_steps import COMPLETE, EXPIRED, SENT, SIGNED, SILENT, later, sent, states
 from tests.security.forged_events import APIS, FORGED, STATES, Row, row, rows
@@ -15,8 +15,6 @@ HEARD = {
     ("sent", "never met", "full"): ("invitation",),  # it is open, and this service might have missed it
     ("sent", "never met", "silent"): ("invitation",),
     ("sent", "never met, complete", "silent"): ("invitation",),  # the API does not say that it is complete
-    ("signed", "open", "full"): ("progress",),  # after two minutes of denial, with an alert
-    ("signed", "adopted", "full"): ("progress",),
     ("signed", "open", "silent"): ("progress",),  # where the API does not say, there is no other source
     ("signed", "adopted", "silent"): ("progress",),
     ("complete", "open", "silent"): ("completion",),  # after ten minutes, with an alert
@@ -159,6 +157,39 @@ def test_what_the_api_says_is_learnt_from_its_answers_and_forgotten_with_newer_o
     for _ in range(300):
         usual = trust.learnt(usual, SILENT_ANSWER)
     assert trust.in_words(usual) == "never the status, never who has signed"
+
+
+class TestASignedThatTheApiDenies:
+    """It stops that signer's reminders for a day, and says nothing to anybody."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = World()
+        world.says(seen("a"), seen("b"))
+        world.hear(SENT)
+        world.hear(SIGNED, "a")
+        world.advance(timedelta(minutes=10))
+        assert world.request().signers[world.signer("a")].state is SignerState.SIGNED
+        return world
+
+    def test_is_told_to_nobody_and_reminders_go_on_after_a_day(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        world.hear(SIGNED, "a", key="once more")
+        world.advance(timedelta(days=8), reconcile=True)
+        assert "progress" not in {kind for kind, _, _ in world.told()}
+        assert ("reminder", "a", 3) in world.told()
+        assert "forged: " in caplog.text
+
+    def test_is_told_once_the_api_agrees(self, world: World) -> None:
+        world.says(seen("a", signed=True), seen("b"))
+        world.advance(timedelta(hours=1), reconcile=True)
+        assert ("progress", "b", 1) in world.told()
+
+    def test_is_nobodys_turn_to_sign(self) -> None:
+        ordered = answer(seen("a", order=1), seen("b", order=2), ordered=True)
+        state = later(None, ordered, SENT).request
+        assert states(later(state, ordered, SIGNED, "a", minutes=9, age=300).request) == ["signed", "waiting"]
 
 
 def test_a_request_met_when_complete_is_told_with_its_second_webhook_only() -> None:
