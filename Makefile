@@ -158,6 +158,10 @@ destroy: $(STAMP) ## Delete the deployed relay (FORCE=1 even with live requests)
 why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id; BACKEND=gcp for the cloud)
 	@$(CLOUD).why
 
+.PHONY: status
+status: $(STAMP) ## Print the latest status event of every request (REQUEST=id for one; BACKEND=gcp for the cloud)
+	@$(CLOUD).status
+
 .PHONY: evidence
 evidence: $(STAMP) ## Write a request's evidence to a file that can be verified (REQUEST=id; BACKEND=gcp for the cloud)
 	@$(CLOUD).evidence
