@@ -218,6 +218,8 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     fallback: str = ""  # the notice that goes by the other channel if this one does not arrive; "" for none
     instead_of: str = ""  # the notice whose fallback this one is
     history: tuple[Transition, ...] = ()
+    ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
+    missing_since: datetime | None = None  # when the provider first said that it has no such message
     changed_at: datetime | None = None  # time of the last step
     purge_at: datetime | None = None
 
