@@ -158,6 +158,10 @@ evidence: $(STAMP) ## Write a request's evidence to a file that can be verified 
 verify-evidence: ## Verify an evidence file (FILE=path, KEY=public.pem for a key you trust; needs openssl)
 	@$(PYTHON) infra/ops/verify_evidence.py $(FILE) $(KEY)
 
+.PHONY: forget
+forget: $(STAMP) ## Delete what is known of a request with CONFIRM=1, else a dry run (REQUEST=id; BACKEND=gcp for the cloud)
+	@CONFIRM=$(CONFIRM) $(CLOUD).forget
+
 .PHONY: dead-letters
 dead-letters: $(STAMP) ## List the dead letters, and what a replay would do (BACKEND=gcp for the cloud)
 	@$(CLOUD).replay $(addprefix --id=,$(ID))

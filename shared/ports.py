@@ -10,7 +10,7 @@ import msgspec
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import Accepted, RetryLater
 from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
-from shared.domain.receipts import Receipt, ReceiptRequest
+from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
 PUBLISHED_AT = "published_at"  # attribute that a Bus may add to a message: when, by our own clock
@@ -110,6 +110,12 @@ class Ledger(Protocol):
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         """All notices of a request, or of one of its signers, by id."""
 
+    def keys(self, kind: type[msgspec.Struct], request: str) -> Sequence[str]:
+        """Keys of a request's documents of this kind (by its `request_id`)."""
+
+    def delete(self, kind: type[msgspec.Struct], keys: Iterable[str]) -> None:
+        """Deletes documents; one that is gone already is fine."""
+
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
     ) -> Sequence[tuple[str, T]]:
@@ -201,9 +207,17 @@ class ReceiptVerifier(Protocol):
     """A provider that tells later what arrived."""
 
     name: str
+    limits: ReceiptLimits
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
         """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
+
+
+class StatusEndpoint(Protocol):
+    """The customer's own endpoint for changes of status."""
+
+    def post(self, key: str, body: bytes) -> None:
+        """Posts one event; a key is posted again where the answer was lost. Raises RetryLater, PermanentFailure."""
 
 
 class SigningKey(Protocol):

@@ -214,11 +214,12 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     reason: str = ""
     segments: int = 0
     text: str = ""  # as sent, the link's code masked
-    address: str = ""  # key of its Suppression, should there be one: a hash
+    address: str = ""  # key of its Suppression, should there be one: `policy.address_key`
     fallback: str = ""  # the notice that goes by the other channel if this one does not arrive; "" for none
     instead_of: str = ""  # the notice whose fallback this one is
     history: tuple[Transition, ...] = ()
     ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
+    unanswered: int = 0  # questions about it to which the provider gave no answer
     missing_since: datetime | None = None  # when the provider first said that it has no such message
     changed_at: datetime | None = None  # time of the last step
     purge_at: datetime | None = None
@@ -235,7 +236,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`suppressions/{address hash}`: an address that must not be tried again, until an operator clears it."""
+    """`suppressions/{address key}`: an address that must not be tried again, until an operator clears it."""
 
     channel: ChannelName
     reason: str
@@ -243,6 +244,7 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     cleared_at: datetime | None = None
     cleared_by: str = ""
     cleared_why: str = ""
+    purge_at: datetime | None = None
 
 
 class Outage(msgspec.Struct, frozen=True, kw_only=True):
@@ -291,11 +293,6 @@ class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     download_url: str = ""
     signers: tuple[ApiSigner, ...] = ()
-
-
-def address_key(channel: ChannelName, address: str) -> str:
-    """The id of an address's Suppression."""
-    return digest(channel, address)
 
 
 def digest(*parts: object) -> str:

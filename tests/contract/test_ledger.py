@@ -122,6 +122,19 @@ def ledger(implementation: str, tmp_path: Path, request: pytest.FixtureRequest) 
     embedded.stop()
 
 
+def test_the_documents_of_a_request_are_found_and_deleted(ledger: Ledger) -> None:
+    for number in range(3):
+        ledger.put(f"n{number}", replace(RECORD, request_id="r1" if number else "r2"), None)
+        ledger.put(f"l{number}", replace(LINK, request_id="r1" if number else "r2"), None)
+    assert sorted(ledger.keys(NoticeRecord, "r1")) == ["n1", "n2"]
+    ledger.delete(NoticeRecord, ["n1", "n2", "never-there"])
+    ledger.delete(Link, [])
+    assert ledger.keys(NoticeRecord, "r1") == []
+    assert ledger.get(NoticeRecord, "n1") is None
+    assert ledger.keys(NoticeRecord, "r2") == ["n0"]
+    assert sorted(ledger.keys(Link, "r1")) == ["l1", "l2"]
+
+
 class Newer(msgspec.Struct, kw_only=True):
     """A request as a newer version might store it; this one knows no such status."""
 

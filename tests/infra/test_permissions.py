@@ -210,6 +210,7 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]
         "CLICKWRAP_WEBHOOK_TOKENS": "token",
         "CLICKWRAP_API_TOKEN": "token",
         "LINKS_BASE_URL": "https://l.example",
+        "ADDRESS_SECRET": "secret",
         "LINKS_SECRET": "secret",
         **{f"{name}_URL": f"https://{name.lower()}.example" for name in ("REMIND", "RESOLVE", "DELIVER")},
     }
