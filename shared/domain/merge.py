@@ -167,7 +167,7 @@ class _Merge:
     def _settled(self, said: Status | None, old: Status) -> Status:
         if said is None:
             return Status.OPEN if old in (Status.GONE, Status.DORMANT) else old
-        if said in (Status.OPEN, Status.PAUSED, Status.EXPIRED) and old is Status.COMPLETE:
+        if said is not Status.COMPLETE and old is Status.COMPLETE:
             return old  # only a new round undoes a completion; its date of expiry may pass
         if old is Status.DISPUTED and said in (Status.OPEN, Status.PAUSED) and self._may_lag():
             return old

@@ -23,7 +23,7 @@ class Status(StrEnum):
     PAUSED = "paused"
     COMPLETE = "complete"
     EXPIRED = "expired"
-    GONE = "gone"  # the API answers 404 for good
+    GONE = "gone"  # the API answers 404 for good, or calls it cancelled
     DORMANT = "dormant"  # silent for 30 days past its last step: no longer rechecked
     DISPUTED = "disputed"  # a webhook says complete, the API denies it
 
