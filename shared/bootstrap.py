@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
     from shared.handlers.forward import Forward
-    from shared.handlers.links import Links
+    from shared.handlers.links import Followed, Links
     from shared.handlers.receipts import Receipts
     from shared.handlers.receive import Receive
     from shared.handlers.reconcile import Reconcile
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from shared.services.evidence import EvidenceService
     from shared.services.fallback import Fallback
     from shared.services.publisher import Publisher
+    from shared.text.render import Texts
 
 
 class Backend(Protocol):
@@ -90,7 +91,7 @@ class GoogleBackend:
         """Firestore."""
         from shared.adapters.gcp.firestore import FirestoreLedger
 
-        return FirestoreLedger(settings().project)
+        return FirestoreLedger(settings().project, settings()[declared.FIRESTORE_DATABASE])
 
     @cache  # noqa: B019
     def scheduler(self) -> "Scheduler":
@@ -194,7 +195,7 @@ def deliver() -> "Deliver":
     policy = _policy_with_addresses()
     for warning in settings().warnings():
         log.warning(warning)
-    links = LinkService(shortener(), policy.completion_link)
+    links = LinkService(shortener(), policy.completion_link, settings().brands())
     return Deliver(backend().ledger(), requests(), channels(), links, renderer(), fallback(), policy, clock)
 
 
@@ -398,18 +399,43 @@ def renderer() -> "Render":
     """The texts, checked first where they are the operator's own."""
     from shared.text.wording import Words
 
-    s = settings()
-    directory, language = s[declared.TEMPLATES_DIR], s[declared.TEMPLATES_LANGUAGE]
-    folder = Path(directory) if directory else None
-    if folder or language != "en":  # the built-in texts need no proof, and a start without Jinja2 is a faster one
-        _prove(folder, language)
-    return Words(s[declared.BRAND_NAME], folder, language)
+    return Words(settings().brands(), settings().policy(), texts())
 
 
-def _prove(folder: Path | None, language: str) -> None:
+def texts() -> "Texts":
+    """Where the texts are, the operator's own checked."""
+    return _texts(settings()[declared.TEMPLATES_DIR], settings()[declared.TEMPLATES_LANGUAGE])
+
+
+@cache
+def _texts(directory: str, language: str) -> "Texts":
+    """The built-in texts need no check, and a start without Jinja2 is a faster one."""
+    from shared.text.render import ENGLISH, Texts
+
+    found = Texts(Path(directory) if directory else None, language)
+    if found.templates_dir or language != ENGLISH:
+        _prove(found)
+    return found
+
+
+@cache
+def link_page() -> "Callable[[Followed], str]":
+    """The page for a link that leads nowhere, in the name of its site and in the signer's language."""
+    from shared.text.pages import link_page
+
+    brands, found = settings().brands(), texts()
+
+    def page(followed: "Followed") -> str:
+        brand = brands.of(followed.site)
+        return link_page(followed.reason, brand, found, found.choose(*followed.languages, brand.language))
+
+    return page
+
+
+def _prove(found: "Texts") -> None:
     from shared.text.check import check_templates
 
     try:
-        check_templates(folder, language)
+        check_templates(found)
     except (ValueError, OSError) as e:
         raise SettingError(f"TEMPLATES_DIR: {e}") from None
