@@ -91,7 +91,7 @@ class SimLedger(Ledger):
     def _get(self, kind: type[Any], key: str) -> Stored[Any] | None:
         found = self.documents.get((kind, key))
         if found and key in self.unreadable:
-            raise msgspec.ValidationError("Invalid enum value 'voided' - at `$.status`")
+            raise PermanentFailure("a document in requests cannot be read by this version")
         return Stored(*found) if found else None
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
@@ -119,6 +119,13 @@ class SimLedger(Ledger):
     def due_now(self, now: datetime) -> list[str]:
         due = [(r.next_at, key) for key, r in self.all(Request).items() if r.next_at and r.next_at <= now]
         return [key for _, key in sorted(due)]
+
+    def postpone(self, request: str, until: datetime) -> None:
+        self._call("postpone", lambda: self._postpone((Request, request), until))
+
+    def _postpone(self, place: tuple[type, str], until: datetime) -> None:
+        item, version = self.documents[place]
+        self.documents[place] = (replace(item, next_at=until), version)
 
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         return self._call("records", lambda: self._records(request, signer))

@@ -115,9 +115,10 @@ class TestExpiredAgainstTheApi:
 
 
 class TestStatus:
-    def test_open_does_not_undo_a_completion(self):
+    @pytest.mark.parametrize("said", [Status.OPEN, Status.GONE])
+    def test_no_other_status_undoes_a_completion(self, said):
         done = later(sent(*TWO), answer(*SILENT, status=None), COMPLETE).request
-        assert later(done, answer(*TWO), minutes=2).request.status is Status.COMPLETE
+        assert later(done, answer(*TWO, status=said), minutes=2).request.status is Status.COMPLETE
 
     def test_paused_keeps_the_reminders(self):
         paused = later(sent(*TWO), answer(*TWO, status=Status.PAUSED)).request
