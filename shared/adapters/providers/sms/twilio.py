@@ -129,17 +129,17 @@ class Sender:
 
     def find(self, sought: Sought) -> Accepted | None:
         """By number and text: Twilio keeps no reference of ours. Its filter by date would hide what is still queued."""
-        wanted = skeleton(sought.text)
-        if not wanted:
-            raise CannotSay("the text that was sent cannot be told any more")
+        wanted = _skeleton(sought)
         answer = self._http.get(f"{self._url}?{urlencode({'To': sought.to, 'PageSize': PAGE})}", self._login)
         told = listed(answer, "Twilio", "messages")
         recent = [m for m in told if _created(m) >= earliest(sought)]
-        bodies = {skeleton(field_text(m.get("body"))): field_text(m.get("sid")) for m in reversed(recent)}
-        found = [sid for body, sid in bodies.items() if wanted in body and sid]
-        if not found and ("" in bodies or (len(recent) == len(told) and answer.json().get("next_page_uri"))):
+        sids = {skeleton(field_text(m.get("body"))): field_text(m.get("sid")) for m in recent}
+        if found := next((sid for body, sid in sids.items() if wanted in body), ""):
+            return Accepted(found)
+        goes_on = len(recent) == len(told) and answer.json().get("next_page_uri")
+        if goes_on or "" in sids:
             raise CannotSay("Twilio keeps no texts, or lists too many messages to this number")
-        return Accepted(found[0]) if found else None
+        return None
 
 
 class ReceiptVerifier:
@@ -193,6 +193,12 @@ def _sender(values: Values) -> dict[str, str]:
     if not sender and not service:
         raise SettingError(f"{FROM.name} is not set, nor {MESSAGING_SERVICE_SID.name}: one is required")
     return {name: value for name, value in (("From", sender), ("MessagingServiceSid", service)) if value}
+
+
+def _skeleton(sought: Sought) -> str:
+    if not sought.text:
+        raise CannotSay("the text that was sent cannot be told any more")
+    return skeleton(sought.text)
 
 
 def _created(message: Mapping[str, Any]) -> datetime:
