@@ -11,6 +11,7 @@ from infra.ops import config, credentials, secret_manager, shell, terraform
 from infra.ops.function_table import written
 from infra.ops.report import Check, Finding, report
 from infra.ops.shell import Stop, ask
+from shared.setting_types import SettingError
 
 TERRAFORM = (1, 9)  # see infra/versions.tf
 CLOSED = (0, 401, 403, 404)  # how a service that is private or missing answers an anonymous GET; 0 is no answer
@@ -133,7 +134,7 @@ def _checked(probe: credentials.Probe, values: credentials.Values) -> Finding:
         advice = probe.check(values, status_of)
     except KeyError as absent:
         advice = f"cannot be checked: {absent.args[0]} is not set"
-    except Stop as stop:
+    except (Stop, SettingError) as stop:
         advice = f"cannot be checked: {stop}"
     return Finding(probe.name, advice)
 

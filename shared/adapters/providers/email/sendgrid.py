@@ -35,7 +35,7 @@ from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Outgoing, Sought
-from shared.setting_types import ProviderSpec, Setting, Values, choice, secret, text, url
+from shared.setting_types import Probe, ProviderSpec, Setting, Values, choice, secret, text, url
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -59,6 +59,9 @@ SPEC = ProviderSpec(
     sending=(API_KEY, API_URL, CATEGORIES, SANDBOX_MODE, EMAIL_FROM, EMAIL_REPLY_TO),
     receipts=(WEBHOOK_PUBLIC_KEY,),
     lag=LAG,
+    probe=Probe(  # https://www.twilio.com/docs/sendgrid/api-reference/api-key-permissions: what the key may do
+        url=lambda v: f"{v[API_URL]}/v3/scopes", headers=lambda v: bearer(v[API_KEY]), secret=API_KEY
+    ),
 )
 
 MOST_LOOKED_AT = 10  # messages to one address; each is a call

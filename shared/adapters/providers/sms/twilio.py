@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
 from shared.adapters.providers.common.lookup import PAGE, earliest, listed, skeleton
@@ -23,7 +23,7 @@ from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Outgoing, Sought
-from shared.setting_types import ProviderSpec, SettingError, Values, secret, text, url
+from shared.setting_types import Probe, ProviderSpec, SettingError, Values, secret, text, url
 
 ACCOUNT_SID = text("TWILIO_ACCOUNT_SID", "the account", None)
 AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", "the account's token; proves receipts too")
@@ -39,6 +39,11 @@ SPEC = ProviderSpec(
     sending=(ACCOUNT_SID, AUTH_TOKEN, FROM, MESSAGING_SERVICE_SID, API_URL, RECEIPTS_BASE_URL),
     receipts=(AUTH_TOKEN,),
     lag=LAG,
+    probe=Probe(  # https://www.twilio.com/docs/iam/api/account
+        url=lambda v: f"{v[API_URL]}/2010-04-01/Accounts/{quote(v[ACCOUNT_SID])}.json",
+        headers=lambda v: basic(v[ACCOUNT_SID], v[AUTH_TOKEN]),
+        secret=AUTH_TOKEN,
+    ),
 )
 
 CREDENTIALS = "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN"
