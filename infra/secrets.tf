@@ -16,13 +16,13 @@ locals {
 
   function_secrets = {
     for name, f in local.functions : name => {
-      for variable, when in f.secrets : variable => replace(lower(variable), "_", "-") if contains(local.choices, when)
+      for variable, when in f.secrets : variable => "${var.prefix}${replace(lower(variable), "_", "-")}" if contains(local.choices, when)
     }
   }
 
   secret_grants = merge([
     for name, secrets in local.function_secrets : {
-      for id in values(secrets) : "${name}:${id}" => { function = name, secret = id }
+      for id in values(secrets) : "${name}:${id}" => { function = name, secret = trimprefix(id, var.prefix) }
     }
   ]...)
 }
@@ -30,11 +30,48 @@ locals {
 resource "google_secret_manager_secret" "relay" {
   for_each = local.secrets
 
-  secret_id           = each.key
+  project             = var.project
+  secret_id           = "${var.prefix}${each.key}"
+  labels              = local.labels
   deletion_protection = var.deletion_protection
 
+  # A policy on locations forbids `auto`.
   replication {
-    auto {}
+    dynamic "auto" {
+      for_each = length(var.storage_regions) == 0 ? [1] : []
+
+      content {
+        dynamic "customer_managed_encryption" {
+          for_each = var.kms_key == "" ? [] : [var.kms_key]
+
+          content {
+            kms_key_name = customer_managed_encryption.value
+          }
+        }
+      }
+    }
+
+    dynamic "user_managed" {
+      for_each = length(var.storage_regions) == 0 ? [] : [1]
+
+      content {
+        dynamic "replicas" {
+          for_each = var.storage_regions
+
+          content {
+            location = replicas.value
+
+            dynamic "customer_managed_encryption" {
+              for_each = var.kms_key == "" ? [] : [var.kms_key]
+
+              content {
+                kms_key_name = customer_managed_encryption.value
+              }
+            }
+          }
+        }
+      }
+    }
   }
 
   depends_on = [google_project_service.required]

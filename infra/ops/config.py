@@ -11,7 +11,16 @@ from infra.ops.shell import Stop
 from shared.settings import declared
 
 # Settings of the deployment, for Terraform and the commands here; the functions do not get them.
-FOR_DEPLOYMENT = ("PROJECT", "REGION", "STATE_BUCKET", "OPERATORS", "ALERT_EMAILS", "PUBLIC_BY_IAM")
+FOR_DEPLOYMENT = (
+    "PROJECT",
+    "REGION",
+    "STATE_BUCKET",
+    "MIN_INSTANCES",
+    "PRIVATE_INGRESS",
+    "OPERATORS",
+    "ALERT_EMAILS",
+    "PUBLIC_BY_IAM",
+)
 LINE = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)=(.*)")
 
 

@@ -134,7 +134,7 @@ PROBES = (
     Probe("Clickwrap's API", "always", clickwrap),
     *of_providers(),
     Probe("e-mail by SMTP", "EMAIL_PROVIDER=smtp", smtp),
-    Probe("short links", "SHORTENER=links", own_links),
+    Probe("the function links", "SHORTENER=links", own_links),
     Probe("short links by Bitly", "SHORTENER=bitly", bitly),
     Probe("short links by Rebrandly", "SHORTENER=rebrandly", rebrandly),
 )

@@ -137,6 +137,8 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     missing_since: datetime | None = None  # absent from the API's answer since
     lacking_since: datetime | None = None  # present since without an address that is stored
     reminders: dict[str, Reminder] = {}  # by step
+    language: str = ""  # as the API says it: "de", "pt-BR"
+    metadata: dict[str, str] = {}  # for the templates, by name
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -161,6 +163,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     title: str = ""
     sender: str = ""
+    site: str = ""
+    language: str = ""  # as the API says it, for signers of whom it says none
+    metadata: dict[str, str] = {}  # for the templates, by name
     status: Status = Status.OPEN
     round: int = 1
     adopted: bool = False
@@ -279,6 +284,8 @@ class ApiSigner(msgspec.Struct, frozen=True, kw_only=True):
     order: int | None = None
     request_url: str = ""
     signed: bool | None = None
+    language: str = ""
+    metadata: dict[str, str] = {}
 
 
 class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -287,6 +294,9 @@ class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     title: str = ""
     sender: str = ""
+    site: str = ""
+    language: str = ""
+    metadata: dict[str, str] = {}
     status: Status | None = None
     ordered: bool | None = None
     created_at: datetime | None = None

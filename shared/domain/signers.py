@@ -54,6 +54,8 @@ def _refreshed(old: Signer, seen: ApiSigner, now: datetime, policy: Policy) -> S
         role=seen.role,
         order=seen.order,
         request_url=seen.request_url or old.request_url,
+        language=seen.language or old.language,
+        metadata=old.metadata | seen.metadata,
         state=_state_of(old, seen),
         missing_since=None,
     )

@@ -139,7 +139,8 @@ class Deliver:
         link = self._links.link_for(request, notice)
         words = self._render(request, notice, link)
         told = {"provider": channel.name, "text": masked(words.text, link), "segments": words.segments}
-        message = Outgoing(notice=notice.notice, to=address, text=words.text, subject=words.subject, html=words.html)
+        written = {name: getattr(words, name) for name in ("text", "subject", "html", "sender", "reply_to")}
+        message = Outgoing(notice=notice.notice, to=address, **written)
         return Composed(message, {**fields, **told})
 
     def _suppress(self, notice: Notice, reason: str, fields: dict[str, str]) -> None:

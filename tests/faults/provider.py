@@ -94,7 +94,7 @@ class Provider:
         notice = form.get("v:notice") or callback["n"][0]
         text = form.get("Body") or form["text"]
         kind = next(kind for words, kind in KINDS if words in text)
-        about = text.partition(" has signed")[0].rpartition("\n")[2] if kind == "progress" else ""
+        about = text.partition(" has signed")[0].rpartition("\n")[2].rpartition(": ")[2] if kind == "progress" else ""
         self.last_call = now = time.monotonic()
         return Sent(now, self._clock(), notice, form.get("To") or form["to"], kind, about, text)
 

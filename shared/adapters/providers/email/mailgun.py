@@ -37,7 +37,7 @@ from shared.adapters.providers.common.rules import (
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, several
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
 from shared.setting_types import Probe, ProviderSpec, Setting, Values, secret, text, url
 
@@ -147,6 +147,7 @@ class Sender:
 
 class ReceiptVerifier:
     name = "mailgun"
+    limits = ReceiptLimits(max_body=256 * 1024)  # it repeats the message's headers and variables
 
     def __init__(self, values: Values) -> None:
         self._key = values[SIGNING_KEY].encode()

@@ -33,7 +33,7 @@ from shared.adapters.providers.common.rules import (
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
 from shared.setting_types import Probe, ProviderSpec, Values, secret, text, url
 
@@ -152,6 +152,7 @@ class Sender:
 
 class ReceiptVerifier:
     name = "postmark"
+    limits = ReceiptLimits(headers=("Authorization", TOKEN_HEADER), max_body=256 * 1024)
 
     def __init__(self, values: Values) -> None:
         self._token = values[WEBHOOK_TOKEN].encode()

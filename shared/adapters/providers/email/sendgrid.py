@@ -33,7 +33,7 @@ from shared.adapters.providers.common.rules import (
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, several
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
 from shared.setting_types import Probe, ProviderSpec, Setting, Values, choice, secret, text, url
 
@@ -89,6 +89,8 @@ EVENTS: dict[str, tuple[NoticeState, Rule]] = {
 }
 # Reasons to drop a message that lie with its address; the others lie with the message or the account.
 ADDRESS_DROPS = ("Bounced Address", "Unsubscribed Address", "Spam Reporting Address", "Invalid")
+
+SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 
 
 class Sender:
@@ -153,6 +155,7 @@ class Sender:
 
 class ReceiptVerifier:
     name = "sendgrid"
+    limits = ReceiptLimits(headers=(SIGNATURE,), max_body=4 * 1024 * 1024)  # a batch of events
 
     def __init__(self, values: Values) -> None:
         self._public_key = values[WEBHOOK_PUBLIC_KEY]
@@ -173,7 +176,7 @@ class ReceiptVerifier:
         from cryptography.hazmat.primitives.asymmetric import ec
 
         timestamp = request.headers.get("X-Twilio-Email-Event-Webhook-Timestamp", "")
-        given = request.headers.get("X-Twilio-Email-Event-Webhook-Signature", "")
+        given = request.headers.get(SIGNATURE, "")
         try:
             signature = base64.b64decode(given, validate=True)
             self._key.verify(signature, timestamp.encode() + request.body, ec.ECDSA(hashes.SHA256()))

@@ -21,7 +21,7 @@ from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETT
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
 from shared.setting_types import Probe, ProviderSpec, SettingError, Values, secret, text, url
 
@@ -149,6 +149,7 @@ class Sender:
 
 class ReceiptVerifier:
     name = "twilio"
+    limits = ReceiptLimits(headers=("X-Twilio-Signature",))
 
     def __init__(self, values: Values) -> None:
         self._key = values[AUTH_TOKEN].encode()
