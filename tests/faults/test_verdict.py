@@ -14,6 +14,7 @@ from tests.faults.oracle import due
 from tests.faults.provider import Provider, Sent
 from tests.faults.script import Person, Play, plays
 from tests.faults.script import Step as Act
+from tests.faults.serving import Faults
 from tests.faults.table import Row, table
 from tests.faults.verdict import KEYED, Decision
 
@@ -166,6 +167,28 @@ def test_a_completion_left_unknown_without_a_second_try_is_told() -> None:
     book.provider.book.pop()
     book.records("completion-2-0-", "completion", BOB, 0, NoticeState.SENDING, NoticeState.UNKNOWN)
     assert book.found() == {"second_tries_owed": 1, "unknown": 1}
+
+
+def test_what_is_left_unknown_is_counted_apart_from_what_is_still_to_be_asked_about() -> None:
+    book = invited()
+    book.records("x", "progress", BOB, 1, NoticeState.SENDING, NoticeState.UNKNOWN)
+    verdict = Decision([PLAY], due([PLAY], book.taken), book.api, book.provider, book.ledger)
+    assert (verdict.unknown_for_good(), verdict.to_be_asked()) == (1, 0)
+    stored = book.ledger.get(NoticeRecord, "x")
+    assert stored
+    book.ledger.put("x", replace(stored.item, ask_at=book.now), stored.version)
+    verdict = Decision([PLAY], due([PLAY], book.taken), book.api, book.provider, book.ledger)
+    assert verdict.to_be_asked() == 1
+
+
+def test_a_provider_that_is_asked_lists_a_message_only_after_a_while() -> None:
+    book = invited()
+    query = b'{"filter": {"AND": [{"values": [{"value": "bob@example.com"}]}]}}'
+    book.provider.questions = Faults(1, "questions", (("", 0.0),))
+    assert book.provider.answer("/v1/analytics/logs", {}, query).body == {"items": []}
+    book.passes()
+    [row] = book.provider.answer("/v1/analytics/logs", {}, query).body["items"]
+    assert row["message"]["headers"]["message-id"] == "2@mg.example.com"
 
 
 def test_a_double_after_a_lost_answer_is_excused_only_by_its_record() -> None:
