@@ -5,7 +5,7 @@ functions-framework imports the entry point before gunicorn forks its worker, so
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -117,6 +117,7 @@ class GoogleBackend:
         return {}  # Cloud Monitoring knows; the console leads there
 
 
+RECHECKS_AT_ONCE = 4  # of one pass of reconcile
 log = logging.getLogger(__name__)
 _local: Backend | None = None
 _time: Callable[[], datetime] = partial(datetime.now, UTC)
@@ -211,7 +212,15 @@ def reconcile() -> "Reconcile":
 
     s = settings()
     sites = s[declared.RECONCILE_LIST]
-    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock)
+    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock, _side_by_side)
+
+
+def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
+    """Rechecks wait for the API most of their time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(RECHECKS_AT_ONCE) as pool:
+        list(pool.map(do, items))
 
 
 @cache
@@ -358,10 +367,9 @@ def _channel(channel: ChannelName, name: str) -> "Channel":
 
 
 def receivers() -> "Mapping[str, ReceiptVerifier]":
-    """Those of the providers in use that report. They need no more than the secret that proves who reports."""
+    """Those that report of the providers in use, or used before. Each needs only the secret that proves who reports."""
     s = settings()
-    chosen = [(channel, name) for channel, name in s.providers().items() if name != "outbox"]
-    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in chosen}
+    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in s.receipt_senders()}
     return {name: verifier for name, verifier in made.items() if verifier}
 
 

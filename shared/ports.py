@@ -104,6 +104,9 @@ class Ledger(Protocol):
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         """Ids of the requests whose `next_at` has come, the longest due first."""
 
+    def postpone(self, request: str, until: datetime) -> None:
+        """Sets a stored request's `next_at` and reads nothing of it: it may be one that cannot be decoded."""
+
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         """All notices of a request, or of one of its signers, by id."""
 
@@ -182,12 +185,11 @@ class Channel(Protocol):
 
 
 class Sought(msgspec.Struct, frozen=True, kw_only=True):
-    """A message whose answer was lost, as its provider would know it. link: in the text, "" where it has none."""
+    """A message whose answer was lost, as its provider would know it. text: "" where it cannot be told any more."""
 
     notice: str
     to: str
     text: str
-    link: str
     since: datetime  # it left no earlier
 
 

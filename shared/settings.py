@@ -90,6 +90,13 @@ def _tokens(value: str) -> tuple[str, ...]:
     return tokens
 
 
+def _former(value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if set(names) - {name for _, name in providers.every()}:
+        raise ValueError
+    return names
+
+
 # -- where it runs
 
 BACKEND = choice(
@@ -176,6 +183,12 @@ API_RATE_PER_MINUTE = number(
 
 SMS_PROVIDER = choice("SMS_PROVIDER", SMS_PROVIDERS, "none", "`outbox` is local only")
 EMAIL_PROVIDER = choice("EMAIL_PROVIDER", EMAIL_PROVIDERS, "none", "`outbox` is local only")
+FORMER_PROVIDERS: Setting[tuple[str, ...]] = Setting(
+    name="FORMER_PROVIDERS",
+    meaning="comma-separated; providers used before, whose receipts are still taken: leave one here for a few days",
+    parse=_former,
+    wanted=f"names of providers, comma-separated: of {', '.join(sorted({*SMS_PROVIDERS[:-2], *EMAIL_PROVIDERS[:-2]}))}",
+)
 CHANNEL_POLICY = choice(
     "CHANNEL_POLICY",
     CHANNEL_POLICIES,
@@ -318,6 +331,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
     "Channels": (
         SMS_PROVIDER,
         EMAIL_PROVIDER,
+        FORMER_PROVIDERS,
         CHANNEL_POLICY,
         SHORTENER,
         EMAIL_FROM,
@@ -425,6 +439,11 @@ class Settings(Values):
         if self[SMS_PROVIDER] == "twilio" and not self[RECEIPTS_BASE_URL]:
             found.append("RECEIPTS_BASE_URL is not set: Twilio will not tell what arrived")
         return list(filter(None, found))
+
+    def receipt_senders(self) -> list[tuple[ChannelName, str]]:
+        """Channel and name of each provider whose receipts are taken: in use, or not long ago."""
+        chosen, former = set(self.providers().items()), self[FORMER_PROVIDERS]
+        return [pair for pair in providers.every() if pair in chosen or pair[1] in former]
 
     def _shared_domain(self) -> str:
         name, variable = self[SHORTENER], f"{self[SHORTENER].upper()}_DOMAIN"

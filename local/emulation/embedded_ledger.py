@@ -64,6 +64,11 @@ class EmbeddedLedger(Ledger):
         with port_transaction(self._database) as db:
             return [key for (key,) in db.execute(query, (COLLECTIONS[Request], now.timestamp(), limit))]
 
+    def postpone(self, request: str, until: datetime) -> None:
+        query = "update documents set next_at = ? where collection = ? and key = ?"
+        with port_transaction(self._database) as db:
+            db.execute(query, (until.timestamp(), COLLECTIONS[Request], request))
+
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         query = "select key, json from documents where collection = ? and request_id = ?"
         with port_transaction(self._database) as db:

@@ -110,8 +110,7 @@ class Reminder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     due_at: datetime
     task: str  # the fence: the one Cloud Task name that may fire it
-    hop: int = 0  # counts the tasks made for this step: a deleted task's name cannot be used again
-    done: bool = False
+    hop: int = 0  # makes another name: a deleted task's cannot be used again
 
 
 class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -136,6 +135,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     invited_at: datetime | None = None
     signed_at: datetime | None = None
     missing_since: datetime | None = None  # absent from the API's answer since
+    lacking_since: datetime | None = None  # present since without an address that is stored
     reminders: dict[str, Reminder] = {}  # by step
 
 
@@ -174,8 +174,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unmatched: tuple[str, ...] = ()  # signer ids of events that fit nobody
     unconfirmed_since: datetime | None = None  # since when the API calls a confirmed signature undone
     not_found_since: datetime | None = None  # since when the API answers 404
+    unread_since: datetime | None = None  # since when no recheck has got an answer
     checked_at: datetime | None = None
     changed_at: datetime | None = None
+    status_sequence: int = 0  # counts the commits that changed what `request-status` tells
+    status_at: datetime | None = None  # time of the last of them
     next_at: datetime | None = None
     search: tuple[str, ...] = ()
     reminders_stopped: bool = False  # by an operator
@@ -216,6 +219,7 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     instead_of: str = ""  # the notice whose fallback this one is
     history: tuple[Transition, ...] = ()
     ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
+    unanswered: int = 0  # questions about it to which the provider gave no answer
     missing_since: datetime | None = None  # when the provider first said that it has no such message
     changed_at: datetime | None = None  # time of the last step
     purge_at: datetime | None = None

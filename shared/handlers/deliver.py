@@ -113,15 +113,11 @@ class Deliver:
     # -- evaluate
 
     def _evaluate(self, request: Request, notice: Notice) -> eligibility.Decision:
-        invited = self._invitation_left(request, notice)
-        return eligibility.evaluate(request, notice, self._clock(), self._policy, invited=invited)
-
-    def _invitation_left(self, request: Request, notice: Notice) -> bool:
-        signer = request.signers.get(notice.signer)
-        if notice.kind is not Kind.REMINDER or signer is None or signer.adopted:
-            return True
-        records = list(self._ledger.records(request.id, signer=notice.signer).values())
-        return eligibility.invitation_left(signer, records, request.round, self._clock(), self._policy)
+        decision = eligibility.evaluate(request, notice, self._clock(), self._policy)
+        if notice.kind is not Kind.REMINDER or not isinstance(decision, eligibility.Send):
+            return decision
+        records = self._ledger.records(request.id, signer=notice.signer).values()
+        return eligibility.after_invitation(request, notice, records, self._clock(), self._policy)
 
     def _defer(self, notice: Notice, decision: eligibility.Defer) -> None:
         if self._claims.is_open(notice):

@@ -7,6 +7,8 @@ from shared.domain.kinds import KINDS
 from shared.domain.model import Notice, Request, Signer
 from shared.ports import Shortener, Target
 
+MASK = "/***"
+
 log = logging.getLogger(__name__)
 
 
@@ -48,9 +50,10 @@ def masked(text: str, link: str) -> str:
 
 
 def unmasked(text: str, link: str) -> str:
-    """The text as it was before its link was masked."""
-    return text.replace(_mask(link), link) if link else text
+    """The text as it was before its link was masked; "" if it had another link."""
+    known = text.replace(_mask(link), link) if link else text
+    return "" if MASK in known else known
 
 
 def _mask(link: str) -> str:
-    return "/".join(link.split("/")[:3]) + "/***"
+    return "/".join(link.split("/")[:3]) + MASK

@@ -50,13 +50,16 @@ class LostAnswers:
         try:
             return finder.find(self._sought(request, notice, record, to))
         except (CannotSay, RetryLater) as e:
-            log.warning("no answer about a lost answer", extra={"json": {"reason": e.reason}})
+            log.warning("a provider was asked in vain", extra={"json": {"reason": e.reason}})
             return e
+        except Exception as e:  # a fault of ours: the message must not be lost to it
+            log.error("unexpected failure of a provider's find", extra={"json": {"fault": type(e).__name__}})
+            return CannotSay(f"unexpected {type(e).__name__} in the {record.provider} adapter")
 
     def _sought(self, request: Request, notice: Notice, record: NoticeRecord, to: str) -> Sought:
-        link = self._links.link_for(request, notice)
+        text = unmasked(record.text, self._links.link_for(request, notice))
         since = max(t.at for t in record.history if t.state is NoticeState.SENDING)
-        return Sought(notice=notice.notice, to=to, text=unmasked(record.text, link), link=link, since=since)
+        return Sought(notice=notice.notice, to=to, text=text, since=since)
 
     def _written(self, key: str, stored: Stored[NoticeRecord], answer: lost_answers.Answer) -> NoticeRecord:
         finder = self._finders.get(stored.item.provider)

@@ -58,7 +58,7 @@ FULL_SIGNER = Signer(
     invited_at=NOW,
     signed_at=NOW + timedelta(microseconds=1),
     missing_since=NOW,
-    reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1, done=True), "7": Reminder(due_at=NOW, task="u")},
+    reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1), "7": Reminder(due_at=NOW, task="u")},
 )
 NOTICE = Notice(
     notice="n1", request="r1", signer="5f", kind=Kind.REMINDER, reminder_day=3, channel=ChannelName.SMS, round=2
@@ -315,6 +315,17 @@ def test_due_gives_the_longest_due_first_and_nothing_ahead_of_its_time(ledger: L
     ledger.put("never", Request(id="never"), None)
     assert ledger.due(NOW, 10) == ["r3", "r2", "r1", "now"]
     assert ledger.due(NOW, 2) == ["r3", "r2"]
+
+
+def test_a_postponed_request_is_due_later_and_its_document_stays(ledger: Ledger) -> None:
+    ledger.put("r1", replace(FULL_REQUEST, next_at=NOW), None)
+    ledger.postpone("r1", NOW + timedelta(minutes=5))
+    assert ledger.due(NOW + timedelta(minutes=4), 10) == []
+    assert ledger.due(NOW + timedelta(minutes=5), 10) == ["r1"]
+    stored = ledger.get(Request, "r1")
+    assert stored is not None
+    assert replace(stored.item, next_at=NOW) == FULL_REQUEST
+    assert ledger.put("r1", Request(id="r1"), stored.version) is not None
 
 
 def test_records_gives_the_notices_of_one_request_by_id(ledger: Ledger) -> None:

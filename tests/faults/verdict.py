@@ -153,6 +153,13 @@ class Decision:
         sure = {k for k, r in self.records.items() if r.state is not NoticeState.UNKNOWN and r.state in GONE_OUT}
         return sorted((sure - booked) | (booked - claimed))
 
+    def unknown_for_good(self) -> int:
+        """How many notices are left of which nobody knows whether they arrived."""
+        return sum(r.state is NoticeState.UNKNOWN for r in self.records.values())
+
+    def to_be_asked(self) -> int:
+        return sum(r.state is NoticeState.UNKNOWN and r.ask_at is not None for r in self.records.values())
+
     def unknowns(self) -> int:
         return sum(map(_lost_answers, self.records.values()))
 

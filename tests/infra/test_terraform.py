@@ -223,7 +223,9 @@ def compose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_a_function_starts_with_the_secrets_it_is_given(
     compose: Any, function: str, condition: str, choice: dict[str, str]
 ) -> None:
-    holds = {"always", condition} | ({"SHORTENER=links"} if "SHORTENER" not in choice else set())
+    holds = {"always", condition, f"RECEIPTS={condition.partition('=')[2]}"} | (
+        {"SHORTENER=links"} if "SHORTENER" not in choice else set()
+    )
     given = {name for name, when in functions()[function]["secrets"].items() if when in holds}
     environ = {**PLAIN, **choice, **{name: VALUES.get(name, "secret") for name in given}}
     assert compose(function, environ)

@@ -66,6 +66,11 @@ class FirestoreLedger(Ledger):
             query = self._collection(Request).where(filter=FieldFilter("next_at", "<=", now)).order_by("next_at")
             return [key_of(found.id) for found in _run(query.limit(limit).select(["__name__"]))]
 
+    def postpone(self, request: str, until: datetime) -> None:
+        """One write of one field."""
+        with reaching(WHO):
+            self._document(Request, request).update({"next_at": until}, **limits())
+
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         """Two equalities need no composite index."""
         from google.cloud.firestore import FieldFilter
