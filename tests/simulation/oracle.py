@@ -341,7 +341,12 @@ class Oracle:
 
     def late(self) -> Iterator[str]:
         """Where nothing went wrong, everything is on time."""
-        if self.p.disturbed_until > self.p.start or self.p.policy.window or self.forged or {"outage", "unreadable"} & self.acts:
+        if (
+            self.p.disturbed_until > self.p.start
+            or self.p.policy.window
+            or self.forged
+            or {"outage", "unreadable"} & self.acts
+        ):
             return
         for sent in self.p.book:
             if sent.kind == "completion" and (heard := self._first("request_complete", "")):

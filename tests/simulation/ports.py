@@ -300,4 +300,3 @@ def words(request: Request, notice: Notice, link: str) -> Wording:
     about = next((s.name for s in request.signers.values() if s.number == notice.about), "")
     text = f"{notice.kind.value}|{notice.reminder_day}|{about}|{notice.round}|{name}|{link}"
     return Wording(text=text, segments=1)
-

@@ -164,7 +164,9 @@ class _Play:
         signer = (person.ids[0] if person.ids else person.mobile or person.email) if person else who
         for delay, key in copies:
             body = {"event_type": kind, "id": f"{key}-{kind}-{who}", "request": "r1", "signer": signer or None}
-            self.kernel.after(delay, lambda body=body: self.relay.post(body, lambda taken: self._hooked(taken, kind, who)))
+            self.kernel.after(
+                delay, lambda body=body: self.relay.post(body, lambda taken: self._hooked(taken, kind, who))
+            )
 
     def _hooked(self, taken: bool, kind: str, who: str) -> None:
         if taken:
