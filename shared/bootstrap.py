@@ -5,11 +5,13 @@ functions-framework imports the entry point before gunicorn forks its worker, so
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
 
 from shared import settings as declared
 from shared.adapters.providers import registry as providers
@@ -22,7 +24,9 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
+    from shared.handlers.forward import Forward
     from shared.handlers.links import Followed, Links
     from shared.handlers.receipts import Receipts
     from shared.handlers.receive import Receive
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
     )
     from shared.services.dead_letters import DeadLetterService
     from shared.services.deferral import Deferral
+    from shared.services.erasure import Erasure
     from shared.services.evidence import EvidenceService
     from shared.services.fallback import Fallback
     from shared.services.publisher import Publisher
@@ -86,7 +91,7 @@ class GoogleBackend:
         """Firestore."""
         from shared.adapters.gcp.firestore import FirestoreLedger
 
-        return FirestoreLedger(settings().project)
+        return FirestoreLedger(settings().project, settings()[declared.FIRESTORE_DATABASE])
 
     @cache  # noqa: B019
     def scheduler(self) -> "Scheduler":
@@ -114,6 +119,7 @@ class GoogleBackend:
         return {}  # Cloud Monitoring knows; the console leads there
 
 
+RECHECKS_AT_ONCE = 4  # of one pass of reconcile
 log = logging.getLogger(__name__)
 _local: Backend | None = None
 _time: Callable[[], datetime] = partial(datetime.now, UTC)
@@ -186,11 +192,22 @@ def deliver() -> "Deliver":
     from shared.handlers.deliver import Deliver
     from shared.services.links import LinkService
 
-    policy = settings().policy()
+    policy = _policy_with_addresses()
     for warning in settings().warnings():
         log.warning(warning)
     links = LinkService(shortener(), policy.completion_link, settings().brands())
     return Deliver(backend().ledger(), requests(), channels(), links, renderer(), fallback(), policy, clock)
+
+
+@cache
+def forward() -> "Forward":
+    """The handler of `forward`."""
+    from shared.adapters.status_webhook import StatusWebhook
+    from shared.handlers.forward import Forward
+
+    s = settings()
+    endpoint = StatusWebhook(s.required(declared.STATUS_WEBHOOK_URL), s[declared.STATUS_WEBHOOK_SECRETS], clock)
+    return Forward(endpoint, clock)
 
 
 @cache
@@ -208,7 +225,15 @@ def reconcile() -> "Reconcile":
 
     s = settings()
     sites = s[declared.RECONCILE_LIST]
-    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock)
+    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock, _side_by_side)
+
+
+def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
+    """Rechecks wait for the API most of their time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(RECHECKS_AT_ONCE) as pool:
+        list(pool.map(do, items))
 
 
 @cache
@@ -243,7 +268,8 @@ def console() -> "Flask":
     b, s = backend(), settings()
     console = Console(
         inspect=OperatorQueries(b.ledger(), s.policy(), clock),
-        operate=OperatorActions(b.ledger(), publisher(), s.policy(), clock),
+        operate=OperatorActions(b.ledger(), publisher(), _policy_with_addresses(), clock),
+        erasure=erasure(),
         dead_letters=dead_letters(),
         environ=os.environ,
         warnings=s.warnings(),
@@ -255,15 +281,29 @@ def console() -> "Flask":
     return create_console(console)
 
 
+def _policy_with_addresses() -> "Policy":
+    """The operator's choices, with the key of the hashes of addresses, which few functions hold."""
+    return replace(settings().policy(), address_secret=settings()[declared.ADDRESS_SECRET])
+
+
+@cache
+def erasure() -> "Erasure":
+    """The service behind `make forget` and the console's button."""
+    from shared.services.erasure import Erasure
+
+    return Erasure(backend().ledger(), dead_letters())
+
+
 @cache
 def deferral(url_variable: str) -> "Deferral":
-    """How the messages of one function are deferred. url_variable: RESOLVE_URL or DELIVER_URL."""
+    """How the messages of one function are deferred. url_variable: RESOLVE_URL, DELIVER_URL or FORWARD_URL."""
     from shared.services.deferral import Deferral
 
     b, names = backend(), settings().names()
     url, topic = {
         "RESOLVE_URL": (declared.RESOLVE_URL, names.events_topic),
         "DELIVER_URL": (declared.DELIVER_URL, names.notices_topic),
+        "FORWARD_URL": (declared.FORWARD_URL, names.status_topic),
     }[url_variable]
     return Deferral(b.scheduler(), names.retries, settings().required(url), b.bus(), topic, clock)
 
@@ -274,7 +314,8 @@ def dead_letters() -> "DeadLetterService":
     from shared.services.dead_letters import DeadLetterService
 
     b, s = backend(), settings()
-    return DeadLetterService(b.ledger(), b.dead_letters(), b.bus(), s.names(), s.policy(), clock)
+    ports, forwards = (b.ledger(), b.dead_letters(), b.bus()), bool(s[declared.STATUS_WEBHOOK_URL])
+    return DeadLetterService(*ports, s.names(), s.policy(), clock, forwards=forwards)
 
 
 @cache
@@ -313,7 +354,9 @@ def fallback() -> "Fallback":
     """What takes over when a message does not arrive."""
     from shared.services.fallback import Fallback
 
-    return Fallback(backend().ledger(), backend().bus(), settings().names().notices_topic, clock)
+    s = settings()
+    days = s[declared.SUPPRESSION_DAYS]
+    return Fallback(backend().ledger(), backend().bus(), s.names().notices_topic, clock, days)
 
 
 @cache
@@ -339,10 +382,9 @@ def _channel(channel: ChannelName, name: str) -> "Channel":
 
 
 def receivers() -> "Mapping[str, ReceiptVerifier]":
-    """Those of the providers in use that report. They need no more than the secret that proves who reports."""
+    """Those that report of the providers in use, or used before. Each needs only the secret that proves who reports."""
     s = settings()
-    chosen = [(channel, name) for channel, name in s.providers().items() if name != "outbox"]
-    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in chosen}
+    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in s.receipt_senders()}
     return {name: verifier for name, verifier in made.items() if verifier}
 
 

@@ -10,7 +10,7 @@ import msgspec
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import Accepted, RetryLater
 from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
-from shared.domain.receipts import Receipt, ReceiptRequest
+from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
 PUBLISHED_AT = "published_at"  # attribute that a Bus may add to a message: when, by our own clock
@@ -104,8 +104,17 @@ class Ledger(Protocol):
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         """Ids of the requests whose `next_at` has come, the longest due first."""
 
+    def postpone(self, request: str, until: datetime) -> None:
+        """Sets a stored request's `next_at` and reads nothing of it: it may be one that cannot be decoded."""
+
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         """All notices of a request, or of one of its signers, by id."""
+
+    def keys(self, kind: type[msgspec.Struct], request: str) -> Sequence[str]:
+        """Keys of a request's documents of this kind (by its `request_id`)."""
+
+    def delete(self, kind: type[msgspec.Struct], keys: Iterable[str]) -> None:
+        """Deletes documents; one that is gone already is fine."""
 
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
@@ -203,9 +212,17 @@ class ReceiptVerifier(Protocol):
     """A provider that tells later what arrived."""
 
     name: str
+    limits: ReceiptLimits
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
         """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
+
+
+class StatusEndpoint(Protocol):
+    """The customer's own endpoint for changes of status."""
+
+    def post(self, key: str, body: bytes) -> None:
+        """Posts one event; a key is posted again where the answer was lost. Raises RetryLater, PermanentFailure."""
 
 
 class SigningKey(Protocol):

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from shared.adapters import status_webhook
 from shared.adapters.clickwrap.payload import FIELDS, METADATA, Fields
 from shared.adapters.providers import registry as providers
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, RECEIPTS_BASE_URL
@@ -113,6 +114,13 @@ def _tokens(value: str) -> tuple[str, ...]:
     return tokens
 
 
+def _former(value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if set(names) - {name for _, name in providers.every()}:
+        raise ValueError
+    return names
+
+
 # -- where it runs
 
 BACKEND = choice(
@@ -124,6 +132,7 @@ BACKEND = choice(
     example="emulators",
 )
 GOOGLE_CLOUD_PROJECT = text("GOOGLE_CLOUD_PROJECT", "the project", None, example="clickwrap-local")
+FIRESTORE_DATABASE = text("FIRESTORE_DATABASE", "Firestore database", "(default)")
 LOCATION = text("LOCATION", "region of the Cloud Tasks queues", None, example="local")
 EVENTS_TOPIC = text("EVENTS_TOPIC", "topic of the webhooks' events", "clickwrap-events")
 NOTICES_TOPIC = text("NOTICES_TOPIC", "topic of the notices to signers", "signer-notices")
@@ -146,6 +155,11 @@ RESOLVE_URL = url(
     "RESOLVE_URL",
     "where a deferred event comes back to; required by `resolve`",
     example="http://127.0.0.1:8080/resolve",
+)
+FORWARD_URL = url(
+    "FORWARD_URL",
+    "where a deferred change of status comes back to; required by `forward`",
+    example="http://127.0.0.1:8080/forward",
 )
 TASKS_SERVICE_ACCOUNT = text("TASKS_SERVICE_ACCOUNT", "whose identity token tasks carry; required on gcp")
 OIDC_AUDIENCE = text("OIDC_AUDIENCE", "the audience of that token; empty: the URL that is called")
@@ -199,6 +213,12 @@ API_RATE_PER_MINUTE = number(
 
 SMS_PROVIDER = choice("SMS_PROVIDER", SMS_PROVIDERS, "none", "`outbox` is local only")
 EMAIL_PROVIDER = choice("EMAIL_PROVIDER", EMAIL_PROVIDERS, "none", "`outbox` is local only")
+FORMER_PROVIDERS: Setting[tuple[str, ...]] = Setting(
+    name="FORMER_PROVIDERS",
+    meaning="comma-separated; providers used before, whose receipts are still taken: leave one here for a few days",
+    parse=_former,
+    wanted=f"names of providers, comma-separated: of {', '.join(sorted({*SMS_PROVIDERS[:-2], *EMAIL_PROVIDERS[:-2]}))}",
+)
 CHANNEL_POLICY = choice(
     "CHANNEL_POLICY",
     CHANNEL_POLICIES,
@@ -281,6 +301,19 @@ DEFAULT_TIMEZONE: Setting[str] = Setting(
 PROGRESS_TO = choice("PROGRESS_TO", ("others", "all", "none"), "others", "who hears that a signer has signed")
 PROGRESS_MAX_SIGNERS = whole("PROGRESS_MAX_SIGNERS", "no progress messages above so many signers", 10)
 
+# -- your own systems
+
+STATUS_WEBHOOK_URL = url("STATUS_WEBHOOK_URL", "your own endpoint for every change of a request's status; empty: none")
+STATUS_WEBHOOK_SECRETS: Setting[tuple[bytes, ...]] = Setting(
+    name="STATUS_WEBHOOK_SECRETS",
+    meaning="signs what is posted there, as Standard Webhooks describes; two during a rotation, comma-separated",
+    parse=status_webhook.secrets,
+    wanted="one or two of whsec_ and 24 to 64 bytes in base64",
+    default=None,
+    secret=True,
+    needed_by=("forward",),
+)
+
 # -- housekeeping, and local use
 
 RETENTION_DAYS: Setting[int] = Setting(
@@ -293,6 +326,19 @@ RETENTION_DAYS: Setting[int] = Setting(
 EVIDENCE_KEY = text(
     "EVIDENCE_KEY",
     "key that signs evidence: a version of a Cloud KMS key (`projects/...`), or a PEM file, which is made if missing",
+)
+SUPPRESSION_DAYS: Setting[int] = Setting(
+    name="SUPPRESSION_DAYS",
+    meaning=f"32 to {MAX_DAYS}; when a blocked address is tried again although no operator has cleared it",
+    parse=_retention,
+    wanted=f"a number of days, 32 to {MAX_DAYS}",
+    default="365",
+)
+ADDRESS_SECRET = secret(
+    "ADDRESS_SECRET",
+    "key of the hashes under which blocked addresses are kept",
+    needed_by=("deliver", "console"),
+    example="local-address-secret",
 )
 LOG_LEVEL = text("LOG_LEVEL", "least level of what is logged", "INFO")
 SECONDS_PER_DAY = number(
@@ -319,6 +365,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
     "Where it runs": (
         BACKEND,
         GOOGLE_CLOUD_PROJECT,
+        FIRESTORE_DATABASE,
         LOCATION,
         EVENTS_TOPIC,
         NOTICES_TOPIC,
@@ -328,6 +375,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         REMIND_URL,
         DELIVER_URL,
         RESOLVE_URL,
+        FORWARD_URL,
         TASKS_SERVICE_ACCOUNT,
         OIDC_AUDIENCE,
     ),
@@ -345,6 +393,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
     "Channels": (
         SMS_PROVIDER,
         EMAIL_PROVIDER,
+        FORMER_PROVIDERS,
         CHANNEL_POLICY,
         SHORTENER,
         EMAIL_FROM,
@@ -367,7 +416,8 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
     ),
-    "Housekeeping": (RETENTION_DAYS, EVIDENCE_KEY, LOG_LEVEL),
+    "Your own systems": (STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
+    "Housekeeping": (RETENTION_DAYS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
 }
 
@@ -470,6 +520,11 @@ class Settings(Values):
             found.append("RECEIPTS_BASE_URL is not set: Twilio will not tell what arrived")
         return list(filter(None, found))
 
+    def receipt_senders(self) -> list[tuple[ChannelName, str]]:
+        """Channel and name of each provider whose receipts are taken: in use, or not long ago."""
+        chosen, former = set(self.providers().items()), self[FORMER_PROVIDERS]
+        return [pair for pair in providers.every() if pair in chosen or pair[1] in former]
+
     def link_warning(self) -> str:
         """What becomes of texts whose links are on a domain of Google's; "" where they are not."""
         base = self[own_links.BASE_URL]
@@ -477,7 +532,7 @@ class Settings(Values):
         if ours or self[SMS_PROVIDER] in ("none", "outbox"):
             return ""
         return (
-            "texts go out with links on cloudfunctions.net, a domain shared with strangers: carriers in the US and Canada "
+            "texts go out with links on cloudfunctions.net, a shared domain: carriers in the US and Canada "
             "filter them; set LINKS_DOMAIN to a domain of your own"
         )
 

@@ -21,6 +21,7 @@ from shared.settings import Settings
 TEXTS = (
     "SMS_PROVIDER",
     "EMAIL_PROVIDER",
+    "FORMER_PROVIDERS",
     "SHORTENER",
     "LINKS_BASE_URL",
     "OIDC_AUDIENCE",

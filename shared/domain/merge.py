@@ -119,9 +119,9 @@ class _Merge:
             return self.answer.status
         if self._all_signed():
             return Status.COMPLETE
-        if self.answer.expires_at and self.answer.expires_at <= self.now:
-            return Status.EXPIRED
-        return Status.OPEN if False in self.flags and self._is(EventType.COMPLETE) else None
+        if self._is(EventType.COMPLETE):  # a date that has passed is no denial: the completion may have come before
+            return Status.OPEN if False in self.flags else None
+        return Status.EXPIRED if self.answer.expires_at and self.answer.expires_at <= self.now else None
 
     def _all_signed(self) -> bool:
         missed = any(pending(s) for k, s in self.signers.items() if k not in self.seen)
