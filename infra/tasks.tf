@@ -1,8 +1,11 @@
 locals {
+  # One queue of deferred messages per subscription, so that a provider that hangs delays no other channel.
   # Dispatches per second, and concurrent ones. Limited by the concurrency of `remind`, `resolve` and `deliver`.
   queues = {
-    reminders = { rate = 50, concurrent = 40 }
-    retries   = { rate = 20, concurrent = 40 }
+    reminders     = { rate = 50, concurrent = 40 }
+    retries       = { rate = 20, concurrent = 40 }
+    retries-sms   = { rate = 20, concurrent = 40 }
+    retries-email = { rate = 20, concurrent = 40 }
   }
 }
 
@@ -10,7 +13,8 @@ locals {
 resource "google_cloud_tasks_queue" "relay" {
   for_each = local.queues
 
-  name     = each.key
+  project  = var.project
+  name     = "${var.prefix}${each.key}"
   location = var.region
 
   rate_limits {
@@ -30,7 +34,8 @@ resource "google_cloud_tasks_queue" "relay" {
 }
 
 resource "google_cloud_scheduler_job" "reconcile" {
-  name             = "reconcile"
+  project          = var.project
+  name             = "${var.prefix}reconcile"
   description      = "Rechecks every request that is due"
   region           = var.region
   schedule         = "* * * * *"

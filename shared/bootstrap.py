@@ -11,6 +11,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec.structs import replace
+
 from shared import settings as declared
 from shared.adapters.providers import registry as providers
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
@@ -22,8 +24,10 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
-    from shared.handlers.links import Links
+    from shared.handlers.forward import Forward
+    from shared.handlers.links import Followed, Links
     from shared.handlers.receipts import Receipts
     from shared.handlers.receive import Receive
     from shared.handlers.reconcile import Reconcile
@@ -39,11 +43,15 @@ if TYPE_CHECKING:
         Render,
         Scheduler,
         Shortener,
+        SigningKey,
     )
     from shared.services.dead_letters import DeadLetterService
     from shared.services.deferral import Deferral
+    from shared.services.erasure import Erasure
+    from shared.services.evidence import EvidenceService
     from shared.services.fallback import Fallback
     from shared.services.publisher import Publisher
+    from shared.text.render import Texts
 
 
 class Backend(Protocol):
@@ -76,14 +84,14 @@ class GoogleBackend:
         """Pub/Sub."""
         from shared.adapters.gcp.pubsub import PubSubBus
 
-        return PubSubBus(settings().project)
+        return PubSubBus(settings().project, clock)
 
     @cache  # noqa: B019
     def ledger(self) -> "Ledger":
         """Firestore."""
         from shared.adapters.gcp.firestore import FirestoreLedger
 
-        return FirestoreLedger(settings().project)
+        return FirestoreLedger(settings().project, settings()[declared.FIRESTORE_DATABASE])
 
     @cache  # noqa: B019
     def scheduler(self) -> "Scheduler":
@@ -184,11 +192,22 @@ def deliver() -> "Deliver":
     from shared.handlers.deliver import Deliver
     from shared.services.links import LinkService
 
-    policy = settings().policy()
+    policy = _policy_with_addresses()
     for warning in settings().warnings():
         log.warning(warning)
-    links = LinkService(shortener(), policy.completion_link)
+    links = LinkService(shortener(), policy.completion_link, settings().brands())
     return Deliver(backend().ledger(), requests(), channels(), links, renderer(), fallback(), policy, clock)
+
+
+@cache
+def forward() -> "Forward":
+    """The handler of `forward`."""
+    from shared.adapters.status_webhook import StatusWebhook
+    from shared.handlers.forward import Forward
+
+    s = settings()
+    endpoint = StatusWebhook(s.required(declared.STATUS_WEBHOOK_URL), s[declared.STATUS_WEBHOOK_SECRETS], clock)
+    return Forward(endpoint, clock)
 
 
 @cache
@@ -249,7 +268,8 @@ def console() -> "Flask":
     b, s = backend(), settings()
     console = Console(
         inspect=OperatorQueries(b.ledger(), s.policy(), clock),
-        operate=OperatorActions(b.ledger(), publisher(), s.policy(), clock),
+        operate=OperatorActions(b.ledger(), publisher(), _policy_with_addresses(), clock),
+        erasure=erasure(),
         dead_letters=dead_letters(),
         environ=os.environ,
         warnings=s.warnings(),
@@ -261,17 +281,31 @@ def console() -> "Flask":
     return create_console(console)
 
 
+def _policy_with_addresses() -> "Policy":
+    """The operator's choices, with the key of the hashes of addresses, which few functions hold."""
+    return replace(settings().policy(), address_secret=settings()[declared.ADDRESS_SECRET])
+
+
+@cache
+def erasure() -> "Erasure":
+    """The service behind `make forget` and the console's button."""
+    from shared.services.erasure import Erasure
+
+    return Erasure(backend().ledger(), dead_letters())
+
+
 @cache
 def deferral(url_variable: str) -> "Deferral":
-    """How the messages of one function are deferred. url_variable: RESOLVE_URL or DELIVER_URL."""
+    """How the messages of one function are deferred. url_variable: RESOLVE_URL, DELIVER_URL or FORWARD_URL."""
     from shared.services.deferral import Deferral
 
     b, names = backend(), settings().names()
     url, topic = {
         "RESOLVE_URL": (declared.RESOLVE_URL, names.events_topic),
         "DELIVER_URL": (declared.DELIVER_URL, names.notices_topic),
+        "FORWARD_URL": (declared.FORWARD_URL, names.status_topic),
     }[url_variable]
-    return Deferral(b.scheduler(), names.retries_queue, settings().required(url), b.bus(), topic, clock)
+    return Deferral(b.scheduler(), names.retries, settings().required(url), b.bus(), topic, clock)
 
 
 @cache
@@ -280,7 +314,26 @@ def dead_letters() -> "DeadLetterService":
     from shared.services.dead_letters import DeadLetterService
 
     b, s = backend(), settings()
-    return DeadLetterService(b.ledger(), b.dead_letters(), b.bus(), s.names(), s.policy(), clock)
+    ports, forwards = (b.ledger(), b.dead_letters(), b.bus()), bool(s[declared.STATUS_WEBHOOK_URL])
+    return DeadLetterService(*ports, s.names(), s.policy(), clock, forwards=forwards)
+
+
+@cache
+def evidence() -> "EvidenceService":
+    """The service behind `make evidence` and the console's button."""
+    from shared.services.evidence import EvidenceService
+
+    return EvidenceService(backend().ledger(), _signing_key(settings().required(declared.EVIDENCE_KEY)), clock)
+
+
+def _signing_key(given: str) -> "SigningKey":
+    if given.startswith("projects/"):
+        from shared.adapters.signing.kms import KmsKey
+
+        return KmsKey(given)
+    from shared.adapters.signing.local_file import FileKey
+
+    return FileKey(Path(given))
 
 
 # -- what they are made of
@@ -301,7 +354,9 @@ def fallback() -> "Fallback":
     """What takes over when a message does not arrive."""
     from shared.services.fallback import Fallback
 
-    return Fallback(backend().ledger(), backend().bus(), settings().names().notices_topic, clock)
+    s = settings()
+    days = s[declared.SUPPRESSION_DAYS]
+    return Fallback(backend().ledger(), backend().bus(), s.names().notices_topic, clock, days)
 
 
 @cache
@@ -327,10 +382,9 @@ def _channel(channel: ChannelName, name: str) -> "Channel":
 
 
 def receivers() -> "Mapping[str, ReceiptVerifier]":
-    """Those of the providers in use that report. They need no more than the secret that proves who reports."""
+    """Those that report of the providers in use, or used before. Each needs only the secret that proves who reports."""
     s = settings()
-    chosen = [(channel, name) for channel, name in s.providers().items() if name != "outbox"]
-    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in chosen}
+    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in s.receipt_senders()}
     return {name: verifier for name, verifier in made.items() if verifier}
 
 
@@ -345,18 +399,43 @@ def renderer() -> "Render":
     """The texts, checked first where they are the operator's own."""
     from shared.text.wording import Words
 
-    s = settings()
-    directory, language = s[declared.TEMPLATES_DIR], s[declared.TEMPLATES_LANGUAGE]
-    folder = Path(directory) if directory else None
-    if folder or language != "en":  # the built-in texts need no proof, and a start without Jinja2 is a faster one
-        _prove(folder, language)
-    return Words(s[declared.BRAND_NAME], folder, language)
+    return Words(settings().brands(), settings().policy(), texts())
 
 
-def _prove(folder: Path | None, language: str) -> None:
+def texts() -> "Texts":
+    """Where the texts are, the operator's own checked."""
+    return _texts(settings()[declared.TEMPLATES_DIR], settings()[declared.TEMPLATES_LANGUAGE])
+
+
+@cache
+def _texts(directory: str, language: str) -> "Texts":
+    """The built-in texts need no check, and a start without Jinja2 is a faster one."""
+    from shared.text.render import ENGLISH, Texts
+
+    found = Texts(Path(directory) if directory else None, language)
+    if found.templates_dir or language != ENGLISH:
+        _prove(found)
+    return found
+
+
+@cache
+def link_page() -> "Callable[[Followed], str]":
+    """The page for a link that leads nowhere, in the name of its site and in the signer's language."""
+    from shared.text.pages import link_page
+
+    brands, found = settings().brands(), texts()
+
+    def page(followed: "Followed") -> str:
+        brand = brands.of(followed.site)
+        return link_page(followed.reason, brand, found, found.choose(*followed.languages, brand.language))
+
+    return page
+
+
+def _prove(found: "Texts") -> None:
     from shared.text.check import check_templates
 
     try:
-        check_templates(folder, language)
+        check_templates(found)
     except (ValueError, OSError) as e:
         raise SettingError(f"TEMPLATES_DIR: {e}") from None

@@ -1,21 +1,21 @@
 """Between functions-framework and the handlers: decodes requests and messages, encodes answers, writes logs."""
 
-import base64
 import gc
 import json
 import logging
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import flask
 import msgspec
-from werkzeug.exceptions import RequestEntityTooLarge
 
+from shared import request_body
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.receipts import ReceiptRequest
 from shared.ports import WebhookRejected
+from shared.services.deferral import Arrived, arrived
 from shared.setting_types import SettingError
 
 if TYPE_CHECKING:
@@ -38,20 +38,18 @@ def subscriber(
 
     Reads both wire forms: the push envelope, and Eventarc's, which also holds the subscription.
     """
-    message = event.data["message"]
-    data = base64.b64decode(message.get("data") or b"")
-    published_at = _when(message.get("publishTime"))
+    message = arrived(event.data["message"], by_task="X-CloudTasks-TaskName" in flask.request.headers)
     try:
-        handle(msgspec.json.decode(data, type=kind))
+        handle(msgspec.json.decode(message.data, type=kind))
     except RetryLater as e:
-        if not _deferred(data, published_at, e, deferral):
+        if not _deferred(message, e, deferral):
             nack(e.reason)
     except (PermanentFailure, msgspec.DecodeError, UnicodeDecodeError) as e:
-        _dead_letter(data, str(e), deferral)
+        _dead_letter(message.data, str(e), deferral)
     except Exception as e:  # a bug: Pub/Sub limits deliveries, Cloud Tasks would repeat it without end
         if int(flask.request.headers.get("X-CloudTasks-TaskRetryCount", 0)) < MAX_TASK_RETRIES:
             raise
-        _dead_letter(data, f"unexpected {type(e).__name__}; see the function's log", deferral)
+        _dead_letter(message.data, f"unexpected {type(e).__name__}; see the function's log", deferral)
 
 
 def _dead_letter(data: bytes, reason: str, deferral: "Callable[[], Deferral]") -> None:
@@ -61,37 +59,17 @@ def _dead_letter(data: bytes, reason: str, deferral: "Callable[[], Deferral]") -
         nack(reason)
 
 
-def _deferred(
-    data: bytes, published_at: datetime | None, retry: RetryLater, deferral: "Callable[[], Deferral]"
-) -> bool:
+def _deferred(message: Arrived, retry: RetryLater, deferral: "Callable[[], Deferral]") -> bool:
     try:
-        return deferral().defer(data, published_at, retry)
+        return deferral().defer(message, retry)
     except RetryLater:
         return False
-
-
-def _when(text: Any) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def nack(reason: str) -> None:
     """Aborts with 503, so that the message is delivered again."""
     log.warning("not handled, to come again", extra={"json": {"reason": reason}})
     flask.abort(503, reason)
-
-
-def body_of(request: flask.Request, limit: int) -> bytes | None:
-    """The raw body; None when it is larger than `limit` bytes, with or without a Content-Length."""
-    request.max_content_length = limit + 1  # a body without a length is cut there without an error
-    try:
-        body = request.get_data()
-    except RequestEntityTooLarge:
-        return None
-    return body if len(body) <= limit else None
 
 
 def webhook(request: flask.Request, limit: int, receive: "Receive") -> flask.Response:
@@ -109,10 +87,10 @@ def _posted(request: flask.Request, limit: int, receive: "Receive") -> bytes:
     receive.authenticate(cast("Mapping[str, str]", request.headers))
     if request.mimetype != "application/json" or request.content_encoding not in (None, "identity"):
         raise WebhookRejected(415, "only plain application/json is accepted")
-    body = body_of(request, limit)
-    if body is None:
-        raise WebhookRejected(413, f"the body is larger than {limit} bytes")
-    return body
+    try:
+        return request_body.read(request, limit)
+    except request_body.BodyRefused as e:
+        raise WebhookRejected(e.status, e.reason) from e
 
 
 def tail(request: flask.Request) -> str:
@@ -137,10 +115,11 @@ def reply(status: int, document: dict[str, Any], **headers: str) -> flask.Respon
 def early(response: flask.Response) -> flask.Response:
     """Makes the response a streamed one, which the framework sends before it has read the rest of the request.
 
-    Otherwise it would read that into memory, however slowly it arrives. The server discards the rest up to a limit.
+    Otherwise it would read that into memory, however slowly it arrives.
     """
     body = response.get_data()
     response.content_length, response.response = len(body), iter([body])
+    response.call_on_close(partial(request_body.drop_rest, flask.request.environ))
     return response
 
 
@@ -156,7 +135,13 @@ class JsonLines(logging.Formatter):
 
 
 def start(make: Callable[[], object]) -> None:
-    """Called when an entry point is imported: a wrong setting ends the process with one line. Makes no client."""
+    """Called when an entry point is imported: a wrong setting ends the process with one line. Makes no client.
+
+    functions-framework then reads CLOUD_RUN_TIMEOUT_SECONDS for the heartbeat of gunicorn's worker.
+    An instance without requests gets no CPU: after a pause longer than that, gunicorn would kill the worker in the
+    moment in which a request arrives. 0 is no time-out: Cloud Run itself ends a request that takes too long.
+    """
+    os.environ["CLOUD_RUN_TIMEOUT_SECONDS"] = "0"
     gc.set_threshold(GC_THRESHOLD)
     try:
         logs()

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import Accepted, RetryLater
 from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
-from shared.domain.receipts import Receipt, ReceiptRequest
+from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
+PUBLISHED_AT = "published_at"  # attribute that a Bus may add to a message: when, by our own clock
 MAX_COMMIT_RETRIES = 5  # lost races in a row before the work is left to a later delivery
 
 
@@ -72,7 +73,8 @@ Mark = tuple[datetime, str]  # a document's place in a list: its time and its ke
 class Ledger(Protocol):
     """The documents of `model`: Request, Record, Link, each in its collection, kept by id.
 
-    Every method raises RetryLater when the database cannot be reached.
+    Every method raises RetryLater when the database cannot be reached, and PermanentFailure for a document that cannot
+    be decoded, like one of a newer version; `newest` leaves those out.
     """
 
     def get(self, kind: type[T], key: str) -> Stored[T] | None:
@@ -107,6 +109,12 @@ class Ledger(Protocol):
 
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         """All notices of a request, or of one of its signers, by id."""
+
+    def keys(self, kind: type[msgspec.Struct], request: str) -> Sequence[str]:
+        """Keys of a request's documents of this kind (by its `request_id`)."""
+
+    def delete(self, kind: type[msgspec.Struct], keys: Iterable[str]) -> None:
+        """Deletes documents; one that is gone already is fine."""
 
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
@@ -158,13 +166,18 @@ class ClickwrapApi(Protocol):
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """A rendered message. `subject` and `html` are empty for SMS."""
+    """A rendered message. `subject`, `html` and `reply_to` are empty for SMS.
+
+    sender, reply_to: of the site's brand; "" for the provider's own settings.
+    """
 
     notice: str  # our id, which travels with the send, so that a receipt finds it
     to: str  # E.164 or an e-mail address
     text: str
     subject: str = ""
     html: str = ""
+    sender: str = ""
+    reply_to: str = ""
 
 
 class Channel(Protocol):
@@ -176,22 +189,62 @@ class Channel(Protocol):
         """Raises RetryLater, PermanentFailure or OutcomeUnknown."""
 
 
+class Sought(msgspec.Struct, frozen=True, kw_only=True):
+    """A message whose answer was lost, as its provider would know it. text: "" where it cannot be told any more."""
+
+    notice: str
+    to: str
+    text: str
+    since: datetime  # it left no earlier
+
+
+@runtime_checkable
+class MessageFinder(Protocol):
+    """A provider that can be asked whether it took a message. lag: seconds until it surely lists what it took."""
+
+    lag: float
+
+    def find(self, sought: Sought) -> Accepted | None:
+        """None when it has no such message. Raises RetryLater, or CannotSay when asking again would not help."""
+
+
 class ReceiptVerifier(Protocol):
     """A provider that tells later what arrived."""
 
     name: str
+    limits: ReceiptLimits
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
         """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
 
 
+class StatusEndpoint(Protocol):
+    """The customer's own endpoint for changes of status."""
+
+    def post(self, key: str, body: bytes) -> None:
+        """Posts one event; a key is posted again where the answer was lost. Raises RetryLater, PermanentFailure."""
+
+
+class SigningKey(Protocol):
+    """A private key on the curve P-256. Both methods raise RetryLater and PermanentFailure."""
+
+    name: str
+
+    def public_key(self) -> str:
+        """In PEM form."""
+
+    def sign(self, data: bytes) -> bytes:
+        """An ECDSA signature over the SHA-256 of the data, in DER form."""
+
+
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link in a message leads to, and for whom."""
+    """What a link in a message leads to, and for whom. domain: of the site's brand; "" for the relay's own."""
 
     request: str
     signer: str
     round: int
     url: str
+    domain: str = ""
 
 
 class Shortener(Protocol):
@@ -202,12 +255,14 @@ class Shortener(Protocol):
 
 
 class Wording(msgspec.Struct, frozen=True, kw_only=True):
-    """A rendered notice. An SMS has no `subject` and no `html`; `segments` are its parts, 0 for e-mail."""
+    """A rendered notice, as Outgoing has it. `segments` are an SMS's parts, 0 for e-mail."""
 
     text: str
     subject: str = ""
     html: str = ""
     segments: int = 0
+    sender: str = ""
+    reply_to: str = ""
 
 
 class Render(Protocol):

@@ -3,6 +3,7 @@
 From the declarations come the checks at the start, the console's page of settings, and the files of `make generate`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 T = TypeVar("T")
+DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 
 
 class SettingError(Exception):
@@ -35,12 +37,17 @@ class Setting(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """sending, receipts: what its Sender and its ReceiptVerifier read."""
+    """sending, receipts: what its Sender and its ReceiptVerifier read.
+
+    lag: seconds until its Sender's `find` surely lists what was taken. cannot_find: why its Sender has no `find`.
+    """
 
     title: str
     documentation: str
     sending: tuple[Setting[Any], ...]
     receipts: tuple[Setting[Any], ...] = ()
+    lag: float | None = None
+    cannot_find: str = ""
 
     @property
     def settings(self) -> tuple[Setting[Any], ...]:
@@ -153,6 +160,13 @@ def _url(value: str) -> str:
     if value and (not parts.hostname or not (parts.scheme == "https" or local)):
         raise ValueError
     return value.rstrip("/")
+
+
+def domain(value: str) -> str:
+    """A domain in lower case, without a scheme; "" where it may be left out. Raises ValueError."""
+    if value and not DOMAIN.fullmatch(value.lower()):
+        raise ValueError("a domain expected")
+    return value.lower()
 
 
 def _words(value: str) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ class FakeLedger(Ledger):
     def get(self, kind: type[Any], key: str) -> Stored[Any] | None:
         self.faults.point()
         if key in self.undecodable:
-            raise msgspec.ValidationError("Invalid enum value 'voided' - at `$.status`")
+            raise PermanentFailure("a document in requests cannot be read by this version")
         found = self.documents.get((kind, key))
         self.faults.point()
         return Stored(*found) if found else None
@@ -110,6 +110,16 @@ class FakeLedger(Ledger):
         self.faults.point()
         found = {key: r for key, r in self.all(NoticeRecord).items() if r.request_id == request}
         return {key: r for key, r in found.items() if signer in ("", r.signer)}
+
+    def keys(self, kind: type[msgspec.Struct], request: str) -> Sequence[str]:
+        self.faults.point()
+        return [key for key, item in self.all(kind).items() if item.request_id == request]
+
+    def delete(self, kind: type[msgspec.Struct], keys: Iterable[str]) -> None:
+        self.faults.point()
+        for key in keys:
+            self.documents.pop((kind, key), None)
+        self.faults.point()
 
     def newest(
         self, kind: type[Any], limit: int, *, only: Only | None = None, after: Mark | None = None

@@ -1,11 +1,13 @@
 """infra/functions.json: the table of functions, which Terraform and the commands here read."""
 
 import os
-from pathlib import Path
 
 import msgspec
 
-ROOT = Path(__file__).parents[2]
+from infra.ops import shell
+from infra.ops.shell import Stop
+
+ROOT = shell.ROOT
 API_CALLS_A_MINUTE = 1600  # of the 2,000 that Clickwrap allows a token
 
 
@@ -14,7 +16,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     timeout: seconds. api_share: its share of the calls to Clickwrap's API, 0 for none.
     caller: push, tasks, scheduler or operators. deferred: Cloud Tasks delivers its deferred messages, and calls it too.
-    secrets: variable -> "always", or the setting that needs it, like "SMS_PROVIDER=twilio".
+    secrets: variable -> "always", or the setting that needs it, like "SMS_PROVIDER=twilio"; see `holds`.
     packages: the packages that its code imports, as requirements.txt names them.
     """
 
@@ -48,8 +50,6 @@ def written() -> list[Function]:
 
 def chosen() -> list[Function]:
     """The functions named by FUNCTIONS ("receive links"); by default all. Raises Stop for an unknown name."""
-    from infra.ops.shell import Stop
-
     known = {f.name: f for f in written()}
     names = os.environ.get("FUNCTIONS", "").replace(",", " ").split() or list(known)
     wrong = [name for name in names if name not in known]

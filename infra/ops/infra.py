@@ -1,18 +1,27 @@
-"""`make infra`: run Terraform: plan, show the plan, ask, apply. Settings of relay.env become TF_VAR_* variables."""
+"""`make infra`: run Terraform: plan, show the plan, ask, apply. Settings of relay.env become TF_VAR_* variables.
+
+PLAN=file: `make plan` keeps its plan there, and `make infra` applies that plan and asks nothing.
+"""
 
 import json
+import os
+import shutil
 import sys
+import time
 from pathlib import Path
 
 from infra.ops import config, shell
-from infra.ops.function_table import ROOT
-from infra.ops.shell import Stop, agreed, attached
+from infra.ops.guard import changing
+from infra.ops.shell import Stop, agreed, errors_of
+from infra.ops.terraform import COMMAND, INFRA, environ, init, step
+from shared.setting_types import SettingError
+from shared.settings import Settings
 
-TERRAFORM = ("terraform", "-chdir=infra")
 # Settings of relay.env that are also Terraform variables. A *.tfvars file overrides them.
 TEXTS = (
     "SMS_PROVIDER",
     "EMAIL_PROVIDER",
+    "FORMER_PROVIDERS",
     "SHORTENER",
     "LINKS_BASE_URL",
     "OIDC_AUDIENCE",
@@ -20,33 +29,73 @@ TEXTS = (
     "MAX_DELIVERY_ATTEMPTS",
 )
 LISTS = ("OPERATORS", "ALERT_EMAILS")
-PLAN = "relay.tfplan"
+# Parts of errors that pass by themselves: Google shows a new metric after up to ten minutes, a new account or a
+# service just enabled after about one.
+LATE = ("Cannot find metric", "gserviceaccount.com does not exist", "has not been used in project", "SERVICE_DISABLED")
+LINK_DOMAIN = "link_domain.tf"
+MAX_TRIES = 12
+PAUSE = 60.0  # seconds between two tries
 
 
 def apply() -> None:
-    variables = tf_variables()
-    step("init", "-input=false")
-    config.terraform_outputs()  # stops if the state belongs to another project
+    """Plan and apply. What Google was not ready for is tried again: only what is left of the confirmed plan."""
+    init()
+    reviewed = os.environ.get("PLAN")
+    plan = _path(reviewed or f"{config.project()}.tfplan")
     try:
-        step("plan", "-input=false", f"-out={PLAN}", *var_file(), **variables)
-        if not agreed("Apply this plan?"):
-            raise Stop("nothing changed: the plan was not applied")
-        step("apply", "-input=false", PLAN)
+        if not reviewed:
+            _plan(f"-out={plan}")
+            if not agreed("Apply this plan?"):
+                raise Stop("nothing changed: the plan was not applied")
+        _apply(plan)
     finally:
-        (ROOT / "infra" / PLAN).unlink(missing_ok=True)  # like the state, it may contain secrets
+        plan.unlink(missing_ok=True)  # like the state, it may contain secrets
+
+
+def _apply(plan: Path) -> None:
+    for left in reversed(range(MAX_TRIES)):
+        errors = errors_of(*COMMAND, "apply", "-input=false", str(plan), **environ())
+        if not errors:
+            return
+        if not left or not any(words in errors for words in LATE):
+            raise Stop("terraform apply failed: see above. `make infra` again continues where it stopped")
+        shell.say(f"Google is not ready yet: trying the rest again in {PAUSE:.0f} s")
+        time.sleep(PAUSE)
+        _plan(f"-out={plan}")
 
 
 def plan() -> None:
     """`make plan`: show the plan and change nothing."""
+    init()
+    kept = [f"-out={_path(os.environ['PLAN'])}"] if os.environ.get("PLAN") else []
+    _plan("-lock=false", *kept)
+
+
+def _plan(*options: str) -> None:
     variables = tf_variables()
-    step("init", "-input=false")
-    config.terraform_outputs()
-    step("plan", "-input=false", "-lock=false", *var_file(), **variables)
+    _use_link_domain("TF_VAR_links_domains" in variables)
+    step("plan", "-input=false", *options, *var_file(), **variables)
 
 
-def step(*arguments: str, **variables: str) -> None:
-    if attached(*TERRAFORM, *arguments, **variables):
-        raise Stop(f"terraform {arguments[0]} failed: see above")
+def _use_link_domain(wanted: bool) -> None:
+    """A load balancer costs money each month: its file is part of infra/ only where a domain is set."""
+    if wanted:
+        shutil.copyfile(INFRA / "optional" / LINK_DOMAIN, INFRA / LINK_DOMAIN)
+    else:
+        (INFRA / LINK_DOMAIN).unlink(missing_ok=True)
+
+
+def links_domains() -> tuple[str, ...]:
+    """The domains of short links, the relay's own first. Raises Stop."""
+    try:
+        return Settings({name: config.decided(name) for name in ("LINKS_DOMAIN", "BRANDS")}).links_domains()
+    except SettingError as e:
+        raise Stop(str(e)) from None
+
+
+def _path(name: str) -> Path:
+    """Terraform runs in infra/, the operator does not."""
+    return Path(name).absolute()
 
 
 def tf_variables() -> dict[str, str]:
@@ -56,14 +105,15 @@ def tf_variables() -> dict[str, str]:
         config.required("ALERT_EMAILS", "e-mail addresses that get the alerts, separated by spaces")
     values |= {name: config.decided(name) for name in TEXTS if config.decided(name)}
     values |= {name: json.dumps(config.decided(name).split()) for name in LISTS if config.decided(name)}
+    values |= {"LINKS_DOMAINS": json.dumps(domains)} if (domains := links_domains()) else {}
     return {f"TF_VAR_{name.lower()}": value for name, value in values.items()}
 
 
 def var_file() -> list[str]:
     """The file of variables that only Terraform has: infra/prod.tfvars if the settings are in prod.env."""
     name = Path(config.file()).with_suffix(".tfvars").name
-    return [f"-var-file={name}"] if (ROOT / "infra" / name).exists() else []
+    return [f"-var-file={name}"] if (INFRA / name).exists() else []
 
 
 if __name__ == "__main__":
-    shell.main(plan if sys.argv[1:] == ["plan"] else apply)
+    shell.main(changing(plan if sys.argv[1:] == ["plan"] else apply))

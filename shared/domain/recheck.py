@@ -138,7 +138,8 @@ def _second_reading_due(request: Request) -> bool:
     """Whether one answer alone said something that a second one must confirm."""
     not_found = request.not_found_since is not None and request.status is not Status.GONE
     missing = any(s.missing_since and s.state is not SignerState.REMOVED for s in request.signers.values())
-    return bool(request.unconfirmed_since) or not_found or missing
+    expired = request.status is Status.EXPIRED and changed_last(request)
+    return bool(request.unconfirmed_since) or not_found or missing or expired
 
 
 def _reminder_checks(request: Request, now: datetime, policy: Policy) -> list[datetime]:
@@ -146,5 +147,5 @@ def _reminder_checks(request: Request, now: datetime, policy: Policy) -> list[da
     if request.status not in (Status.OPEN, Status.PAUSED):
         return []
     grace = policy.span(REMIND_GRACE, floor=2)
-    due = [r.due_at + grace for s in request.signers.values() for r in s.reminders.values() if not r.done]
+    due = [r.due_at + grace for s in request.signers.values() for r in s.reminders.values()]
     return [at for at in due if at > now]

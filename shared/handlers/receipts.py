@@ -1,17 +1,16 @@
 """A provider says what became of a message: it is recorded, and what did not arrive goes by the other channel."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import NoticeRecord, NoticeState
 from shared.domain.notice_record import settled
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Ledger, ReceiptVerifier
 from shared.services.claims import log_outcome
 from shared.services.fallback import Fallback
-
-MAX_BODY = 4 * 1024 * 1024  # bytes; the largest batch of a provider's events
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +27,14 @@ class Receipts:
     ) -> None:
         self._ledger, self._verifiers, self._fallback, self._clock = ledger, verifiers, fallback, clock
 
+    def limit(self, provider: str, headers: Mapping[str, str]) -> int:
+        """Bytes that may be read of its body. Raises KeyError for a provider not in use, InvalidSignature unsigned."""
+        limits = self._verifiers[provider].limits
+        if limits.headers and not any(headers.get(name) for name in limits.headers):
+            log.warning("receipt refused", extra={"json": {"provider": provider, "reason": "it is not signed"}})
+            raise InvalidSignature("it is not signed")
+        return limits.max_body
+
     def take(self, provider: str, request: ReceiptRequest) -> int:
         """How many notices it settled. Raises KeyError for a provider not in use, InvalidSignature, RetryLater."""
         verifier = self._verifiers[provider]
@@ -36,7 +43,20 @@ class Receipts:
         except InvalidSignature as e:
             log.warning("receipt refused", extra={"json": {"provider": provider, "reason": e.reason}})
             raise
-        return sum(self._settle(verifier.name, receipt) for receipt in receipts)
+        return self._settle_all(verifier.name, receipts)
+
+    def _settle_all(self, provider: str, receipts: Sequence[Receipt]) -> int:
+        """A record that cannot be read costs no other receipt of the request, which the provider then repeats."""
+        settled, unreadable = 0, None
+        for receipt in receipts:
+            try:
+                settled += self._settle(provider, receipt)
+            except PermanentFailure as e:
+                log.error("a receipt's notice cannot be read", extra={"json": {"reason": e.reason}})
+                unreadable = e
+        if unreadable:
+            raise RetryLater(unreadable.reason)
+        return settled
 
     def _settle(self, provider: str, receipt: Receipt) -> bool:
         key = receipt.notice

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from shared.domain import eligibility, planner
 from shared.domain.model import (
+    ChannelName,
     Note,
     Notice,
     NoticeRecord,
@@ -17,10 +18,9 @@ from shared.domain.model import (
     SignerState,
     Status,
     Suppression,
-    address_key,
 )
 from shared.domain.notice_record import IN_PROGRESS
-from shared.domain.policy import Policy
+from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.domain.signing_order import ahead
 from shared.ports import Ledger
@@ -81,8 +81,9 @@ class OperatorActions:
             return "the signer is no longer on the request"
         if record.state in IN_PROGRESS:
             return "it is still being tried"
-        if record.round == request.round and notice_of(request, record).notice != key:
-            return "it was sent once more already, or the signer's address has changed since"
+        again = planner.resent_at(request, notice_of(request, record)) if record.round == request.round else None
+        if again and record.history[0].at < again:
+            return "it was sent once more already"
         decision = self.decision(request, record)
         return decision.reason if isinstance(decision, eligibility.Suppress | eligibility.Fail) else ""
 
@@ -126,6 +127,10 @@ class OperatorActions:
             raise ActionRefused("it has just changed: reload the page")
         log.info("operator: address cleared", extra={"json": {"address": address[:12], "who": why.who}})
 
+    def address_key(self, channel: ChannelName, address: str) -> str:
+        """The key of an address's Suppression, should there be one."""
+        return address_key(channel, address, self._policy)
+
     # -- how
 
     def _change(self, key: str, what: str, why: Why, change: Callable[[Request], Request]) -> None:
@@ -152,7 +157,7 @@ class OperatorActions:
         return stored.item
 
     def _blocked(self, signer: Signer, record: NoticeRecord) -> str:
-        stored = self._ledger.get(Suppression, address_key(record.channel, address_of(signer, record.channel)))
+        stored = self._ledger.get(Suppression, self.address_key(record.channel, address_of(signer, record.channel)))
         return stored.item.reason if stored and not stored.item.cleared_at else ""
 
     def _reminded(self, key: str, signer: Signer, request: Request) -> Signer:

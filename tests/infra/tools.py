@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from infra.ops import bundle, config
+from infra.ops import bundle, terraform
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """#!{python} -S
 import json, os, pathlib, sys
 folder = pathlib.Path({folder!r})
 line = " ".join([{tool!r}, *sys.argv[1:]])
-text = sys.stdin.read() if "--data-file=-" in sys.argv else ""
+text = sys.stdin.read() if {{"--data-file=-", "-"}} & set(sys.argv) else ""
 variables = {{k: v for k, v in os.environ.items() if k.startswith("TF_VAR_")}}
 with open(folder / "asked.jsonl", "a") as asked:
     asked.write(json.dumps({{"command": [{tool!r}, *sys.argv[1:]], "text": text, "variables": variables}}) + "\\n")
@@ -57,6 +57,10 @@ class Tools:
         self.answers.insert(0, (words, out, error, status))
         (self.folder / "answers.json").write_text(json.dumps(self.answers))
 
+    def with_secrets(self) -> None:
+        """Every secret has a value."""
+        self.answer("secrets versions list", out="1\n")
+
     def without(self, tool: str) -> None:
         (self.folder / "bin" / tool).unlink()
 
@@ -94,4 +98,4 @@ def around(tools: Tools, dist: Path, patch: pytest.MonkeyPatch) -> None:
     for name in ("DRY_RUN", "FORCE", "FUNCTIONS", "OPERATORS", "ALERT_EMAILS"):
         patch.delenv(name, raising=False)
     patch.setattr(bundle, "DIST", dist)
-    config.outputs.cache_clear()
+    terraform.outputs.cache_clear()

@@ -32,6 +32,7 @@ CLOUD = {
     "REMIND_URL": "https://remind.example",
     "RESOLVE_URL": "https://resolve.example",
     "LINKS_BASE_URL": "https://l.example",
+    "ADDRESS_SECRET": "secret",
     "LINKS_SECRET": "secret",
     "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
 }
@@ -73,6 +74,8 @@ def test_each_function_is_composed_for_the_cloud_without_a_call(given: Any, func
         ("remind", "LOCATION"),
         ("remind", "TASKS_SERVICE_ACCOUNT"),
         ("deliver", "LINKS_SECRET"),
+        ("deliver", "ADDRESS_SECRET"),
+        ("console", "ADDRESS_SECRET"),
         ("deliver", "LINKS_BASE_URL"),
         ("deliver", "TWILIO_AUTH_TOKEN"),
         ("deliver", "SMTP_URL"),
@@ -194,6 +197,17 @@ def test_receipts_need_what_proves_them_and_no_key_to_send_with(given: Any) -> N
     assert set(bootstrap.receivers()) == {"twilio", "sendgrid"}
     given(**CLOUD, **needed)
     with pytest.raises(SettingError, match="TWILIO_AUTH_TOKEN"):
+        bootstrap.receivers()
+
+
+def test_receipts_of_a_provider_that_was_left_are_taken_while_it_is_named(given: Any) -> None:
+    proofs = {"TWILIO_AUTH_TOKEN": "t", "VONAGE_SIGNATURE_SECRET": "s"}
+    given(**CLOUD, **proofs, SMS_PROVIDER="vonage")
+    assert set(bootstrap.receivers()) == {"vonage"}
+    given(**CLOUD, **proofs, SMS_PROVIDER="vonage", FORMER_PROVIDERS="twilio, smtp")
+    assert set(bootstrap.receivers()) == {"vonage", "twilio"}
+    given(**CLOUD, SMS_PROVIDER="vonage", FORMER_PROVIDERS="twilo")
+    with pytest.raises(SettingError, match=r"FORMER_PROVIDERS 'twilo' must be .*twilio"):
         bootstrap.receivers()
 
 

@@ -41,7 +41,9 @@ SHAPES: dict[str, Any] = {
     "signer-notices-instead": msgspec.Raw(notice_message(INSTEAD).data),
     "request-status": status_event(REQUEST),
     "reminder-task": Firing(request="123456abcdef", signer="fedcba9876543210", reminder_day=3, task="ab" * 32),
-    "deferred-message": msgspec.Raw(push_envelope(b'{"v":1}', "defer-1", AT)),
+    "deferred-message": msgspec.Raw(
+        push_envelope(b'{"v":1}', "defer-1", AT, {"channel": "sms", "failing_since": AT.isoformat()})
+    ),
 }
 
 

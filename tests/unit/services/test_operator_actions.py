@@ -15,14 +15,14 @@ from shared.domain.model import (
     NoticeState,
     Status,
     Suppression,
-    address_key,
 )
 from shared.domain.planner import notice_for, notices, tasks
-from shared.domain.policy import Policy
+from shared.domain.policy import Policy, address_key
 from shared.services.operator_actions import ActionRefused, OperatorActions, Why
 from tests.fakes import PHONES, Crash, World, seen
 
 DAY = timedelta(days=1)
+CORRECTED = "+13175550199"
 WHY = Why("ops@example.com", "the signer got nothing")
 
 
@@ -53,6 +53,21 @@ class TestResend:
         assert world.told() == [("invitation", "a", 0), ("invitation", "b", 0)]
         assert sorted(world.states("invitation")) == ["accepted", "accepted", "failed"]
         assert key_of(world, NoticeState.FAILED) == first
+
+    def test_goes_to_the_signers_present_address(self, world):
+        first = key_of(world, NoticeState.FAILED)
+        world.says(seen("a", signed=True, mobile=CORRECTED), seen("b", signed=True), status=Status.COMPLETE)
+        world.hear(EventType.COMPLETE)
+        done = next(k for k, r in world.ledger.all(NoticeRecord).items() if r.kind is Kind.COMPLETION)
+        assert "signed" in operate(world).refusal(world.request(), first, world.ledger.all(NoticeRecord)[first])
+        world.says(seen("a", signed=True), seen("b", signed=True), status=Status.COMPLETE)
+        world.advance(10 * DAY, reconcile=True)
+        sent = len(world.sent())
+        operate(world).resend("r1", done, WHY)
+        world.pump()
+        assert [m.to for m in world.sent()[sent:]] == [PHONES["a"]]
+        with pytest.raises(ActionRefused, match="already"):
+            operate(world).resend("r1", done, WHY)
 
     def test_is_recorded_with_who_and_why(self, world):
         operate(world).resend("r1", key_of(world, NoticeState.FAILED), WHY)
@@ -107,7 +122,7 @@ class TestResend:
             operate(world).resend("r1", key_of(world, NoticeState.PLANNED), WHY)
 
     def test_to_a_blocked_address_is_refused_until_it_is_cleared(self, world):
-        key = address_key(ChannelName.SMS, PHONES["a"])
+        key = address_key(ChannelName.SMS, PHONES["a"], Policy())
         world.ledger.put(key, Suppression(channel=ChannelName.SMS, reason="opted out", since=world.now), None)
         first = key_of(world, NoticeState.FAILED)
         with pytest.raises(ActionRefused, match="opted out"):
