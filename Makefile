@@ -69,6 +69,10 @@ generate: $(STAMP) ## Write anew what is made from the declared settings (.env.e
 bench: $(STAMP) ## Run the benchmarks (BENCH=receive,cold for some; WRITE=1 updates the table in docs/)
 	@BENCH=$(BENCH) WRITE=$(WRITE) $(BIN)/python -m bench
 
+.PHONY: rehearse
+rehearse: $(STAMP) ## Run a bulk send and its fortnight in virtual time (SIZE=10000, SIGNERS, LOST, API, PROVIDER, SEED)
+	@$(BIN)/python -m bench.rehearsal
+
 .PHONY: preview
 preview: $(STAMP) ## Write a page with every message, .local/preview.html (TEMPLATES_DIR, BRAND_NAME)
 	@$(BIN)/python -m local.preview
@@ -149,6 +153,18 @@ destroy: $(STAMP) ## Delete the deployed relay (FORCE=1 even with live requests)
 .PHONY: why
 why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id; BACKEND=gcp for the cloud)
 	@$(CLOUD).why
+
+.PHONY: evidence
+evidence: $(STAMP) ## Write a request's evidence to a file that can be verified (REQUEST=id; BACKEND=gcp for the cloud)
+	@$(CLOUD).evidence
+
+.PHONY: verify-evidence
+verify-evidence: ## Verify an evidence file (FILE=path, KEY=public.pem for a key you trust; needs openssl)
+	@$(PYTHON) infra/ops/verify_evidence.py $(FILE) $(KEY)
+
+.PHONY: forget
+forget: $(STAMP) ## Delete what is known of a request with CONFIRM=1, else a dry run (REQUEST=id; BACKEND=gcp for the cloud)
+	@CONFIRM=$(CONFIRM) $(CLOUD).forget
 
 .PHONY: dead-letters
 dead-letters: $(STAMP) ## List the dead letters, and what a replay would do (BACKEND=gcp for the cloud)

@@ -1,6 +1,6 @@
 locals {
   # Firestore deletes documents about a day after `purge_at`. The code has removed the personal data of requests by then.
-  expiring = ["requests", "notices", "links"]
+  expiring = ["requests", "notices", "links", "suppressions"]
 
   # Maps and lists that grow: with indexes, they would reach the limit of 40,000 index entries per document.
   unindexed = {

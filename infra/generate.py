@@ -59,6 +59,13 @@ variable "{name}" {{
   }}
 }}
 """
+FORMER = """
+variable "former_providers" {
+  description = "As FORMER_PROVIDERS of the functions: whose receipts are still taken, comma-separated."
+  type        = string
+  default     = ""
+}
+"""
 
 
 def env_example(old: str) -> str:
@@ -95,7 +102,8 @@ def _row(setting: Setting[Any]) -> str:
 
 def terraform_choices(old: str) -> str:
     offered = {SMS_PROVIDER: SMS_PROVIDERS, EMAIL_PROVIDER: EMAIL_PROVIDERS, SHORTENER: SHORTENERS}
-    return TERRAFORM_HEAD + "".join(_variable(s, [c for c in names if c != "outbox"]) for s, names in offered.items())
+    made = "".join(_variable(s, [c for c in names if c != "outbox"]) for s, names in offered.items())
+    return TERRAFORM_HEAD + made + FORMER
 
 
 def _variable(setting: Setting[str], names: list[str]) -> str:
@@ -116,15 +124,20 @@ def _object(secrets: dict[str, str]) -> str:
 
 
 def secrets_of(function: str) -> dict[str, str]:
-    """Which secrets a function reads, and when: "always", or with a choice like "SMS_PROVIDER=twilio"."""
+    """Which secrets a function reads, and when: "always", or with a choice like "SMS_PROVIDER=twilio".
+
+    "RECEIPTS=twilio" is Twilio in use, or among FORMER_PROVIDERS.
+    """
     found = {name: "always" for name, setting in declared().items() if function in setting.needed_by}
     if function == "deliver":
         for name in SHORTENERS:
             found |= _when(f"{SHORTENER.name}={name}", shorteners.spec(name).settings)
     for channel, name in providers.every():
         spec = providers.spec(channel, name)
-        read = {"deliver": spec.sending, "receipts": spec.receipts}.get(function, ())
-        found |= _when(f"{CHOOSES[channel]}={name}", read)
+        if function == "deliver":
+            found |= _when(f"{CHOOSES[channel]}={name}", spec.sending)
+        if function == "receipts":
+            found |= _when(f"RECEIPTS={name}", spec.receipts)
     return found
 
 

@@ -5,12 +5,14 @@ locals {
   secrets = toset([for variable in flatten([for f in values(local.functions) : keys(f.secrets)]) : replace(lower(variable), "_", "-")])
 
   # functions.json says when a secret is needed: "always", or with a setting like "SMS_PROVIDER=twilio".
-  choices = [
+  choices = concat([
     "always",
     "SMS_PROVIDER=${var.sms_provider}",
     "EMAIL_PROVIDER=${var.email_provider}",
     "SHORTENER=${var.shortener}",
-  ]
+  ], [for name in local.receipt_senders : "RECEIPTS=${name}"])
+
+  receipt_senders = concat([var.sms_provider, var.email_provider], split(",", replace(var.former_providers, " ", "")))
 
   function_secrets = {
     for name, f in local.functions : name => {

@@ -5,11 +5,13 @@ functions-framework imports the entry point before gunicorn forks its worker, so
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
 
 from shared import settings as declared
 from shared.adapters.providers import registry as providers
@@ -22,6 +24,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
     from shared.handlers.links import Links
     from shared.handlers.receipts import Receipts
@@ -39,9 +42,12 @@ if TYPE_CHECKING:
         Render,
         Scheduler,
         Shortener,
+        SigningKey,
     )
     from shared.services.dead_letters import DeadLetterService
     from shared.services.deferral import Deferral
+    from shared.services.erasure import Erasure
+    from shared.services.evidence import EvidenceService
     from shared.services.fallback import Fallback
     from shared.services.publisher import Publisher
 
@@ -76,7 +82,7 @@ class GoogleBackend:
         """Pub/Sub."""
         from shared.adapters.gcp.pubsub import PubSubBus
 
-        return PubSubBus(settings().project)
+        return PubSubBus(settings().project, clock)
 
     @cache  # noqa: B019
     def ledger(self) -> "Ledger":
@@ -111,6 +117,7 @@ class GoogleBackend:
         return {}  # Cloud Monitoring knows; the console leads there
 
 
+RECHECKS_AT_ONCE = 4  # of one pass of reconcile
 log = logging.getLogger(__name__)
 _local: Backend | None = None
 _time: Callable[[], datetime] = partial(datetime.now, UTC)
@@ -183,7 +190,7 @@ def deliver() -> "Deliver":
     from shared.handlers.deliver import Deliver
     from shared.services.links import LinkService
 
-    policy = settings().policy()
+    policy = _policy_with_addresses()
     for warning in settings().warnings():
         log.warning(warning)
     links = LinkService(shortener(), policy.completion_link)
@@ -205,7 +212,15 @@ def reconcile() -> "Reconcile":
 
     s = settings()
     sites = s[declared.RECONCILE_LIST]
-    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock)
+    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock, _side_by_side)
+
+
+def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
+    """Rechecks wait for the API most of their time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(RECHECKS_AT_ONCE) as pool:
+        list(pool.map(do, items))
 
 
 @cache
@@ -240,7 +255,8 @@ def console() -> "Flask":
     b, s = backend(), settings()
     console = Console(
         inspect=OperatorQueries(b.ledger(), s.policy(), clock),
-        operate=OperatorActions(b.ledger(), publisher(), s.policy(), clock),
+        operate=OperatorActions(b.ledger(), publisher(), _policy_with_addresses(), clock),
+        erasure=erasure(),
         dead_letters=dead_letters(),
         environ=os.environ,
         warnings=s.warnings(),
@@ -250,6 +266,19 @@ def console() -> "Flask":
         local=s.backend != "gcp",
     )
     return create_console(console)
+
+
+def _policy_with_addresses() -> "Policy":
+    """The operator's choices, with the key of the hashes of addresses, which few functions hold."""
+    return replace(settings().policy(), address_secret=settings()[declared.ADDRESS_SECRET])
+
+
+@cache
+def erasure() -> "Erasure":
+    """The service behind `make forget` and the console's button."""
+    from shared.services.erasure import Erasure
+
+    return Erasure(backend().ledger(), dead_letters())
 
 
 @cache
@@ -262,7 +291,7 @@ def deferral(url_variable: str) -> "Deferral":
         "RESOLVE_URL": (declared.RESOLVE_URL, names.events_topic),
         "DELIVER_URL": (declared.DELIVER_URL, names.notices_topic),
     }[url_variable]
-    return Deferral(b.scheduler(), names.retries_queue, settings().required(url), b.bus(), topic, clock)
+    return Deferral(b.scheduler(), names.retries, settings().required(url), b.bus(), topic, clock)
 
 
 @cache
@@ -272,6 +301,24 @@ def dead_letters() -> "DeadLetterService":
 
     b, s = backend(), settings()
     return DeadLetterService(b.ledger(), b.dead_letters(), b.bus(), s.names(), s.policy(), clock)
+
+
+@cache
+def evidence() -> "EvidenceService":
+    """The service behind `make evidence` and the console's button."""
+    from shared.services.evidence import EvidenceService
+
+    return EvidenceService(backend().ledger(), _signing_key(settings().required(declared.EVIDENCE_KEY)), clock)
+
+
+def _signing_key(given: str) -> "SigningKey":
+    if given.startswith("projects/"):
+        from shared.adapters.signing.kms import KmsKey
+
+        return KmsKey(given)
+    from shared.adapters.signing.local_file import FileKey
+
+    return FileKey(Path(given))
 
 
 # -- what they are made of
@@ -292,7 +339,9 @@ def fallback() -> "Fallback":
     """What takes over when a message does not arrive."""
     from shared.services.fallback import Fallback
 
-    return Fallback(backend().ledger(), backend().bus(), settings().names().notices_topic, clock)
+    s = settings()
+    days = s[declared.SUPPRESSION_DAYS]
+    return Fallback(backend().ledger(), backend().bus(), s.names().notices_topic, clock, days)
 
 
 @cache
@@ -318,10 +367,9 @@ def _channel(channel: ChannelName, name: str) -> "Channel":
 
 
 def receivers() -> "Mapping[str, ReceiptVerifier]":
-    """Those of the providers in use that report. They need no more than the secret that proves who reports."""
+    """Those that report of the providers in use, or used before. Each needs only the secret that proves who reports."""
     s = settings()
-    chosen = [(channel, name) for channel, name in s.providers().items() if name != "outbox"]
-    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in chosen}
+    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in s.receipt_senders()}
     return {name: verifier for name, verifier in made.items() if verifier}
 
 

@@ -90,6 +90,13 @@ def _tokens(value: str) -> tuple[str, ...]:
     return tokens
 
 
+def _former(value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if set(names) - {name for _, name in providers.every()}:
+        raise ValueError
+    return names
+
+
 # -- where it runs
 
 BACKEND = choice(
@@ -107,7 +114,9 @@ EVENTS_TOPIC = text("EVENTS_TOPIC", "topic of the webhooks' events", "clickwrap-
 NOTICES_TOPIC = text("NOTICES_TOPIC", "topic of the notices to signers", "signer-notices")
 STATUS_TOPIC = text("STATUS_TOPIC", "topic of the requests' status, for your own systems", "request-status")
 REMINDERS_QUEUE = text("REMINDERS_QUEUE", "Cloud Tasks queue of the reminders", "reminders")
-RETRIES_QUEUE = text("RETRIES_QUEUE", "Cloud Tasks queue of the deferred messages", "retries")
+RETRIES_QUEUE = text(
+    "RETRIES_QUEUE", "Cloud Tasks queue of the deferred events; with `-sms` and `-email`, of the notices", "retries"
+)
 REMIND_URL = url(
     "REMIND_URL",
     "what a reminder's task calls; required by `resolve`, `reconcile`",
@@ -175,6 +184,12 @@ API_RATE_PER_MINUTE = number(
 
 SMS_PROVIDER = choice("SMS_PROVIDER", SMS_PROVIDERS, "none", "`outbox` is local only")
 EMAIL_PROVIDER = choice("EMAIL_PROVIDER", EMAIL_PROVIDERS, "none", "`outbox` is local only")
+FORMER_PROVIDERS: Setting[tuple[str, ...]] = Setting(
+    name="FORMER_PROVIDERS",
+    meaning="comma-separated; providers used before, whose receipts are still taken: leave one here for a few days",
+    parse=_former,
+    wanted=f"names of providers, comma-separated: of {', '.join(sorted({*SMS_PROVIDERS[:-2], *EMAIL_PROVIDERS[:-2]}))}",
+)
 CHANNEL_POLICY = choice(
     "CHANNEL_POLICY",
     CHANNEL_POLICIES,
@@ -249,6 +264,23 @@ RETENTION_DAYS: Setting[int] = Setting(
     wanted=f"a number of days, 32 to {MAX_DAYS}",
     default="90",
 )
+EVIDENCE_KEY = text(
+    "EVIDENCE_KEY",
+    "key that signs evidence: a version of a Cloud KMS key (`projects/...`), or a PEM file, which is made if missing",
+)
+SUPPRESSION_DAYS: Setting[int] = Setting(
+    name="SUPPRESSION_DAYS",
+    meaning=f"32 to {MAX_DAYS}; when a blocked address is tried again although no operator has cleared it",
+    parse=_retention,
+    wanted=f"a number of days, 32 to {MAX_DAYS}",
+    default="365",
+)
+ADDRESS_SECRET = secret(
+    "ADDRESS_SECRET",
+    "key of the hashes under which blocked addresses are kept",
+    needed_by=("deliver", "console"),
+    example="local-address-secret",
+)
 LOG_LEVEL = text("LOG_LEVEL", "least level of what is logged", "INFO")
 SECONDS_PER_DAY = number(
     "SECONDS_PER_DAY",
@@ -301,6 +333,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
     "Channels": (
         SMS_PROVIDER,
         EMAIL_PROVIDER,
+        FORMER_PROVIDERS,
         CHANNEL_POLICY,
         SHORTENER,
         EMAIL_FROM,
@@ -321,7 +354,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
     ),
-    "Housekeeping": (RETENTION_DAYS, LOG_LEVEL),
+    "Housekeeping": (RETENTION_DAYS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
 }
 
@@ -408,6 +441,11 @@ class Settings(Values):
         if self[SMS_PROVIDER] == "twilio" and not self[RECEIPTS_BASE_URL]:
             found.append("RECEIPTS_BASE_URL is not set: Twilio will not tell what arrived")
         return list(filter(None, found))
+
+    def receipt_senders(self) -> list[tuple[ChannelName, str]]:
+        """Channel and name of each provider whose receipts are taken: in use, or not long ago."""
+        chosen, former = set(self.providers().items()), self[FORMER_PROVIDERS]
+        return [pair for pair in providers.every() if pair in chosen or pair[1] in former]
 
     def _shared_domain(self) -> str:
         name, variable = self[SHORTENER], f"{self[SHORTENER].upper()}_DOMAIN"

@@ -143,6 +143,9 @@ def needed(function: Function, environ: dict[str, str]) -> list[str]:
 def holds(condition: str, environ: Mapping[str, str]) -> bool:
     """Whether a condition of functions.json, like "SMS_PROVIDER=twilio", is true with these settings."""
     name, _, value = condition.partition("=")
+    if name == "RECEIPTS":
+        former = environ.get("FORMER_PROVIDERS", "").replace(" ", "").split(",")
+        return value in (environ.get("SMS_PROVIDER"), environ.get("EMAIL_PROVIDER"), *former)
     return environ.get(name, DEFAULTS.get(name)) == value
 
 

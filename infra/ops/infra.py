@@ -18,6 +18,7 @@ from infra.ops.terraform import COMMAND, INFRA, environ, init, step
 TEXTS = (
     "SMS_PROVIDER",
     "EMAIL_PROVIDER",
+    "FORMER_PROVIDERS",
     "SHORTENER",
     "LINKS_BASE_URL",
     "OIDC_AUDIENCE",

@@ -6,7 +6,7 @@ Without --replay and --drop this is a dry run: it prints what a replay would do 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from infra.ops import guard
 from infra.ops.shell import Stop
@@ -23,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     service = bootstrap.dead_letters()
     if options.drop:
         return _drop(service, options.id)
-    previews = service.replay(options.id) if options.replay else service.held()
+    previews = _replayed(service, options.id) if options.replay else service.held()
     shown = [p for p in previews if not options.id or p.letter.key in options.id]
     for preview in shown:
         print(_described(preview))
@@ -35,6 +35,14 @@ def run(arguments: Sequence[str]) -> int:
     elif not options.replay:
         print(f"\n{len(shown)} listed, nothing changed. `make replay CONFIRM=1` replays them; add ID=... for one.")
     return 0
+
+
+def _replayed(service: DeadLetterService, ids: Sequence[str]) -> Collection[ReplayPreview]:
+    """In parts, until none is left but those that cannot be replayed."""
+    found = dict[str, ReplayPreview]()
+    while fresh := [p for p in service.replay(ids) if p.letter.key not in found]:
+        found |= {p.letter.key: p for p in fresh}
+    return found.values()
 
 
 def _parser() -> argparse.ArgumentParser:

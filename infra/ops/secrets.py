@@ -16,6 +16,7 @@ GENERATED = (
     "CLICKWRAP_WEBHOOK_TOKENS",
     "LINKS_SECRET",
     "POSTMARK_WEBHOOK_TOKEN",
+    "ADDRESS_SECRET",
 )  # our own secrets: empty input generates a random value
 BYTES = 32  # of a generated secret
 

@@ -9,7 +9,7 @@ import sys
 from local.stack.offline import offline_ports
 from shared import bootstrap
 from shared.console.masking import Shown
-from shared.domain.errors import RetryLater
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.timeline import Moment
 from shared.services.operator_queries import Case, OperatorQueries
 from shared.setting_types import SettingError
@@ -20,7 +20,7 @@ def main(request: str) -> int:
         with offline_ports():
             queries = OperatorQueries(bootstrap.backend().ledger(), bootstrap.settings().policy(), bootstrap.clock)
             case = queries.case(request) if request else None
-    except (SettingError, RetryLater) as e:
+    except (SettingError, RetryLater, PermanentFailure) as e:
         print(f"why: {e}", file=sys.stderr)
         return 1
     if case is None:

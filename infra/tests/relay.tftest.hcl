@@ -49,8 +49,8 @@ run "subscriptions" {
   }
 
   assert {
-    condition     = alltrue([for s in google_pubsub_subscription.push : s.ack_deadline_seconds == 60])
-    error_message = "The ack deadline is the function's time-out, 60 seconds."
+    condition     = alltrue([for s in google_pubsub_subscription.push : s.ack_deadline_seconds == 80])
+    error_message = "The ack deadline is longer than the function's time-out, 60 seconds."
   }
 
   assert {
@@ -173,7 +173,7 @@ run "secrets_follow_the_choices" {
 
   assert {
     condition = toset([for g in values(local.secret_grants) : g.secret]) == toset([
-      "clickwrap-api-token", "clickwrap-webhook-tokens", "links-secret",
+      "address-secret", "clickwrap-api-token", "clickwrap-webhook-tokens", "links-secret",
       "postmark-server-token", "postmark-webhook-token", "twilio-auth-token",
     ])
     error_message = "What is chosen may be read, and nothing else."
@@ -420,8 +420,8 @@ run "rights_on_documents" {
   command = apply
 
   assert {
-    condition     = alltrue([for r in google_project_iam_custom_role.database : !contains(r.permissions, "datastore.entities.delete")])
-    error_message = "No function may delete a document."
+    condition     = [for name, r in google_project_iam_custom_role.database : name if contains(r.permissions, "datastore.entities.delete")] == ["relayEraser"] && [for name, role in local.database_roles : name if role == "relayEraser"] == ["console"]
+    error_message = "Only the console may delete a document."
   }
 
   assert {

@@ -19,13 +19,14 @@ BOTH = ["GET", "POST"]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a confirmation shows. blocker: why it cannot be done; "" if it can."""
+    """What a confirmation shows. blocker: why it cannot be done; "" if it can. fields: sent along, hidden."""
 
     title: str
     effects: list[str]
     button: str
     back: str
     blocker: str = ""
+    fields: dict[str, str] = {}
 
 
 @actions.route("/requests/<key>/resend/<notice>", methods=BOTH)
@@ -67,9 +68,26 @@ def resume(key: str) -> PageResponse:
     return asked(plan, lambda why: console().operate.resume(key, why), "resume")
 
 
-@actions.route("/suppressions/<key>/clear", methods=BOTH)
-def clear(key: str) -> PageResponse:
-    """Clears a blocked address."""
+@actions.route("/requests/<key>/forget", methods=BOTH)
+def forget(key: str) -> PageResponse:
+    """Deletes what is known of a request."""
+    case_of(key)
+    plan = Plan(
+        title="Delete its personal data",
+        effects=[
+            "Its signers, the records of its messages, its links, blocked addresses and dead letters are deleted.",
+            "Nothing is sent for it any more. This cannot be undone.",
+        ],
+        button="Delete",
+        back=_page(key),
+    )
+    return asked(plan, lambda why: console().erasure.forget(key, why.who), "forget")
+
+
+@actions.post("/suppressions/clear")
+def clear() -> PageResponse:
+    """Clears a blocked address. Its key is never in a page's address, which ends up in logs."""
+    key = flask.request.form.get("address", "")
     found = console().inspect.suppression(key) or flask.abort(404, "There is no such address.")
     plan = Plan(
         title="Clear a blocked address",
@@ -80,6 +98,7 @@ def clear(key: str) -> PageResponse:
         button="Clear the address",
         back=flask.url_for("pages.suppressions"),
         blocker="it is cleared already" if found.cleared_at else "",
+        fields={"address": key},
     )
     return asked(plan, lambda why: console().operate.clear(key, why), "clear")
 
@@ -106,9 +125,9 @@ def _page(key: str) -> str:
     return flask.url_for("pages.request", key=key)
 
 
-def asked(plan: Plan, act: Callable[[Why], None], done: str) -> PageResponse:
-    """Shows the confirmation on GET, and acts on POST."""
-    if flask.request.method == "GET":
+def asked(plan: Plan, act: Callable[[Why], object], done: str) -> PageResponse:
+    """Shows the confirmation first, and acts once a reason is posted."""
+    if "why" not in flask.request.form:
         return flask.render_template("confirm.html", plan=plan, fault="")
     try:
         why = Why(person(), flask.request.form.get("why", "")[:500])

@@ -9,6 +9,7 @@ import msgspec
 from shared.console import security
 from shared.ports import Mark
 from shared.services.dead_letters import DeadLetterService
+from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_queries import Case, OperatorQueries
 
@@ -21,6 +22,7 @@ DONE = {
     "clear": "The address may be used again.",
     "replay": "Replayed: what is still here cannot be read, or has failed again.",
     "drop": "Forgotten.",
+    "forget": "Its personal data is deleted: only this stub is left.",
 }
 
 
@@ -31,6 +33,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
         inspect: what the pages show.
         operate: what the buttons do.
         dead_letters: those kept, and their replay.
+        erasure: deletes what is known of a request.
         environ: the settings, shown with secrets hidden.
         warnings: what in the settings needs attention.
         clock: the time now.
@@ -42,6 +45,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     inspect: OperatorQueries
     operate: OperatorActions
     dead_letters: DeadLetterService
+    erasure: Erasure
     environ: Mapping[str, str]
     warnings: Sequence[str] = ()
     clock: Callable[[], datetime]

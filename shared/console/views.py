@@ -84,7 +84,17 @@ def messages() -> str:
 @pages.get("/suppressions")
 def suppressions() -> str:
     """The addresses that are blocked."""
-    page = console().inspect.suppressions(cursor(flask.request.args.get("after", "")))
+    return _suppressions("")
+
+
+@pages.post("/suppressions")
+def older_suppressions() -> str:
+    """A further page of them. By POST: the place in the list is an address's key, and page addresses end up in logs."""
+    return _suppressions(flask.request.form.get("after", ""))
+
+
+def _suppressions(after: str) -> str:
+    page = console().inspect.suppressions(cursor(after))
     return flask.render_template("suppressions.html", page=page, mark=mark, done=done())
 
 

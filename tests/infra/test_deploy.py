@@ -122,6 +122,7 @@ def test_a_binding_comes_after_the_deployment_that_makes_its_service(deployed: T
 def test_secrets_are_those_of_the_chosen_providers_and_none_is_a_plain_variable(deployed: Tools) -> None:
     assert flags(deployed, "deliver")["--set-secrets"].split(",") == [
         "CLICKWRAP_API_TOKEN=clickwrap-api-token:latest",
+        "ADDRESS_SECRET=address-secret:latest",
         "LINKS_SECRET=links-secret:latest",
         "TWILIO_AUTH_TOKEN=twilio-auth-token:latest",
         "POSTMARK_SERVER_TOKEN=postmark-server-token:latest",

@@ -30,7 +30,8 @@ def added(tools: Tools) -> dict[str, str]:
 
 def test_each_needed_secret_without_a_value_is_asked_for_and_never_shown(tools: Tools) -> None:
     tools.relay_env("EMAIL_PROVIDER=smtp\nEMAIL_FROM=a@example.com\n")
-    tools.answer("list links-secret", out="projects/1/secrets/links-secret/versions/1\n")
+    for name in ("links-secret", "address-secret"):
+        tools.answer(f"list {name}", out=f"projects/1/secrets/{name}/versions/1\n")
     done = tools.run("secrets", stdin="of-the-hook\nAPI TOKEN\nsmtps://u:p@h\n")
     assert done.returncode == 0, done.stderr
     assert added(tools) == {

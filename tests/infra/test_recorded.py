@@ -76,7 +76,13 @@ def test_every_function_is_created_as_the_table_says(calls: list[dict[str, Any]]
 
 def test_the_secrets_are_the_tables_for_these_providers(calls: list[dict[str, Any]]) -> None:
     given = {name: variables(body) for name, body in created(calls).items()}
-    assert given["deliver"] == {"CLICKWRAP_API_TOKEN", "LINKS_SECRET", "VONAGE_API_SECRET", "MAILGUN_API_KEY"}
+    assert given["deliver"] == {
+        "CLICKWRAP_API_TOKEN",
+        "ADDRESS_SECRET",
+        "LINKS_SECRET",
+        "VONAGE_API_SECRET",
+        "MAILGUN_API_KEY",
+    }
     assert given["receipts"] == {"VONAGE_SIGNATURE_SECRET", "MAILGUN_SIGNING_KEY"}
     assert given["receive"] == {"CLICKWRAP_WEBHOOK_TOKENS"}
     for name, body in created(calls).items():

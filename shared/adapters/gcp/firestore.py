@@ -5,14 +5,15 @@ and conflict often.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import msgspec
 
-from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
+from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED, readable, reading
 from shared.adapters.gcp.calls import Lazy, kept_alive, limits, reaching
 from shared.domain.model import NoticeRecord, Request
 from shared.ports import Ledger, Mark, Only, Stored
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=msgspec.Struct)
 WHO = "Firestore"
+DELETED_AT_ONCE = 500  # documents
 
 # Refused by https://firebase.google.com/docs/firestore/quotas#limits: as a map's key and as a document's id.
 RESERVED_KEY = re.compile(r"(__.*__)?", re.DOTALL)
@@ -64,6 +66,11 @@ class FirestoreLedger(Ledger):
             query = self._collection(Request).where(filter=FieldFilter("next_at", "<=", now)).order_by("next_at")
             return [key_of(found.id) for found in _run(query.limit(limit).select(["__name__"]))]
 
+    def postpone(self, request: str, until: datetime) -> None:
+        """One write of one field."""
+        with reaching(WHO):
+            self._document(Request, request).update({"next_at": until}, **limits())
+
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         """Two equalities need no composite index."""
         from google.cloud.firestore import FieldFilter
@@ -72,6 +79,24 @@ class FirestoreLedger(Ledger):
             query = self._collection(NoticeRecord).where(filter=FieldFilter("request_id", "==", request))
             query = query.where(filter=FieldFilter("signer", "==", signer)) if signer else query
             return {key_of(found.id): load(found.to_dict(), NoticeRecord) for found in _run(query)}
+
+    def keys(self, kind: type[msgspec.Struct], request: str) -> Sequence[str]:
+        """One query, of ids only."""
+        from google.cloud.firestore import FieldFilter
+
+        with reaching(WHO):
+            query = self._collection(kind).where(filter=FieldFilter("request_id", "==", request))
+            return [key_of(found.id) for found in _run(query.select(["__name__"]))]
+
+    def delete(self, kind: type[msgspec.Struct], keys: Iterable[str]) -> None:
+        """One call for DELETED_AT_ONCE of them."""
+        documents = [self._document(kind, key) for key in keys]
+        with reaching(WHO):
+            for at in range(0, len(documents), DELETED_AT_ONCE):
+                batch = self._client().batch()
+                for document in documents[at : at + DELETED_AT_ONCE]:
+                    batch.delete(document)
+                batch.commit(**limits())
 
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None
@@ -82,7 +107,8 @@ class FirestoreLedger(Ledger):
             if after:
                 at, key = after
                 query = query.start_after({CHANGED[kind]: at, "__name__": self._document(kind, key)})
-            return [(key_of(found.id), load(found.to_dict(), kind)) for found in _run(query.limit(limit))]
+            rows = _run(query.limit(limit))
+        return readable([(key_of(row.id), partial(load, row.to_dict(), kind)) for row in rows])
 
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
         """One aggregation query."""
@@ -113,14 +139,8 @@ class FirestoreLedger(Ledger):
 
     def _replace(self, document: "DocumentReference", item: msgspec.Struct, version: Any) -> Version | None:
         """version: one of ours, as the port hands it back."""
-        from google.api_core.exceptions import FailedPrecondition, NotFound
-
-        option, failures = self._client().write_option(last_update_time=version.at), list[Exception]()
-        try:
-            written = document.update(changes(version.item, item), option=option, **limits(failures.append))
-        except (FailedPrecondition, NotFound):  # changed, or deleted meanwhile
-            return _own(document, item) if failures else None
-        return Version(written.update_time, item)
+        option = self._client().write_option(last_update_time=version.at)
+        return _written(document, item, partial(document.update, changes(version.item, item), option=option))
 
 
 def _client(project: str, database: str) -> "Client":
@@ -138,18 +158,30 @@ def _client(project: str, database: str) -> "Client":
 
 
 def _create(document: "DocumentReference", item: msgspec.Struct) -> Version | None:
-    from google.api_core.exceptions import AlreadyExists
+    return _written(document, item, partial(document.create, dump(item)))
+
+
+def _written(document: "DocumentReference", item: msgspec.Struct, write: Callable[..., Any]) -> Version | None:
+    """The new version; None where somebody else was first.
+
+    A repeated write may meet what its first attempt has stored. Past the deadline the answer may be lost and the
+    write stored all the same: one that is found goes on, or a claim would stand that nobody holds.
+    """
+    from google.api_core.exceptions import AlreadyExists, FailedPrecondition, NotFound, RetryError
 
     failures = list[Exception]()
     try:
-        written = document.create(dump(item), **limits(failures.append))
-    except AlreadyExists:
+        return Version(write(**limits(failures.append)).update_time, item)
+    except (AlreadyExists, FailedPrecondition, NotFound):  # there is one, or it has changed, or was deleted
         return _own(document, item) if failures else None
-    return Version(written.update_time, item)
+    except RetryError:
+        if found := _own(document, item):
+            return found
+        raise
 
 
 def _own(document: "DocumentReference", item: msgspec.Struct) -> Version | None:
-    """The version, if the document equals `item`: a repeated write may find what its first attempt has written."""
+    """The version, if the document equals `item`."""
     found = document.get(**limits())
     ours = found.exists and load(found.to_dict(), type(item)) == item
     return Version(found.update_time, item) if ours else None
@@ -180,8 +212,9 @@ def changes(old: msgspec.Struct, new: msgspec.Struct) -> dict[str, Any]:
 
 
 def load(document: dict[str, Any] | None, kind: type[T]) -> T:
-    """The struct that a document holds. Raises msgspec.ValidationError for another form."""
-    return msgspec.convert(_mapped(document, _unescaped_key, _plain_time), kind)
+    """The struct that a document holds. Raises PermanentFailure for another form."""
+    with reading(kind):
+        return msgspec.convert(_mapped(document, _unescaped_key, _plain_time), kind)
 
 
 def _mapped(value: Any, key: Callable[[str], str], time: Callable[[datetime], datetime]) -> Any:

@@ -86,8 +86,8 @@ class Http:
         sent = {"Content-Type": "application/json", "Accept": "application/json", **headers}
         return self._call("POST", url, effect=effect, headers=sent, data=msgspec.json.encode(body))
 
-    def post_form(self, url: str, form: Mapping[str, str], headers: Mapping[str, str]) -> HttpResponse:
-        """Sends a form. Raises as `post_json` does for a call with an effect."""
+    def post_form(self, url: str, form: Mapping[str, str | list[str]], headers: Mapping[str, str]) -> HttpResponse:
+        """Sends a form; a list is a field that is repeated. Raises as `post_json` does for a call with an effect."""
         return self._call("POST", url, effect=True, headers=dict(headers), data=dict(form))
 
     def _call(self, method: str, url: str, *, effect: bool, **request: Any) -> HttpResponse:

@@ -7,6 +7,7 @@ import logging
 import re
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from flask.testing import FlaskClient
@@ -27,8 +28,10 @@ from shared.domain.model import (
     Request,
     Status,
     Suppression,
-    address_key,
 )
+from shared.domain.policy import Policy, address_key
+from shared.domain.recheck import stub
+from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_queries import PAGE, OperatorQueries
 from shared.services.relay_status import RELAY
@@ -44,10 +47,12 @@ def eric(*, name: str = "Eric Smith", **fields: Any) -> ApiSigner:
 
 
 def made(world: World, office: Office | None = None, **fields: Any) -> FlaskClient:
+    desk = (office or Office()).desk
     console = Console(
         inspect=OperatorQueries(world.ledger, world.policy, world.clock),
         operate=OperatorActions(world.ledger, world.publisher, world.policy, world.clock),
-        dead_letters=(office or Office()).desk,
+        dead_letters=desk,
+        erasure=Erasure(world.ledger, desk),
         clock=world.clock,
         day=timedelta(days=1),
         **{"local": True, "environ": {}, **fields},
@@ -174,12 +179,14 @@ class TestRequest:
         assert answer.status_code == 404
         assert "There is no request" in answer.text
 
-    def test_without_the_database_is_a_503_that_says_so(self, world, client, monkeypatch):
-        def down(*_: object) -> None:
-            raise RetryLater("Firestore: ServiceUnavailable")
-
-        monkeypatch.setattr(world.ledger, "get", down)
-        assert client.get("/requests/r1").status_code == 503
+    @pytest.mark.parametrize(
+        ("fault", "status"),
+        [(RetryLater("Firestore: ServiceUnavailable"), 503), (PermanentFailure("a document cannot be read"), 500)],
+    )
+    def test_that_cannot_be_read_says_so(self, world, client, monkeypatch, fault, status):
+        monkeypatch.setattr(world.ledger, "get", Mock(side_effect=fault))
+        answer = client.get("/requests/r1")
+        assert (answer.status_code, fault.reason in answer.text) == (status, True)
 
 
 class TestActions:
@@ -222,14 +229,35 @@ class TestActions:
         assert "not stopped" in client.get("/requests/r1/resume").text
 
     def test_a_blocked_address_is_shown_where_it_matters_and_cleared(self, world, client):
-        key = address_key(ChannelName.SMS, PHONES["a"])
+        key = address_key(ChannelName.SMS, PHONES["a"], Policy())
         world.ledger.put(key, Suppression(channel=ChannelName.SMS, reason="landline", since=world.now), None)
-        link = f"/suppressions/{key}/clear"
-        assert link in client.get("/requests/r1").text
-        assert link in client.get("/suppressions").text
-        press(client, link, why="it was ported")
+        field = f'name="address" value="{key}"'
+        assert field in client.get("/requests/r1").text
+        assert field in client.get("/suppressions").text
+        assert "It was blocked because: landline" in press(client, "/suppressions/clear", address=key).text
+        press(client, "/suppressions/clear", address=key, why="it was ported")
         assert "by local: it was ported" in client.get("/suppressions").text
-        assert link not in client.get("/requests/r1").text
+        assert field not in client.get("/requests/r1").text
+
+    def test_the_key_of_an_address_is_in_no_page_address(self, world, client):
+        for n in range(PAGE + 1):
+            blocked = Suppression(channel=ChannelName.SMS, reason="landline", since=world.now - timedelta(hours=n))
+            world.ledger.put(address_key(ChannelName.SMS, f"+1317555{n:04}", Policy()), blocked, None)
+        world.ledger.put(address_key(ChannelName.SMS, PHONES["a"], Policy()), blocked, None)
+        for path in ("/suppressions", "/requests/r1"):
+            addresses = re.findall(r'(?:href|action)="([^"]*)"', client.get(path).text)
+            assert not [a for a in addresses for key in world.ledger.all(Suppression) if key in a]
+        after = re.search(r'name="after" value="([^"]*)"', client.get("/suppressions").text)
+        assert "landline" in press(client, "/suppressions", after=after[1]).text
+
+    def test_the_data_of_a_request_is_deleted_once_confirmed(self, world, client):
+        assert "This cannot be undone" in client.get("/requests/r1/forget").text
+        assert not world.request().forgotten
+        press(client, "/requests/r1/forget", why="Eric asked for it")
+        assert world.request() == stub(world.request())
+        page = client.get("/requests/r1?done=forget").text
+        assert "only this stub is left" in page
+        assert "/requests/r1/forget" not in page
 
     def test_nothing_is_done_without_a_reason(self, world, client):
         answer = press(client, "/requests/r1/stop", why=" ")

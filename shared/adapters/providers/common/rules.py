@@ -40,6 +40,7 @@ ADDRESS = partial(Rule, suppress=True)
 AGAIN = partial(Rule, retry=True)
 # The message is right and a setting is wrong: the message waits for the operator instead of being lost.
 SETTINGS = partial(Rule, retry=True, after=SETTINGS_WAIT)
+SENDER = SETTINGS("it refuses the sender's address; check EMAIL_FROM")
 
 
 def by_status(status: int, credentials: str, url: str) -> Rule:

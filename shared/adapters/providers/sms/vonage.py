@@ -1,6 +1,8 @@
 """Vonage (Nexmo) SMS API. Nearly every answer is a 200; the outcome is in `messages[].status`, as text.
 
-Send: https://developer.vonage.com/en/api/sms
+Send: https://developer.vonage.com/en/api/sms, which shows key and secret in the body
+Authentication: https://developer.vonage.com/en/getting-started/concepts/authentication, by which the SMS API takes both
+in the header, as Vonage's own libraries send them; so no log of bodies holds the secret
 Codes: https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms
 Receipts: https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts
 Signatures: https://developer.vonage.com/en/getting-started/concepts/signing-messages (`sig`) and
@@ -51,6 +53,7 @@ SPEC = ProviderSpec(
     documentation="https://developer.vonage.com/en/api/sms",
     sending=(API_KEY, API_SECRET, FROM, API_URL, RECEIPTS_BASE_URL),
     receipts=(SIGNATURE_SECRET,),
+    cannot_find="only its Reports API lists messages, minutes later and as a product of its own that is paid for",
 )
 CREDENTIALS = "VONAGE_API_KEY, VONAGE_API_SECRET"
 LONGEST_CALLBACK = 100  # characters
