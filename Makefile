@@ -110,6 +110,14 @@ bundle: $(STAMP) ## Write a folder and a zip for each function to dist/
 bundle-check: $(STAMP) ## Install each bundle separately, start it as the cloud does, and call it
 	@$(CLOUD).bundle_check
 
+.PHONY: sbom
+sbom: $(STAMP) ## Write what each bundle consists of to dist/sbom/ (CycloneDX)
+	@$(CLOUD).sbom
+
+.PHONY: audit
+audit: $(STAMP) ## Ask for known faults in the packages of each bundle (needs the network)
+	@$(CLOUD).sbom audit
+
 .PHONY: secrets
 secrets: $(STAMP) ## Ask for each secret without a value (RENEW=CLICKWRAP_API_TOKEN asks for a new value)
 	@$(CLOUD).secrets

@@ -18,6 +18,7 @@ READERS = {
     "lock",
     "logs",
     "probe",
+    "sbom",
     "url",
     "verify_evidence",
     "why",

@@ -80,7 +80,8 @@ DATABASE = "google_project_iam_member.database"  # its role differs by function
 def bindings() -> Iterator[tuple[str, dict[str, Any]]]:
     for kind in resource_kinds():
         if kind.endswith(("_iam_member", "_iam_binding", "_iam_policy")):
-            yield from ((f"{kind}.{name}", body) for name, body in resources(kind).items())
+            named = ((f"{kind}.{name}", body) for name, body in resources(kind).items())
+            yield from ((address, body) for address, body in named if not address.split(".")[1].startswith("github"))
 
 
 def callers(row: dict[str, Any]) -> set[str]:
