@@ -44,6 +44,10 @@ WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 soak: $(STAMP) ## Run the fault suite at full size (SEED repeats a run, SIZE=300 for fewer requests)
 	@SEED=$(SEED) SIZE=$(SIZE) $(BIN)/python -m tests.faults
 
+.PHONY: restore-drill
+restore-drill: $(STAMP) ## Lose the database of a running relay on emulators, restore it from an export, and go on
+	@$(BIN)/python -m pytest -q tests/e2e/test_restore.py
+
 .PHONY: screenshots
 screenshots: $(STAMP) ## Take the screenshots in docs/ from the local stack with a browser (chromium)
 	@$(BIN)/python -m tests.browser.screenshots
