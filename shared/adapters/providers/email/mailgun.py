@@ -130,10 +130,11 @@ class Sender:
 
     def _form(self, message: Outgoing) -> dict[str, str | list[str]]:
         headers = {f"h:{name}": value for name, value in marks(message).items()}
-        if self._letterhead.reply_to:
-            headers["h:Reply-To"] = str(self._letterhead.reply_to)
+        sender, reply_to = self._letterhead.of(message)
+        if reply_to:
+            headers["h:Reply-To"] = str(reply_to)
         return {
-            "from": str(self._letterhead.sender),
+            "from": str(sender),
             "to": recipient_of(message),
             "subject": message.subject,
             "text": message.text,

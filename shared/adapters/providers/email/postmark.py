@@ -135,9 +135,10 @@ class Sender:
         return Accepted(field_text(ours[0].get("MessageID"))) if ours else None
 
     def _body(self, message: Outgoing) -> dict[str, Any]:
-        optional = {"HtmlBody": message.html, "ReplyTo": str(self._letterhead.reply_to or "")}
+        sender, reply_to = self._letterhead.of(message)
+        optional = {"HtmlBody": message.html, "ReplyTo": str(reply_to or "")}
         return {
-            "From": str(self._letterhead.sender),
+            "From": str(sender),
             "To": recipient_of(message),
             "Subject": message.subject,
             "TextBody": message.text,

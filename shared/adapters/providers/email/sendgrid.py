@@ -139,10 +139,10 @@ class Sender:
 
     def _body(self, message: Outgoing) -> dict[str, Any]:
         content = [("text/plain", message.text), ("text/html", message.html)]
-        reply_to = self._letterhead.reply_to
+        sender, reply_to = self._letterhead.of(message)
         return {
             "personalizations": [{"to": [{"email": recipient_of(message)}], "custom_args": {"notice": message.notice}}],
-            "from": _named(self._letterhead.sender),
+            "from": _named(sender),
             **({"reply_to": _named(reply_to)} if reply_to else {}),
             "subject": message.subject,
             "content": [{"type": kind, "value": value} for kind, value in content if value],

@@ -105,7 +105,7 @@ class Sender:
         try:
             with self._connection() as (smtp, deadline):
                 self._open(smtp)
-                self._envelope(smtp, recipient_of(message))
+                self._envelope(smtp, message)
                 deadline.check()
                 _content(smtp, mail.as_bytes())
         except ssl.SSLError as fault:
@@ -164,8 +164,8 @@ class Sender:
         except smtplib.SMTPException:
             raise SETTINGS("it offers no login we know; check SMTP_URL").error("SMTP", "AUTH") from None
 
-    def _envelope(self, smtp: smtplib.SMTP, recipient: str) -> None:
-        sender = self._letterhead.sender.addr_spec
+    def _envelope(self, smtp: smtplib.SMTP, message: Outgoing) -> None:
+        sender, recipient = self._letterhead.of(message)[0].addr_spec, recipient_of(message)
         options = () if (sender + recipient).isascii() else ("SMTPUTF8",)
         if options and not smtp.has_extn("smtputf8"):
             raise PermanentFailure("SMTP: the server takes no addresses beyond ASCII (SMTPUTF8)")

@@ -121,7 +121,8 @@ class Sender:
         self._http = Http("Twilio", clock, deadline, _check)
 
     def send(self, message: Outgoing) -> Accepted:
-        sent = {"To": message.to, **self._sender, "Body": message.text}
+        sender = {"From": message.sender} if message.sender else self._sender
+        sent = {"To": message.to, **sender, "Body": message.text}
         if self._receipts_url:
             sent["StatusCallback"] = f"{self._receipts_url}/twilio?{urlencode({'n': message.notice})}"
         answer = self._http.post_form(self._url, sent, self._login)

@@ -140,7 +140,7 @@ class Sender:
 
     def send(self, message: Outgoing) -> Accepted:
         sent = {
-            "from": self._sender,
+            "from": message.sender or self._sender,
             "to": message.to.removeprefix("+"),
             "text": message.text,
             "type": "text" if segments(message.text).encoding == GSM7 else "unicode",
