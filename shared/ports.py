@@ -190,11 +190,11 @@ class Channel(Protocol):
 
 
 class Sought(msgspec.Struct, frozen=True, kw_only=True):
-    """A message whose answer was lost, as its provider would know it. text: "" where it cannot be told any more."""
+    """A message whose answer was lost, as its provider would know it. fingerprint: of its text, see `lost_answers`."""
 
     notice: str
     to: str
-    text: str
+    fingerprint: str
     since: datetime  # it left no earlier
 
 
