@@ -247,6 +247,7 @@ def console() -> "Flask":
         clock=clock,
         day=s.policy().days(1),
         gauges=b.gauges,
+        operators=frozenset(address.lower() for address in s[declared.CONSOLE_OPERATORS]),
         local=s.backend != "gcp",
     )
     return create_console(console)

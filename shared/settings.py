@@ -248,6 +248,10 @@ RETENTION_DAYS: Setting[int] = Setting(
     wanted=f"a number of days, 32 to {MAX_DAYS}",
     default="90",
 )
+CONSOLE_OPERATORS = words(
+    "CONSOLE_OPERATORS",
+    "comma-separated addresses of those who may act in the console; the others only read; empty: everyone may act",
+)
 LOG_LEVEL = text("LOG_LEVEL", "least level of what is logged", "INFO")
 SECONDS_PER_DAY = number(
     "SECONDS_PER_DAY",
@@ -319,7 +323,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
     ),
-    "Housekeeping": (RETENTION_DAYS, LOG_LEVEL),
+    "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, LOG_LEVEL),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
 }
 

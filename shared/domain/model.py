@@ -125,6 +125,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     email: str = ""  # lower-case; "" when absent or unusable
     mobile: str = ""  # E.164; "" when absent or unusable
+    unusable: dict[ChannelName, str] = {}  # what the API gives as an address and is none, by channel
     send_to: dict[ChannelName, bool] = {}  # as last told
     channels: tuple[ChannelName, ...] = ()
     role: Role = Role.SIGNER
@@ -171,6 +172,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     download_url: str = ""
     signers: dict[str, Signer] = {}
     events: dict[str, datetime] = {}  # handled, by id
+    event_types: dict[str, EventType] = {}  # of these, by the same ids
     unmatched: tuple[str, ...] = ()  # signer ids of events that fit nobody
     unconfirmed_since: datetime | None = None  # since when the API calls a confirmed signature undone
     not_found_since: datetime | None = None  # since when the API answers 404

@@ -29,9 +29,7 @@ def record_reading(
     request: Request, before: Request | None, event: Event | None, now: datetime, policy: Policy
 ) -> Request:
     """The state with what this reading means for it: the event is handled, the next recheck and the purge are set."""
-    events = dict(request.events)
-    if event is not None:
-        events[event_key(event.event)] = now
+    request = _heard(request, event, now, policy)
     news = event is not None or request.changed_at is None
     if not news and _silent(request, now, policy):
         request = replace(request, status=Status.DORMANT)
@@ -43,11 +41,18 @@ def record_reading(
     request = replace(request, purge_at=purge_at)
     return replace(
         request,
-        events=_trimmed(events, now, policy),
         checked_at=now,
         search=words_of(request),
         next_at=next_check_at(request, event, now, policy),
     )
+
+
+def _heard(request: Request, event: Event | None, now: datetime, policy: Policy) -> Request:
+    """With this event among those handled, and without those too old to come again."""
+    fresh = {event_key(event.event): event.type} if event else {}
+    events = _trimmed(request.events | dict.fromkeys(fresh, now), now, policy)
+    types = {k: kind for k, kind in (request.event_types | fresh).items() if k in events}
+    return replace(request, events=events, event_types=types)
 
 
 def forget_at(request: Request, policy: Policy) -> datetime | None:

@@ -9,6 +9,7 @@ from shared.domain.model import ApiSigner, ChannelName, Request, Role, Signer, S
 from shared.domain.policy import Policy, choose_channels, normal_email, normal_mobile
 
 Signers = dict[str, Signer]  # by key
+MAX_UNUSABLE = 64  # characters kept of what is no address
 
 
 def matched(
@@ -51,6 +52,7 @@ def _refreshed(old: Signer, seen: ApiSigner, policy: Policy) -> Signer:
         name=seen.name or old.name,
         email=email,
         mobile=mobile,
+        unusable=_unusable({ChannelName.SMS: (seen.mobile, mobile), ChannelName.EMAIL: (seen.email, email)}),
         send_to=seen.send_to or old.send_to,
         channels=choose_channels(policy, seen.send_to or old.send_to, email, mobile),
         role=seen.role,
@@ -59,6 +61,11 @@ def _refreshed(old: Signer, seen: ApiSigner, policy: Policy) -> Signer:
         state=SignerState.WAITING if back else old.state,
         missing_since=None,
     )
+
+
+def _unusable(addresses: dict[ChannelName, tuple[str, str]]) -> dict[ChannelName, str]:
+    """Of (as given, normal), those that are given and have no normal form."""
+    return {c: given.strip()[:MAX_UNUSABLE] for c, (given, normal) in addresses.items() if given.strip() and not normal}
 
 
 def _absent(signer: Signer, now: datetime, policy: Policy, reading: float) -> Signer:

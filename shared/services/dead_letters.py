@@ -59,6 +59,11 @@ class DeadLetterService:
         """The dry run: both topics, the oldest first. Raises RetryLater."""
         return [preview for topic in self._topics() for preview in self._previews(topic)]
 
+    def notices(self) -> set[str]:
+        """Ids of the notices among the dead letters. Raises RetryLater."""
+        with self._letters.open(self._names.notices_topic, LIMIT) as held:
+            return {notice for letter in held if (notice := _notice_id(letter.data))}
+
     def replay(self, only: Collection[str] = ()) -> list[ReplayPreview]:
         """Sends each on its way again, or drops it where nothing is left to do. only: keys; empty means all.
 
@@ -149,6 +154,13 @@ class DeadLetterService:
 
     def _open(self, record: NoticeRecord) -> bool:
         return record.state in IN_PROGRESS or second_try_due(record, self._clock(), self._policy)
+
+
+def _notice_id(data: bytes) -> str:
+    try:
+        return msgspec.json.decode(data, type=Notice).notice
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def _described(notice: Notice) -> str:

@@ -84,6 +84,16 @@ class FirestoreLedger(Ledger):
                 query = query.start_after({CHANGED[kind]: at, "__name__": self._document(kind, key)})
             return [(key_of(found.id), load(found.to_dict(), kind)) for found in _run(query.limit(limit))]
 
+    def beginning(self, kind: type[T], prefix: str, limit: int) -> Sequence[tuple[str, T]]:
+        """One query on the keys themselves, which needs no index of ours."""
+        from google.cloud.firestore import FieldFilter
+
+        with reaching(WHO):
+            first, last = self._document(kind, prefix), self._document(kind, prefix + "~")
+            query = self._collection(kind).where(filter=FieldFilter("__name__", ">=", first))
+            query = query.where(filter=FieldFilter("__name__", "<", last)).order_by("__name__")
+            return [(key_of(found.id), load(found.to_dict(), kind)) for found in _run(query.limit(limit))]
+
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
         """One aggregation query."""
         from google.cloud.firestore import FieldFilter
