@@ -69,6 +69,10 @@ generate: $(STAMP) ## Write anew what is made from the declared settings (.env.e
 bench: $(STAMP) ## Run the benchmarks (BENCH=receive,cold for some; WRITE=1 updates the table in docs/)
 	@BENCH=$(BENCH) WRITE=$(WRITE) $(BIN)/python -m bench
 
+.PHONY: rehearse
+rehearse: $(STAMP) ## Run a bulk send and its fortnight in virtual time (SIZE=10000, SIGNERS, LOST, API, PROVIDER, SEED)
+	@$(BIN)/python -m bench.rehearsal
+
 .PHONY: preview
 preview: $(STAMP) ## Write a page with every message, .local/preview.html (TEMPLATES_DIR, BRAND_NAME)
 	@$(BIN)/python -m local.preview
@@ -79,11 +83,15 @@ probe: $(STAMP) ## Show what your account's API returns for a request (REQUEST=i
 
 # -- Google Cloud. PROJECT, REGION and all settings: relay.env (RELAY_ENV=prod.env for another), or on the command line.
 # DRY_RUN=1 only prints the commands; FUNCTIONS="receive links" selects functions; FORCE=1 confirms every question.
-export PROJECT REGION RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
+export PROJECT REGION STATE_BUCKET PLAN RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
 CLOUD := $(BIN)/python -m infra.ops
 
+.PHONY: bootstrap
+bootstrap: $(STAMP) ## Make what Terraform needs: services, the bucket of its state, Google's service agents
+	@$(CLOUD).bootstrap
+
 .PHONY: infra
-infra: $(STAMP) ## Terraform: plan, ask, apply
+infra: $(STAMP) ## Terraform: plan, ask, apply (PLAN=file applies a plan that was reviewed)
 	@$(CLOUD).infra
 
 .PHONY: plan
@@ -141,6 +149,14 @@ destroy: $(STAMP) ## Delete the deployed relay (FORCE=1 even with live requests)
 .PHONY: why
 why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id; BACKEND=gcp for the cloud)
 	@$(CLOUD).why
+
+.PHONY: evidence
+evidence: $(STAMP) ## Write a request's evidence to a file that can be verified (REQUEST=id; BACKEND=gcp for the cloud)
+	@$(CLOUD).evidence
+
+.PHONY: verify-evidence
+verify-evidence: ## Verify an evidence file (FILE=path, KEY=public.pem for a key you trust; needs openssl)
+	@$(PYTHON) infra/ops/verify_evidence.py $(FILE) $(KEY)
 
 .PHONY: dead-letters
 dead-letters: $(STAMP) ## List the dead letters, and what a replay would do (BACKEND=gcp for the cloud)

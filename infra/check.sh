@@ -5,6 +5,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp -R "$(dirname "$0")"/{*.tf,*.example,functions.json,tests} "$work"
+rm -f "$work/root.tf" # only the commands of the Makefile need it
 [ -e "${TF_CLI_CONFIG_FILE:-/}" ] || unset TF_CLI_CONFIG_FILE # a file that is not there makes terraform complain
 
 terraform -chdir="$work" fmt -check -recursive

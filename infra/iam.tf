@@ -25,7 +25,7 @@ locals {
 
   task_creators = {
     resolve   = ["reminders", "retries"]
-    deliver   = ["retries"]
+    deliver   = ["retries-sms", "retries-email"]
     reconcile = ["reminders"]
     console   = ["reminders"]
   }

@@ -25,7 +25,7 @@ resource "google_pubsub_subscription" "push" {
   name                       = each.key
   topic                      = google_pubsub_topic.relay[each.value.topic].id
   filter                     = each.value.filter
-  ack_deadline_seconds       = 60 # also the time-out of the push request, and the same as that of the function
+  ack_deadline_seconds       = 80 # also the time-out of the push request; it begins before a cold start, the function's 60 s after it
   message_retention_duration = "604800s"
   retain_acked_messages      = false
 

@@ -39,9 +39,11 @@ if TYPE_CHECKING:
         Render,
         Scheduler,
         Shortener,
+        SigningKey,
     )
     from shared.services.dead_letters import DeadLetterService
     from shared.services.deferral import Deferral
+    from shared.services.evidence import EvidenceService
     from shared.services.fallback import Fallback
     from shared.services.publisher import Publisher
 
@@ -76,7 +78,7 @@ class GoogleBackend:
         """Pub/Sub."""
         from shared.adapters.gcp.pubsub import PubSubBus
 
-        return PubSubBus(settings().project)
+        return PubSubBus(settings().project, clock)
 
     @cache  # noqa: B019
     def ledger(self) -> "Ledger":
@@ -263,7 +265,7 @@ def deferral(url_variable: str) -> "Deferral":
         "RESOLVE_URL": (declared.RESOLVE_URL, names.events_topic),
         "DELIVER_URL": (declared.DELIVER_URL, names.notices_topic),
     }[url_variable]
-    return Deferral(b.scheduler(), names.retries_queue, settings().required(url), b.bus(), topic, clock)
+    return Deferral(b.scheduler(), names.retries, settings().required(url), b.bus(), topic, clock)
 
 
 @cache
@@ -273,6 +275,24 @@ def dead_letters() -> "DeadLetterService":
 
     b, s = backend(), settings()
     return DeadLetterService(b.ledger(), b.dead_letters(), b.bus(), s.names(), s.policy(), clock)
+
+
+@cache
+def evidence() -> "EvidenceService":
+    """The service behind `make evidence` and the console's button."""
+    from shared.services.evidence import EvidenceService
+
+    return EvidenceService(backend().ledger(), _signing_key(settings().required(declared.EVIDENCE_KEY)), clock)
+
+
+def _signing_key(given: str) -> "SigningKey":
+    if given.startswith("projects/"):
+        from shared.adapters.signing.kms import KmsKey
+
+        return KmsKey(given)
+    from shared.adapters.signing.local_file import FileKey
+
+    return FileKey(Path(given))
 
 
 # -- what they are made of

@@ -1,12 +1,10 @@
 """Between functions-framework and the handlers: decodes requests and messages, encodes answers, writes logs."""
 
-import base64
 import gc
 import json
 import logging
 import os
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import flask
@@ -16,6 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.receipts import ReceiptRequest
 from shared.ports import WebhookRejected
+from shared.services.deferral import Arrived, arrived
 from shared.setting_types import SettingError
 
 if TYPE_CHECKING:
@@ -38,20 +37,18 @@ def subscriber(
 
     Reads both wire forms: the push envelope, and Eventarc's, which also holds the subscription.
     """
-    message = event.data["message"]
-    data = base64.b64decode(message.get("data") or b"")
-    published_at = _when(message.get("publishTime"))
+    message = arrived(event.data["message"], by_task="X-CloudTasks-TaskName" in flask.request.headers)
     try:
-        handle(msgspec.json.decode(data, type=kind))
+        handle(msgspec.json.decode(message.data, type=kind))
     except RetryLater as e:
-        if not _deferred(data, published_at, e, deferral):
+        if not _deferred(message, e, deferral):
             nack(e.reason)
     except (PermanentFailure, msgspec.DecodeError, UnicodeDecodeError) as e:
-        _dead_letter(data, str(e), deferral)
+        _dead_letter(message.data, str(e), deferral)
     except Exception as e:  # a bug: Pub/Sub limits deliveries, Cloud Tasks would repeat it without end
         if int(flask.request.headers.get("X-CloudTasks-TaskRetryCount", 0)) < MAX_TASK_RETRIES:
             raise
-        _dead_letter(data, f"unexpected {type(e).__name__}; see the function's log", deferral)
+        _dead_letter(message.data, f"unexpected {type(e).__name__}; see the function's log", deferral)
 
 
 def _dead_letter(data: bytes, reason: str, deferral: "Callable[[], Deferral]") -> None:
@@ -61,21 +58,11 @@ def _dead_letter(data: bytes, reason: str, deferral: "Callable[[], Deferral]") -
         nack(reason)
 
 
-def _deferred(
-    data: bytes, published_at: datetime | None, retry: RetryLater, deferral: "Callable[[], Deferral]"
-) -> bool:
+def _deferred(message: Arrived, retry: RetryLater, deferral: "Callable[[], Deferral]") -> bool:
     try:
-        return deferral().defer(data, published_at, retry)
+        return deferral().defer(message, retry)
     except RetryLater:
         return False
-
-
-def _when(text: Any) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def nack(reason: str) -> None:
@@ -156,7 +143,13 @@ class JsonLines(logging.Formatter):
 
 
 def start(make: Callable[[], object]) -> None:
-    """Called when an entry point is imported: a wrong setting ends the process with one line. Makes no client."""
+    """Called when an entry point is imported: a wrong setting ends the process with one line. Makes no client.
+
+    functions-framework then reads CLOUD_RUN_TIMEOUT_SECONDS for the heartbeat of gunicorn's worker.
+    An instance without requests gets no CPU: after a pause longer than that, gunicorn would kill the worker in the
+    moment in which a request arrives. 0 is no time-out: Cloud Run itself ends a request that takes too long.
+    """
+    os.environ["CLOUD_RUN_TIMEOUT_SECONDS"] = "0"
     gc.set_threshold(GC_THRESHOLD)
     try:
         logs()

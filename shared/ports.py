@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -13,6 +13,7 @@ from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
+PUBLISHED_AT = "published_at"  # attribute that a Bus may add to a message: when, by our own clock
 MAX_COMMIT_RETRIES = 5  # lost races in a row before the work is left to a later delivery
 
 
@@ -72,7 +73,8 @@ Mark = tuple[datetime, str]  # a document's place in a list: its time and its ke
 class Ledger(Protocol):
     """The documents of `model`: Request, Record, Link, each in its collection, kept by id.
 
-    Every method raises RetryLater when the database cannot be reached.
+    Every method raises RetryLater when the database cannot be reached, and PermanentFailure for a document that cannot
+    be decoded, like one of a newer version; `newest` leaves those out.
     """
 
     def get(self, kind: type[T], key: str) -> Stored[T] | None:
@@ -177,6 +179,25 @@ class Channel(Protocol):
         """Raises RetryLater, PermanentFailure or OutcomeUnknown."""
 
 
+class Sought(msgspec.Struct, frozen=True, kw_only=True):
+    """A message whose answer was lost, as its provider would know it. text: "" where it cannot be told any more."""
+
+    notice: str
+    to: str
+    text: str
+    since: datetime  # it left no earlier
+
+
+@runtime_checkable
+class MessageFinder(Protocol):
+    """A provider that can be asked whether it took a message. lag: seconds until it surely lists what it took."""
+
+    lag: float
+
+    def find(self, sought: Sought) -> Accepted | None:
+        """None when it has no such message. Raises RetryLater, or CannotSay when asking again would not help."""
+
+
 class ReceiptVerifier(Protocol):
     """A provider that tells later what arrived."""
 
@@ -184,6 +205,18 @@ class ReceiptVerifier(Protocol):
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
         """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
+
+
+class SigningKey(Protocol):
+    """A private key on the curve P-256. Both methods raise RetryLater and PermanentFailure."""
+
+    name: str
+
+    def public_key(self) -> str:
+        """In PEM form."""
+
+    def sign(self, data: bytes) -> bytes:
+        """An ECDSA signature over the SHA-256 of the data, in DER form."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,12 +35,17 @@ class Setting(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """sending, receipts: what its Sender and its ReceiptVerifier read."""
+    """sending, receipts: what its Sender and its ReceiptVerifier read.
+
+    lag: seconds until its Sender's `find` surely lists what was taken. cannot_find: why its Sender has no `find`.
+    """
 
     title: str
     documentation: str
     sending: tuple[Setting[Any], ...]
     receipts: tuple[Setting[Any], ...] = ()
+    lag: float | None = None
+    cannot_find: str = ""
 
     @property
     def settings(self) -> tuple[Setting[Any], ...]:

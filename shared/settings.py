@@ -106,7 +106,9 @@ EVENTS_TOPIC = text("EVENTS_TOPIC", "topic of the webhooks' events", "clickwrap-
 NOTICES_TOPIC = text("NOTICES_TOPIC", "topic of the notices to signers", "signer-notices")
 STATUS_TOPIC = text("STATUS_TOPIC", "topic of the requests' status, for your own systems", "request-status")
 REMINDERS_QUEUE = text("REMINDERS_QUEUE", "Cloud Tasks queue of the reminders", "reminders")
-RETRIES_QUEUE = text("RETRIES_QUEUE", "Cloud Tasks queue of the deferred messages", "retries")
+RETRIES_QUEUE = text(
+    "RETRIES_QUEUE", "Cloud Tasks queue of the deferred events; with `-sms` and `-email`, of the notices", "retries"
+)
 REMIND_URL = url(
     "REMIND_URL",
     "what a reminder's task calls; required by `resolve`, `reconcile`",
@@ -252,6 +254,10 @@ CONSOLE_OPERATORS = words(
     "CONSOLE_OPERATORS",
     "comma-separated addresses of those who may act in the console; the others only read; empty: everyone may act",
 )
+EVIDENCE_KEY = text(
+    "EVIDENCE_KEY",
+    "key that signs evidence: a version of a Cloud KMS key (`projects/...`), or a PEM file, which is made if missing",
+)
 LOG_LEVEL = text("LOG_LEVEL", "least level of what is logged", "INFO")
 SECONDS_PER_DAY = number(
     "SECONDS_PER_DAY",
@@ -323,7 +329,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
     ),
-    "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, LOG_LEVEL),
+    "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, EVIDENCE_KEY, LOG_LEVEL),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
 }
 

@@ -1,40 +1,18 @@
-"""The settings of a deployment: relay.env, the command line and Terraform's outputs."""
+"""The settings of a deployment: relay.env and the command line."""
 
-import json
 import os
 import re
 import shlex
-import subprocess
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from infra.ops import shell
-from infra.ops.function_table import ROOT, Function, api_rate, every_secret, functions
+from infra.ops.function_table import ROOT, Function, api_rate, every_secret
 from infra.ops.shell import Stop
 from shared.settings import declared
 
 # Settings of the deployment, for Terraform and the commands here; the functions do not get them.
-FOR_DEPLOYMENT = ("PROJECT", "REGION", "OPERATORS", "ALERT_EMAILS", "PUBLIC_BY_IAM")
+FOR_DEPLOYMENT = ("PROJECT", "REGION", "STATE_BUCKET", "OPERATORS", "ALERT_EMAILS", "PUBLIC_BY_IAM")
 LINE = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)=(.*)")
-
-
-class Outputs(msgspec.Struct, frozen=True, kw_only=True):
-    """The outputs of Terraform.
-
-    environment: variables that all functions get. service_accounts: the e-mail address of each function's account.
-    invokers: members of roles/run.invoker on each function's service. vpc_connector: "" for none.
-    """
-
-    environment: dict[str, str]
-    service_accounts: dict[str, str]
-    invokers: dict[str, list[str]]
-    build_service_account: str
-    docker_repository: str
-    vpc_connector: str
 
 
 def file() -> Path:
@@ -108,6 +86,10 @@ def place() -> tuple[str, str]:
     return f"--project={project()}", f"--region={region()}"
 
 
+def state_bucket() -> str:
+    return decided("STATE_BUCKET", f"{project()}-relay-state")
+
+
 def url(function: str) -> str:
     """A function's URL, which is known before it is deployed."""
     return f"https://{region()}-{project()}.cloudfunctions.net/{function}"
@@ -115,62 +97,6 @@ def url(function: str) -> str:
 
 def account(name: str) -> str:
     return f"relay-{name}@{project()}.iam.gserviceaccount.com"
-
-
-@cache
-def outputs() -> Outputs:
-    """Terraform's outputs; before the first `make infra`, the names that infra/ will give. Raises Stop."""
-    given = terraform_outputs()
-    if not given:
-        shell.say("# no Terraform outputs yet: using the names that infra/ gives in this project and region")
-    expected = _conventions()
-    known = {name: given.get(name, expected[name]) for name in expected}
-    return msgspec.convert(known | {"environment": expected["environment"] | given.get("environment", {})}, Outputs)
-
-
-def terraform_outputs() -> dict[str, Any]:
-    """The outputs; {} before the first `make infra`. Raises Stop if the state belongs to another project."""
-    given = {name: output["value"] for name, output in json.loads(_terraform_output() or "{}").items()}
-    _same_place(given.get("environment", {}))
-    return given
-
-
-def _terraform_output() -> str:
-    command = ("terraform", "-chdir=infra", "output", "-json", "-no-color")  # with colours, an error is drawn in a box
-    try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
-    except FileNotFoundError:
-        if shell.dry():
-            return ""
-        raise shell.missing("terraform") from None
-    if done.returncode and not shell.dry():
-        raise Stop(shell.advice(command, done.stderr))
-    return "" if done.returncode else done.stdout
-
-
-def _same_place(environment: dict[str, str]) -> None:
-    for name, mine in (("GOOGLE_CLOUD_PROJECT", project()), ("LOCATION", region())):
-        other = environment.get(name, mine)
-        if other != mine:
-            raise Stop(f"infra/ holds the state of {other}, not of {mine}: initialise Terraform for {mine} first")
-
-
-def _conventions() -> dict[str, Any]:
-    return {
-        "environment": {
-            "GOOGLE_CLOUD_PROJECT": project(),
-            "LOCATION": region(),
-            **{f"{name.upper()}_URL": url(name) for name in ("remind", "resolve", "deliver")},
-            "TASKS_SERVICE_ACCOUNT": account("tasks"),
-            "LINKS_BASE_URL": url("links"),
-            "RECEIPTS_BASE_URL": url("receipts"),
-        },
-        "service_accounts": {name: account(name) for name in functions()},
-        "invokers": {name: invokers(function) for name, function in functions().items()},
-        "build_service_account": f"projects/{project()}/serviceAccounts/{account('build')}",
-        "docker_repository": f"projects/{project()}/locations/{region()}/repositories/relay-functions",
-        "vpc_connector": "",
-    }
 
 
 def invokers(function: Function) -> list[str]:
@@ -203,12 +129,6 @@ def settings() -> dict[str, str]:
 def needed(function: Function, environ: dict[str, str]) -> list[str]:
     """The secrets a function needs with these settings."""
     return [variable for variable, when in function.secrets.items() if when == "always" or holds(when, environ)]
-
-
-def needed_by_any() -> list[str]:
-    """The secrets that this relay needs with its settings. Raises Stop."""
-    environ = outputs().environment | settings()
-    return list(dict.fromkeys(v for function in functions().values() for v in needed(function, environ)))
 
 
 def holds(condition: str, environ: Mapping[str, str]) -> bool:

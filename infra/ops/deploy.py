@@ -9,11 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from infra.ops import bundle, config, shell
-from infra.ops.config import Outputs
+from infra.ops import bundle, config, shell, terraform
 from infra.ops.function_table import Function, chosen, secret_id
+from infra.ops.guard import changing
 from infra.ops.preflight import check_start, placeholders
 from infra.ops.shell import Stop, do
+from infra.ops.terraform import Outputs
 
 RUNTIME = "python311"
 LABEL = "clickwrap-relay"
@@ -30,7 +31,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def deploy() -> int:
-    outputs = config.outputs()
+    outputs = terraform.outputs()
     plans = [plan_for(function, outputs) for function in chosen()]
     with ThreadPoolExecutor(len(plans)) as pool:
         failures = [failure for failure in pool.map(lambda plan: _deploy_one(plan, outputs), plans) if failure]
@@ -116,4 +117,4 @@ def _service(verb: str, name: str, *flags: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    shell.main(deploy)
+    shell.main(changing(deploy))

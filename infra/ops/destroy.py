@@ -7,10 +7,12 @@ import json
 import urllib.request
 from typing import Any
 
-from infra.ops import config, shell
+from infra.ops import config, shell, terraform
 from infra.ops.function_table import Function, written
-from infra.ops.infra import step, tf_variables, var_file
+from infra.ops.guard import changing
+from infra.ops.infra import tf_variables, var_file
 from infra.ops.shell import Stop, ask, do
+from infra.ops.terraform import step
 
 FIRESTORE = "https://firestore.googleapis.com"
 # Final states of a request; a request in any other state is live.
@@ -23,10 +25,25 @@ def destroy() -> None:
     _confirm()
     for function in written():
         delete(function)
-    variables = {**tf_variables(), "TF_VAR_deletion_protection": "false"}
+    if protected := _protected():
+        _terraform("apply", *(f"-target={address}" for address in protected))
+    _terraform("destroy")
+    shell.say(f"The bucket of Terraform's state is kept: gs://{config.state_bucket()}")
+
+
+def _terraform(verb: str, *targets: str) -> None:
     sure = ["-auto-approve"] if shell.forced() else []
-    step("apply", *sure, *var_file(), **variables)  # removes the deletion protection of the database
-    step("destroy", *sure, *var_file(), **variables)
+    step(verb, *sure, *targets, *var_file(), **tf_variables(), TF_VAR_deletion_protection="false")
+
+
+def _protected() -> list[str]:
+    """What is left of the resources that refuse to be deleted: the database and the secrets.
+
+    An apply of everything would make again what an interrupted run has deleted.
+    """
+    listed = "" if shell.dry() else terraform.read("state", "list")
+    kinds = ("google_firestore_database.", "google_secret_manager_secret.")
+    return [address for address in listed.splitlines() if address.startswith(kinds)]
 
 
 def _refuse_with_live_requests() -> None:
@@ -86,4 +103,4 @@ def _asked(body: dict[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    shell.main(destroy)
+    shell.main(changing(destroy))

@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-from infra.ops import config, credentials, secret_manager, shell
+from infra.ops import config, credentials, secret_manager, shell, terraform
 from infra.ops.function_table import written
 from infra.ops.report import Check, Finding, report
 from infra.ops.shell import Stop, ask
@@ -60,7 +60,7 @@ def services() -> Iterator[Finding]:
 
 
 def secrets() -> Iterator[Finding]:
-    for variable in config.needed_by_any():
+    for variable in terraform.needed_secrets():
         yield Finding(
             f"secret {variable}", "" if secret_manager.has_version(variable) else "has no value: run `make secrets`"
         )
@@ -79,7 +79,7 @@ def deployed() -> Iterator[Finding]:
 
 def privacy() -> Iterator[Finding]:
     """Access that was granted by hand, or to a former operator, survives deployments, so it is checked here."""
-    invokers = config.outputs().invokers
+    invokers = terraform.outputs().invokers
     for name in (function.name for function in written() if not function.public):
         yield Finding(f"{name} is private", _opened(name, set(invokers[name])))
 
@@ -121,7 +121,7 @@ def status_of(url: str, headers: dict[str, str] | None = None) -> int:
 
 def accounts() -> Iterator[Finding]:
     """Checks each credential with a read-only call. A secret in the environment overrides Secret Manager."""
-    environ = config.outputs().environment | config.settings()
+    environ = terraform.outputs().environment | config.settings()
     for probe in credentials.chosen(environ):
         yield _checked(probe, credentials.Values(environ, secret_manager.read))
 

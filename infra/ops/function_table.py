@@ -1,11 +1,13 @@
 """infra/functions.json: the table of functions, which Terraform and the commands here read."""
 
 import os
-from pathlib import Path
 
 import msgspec
 
-ROOT = Path(__file__).parents[2]
+from infra.ops import shell
+from infra.ops.shell import Stop
+
+ROOT = shell.ROOT
 API_CALLS_A_MINUTE = 1600  # of the 2,000 that Clickwrap allows a token
 
 
@@ -48,8 +50,6 @@ def written() -> list[Function]:
 
 def chosen() -> list[Function]:
     """The functions named by FUNCTIONS ("receive links"); by default all. Raises Stop for an unknown name."""
-    from infra.ops.shell import Stop
-
     known = {f.name: f for f in written()}
     names = os.environ.get("FUNCTIONS", "").replace(",", " ").split() or list(known)
     wrong = [name for name in names if name not in known]

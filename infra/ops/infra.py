@@ -1,14 +1,19 @@
-"""`make infra`: run Terraform: plan, show the plan, ask, apply. Settings of relay.env become TF_VAR_* variables."""
+"""`make infra`: run Terraform: plan, show the plan, ask, apply. Settings of relay.env become TF_VAR_* variables.
+
+PLAN=file: `make plan` keeps its plan there, and `make infra` applies that plan and asks nothing.
+"""
 
 import json
+import os
 import sys
+import time
 from pathlib import Path
 
 from infra.ops import config, shell
-from infra.ops.function_table import ROOT
-from infra.ops.shell import Stop, agreed, attached
+from infra.ops.guard import changing
+from infra.ops.shell import Stop, agreed, errors_of
+from infra.ops.terraform import COMMAND, INFRA, environ, init, step
 
-TERRAFORM = ("terraform", "-chdir=infra")
 # Settings of relay.env that are also Terraform variables. A *.tfvars file overrides them.
 TEXTS = (
     "SMS_PROVIDER",
@@ -20,33 +25,54 @@ TEXTS = (
     "MAX_DELIVERY_ATTEMPTS",
 )
 LISTS = ("OPERATORS", "ALERT_EMAILS")
-PLAN = "relay.tfplan"
+# Parts of errors that pass by themselves: Google shows a new metric after up to ten minutes, a new account or a
+# service just enabled after about one.
+LATE = ("Cannot find metric", "gserviceaccount.com does not exist", "has not been used in project", "SERVICE_DISABLED")
+MAX_TRIES = 12
+PAUSE = 60.0  # seconds between two tries
 
 
 def apply() -> None:
-    variables = tf_variables()
-    step("init", "-input=false")
-    config.terraform_outputs()  # stops if the state belongs to another project
+    """Plan and apply. What Google was not ready for is tried again: only what is left of the confirmed plan."""
+    init()
+    reviewed = os.environ.get("PLAN")
+    plan = _path(reviewed or f"{config.project()}.tfplan")
     try:
-        step("plan", "-input=false", f"-out={PLAN}", *var_file(), **variables)
-        if not agreed("Apply this plan?"):
-            raise Stop("nothing changed: the plan was not applied")
-        step("apply", "-input=false", PLAN)
+        if not reviewed:
+            _plan(f"-out={plan}")
+            if not agreed("Apply this plan?"):
+                raise Stop("nothing changed: the plan was not applied")
+        _apply(plan)
     finally:
-        (ROOT / "infra" / PLAN).unlink(missing_ok=True)  # like the state, it may contain secrets
+        plan.unlink(missing_ok=True)  # like the state, it may contain secrets
+
+
+def _apply(plan: Path) -> None:
+    for left in reversed(range(MAX_TRIES)):
+        errors = errors_of(*COMMAND, "apply", "-input=false", str(plan), **environ())
+        if not errors:
+            return
+        if not left or not any(words in errors for words in LATE):
+            raise Stop("terraform apply failed: see above. `make infra` again continues where it stopped")
+        shell.say(f"Google is not ready yet: trying the rest again in {PAUSE:.0f} s")
+        time.sleep(PAUSE)
+        _plan(f"-out={plan}")
 
 
 def plan() -> None:
     """`make plan`: show the plan and change nothing."""
-    variables = tf_variables()
-    step("init", "-input=false")
-    config.terraform_outputs()
-    step("plan", "-input=false", "-lock=false", *var_file(), **variables)
+    init()
+    kept = [f"-out={_path(os.environ['PLAN'])}"] if os.environ.get("PLAN") else []
+    _plan("-lock=false", *kept)
 
 
-def step(*arguments: str, **variables: str) -> None:
-    if attached(*TERRAFORM, *arguments, **variables):
-        raise Stop(f"terraform {arguments[0]} failed: see above")
+def _plan(*options: str) -> None:
+    step("plan", "-input=false", *options, *var_file(), **tf_variables())
+
+
+def _path(name: str) -> Path:
+    """Terraform runs in infra/, the operator does not."""
+    return Path(name).absolute()
 
 
 def tf_variables() -> dict[str, str]:
@@ -62,8 +88,8 @@ def tf_variables() -> dict[str, str]:
 def var_file() -> list[str]:
     """The file of variables that only Terraform has: infra/prod.tfvars if the settings are in prod.env."""
     name = Path(config.file()).with_suffix(".tfvars").name
-    return [f"-var-file={name}"] if (ROOT / "infra" / name).exists() else []
+    return [f"-var-file={name}"] if (INFRA / name).exists() else []
 
 
 if __name__ == "__main__":
-    shell.main(plan if sys.argv[1:] == ["plan"] else apply)
+    shell.main(changing(plan if sys.argv[1:] == ["plan"] else apply))

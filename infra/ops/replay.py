@@ -4,9 +4,12 @@ Without --replay and --drop this is a dry run: it prints what a replay would do 
 """
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from infra.ops import guard
+from infra.ops.shell import Stop
 from local.stack.offline import offline_ports
 from shared import bootstrap
 from shared.domain.errors import RetryLater
@@ -20,7 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     service = bootstrap.dead_letters()
     if options.drop:
         return _drop(service, options.id)
-    previews = service.replay(options.id) if options.replay else service.held()
+    previews = _replayed(service, options.id) if options.replay else service.held()
     shown = [p for p in previews if not options.id or p.letter.key in options.id]
     for preview in shown:
         print(_described(preview))
@@ -32,6 +35,14 @@ def run(arguments: Sequence[str]) -> int:
     elif not options.replay:
         print(f"\n{len(shown)} listed, nothing changed. `make replay CONFIRM=1` replays them; add ID=... for one.")
     return 0
+
+
+def _replayed(service: DeadLetterService, ids: Sequence[str]) -> Collection[ReplayPreview]:
+    """In parts, until none is left but those that cannot be replayed."""
+    found = dict[str, ReplayPreview]()
+    while fresh := [p for p in service.replay(ids) if p.letter.key not in found]:
+        found |= {p.letter.key: p for p in fresh}
+    return found.values()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,10 +76,13 @@ def _described(preview: ReplayPreview) -> str:
 
 
 def main() -> int:
+    arguments = [a for a in sys.argv[1:] if a]
     try:
+        if os.environ.get("BACKEND") == "gcp" and {"--replay", "--drop"} & set(arguments):
+            guard.check()
         with offline_ports():
-            return run([a for a in sys.argv[1:] if a])
-    except (SettingError, RetryLater) as e:
+            return run(arguments)
+    except (SettingError, RetryLater, Stop) as e:
         print(f"dead letters: {e}", file=sys.stderr)
         return 1
 

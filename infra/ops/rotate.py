@@ -8,6 +8,7 @@ import os
 import secrets
 
 from infra.ops import deploy, secret_manager, shell
+from infra.ops.guard import changing
 from infra.ops.secrets import BYTES
 from infra.ops.shell import Stop, agreed
 
@@ -38,4 +39,4 @@ def _next_step() -> str:
 
 
 if __name__ == "__main__":
-    shell.main(rotate)
+    shell.main(changing(rotate))

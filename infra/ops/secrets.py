@@ -8,7 +8,8 @@ import os
 import secrets
 import sys
 
-from infra.ops import config, secret_manager, shell
+from infra.ops import secret_manager, shell, terraform
+from infra.ops.guard import changing
 from infra.ops.shell import Stop
 
 GENERATED = ("CLICKWRAP_WEBHOOK_TOKENS", "LINKS_SECRET")  # our own secrets: empty input generates a random value
@@ -16,7 +17,7 @@ BYTES = 32  # of a generated secret
 
 
 def ask_for_all() -> None:
-    wanted = config.needed_by_any()
+    wanted = terraform.needed_secrets()
     again = _renewed(wanted)
     absent = [
         variable for variable in wanted if shell.dry() or variable in again or not secret_manager.has_version(variable)
@@ -54,4 +55,4 @@ def _typed(prompt: str) -> str:
 
 
 if __name__ == "__main__":
-    shell.main(ask_for_all)
+    shell.main(changing(ask_for_all))

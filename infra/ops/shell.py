@@ -4,8 +4,11 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
+ROOT = Path(__file__).parents[2]
 INSTALL = {
     "gcloud": "https://cloud.google.com/sdk/docs/install",
     "terraform": "https://developer.hashicorp.com/terraform/install",
@@ -16,6 +19,8 @@ ADVICE = (
     ("Reauthentication", "the gcloud login has expired: run `gcloud auth login`"),
     ("could not find default credentials", "terraform has no login: run `gcloud auth application-default login`"),
     ("Backend initialization required", "terraform is not initialised in this folder: run `make plan` first"),
+    ("bucket doesn't exist", "the bucket of Terraform's state is missing: run `make bootstrap` first"),
+    ("migrat", 'infra/ holds a local state: see "Moving a state" in docs/deploy.md'),
     ("has not been used in project", "a service is not enabled: run `make infra` first"),
     ("SERVICE_DISABLED", "a service is not enabled: run `make infra` first"),
 )
@@ -37,42 +42,55 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def ask(*command: str) -> str:
+def ask(*command: str, **environ: str) -> str:
     """Run a command that changes nothing and return its output. Under DRY_RUN only print it. Raises Stop."""
     if dry():
         say(shlex.join(command))
         return ""
-    return _captured(command)
+    return captured(command, **environ)
 
 
 def do(*command: str, text: str | None = None) -> str:
     """Print a command that changes something, then run it. text: its standard input, never printed. Raises Stop."""
     say(("" if dry() else "+ ") + shlex.join(command))
-    return "" if dry() else _captured(command, text)
+    return "" if dry() else captured(command, text)
 
 
 def attached(*command: str, **environ: str) -> int:
     """Run a command on the operator's terminal and return its exit status. environ: added to its environment."""
-    say(
-        ("" if dry() else "+ ")
-        + " ".join([*(f"{k}={shlex.quote(v)}" for k, v in environ.items()), shlex.join(command)])
-    )
+    _announce(command, environ)
+    return 0 if dry() else _run(command, environ).returncode
+
+
+def errors_of(*command: str, **environ: str) -> str:
+    """As `attached`, but shows the errors at the end and returns them: "" after a success."""
+    _announce(command, environ)
     if dry():
-        return 0
-    try:
-        return subprocess.run(command, check=False, env={**os.environ, **environ}).returncode
-    except FileNotFoundError:
-        raise missing(command[0]) from None
+        return ""
+    done = _run(command, environ, stderr=subprocess.PIPE)
+    print(done.stderr, end="", file=sys.stderr, flush=True)
+    return (done.stderr.strip() or "no reason given") if done.returncode else ""
 
 
-def _captured(command: Sequence[str], text: str | None = None) -> str:
-    try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, input=text)
-    except FileNotFoundError:
-        raise missing(command[0]) from None
+def captured(command: Sequence[str], text: str | None = None, **environ: str) -> str:
+    """Run a command without printing anything and return its output. Raises Stop."""
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    done = _run(command, environ, input=text, **streams)
     if done.returncode:
         raise Stop(advice(command, done.stderr))
     return done.stdout.strip()
+
+
+def _announce(command: Sequence[str], environ: Mapping[str, str]) -> None:
+    words = [*(f"{name}={shlex.quote(value)}" for name, value in environ.items()), shlex.join(command)]
+    say(("" if dry() else "+ ") + " ".join(words))
+
+
+def _run(command: Sequence[str], environ: Mapping[str, str], **streams: Any) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(command, check=False, text=True, cwd=ROOT, env={**os.environ, **environ}, **streams)
+    except FileNotFoundError:
+        raise missing(command[0]) from None
 
 
 def missing(tool: str) -> Stop:

@@ -16,7 +16,8 @@ from functools import partial
 
 import msgspec
 
-from infra.ops import config, secret_manager, shell
+from infra.ops import config, secret_manager, shell, terraform
+from infra.ops.guard import changing
 from infra.ops.report import Finding, report
 from infra.ops.shell import Stop, ask, do
 
@@ -54,7 +55,7 @@ def push(run: Run) -> Iterator[Finding]:
 
 def task(run: Run) -> Iterator[Finding]:
     body = json.dumps({"request": "smoke", "signer": "smoke", "reminder_day": 0, "task": "smoke"})
-    settings = config.outputs().environment
+    settings = terraform.outputs().environment
     audience = settings.get("OIDC_AUDIENCE") or config.url("remind")
     do(
         *("gcloud", "tasks", "create-http-task", "--queue=reminders", f"--location={config.region()}"),
@@ -126,4 +127,4 @@ def smoke() -> int:
 
 
 if __name__ == "__main__":
-    shell.main(smoke)
+    shell.main(changing(smoke))

@@ -13,7 +13,7 @@ import msgspec
 from local.stack.offline import offline_ports
 from shared import bootstrap
 from shared.console.masking import Shown
-from shared.domain.errors import RetryLater
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.timeline import Moment
 from shared.domain.verdict import Verdict
 from shared.services.operator_queries import Case, OperatorQueries
@@ -26,7 +26,7 @@ def main(text: str) -> int:
             queries = OperatorQueries(bootstrap.backend().ledger(), bootstrap.settings().policy(), bootstrap.clock)
             found = queries.search(text, None).rows if text.strip() else []
             case = queries.case(found[0][0], bootstrap.dead_letters().notices) if len(found) == 1 else None
-    except (SettingError, RetryLater) as e:
+    except (SettingError, RetryLater, PermanentFailure) as e:
         print(f"why: {e}", file=sys.stderr)
         return 1
     if case is None:

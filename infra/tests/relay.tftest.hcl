@@ -49,8 +49,8 @@ run "subscriptions" {
   }
 
   assert {
-    condition     = alltrue([for s in google_pubsub_subscription.push : s.ack_deadline_seconds == 60])
-    error_message = "The ack deadline is the function's time-out, 60 seconds."
+    condition     = alltrue([for s in google_pubsub_subscription.push : s.ack_deadline_seconds == 80])
+    error_message = "The ack deadline is longer than the function's time-out, 60 seconds."
   }
 
   assert {

@@ -5,12 +5,13 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from local.emulation.database import Database
-from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
+from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED, readable, reading
 from shared.domain.errors import RetryLater
 from shared.domain.model import NoticeRecord, Request
 from shared.ports import Ledger, Mark, Only, Stored
@@ -48,7 +49,7 @@ class EmbeddedLedger(Ledger):
         query = "select json, version from documents where collection = ? and key = ?"
         with port_transaction(self._database) as db:
             row = db.execute(query, (COLLECTIONS[kind], key)).fetchone()
-        return Stored(msgspec.json.decode(row[0], type=kind), row[1]) if row else None
+        return Stored(_load(row[0], kind), row[1]) if row else None
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
         fresh = secrets.randbits(62)  # random: a counter starts again after a deletion, and an old version would match
@@ -67,7 +68,7 @@ class EmbeddedLedger(Ledger):
         query = "select key, json from documents where collection = ? and request_id = ?"
         with port_transaction(self._database) as db:
             rows = db.execute(query, (COLLECTIONS[NoticeRecord], request)).fetchall()
-        found = {key: msgspec.json.decode(json, type=NoticeRecord) for key, json in rows}
+        found = {key: _load(json, NoticeRecord) for key, json in rows}
         return {key: record for key, record in found.items() if signer in ("", record.signer)}
 
     def newest(
@@ -76,13 +77,13 @@ class EmbeddedLedger(Ledger):
         last = (after[0].timestamp(), after[1]) if after else END
         with port_transaction(self._database) as db:
             rows = db.execute(NEWEST, (COLLECTIONS[kind], _label(only), *last, limit)).fetchall()
-        return [(key, msgspec.json.decode(json, type=kind)) for key, json in rows]
+        return readable([(key, partial(_load, json, kind)) for key, json in rows])
 
     def beginning(self, kind: type[T], prefix: str, limit: int) -> Sequence[tuple[str, T]]:
         query = "select key, json from documents where collection = ? and key >= ? and key < ? order by key limit ?"
         with port_transaction(self._database) as db:
             rows = db.execute(query, (COLLECTIONS[kind], prefix, f"{prefix}~", limit)).fetchall()
-        return [(key, msgspec.json.decode(json, type=kind)) for key, json in rows]
+        return readable([(key, partial(_load, json, kind)) for key, json in rows])
 
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
         least = since.timestamp() if since else 0.0
@@ -93,6 +94,11 @@ class EmbeddedLedger(Ledger):
         """Delete the documents whose `purge_at` has passed, like Firestore's TTL policy. Returns how many."""
         with port_transaction(self._database) as db:
             return db.execute("delete from documents where purge_at <= ?", (now.timestamp(),)).rowcount
+
+
+def _load(json: bytes, kind: type[T]) -> T:
+    with reading(kind):
+        return msgspec.json.decode(json, type=kind)
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """The Scheduler on SQLite: durable tasks, called when they are due and repeated until the answer is 2xx."""
 
-from collections.abc import Callable, Iterable
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from local.emulation.database import Database
 from local.emulation.embedded_ledger import port_transaction
@@ -11,9 +13,10 @@ from local.emulation.worker import Job, Worker
 from local.stack.identity import bearer
 from shared.ports import Task
 
-CALL_TIMEOUT = 60.0  # seconds
+CALL_TIMEOUT = 80.0  # seconds; DISPATCH_DEADLINE in the cloud
 LEASE_MARGIN = 5.0  # seconds after the time-out until a call is repeated
-MAX_PARALLEL_CALLS = 8
+MAX_PARALLEL_CALLS = 8  # of a queue: no queue waits for another's calls
+MAX_QUEUES = 8
 
 # A finished task keeps its row, without `due`, so that its name cannot be used again. `at`: the requested time.
 SCHEMA = """
@@ -21,7 +24,8 @@ create table if not exists tasks (
     queue text not null, name text not null, url text not null, body blob not null, at real not null, due real,
     leased integer not null default 0, tries integer not null default 0, executions integer not null default 0,
     previous integer not null default 0, primary key (queue, name));
-create index if not exists tasks_due on tasks (due) where due is not null;
+create index if not exists tasks_due on tasks (queue, due) where due is not null;
+create index if not exists tasks_running on tasks (queue) where leased and due is not null;
 """
 THIS = "where queue = ? and name = ? and due is not null"
 
@@ -34,7 +38,7 @@ class EmbeddedScheduler:
 
     def __init__(self, database: Database, clock: Callable[[], datetime], pace: Pace) -> None:
         self._database, self._clock, self._pace = database, clock, pace
-        self._worker = Worker("tasks", self._take, MAX_PARALLEL_CALLS)
+        self._worker = Worker("tasks", self._take, MAX_PARALLEL_CALLS * MAX_QUEUES)
 
     def create(self, tasks: Iterable[Task]) -> None:
         rows = [(t.queue, t.name, t.url, t.body, t.at.timestamp(), t.at.timestamp()) for t in tasks]
@@ -73,12 +77,8 @@ class EmbeddedScheduler:
     def _take(self, limit: int) -> list[Job]:
         """Claim due tasks. Their due time becomes the end of the lease, so that a lost call is repeated then."""
         now = self._clock().timestamp()
-        query = (
-            "select queue, name, url, body, at, tries, executions, previous from tasks "
-            "where due <= ? order by due limit ?"
-        )
         with self._database.transaction() as db:
-            rows = db.execute(query, (now, limit)).fetchall()
+            rows = [row for queue in _queues(db) for row in _due(db, queue, now)][:limit]
             leases = [(now + CALL_TIMEOUT + LEASE_MARGIN, queue, name) for queue, name, *_ in rows]
             db.executemany(f"update tasks set due = ?, tries = tries + 1, leased = 1 {THIS}", leases)
         return [partial(self._call, _task(*row[:5]), Tally(*row[5:]).begun()) for row in rows]
@@ -97,6 +97,24 @@ class EmbeddedScheduler:
         due = now.timestamp() + self._pace.pause(reply, now, tally.tries)
         query = f"update tasks set due = ?, leased = 0, executions = ?, previous = ? {THIS}"
         self._write(query, [(due, tally.executions, tally.previous, task.queue, task.name)])
+
+
+def _queues(db: sqlite3.Connection) -> Iterator[str]:
+    """Queues with unfinished tasks: one step in the index each, however many tasks there are."""
+    query, queue = "select min(queue) from tasks where queue > ? and due is not null", ""
+    while queue := db.execute(query, (queue,)).fetchone()[0]:
+        yield queue
+
+
+def _due(db: sqlite3.Connection, queue: str, now: float) -> list[tuple[Any, ...]]:
+    """Due tasks of a queue, as many as it may call besides those under way."""
+    query = "select count(*) from tasks where queue = ? and leased and due is not null and due > ?"
+    room = MAX_PARALLEL_CALLS - db.execute(query, (queue, now)).fetchone()[0]
+    query = (
+        "select queue, name, url, body, at, tries, executions, previous from tasks "
+        "where queue = ? and due <= ? order by due limit ?"
+    )
+    return db.execute(query, (queue, now, max(room, 0))).fetchall()
 
 
 def _task(queue: str, name: str, url: str, body: bytes, at: float) -> Task:

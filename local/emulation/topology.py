@@ -17,7 +17,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     dead_letter_topic: str
     attribute: tuple[str, str] | None = None
-    ack_deadline: float = 60.0
+    ack_deadline: float = 80.0
     min_backoff: float = 10.0
     max_backoff: float = 600.0
     max_attempts: int = 100

@@ -3,7 +3,6 @@
 import base64
 import re
 import sys
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from email.utils import parseaddr
@@ -12,7 +11,7 @@ from typing import NoReturn, TypeVar
 import flask
 import msgspec
 
-from local.sandbox.outbox import Outbox
+from local.sandbox.outbox import Outbox, StoredMessage
 from shared.domain.model import ChannelName
 
 T = TypeVar("T")
@@ -80,8 +79,17 @@ def refuse(status: int, body: object) -> NoReturn:
 
 def keep(channel: str, to: str, text: str, subject: str = "", html: str = "", *, notice: str) -> str:
     """Returns a new id for the message."""
-    desk().outbox.add(channel, notice, to, text, subject, html, at=desk().clock())
-    return uuid.uuid4().hex
+    return key_of(desk().outbox.add(channel, notice, to, text, subject, html, at=desk().clock()))
+
+
+def key_of(number: int) -> str:
+    """The id of the outbox's n-th message."""
+    return f"{number:032x}"
+
+
+def kept(to: str) -> list[StoredMessage]:
+    """What was accepted for this address, the newest first."""
+    return [message for message in reversed(desk().outbox.messages()) if message.to == to]
 
 
 def is_address(value: str) -> bool:

@@ -139,9 +139,7 @@ def _emulators(directory: Path, base: str, clock: VirtualClock) -> Iterator[Loca
     from local.emulation.tasks_emulator import TasksEmulator
 
     settings, names, (least, most) = bootstrap.settings(), bootstrap.settings().names(), backoff()
-    queues = [
-        Queue(name=name, min_backoff=least, max_backoff=most) for name in (names.reminders_queue, names.retries_queue)
-    ]
+    queues = [Queue(name=name, min_backoff=least, max_backoff=most) for name in names.queues()]
     try:
         with emulators(directory / "emulators") as hosts, TasksEmulator(clock=clock) as tasks:
             os.environ.update(hosts, CLOUD_TASKS_EMULATOR_HOST=tasks.host)

@@ -51,6 +51,7 @@ def defaults(base: str) -> dict[str, str]:
         "EMAIL_FROM": "relay@localhost.localdomain",
         "LINKS_BASE_URL": f"{base}/l",
         "LINKS_SECRET": "local-links-secret",
+        "EVIDENCE_KEY": str(ROOT / ".local" / "evidence.pem"),
         "RESOLVE_URL": f"{base}/resolve",
         "DELIVER_URL": f"{base}/deliver",
         "REMIND_URL": f"{base}/remind",

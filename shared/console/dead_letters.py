@@ -6,7 +6,7 @@ import flask
 
 from shared.console.actions import BOTH, PageResponse, Plan, asked
 from shared.console.context import console, done
-from shared.services.dead_letters import ReplayPreview
+from shared.services.dead_letters import MAX_AT_ONCE, ReplayPreview
 from shared.services.operator_actions import Why
 
 letters = flask.Blueprint("letters", __name__)
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 @letters.get("/dead-letters")
 def dead_letters() -> str:
     """The list, with what a replay of each would do."""
-    return flask.render_template("dead_letters.html", held=console().dead_letters.held(), done=done())
+    return flask.render_template("dead_letters.html", held=console().dead_letters.held(), most=MAX_AT_ONCE, done=done())
 
 
 @letters.route("/dead-letters/replay", methods=BOTH)

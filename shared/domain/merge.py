@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.identity import named
 from shared.domain.model import (
     ApiRequest,
     Event,
@@ -198,11 +199,20 @@ class _Merge:
     def _signer_of_event(self) -> str | None:
         if self.event is None or self.event.type is not EventType.SIGNED:
             return None
-        named = [k for k, s in self.signers.items() if self.event.signer in s.aliases]
-        if not named:
+        found = named(self.signers, self.event.signer)
+        if not found:
             return self._only_one_left()
-        there = [k for k in named if self.signers[k].state is not SignerState.REMOVED]
-        return min(there, key=lambda k: (self._flag(k) is not True, self._signed(k)), default=None)
+        return self._one_of([k for k in found if self.signers[k].state is not SignerState.REMOVED])
+
+    def _one_of(self, keys: list[str]) -> str | None:
+        """Of several with one address, whoever the API shows to have signed, or the only one who had not."""
+        unsigned = [k for k in keys if not self._signed(k)]
+        left = [k for k in unsigned if self._flag(k)][:1] or unsigned or keys[:1]
+        if len(left) == 1:
+            return left[0]
+        if {self._flag(k) for k in left} == {False}:
+            _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not yet")
+        return None
 
     def _flag(self, key: str) -> bool | None:
         return self.seen[key].signed if key in self.seen else None

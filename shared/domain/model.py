@@ -178,6 +178,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     not_found_since: datetime | None = None  # since when the API answers 404
     checked_at: datetime | None = None
     changed_at: datetime | None = None
+    status_sequence: int = 0  # counts the commits that changed what `request-status` tells
+    status_at: datetime | None = None  # time of the last of them
     next_at: datetime | None = None
     search: tuple[str, ...] = ()
     reminders_stopped: bool = False  # by an operator
@@ -217,6 +219,8 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     fallback: str = ""  # the notice that goes by the other channel if this one does not arrive; "" for none
     instead_of: str = ""  # the notice whose fallback this one is
     history: tuple[Transition, ...] = ()
+    ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
+    missing_since: datetime | None = None  # when the provider first said that it has no such message
     changed_at: datetime | None = None  # time of the last step
     purge_at: datetime | None = None
 

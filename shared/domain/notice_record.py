@@ -14,6 +14,7 @@ from shared.domain.receipts import Receipt
 MAX_HISTORY = 60  # transitions kept of a notice
 SECOND_TRY_AFTER = 900.0  # seconds in which a receipt may still settle an unknown outcome
 NOT_AGAIN = "not sent a second time"
+NOT_THERE = "the provider has said twice that it never got it"
 IN_PROGRESS = {NoticeState.PLANNED, NoticeState.SENDING}
 SENT_STATES = {NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN}
 NOT_SENT_STATES = {NoticeState.FAILED, NoticeState.SUPPRESSED}
@@ -53,7 +54,7 @@ def changed_to(
 
 def closed(record: NoticeRecord, state: NoticeState, now: datetime, reason: str, **fields: Any) -> NoticeRecord:
     """Not sent now. If an earlier try may have arrived, the record stays `unknown`: a second `unknown` is final."""
-    if any(t.state is NoticeState.UNKNOWN for t in record.history):
+    if _unsettled_tries(record):
         return changed_to(record, NoticeState.UNKNOWN, now, f"{NOT_AGAIN}: {reason}", **fields)
     return changed_to(record, state, now, reason, **fields)
 
@@ -84,21 +85,34 @@ def state_after(record: NoticeRecord, receipt: Receipt) -> NoticeState | None:
 
 
 def shortened(history: tuple[Transition, ...]) -> tuple[Transition, ...]:
-    """At most MAX_HISTORY: the beginning, the end, and every `unknown`, which a second try depends on."""
+    """At most MAX_HISTORY: the beginning, the end, and what a second try depends on."""
     if len(history) <= MAX_HISTORY:
         return history
     first, last = history[:10], history[10 - MAX_HISTORY :]
-    return (*first, *(t for t in history[10 : 10 - MAX_HISTORY] if t.state is NoticeState.UNKNOWN), *last)
+    return (*first, *(t for t in history[10 : 10 - MAX_HISTORY] if _is_lost(t) or t.why == NOT_THERE), *last)
+
+
+def _is_lost(transition: Transition) -> bool:
+    return transition.state is NoticeState.UNKNOWN
+
+
+def _unsettled_tries(record: NoticeRecord) -> int:
+    """How many tries may have arrived: those whose answer was lost since the provider last denied one."""
+    count = 0
+    for transition in record.history:
+        count = 0 if transition.why == NOT_THERE else count + _is_lost(transition)
+    return count
 
 
 # -- what a state allows
 
 
 def is_idle(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
-    """Begun, and nobody is working on it: its lease has run out, or its second try is due."""
+    """Begun, and nobody is working on it: its lease has run out, or its provider is to be asked, or tried again."""
     if record.state in IN_PROGRESS:
         return record.lease_until is not None and record.lease_until <= now
-    return second_try_due(record, now, policy)
+    wait = wait_after_lost_answer(record, now, policy)
+    return wait is not None and wait <= timedelta(0)
 
 
 def second_try_due(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
@@ -108,10 +122,22 @@ def second_try_due(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
 
 
 def second_try_wait(record: NoticeRecord, now: datetime, policy: Policy) -> timedelta | None:
-    """How long until the second try of an unknown outcome; None when there is none."""
-    unknowns = [t for t in record.history if t.state is NoticeState.UNKNOWN]
-    worth_it = record.state is NoticeState.UNKNOWN and KINDS[record.kind].second_try and len(unknowns) == 1
-    return record.history[-1].at + policy.span(SECOND_TRY_AFTER, floor=2) - now if worth_it else None
+    """How long until the second try of an unknown outcome; None when there is none, or its provider can be asked."""
+    worth_it = record.state is NoticeState.UNKNOWN and KINDS[record.kind].second_try and _unsettled_tries(record) == 1
+    if not worth_it or record.ask_at:
+        return None
+    return record.history[-1].at + policy.span(SECOND_TRY_AFTER, floor=2) - now
+
+
+def ask_wait(record: NoticeRecord, now: datetime) -> timedelta | None:
+    """How long until the provider is asked what became of an unknown outcome; None when it is not to be asked."""
+    return record.ask_at - now if record.ask_at and record.state is NoticeState.UNKNOWN else None
+
+
+def wait_after_lost_answer(record: NoticeRecord, now: datetime, policy: Policy) -> timedelta | None:
+    """How long until something is done about an unknown outcome; None when nothing will be."""
+    asked = ask_wait(record, now)
+    return second_try_wait(record, now, policy) if asked is None else asked
 
 
 def lease_left(record: NoticeRecord, now: datetime) -> float:

@@ -9,8 +9,9 @@ from shared.domain.model import Event, Request, SignerState, Status, digest
 from shared.domain.policy import Policy
 from shared.domain.search import words_of
 from shared.domain.signers import pending
-from shared.domain.status_event import status_changed
+from shared.domain.status_event import changed_last, counted_status
 
+STATUS_TOLD = 1_200.0  # seconds until a recheck tells a changed status once more
 SECOND_READING = 300.0  # seconds between two readings of what one answer alone is not believed
 EVENTS_KEPT, EVENTS_DAYS = 500, 31
 RECHECK: dict[Status, Callable[[float], float | None]] = {
@@ -30,21 +31,24 @@ def record_reading(
 ) -> Request:
     """The state with what this reading means for it: the event is handled, the next recheck and the purge are set."""
     request = _heard(request, event, now, policy)
-    news = event is not None or request.changed_at is None
-    if not news and _silent(request, now, policy):
+    if event is None and _silent(request, now, policy):
         request = replace(request, status=Status.DORMANT)
-    elif status_changed(before, request):
-        news = True  # a change found by a recheck resets the backoff: its publishing may be lost in a crash
-    request = replace(request, changed_at=now if news else request.changed_at)
-    ended = request.status in (Status.COMPLETE, Status.EXPIRED, Status.GONE, Status.DORMANT)
-    purge_at = request.purge_at or now + policy.days(policy.retention_days) if ended else None
-    request = replace(request, purge_at=purge_at)
-    return replace(
-        request,
+    counted = counted_status(before, request, now)
+    # a change that a recheck found resets the backoff, unless it is the silence itself
+    news = event is not None or (counted is not request and counted.status is not Status.DORMANT)
+    request = replace(
+        counted,
+        changed_at=now if news or request.changed_at is None else request.changed_at,
+        purge_at=_purge_at(counted, now, policy),
         checked_at=now,
         search=words_of(request),
-        next_at=next_check_at(request, event, now, policy),
     )
+    return replace(request, next_at=next_check_at(request, event, now, policy))
+
+
+def _purge_at(request: Request, now: datetime, policy: Policy) -> datetime | None:
+    ended = request.status in (Status.COMPLETE, Status.EXPIRED, Status.GONE, Status.DORMANT)
+    return request.purge_at or now + policy.days(policy.retention_days) if ended else None
 
 
 def _heard(request: Request, event: Event | None, now: datetime, policy: Policy) -> Request:
@@ -101,6 +105,8 @@ def next_check_at(request: Request, event: Event | None, now: datetime, policy: 
     age = (now - since).total_seconds() * 86_400 / policy.day  # seconds, as of a day of full length
     times = [now + policy.span(wait, floor=floor) for wait, floor in _waits(request, age)]
     times += _reminder_checks(request, now, policy)
+    if event is None and changed_last(request):  # an event is repeated after a crash, a recheck is not
+        times.append(now + policy.span(STATUS_TOLD, floor=2))
     if forget := forget_at(request, policy):
         times.append(forget)
     return max(min(times), now + policy.span(60, floor=1)) if times else None

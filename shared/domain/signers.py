@@ -5,6 +5,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from shared.domain.identity import keys_of
 from shared.domain.model import ApiSigner, ChannelName, Request, Role, Signer, SignerState, digest
 from shared.domain.policy import Policy, choose_channels, normal_email, normal_mobile
 
@@ -17,11 +18,12 @@ def matched(
 ) -> tuple[Signers, dict[str, ApiSigner]]:
     """The signers as an answer shows them, and its rows by their keys. reading: seconds between two readings."""
     signers, seen = dict(known), dict[str, ApiSigner]()
-    for place, row in enumerate(rows, 1):
-        named = _known_by(row, place)
-        key = _key_of(named, signers, seen)
-        seen[key] = named
-        signers[key] = _refreshed(signers.get(key) or Signer(number=len(signers) + 1), named, policy)
+    named = [_known_by(row, place) for place, row in enumerate(rows, 1)]
+    keys = keys_of(named, known)
+    for place, row in enumerate(named):
+        key = keys.get(place) or _new_key(row, signers)
+        seen[key] = row
+        signers[key] = _refreshed(signers.get(key) or Signer(number=len(signers) + 1), row, policy)
     for key in signers.keys() - seen.keys():
         signers[key] = _absent(signers[key], now, policy, reading)
     return signers, seen
@@ -32,11 +34,7 @@ def _known_by(seen: ApiSigner, place: int) -> ApiSigner:
     return seen if seen.ids else replace(seen, ids=(seen.mobile or f"#{place}",))
 
 
-def _key_of(seen: ApiSigner, signers: Signers, taken: Collection[str]) -> str:
-    for alias in seen.ids:
-        for key, signer in signers.items():
-            if alias in signer.aliases and key not in taken:
-                return key
+def _new_key(seen: ApiSigner, signers: Signers) -> str:
     key = digest(seen.ids[0])[:16]
     while key in signers:  # two signers with one id: both are kept
         key = digest(key)[:16]

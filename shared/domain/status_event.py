@@ -3,13 +3,22 @@
 from datetime import datetime
 from typing import Any
 
-from shared.domain.model import Request, SignerState, digest
+from msgspec.structs import replace
+
+from shared.domain.model import Request, SignerState
 from shared.domain.signers import counted_signers, pending
 
 
-def status_changed(old: Request | None, new: Request) -> bool:
-    """Whether anything a customer's own system would care for is different."""
-    return old is None or status_data(old) != status_data(new)
+def counted_status(old: Request | None, new: Request, now: datetime) -> Request:
+    """The new state, its change counted where anything that a customer's own system would care for is different."""
+    if old and status_data(old) == status_data(new):
+        return new
+    return replace(new, status_sequence=new.status_sequence + 1, status_at=now)
+
+
+def changed_last(request: Request) -> bool:
+    """Whether the last reading changed the status: a crash may have cost its event."""
+    return request.status_at is not None and request.status_at == request.checked_at
 
 
 def status_data(request: Request) -> dict[str, Any]:
@@ -25,16 +34,15 @@ def status_data(request: Request) -> dict[str, Any]:
     }
 
 
-def status_event(request: Request, now: datetime) -> dict[str, object]:
-    """CloudEvents 1.0, JSON format. The id is the same for the same status, so a consumer can drop a repetition."""
-    data = status_data(request)
+def status_event(request: Request) -> dict[str, object]:
+    """CloudEvents 1.0, JSON format. Id, sequence and time are of the commit that changed the status."""
     return {
         "specversion": "1.0",
-        "id": digest(data)[:32],
+        "id": f"{request.id}.{request.status_sequence}",
         "source": "clickwrap-relay",
         "type": f"clickwrap.request.{request.status.value}",
         "subject": request.id,
-        "time": now,
+        "time": request.status_at or request.checked_at,
         "datacontenttype": "application/json",
-        "data": data,
+        "data": {**status_data(request), "sequence": request.status_sequence},
     }

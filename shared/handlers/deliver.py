@@ -14,11 +14,12 @@ from shared.domain.merge import merge
 from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request, Status, address_key
 from shared.domain.policy import Policy
 from shared.domain.signers import address_of
-from shared.ports import Channel, ClickwrapApi, Ledger, NotFound, Outgoing, Render
+from shared.ports import Channel, ClickwrapApi, Ledger, MessageFinder, NotFound, Outgoing, Render
 from shared.services.circuit_breaker import CircuitBreaker
 from shared.services.claims import Claim, Claims
 from shared.services.fallback import Fallback
 from shared.services.links import LinkService, masked
+from shared.services.lost_answers import LostAnswers
 
 NOT_FOUND_WAIT = 300.0  # seconds until a request that the API does not find is asked for again
 FIRST_PAUSE, MAX_PAUSE = 10.0, 3_600.0  # seconds between two attempts of one notice, doubling
@@ -50,26 +51,36 @@ class Deliver:
         self._ledger, self._api, self._channels = ledger, api, channels
         self._links, self._render, self._fallback = links, render, fallback
         self._policy, self._clock = policy, clock
-        self._claims = Claims(ledger, policy, clock)
+        finders = {c.name: c for c in channels.values() if isinstance(c, MessageFinder)}
+        self._claims = Claims(ledger, policy, clock, {name: finder.lag for name, finder in finders.items()})
+        self._lost_answers = LostAnswers(ledger, finders, links, policy, clock)
         self._circuits = {c: CircuitBreaker(f"{c} {p.name}", ledger, policy, clock) for c, p in channels.items()}
 
     def notice(self, notice: Notice) -> None:
         """Raises RetryLater when it is to come again, PermanentFailure when its request is not in the ledger."""
         request = self._load(notice)
-        decision = self._evaluate(request, notice)
+        if not self._tried(request, notice):
+            self._lost_answers.settle(request, notice)
+
+    def _tried(self, request: Request, notice: Notice) -> bool:
+        """Whether the provider was called; if not, there may be an earlier try whose outcome is unknown."""
+        decision, channel = self._evaluate(request, notice), self._channels.get(notice.channel)
         if isinstance(decision, eligibility.Defer):
-            return self._defer(notice, decision)
-        if not isinstance(decision, eligibility.Send):
+            self._defer(notice, decision)
+        elif not isinstance(decision, eligibility.Send):
             failed = isinstance(decision, eligibility.Fail)
-            return self._claims.close(notice, NoticeState.FAILED if failed else NoticeState.SUPPRESSED, decision.reason)
-        channel = self._channels.get(notice.channel)
-        if channel is None:
-            return self._claims.close(notice, NoticeState.FAILED, f"no provider is set for {notice.channel}")
-        composed = self._compose(request, notice, channel)
-        claim = self._claims.claim(notice, **composed.fields) if composed else None
-        if composed and claim:
+            self._claims.close(notice, NoticeState.FAILED if failed else NoticeState.SUPPRESSED, decision.reason)
+        elif channel is None:
+            self._claims.close(notice, NoticeState.FAILED, f"no provider is set for {notice.channel}")
+        elif composed := self._compose(request, notice, channel):
+            return self._sent(notice, channel, composed)
+        return False
+
+    def _sent(self, notice: Notice, channel: Channel, composed: Composed) -> bool:
+        claim = self._claims.claim(notice, **composed.fields)
+        if claim:
             self._send(claim, channel, composed.message)
-        return None
+        return claim is not None
 
     # -- load
 

@@ -1,9 +1,10 @@
 """A provider says what became of a message: it is recorded, and what did not arrive goes by the other channel."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import NoticeRecord, NoticeState
 from shared.domain.notice_record import settled
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
@@ -36,7 +37,20 @@ class Receipts:
         except InvalidSignature as e:
             log.warning("receipt refused", extra={"json": {"provider": provider, "reason": e.reason}})
             raise
-        return sum(self._settle(verifier.name, receipt) for receipt in receipts)
+        return self._settle_all(verifier.name, receipts)
+
+    def _settle_all(self, provider: str, receipts: Sequence[Receipt]) -> int:
+        """A record that cannot be read costs no other receipt of the request, which the provider then repeats."""
+        settled, unreadable = 0, None
+        for receipt in receipts:
+            try:
+                settled += self._settle(provider, receipt)
+            except PermanentFailure as e:
+                log.error("a receipt's notice cannot be read", extra={"json": {"reason": e.reason}})
+                unreadable = e
+        if unreadable:
+            raise RetryLater(unreadable.reason)
+        return settled
 
     def _settle(self, provider: str, receipt: Receipt) -> bool:
         key = receipt.notice

@@ -50,6 +50,8 @@ class Resolve:
 
     def _next(self, key: str, old: Request | None, event: Event | None, alerts: list[str]) -> Request | None:
         """The state to commit; None where there is nothing to commit."""
+        if old and event is None and not old.forgotten:
+            self._publisher.tell_status_again(old)
         if old and self._is_over(old):
             return None if old.forgotten else stub(old)
         if old and event and event_key(event.event) in old.events:

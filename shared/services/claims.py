@@ -5,7 +5,7 @@ The claim is the last write before the provider's first byte. From there on, wha
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ import msgspec
 
 from shared.domain import notice_record
 from shared.domain.errors import RetryLater
+from shared.domain.lost_answers import ask_after
 from shared.domain.model import Notice, NoticeRecord, NoticeState
 from shared.domain.policy import Policy
 from shared.ports import Ledger, Stored
@@ -35,10 +36,16 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Claims:
-    """Claims notices for one instance, and records what became of them."""
+    """Claims notices for one instance, and records what became of them.
 
-    def __init__(self, ledger: Ledger, policy: Policy, clock: Callable[[], datetime]) -> None:
+    lags: seconds until a provider that can be asked surely lists what it took, by its name.
+    """
+
+    def __init__(
+        self, ledger: Ledger, policy: Policy, clock: Callable[[], datetime], lags: Mapping[str, float] | None = None
+    ) -> None:
         self._ledger, self._policy, self._clock = ledger, policy, clock
+        self._lags = lags or {}
 
     def claim(self, notice: Notice, **fields: Any) -> Claim | None:
         """None when it was sent or is closed. Raises RetryLater while another delivery holds it, or was faster."""
@@ -105,11 +112,12 @@ class Claims:
             self.record(Claim(notice, stored), notice_record.closed(stored.item, state, now, reason, **fields))
 
     def unknown(self, claim: Claim, reason: str) -> None:
-        """It may have left. Raises RetryLater where a second try is worth it, unless a receipt settles it by then."""
-        now = self._clock()
-        record = notice_record.changed_to(claim.record, NoticeState.UNKNOWN, now, reason)
+        """It may have left. Raises RetryLater where its provider can be asked, or a second try is worth it."""
+        now, lag = self._clock(), self._lags.get(claim.record.provider)
+        ask_at = None if lag is None else now + ask_after(lag, self._policy)
+        record = notice_record.changed_to(claim.record, NoticeState.UNKNOWN, now, reason, ask_at=ask_at)
         self.record(claim, record)
-        if wait := notice_record.second_try_wait(record, now, self._policy):
+        if wait := notice_record.wait_after_lost_answer(record, now, self._policy):
             raise RetryLater(reason, after=wait.total_seconds())
 
     def holds(self, claim: Claim) -> bool:

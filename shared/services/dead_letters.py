@@ -3,7 +3,7 @@
 Effects are deduplicated, so a replay sends nothing twice; a dry run tells which of them it would send at all.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -11,16 +11,21 @@ import msgspec
 
 from shared.domain import eligibility, planner
 from shared.domain.dead_letters import STALE_DAYS, DeadLetter
+from shared.domain.errors import PermanentFailure
 from shared.domain.kinds import KINDS, described
 from shared.domain.model import Event, Notice, NoticeRecord, Request
-from shared.domain.notice_record import IN_PROGRESS, second_try_due
+from shared.domain.notice_record import IN_PROGRESS, is_idle
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key
 from shared.ports import Bus, DeadLetters, Ledger, Message
 from shared.services.publisher import notice_message
 from shared.services.resource_names import ResourceNames
 
-LIMIT = 1_000  # letters of a topic that are read at once
+LIMIT = 1_000  # letters of a topic: each is leased for a minute
+MAX_AT_ONCE = (
+    200  # letters of a topic that are shown or replayed at once, within the console's 60 s: each is some reads
+)
+BATCH = 50  # letters that are published and then dropped by one call each
 
 
 class ReplayOutcome(StrEnum):
@@ -28,7 +33,7 @@ class ReplayOutcome(StrEnum):
 
     REPLAY = "replay"
     SETTLED = "settled"  # nothing is left to do: a replay drops it
-    STUCK = "stuck"  # cannot be read: it stays until an operator drops it
+    STUCK = "stuck"  # it, or what is stored, cannot be read: it stays until that changes or an operator drops it
 
 
 class ReplayPreview(msgspec.Struct, frozen=True):
@@ -56,7 +61,7 @@ class DeadLetterService:
         self._names, self._policy, self._clock = names, policy, clock
 
     def held(self) -> list[ReplayPreview]:
-        """The dry run: both topics, the oldest first. Raises RetryLater."""
+        """The dry run: the oldest MAX_AT_ONCE of both topics. Raises RetryLater."""
         return [preview for topic in self._topics() for preview in self._previews(topic)]
 
     def notices(self) -> set[str]:
@@ -65,8 +70,9 @@ class DeadLetterService:
             return {notice for letter in held if (notice := _notice_id(letter.data))}
 
     def replay(self, only: Collection[str] = ()) -> list[ReplayPreview]:
-        """Sends each on its way again, or drops it where nothing is left to do. only: keys; empty means all.
+        """Sends each on its way again, or drops it where nothing is left to do. only: keys; empty means the oldest.
 
+        At most MAX_AT_ONCE of a topic; those it returns as `stuck` are left.
         Raises RetryLater; what was not dropped by then stays, and may be replayed again without harm.
         """
         return [done for topic in self._topics() for done in self._replayed(topic, only)]
@@ -86,16 +92,22 @@ class DeadLetterService:
 
     def _previews(self, topic: str) -> list[ReplayPreview]:
         with self._letters.open(topic, LIMIT) as held:
-            return [self._preview(letter) for letter in held]
+            return [self._preview(letter) for letter in held[:MAX_AT_ONCE]]
 
     def _replayed(self, topic: str, only: Collection[str]) -> Iterator[ReplayPreview]:
         with self._letters.open(topic, LIMIT) as held:
-            for preview in [self._preview(letter) for letter in held if not only or letter.key in only]:
-                if preview.outcome is ReplayOutcome.REPLAY:
-                    self._bus.publish(topic, [_again(preview.letter, self._names)])
-                if preview.outcome is not ReplayOutcome.STUCK:
-                    self._letters.drop([preview.letter])
-                yield preview
+            chosen = [letter for letter in held if not only or letter.key in only][:MAX_AT_ONCE]
+            for at in range(0, len(chosen), BATCH):
+                yield from self._replay_batch(topic, chosen[at : at + BATCH])
+
+    def _replay_batch(self, topic: str, letters: Sequence[DeadLetter]) -> list[ReplayPreview]:
+        """Publishes first: after a crash in between they are only replayed again."""
+        previews = [self._preview(letter) for letter in letters]
+        if again := [p.letter for p in previews if p.outcome is ReplayOutcome.REPLAY]:
+            self._bus.publish(topic, [_again(letter, self._names) for letter in again])
+        if done := [p.letter for p in previews if p.outcome is not ReplayOutcome.STUCK]:
+            self._letters.drop(done)
+        return previews
 
     # -- what a replay would do
 
@@ -106,6 +118,8 @@ class DeadLetterService:
             return self._preview_notice(letter, msgspec.json.decode(letter.data, type=Notice))
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             return ReplayPreview(letter, "unreadable message", ReplayOutcome.STUCK, f"nothing: it cannot be read ({e})")
+        except PermanentFailure as e:
+            return ReplayPreview(letter, "a message", ReplayOutcome.STUCK, f"nothing: {e.reason}")
 
     def _preview_event(self, letter: DeadLetter, event: Event) -> ReplayPreview:
         outcome, would = self._outcome_of_event(event)
@@ -153,7 +167,7 @@ class DeadLetterService:
         return ReplayOutcome.SETTLED, f"nothing: {decision.reason}"
 
     def _open(self, record: NoticeRecord) -> bool:
-        return record.state in IN_PROGRESS or second_try_due(record, self._clock(), self._policy)
+        return record.state in IN_PROGRESS or is_idle(record, self._clock(), self._policy)
 
 
 def _notice_id(data: bytes) -> str:

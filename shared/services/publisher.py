@@ -10,7 +10,7 @@ from shared.domain import planner
 from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request
 from shared.domain.notice_record import first_record
 from shared.domain.policy import Policy
-from shared.domain.status_event import status_changed, status_event
+from shared.domain.status_event import changed_last, status_event
 from shared.ports import Bus, Ledger, Message, Scheduler, Task
 from shared.services.resource_names import ResourceNames
 
@@ -40,13 +40,15 @@ class Publisher:
         self.publish(n for key, n in after.items() if key not in before)
         have = planner.tasks(new, now, self._policy)
         self._schedule(new, have, self._made(old))
-        self._tell_status(old, new)
+        # whoever committed `old` may have died before it was told, and nobody sees it any more in `new`
+        lost = old is not None and changed_last(old) and not changed_last(new)
+        self._tell_status(None if lost else old, new)
         self._call_off(old, have, now)
 
     def republish_missing(self, old: Request | None, new: Request) -> None:
         """What the state implies and the ledger lacks: after a crash between commit and publishing, or a loss."""
         now = self._clock()
-        self._tell_status(old, new)  # first: a recheck is not repeated like an event, and the next one finds no change
+        self._tell_status(old, new)
         implied = planner.notices(new, now, self._policy)
         records = self._ledger.records(new.id) if implied else {}
         unsent = planner.unsent(implied, records, now, self._policy)
@@ -96,12 +98,19 @@ class Publisher:
             at=due.reminder.due_at,
         )
 
+    def tell_status_again(self, old: Request) -> None:
+        """Before the commit that hides that `old` changed the status: a recheck is not repeated after a crash."""
+        if changed_last(old):
+            self._tell(old)
+
     def _tell_status(self, old: Request | None, new: Request) -> None:
-        if not status_changed(old, new):
-            return
-        event = status_event(new, self._clock())
+        if old is None or old.status_sequence != new.status_sequence:
+            self._tell(new)
+
+    def _tell(self, request: Request) -> None:
         attributes = {"content-type": "application/cloudevents+json"}
-        self._bus.publish(self._names.status_topic, [Message(msgspec.json.encode(event), attributes)])
+        message = Message(msgspec.json.encode(status_event(request)), attributes)
+        self._bus.publish(self._names.status_topic, [message])
 
 
 def _warn_of_overdue(request: Request, unsent: Iterable[Notice]) -> None:

@@ -6,17 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
 
-from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
-from shared.ports import Channel, Outgoing
+from shared.ports import Channel, MessageFinder, Outgoing, Sought
 from tests.stand_in import Asked, Reply, StandIn, closed_port
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -215,10 +215,75 @@ class HttpChannelKit(ChannelKit):
         assert stage.calls() == 1
 
 
+class FinderKit:
+    """For a provider that can be asked what it took. `lists` makes its answers that list these notices, and others."""
+
+    sought: Sought
+    provider_id: str
+    golden: str
+
+    def make(self, url: str) -> MessageFinder:
+        raise NotImplementedError
+
+    def lists(self, *notices: str) -> list[Reply]:
+        raise NotImplementedError
+
+    def ask(self, *replies: Reply) -> Accepted | None:
+        with StandIn(*replies) as server:
+            return self.make(server.url).find(self.sought)
+
+    def test_a_message_that_it_took_is_found_under_the_id_that_a_send_would_have_given(self) -> None:
+        assert self.ask(*self.lists("other", NOTICE)) == Accepted(self.provider_id)
+
+    def test_one_that_it_does_not_list_is_not_there(self) -> None:
+        assert self.ask(*self.lists()) is None
+
+    def test_the_question_is_exactly_what_the_vendor_describes(self) -> None:
+        with StandIn(*self.lists(NOTICE)) as server:
+            self.make(server.url).find(self.sought)
+            expected = json.loads((GOLDEN / f"{self.golden}.json").read_text())
+            assert [wire(asked, expected[0]["headers"]) for asked in server.asked] == expected
+
+    @pytest.mark.parametrize("status", [301, 400, 401, 403, 404])
+    def test_a_refusal_to_tell_is_no_denial(self, status: int) -> None:
+        with pytest.raises(CannotSay):
+            self.ask(Reply(status, {"messages": [], "items": [], "Messages": []}))
+
+    @pytest.mark.parametrize(
+        "reply",
+        [
+            *(Reply(status) for status in (429, 500, 502, 503, 504)),
+            *(Reply(fault=fault) for fault in ("hang", "reset")),
+            *(Reply(200, body) for body in (b"", b"{}", b"[]", b"<html>", b'{"messages": 1, "items": {}}')),
+        ],
+    )
+    def test_no_answer_is_no_denial(self, reply: Reply) -> None:
+        with pytest.raises(RetryLater):
+            self.ask(reply)
+
+    def test_an_answer_cut_in_half_is_no_denial(self) -> None:
+        with pytest.raises(RetryLater):
+            self.ask(replace(self.lists()[0], fault="truncate"))
+
+    def test_a_wait_that_it_names_is_kept(self) -> None:
+        with pytest.raises(RetryLater) as raised:
+            self.ask(Reply(429, headers={"Retry-After": "17"}))
+        assert raised.value.after == 17
+
+    def test_who_cannot_be_reached_denies_nothing(self) -> None:
+        with pytest.raises(RetryLater):
+            self.make(f"http://127.0.0.1:{closed_port()}").find(self.sought)
+
+    def test_a_long_list_without_it_is_no_denial(self) -> None:
+        with pytest.raises(CannotSay):
+            self.ask(*self.lists(*(f"other-{n}" for n in range(100))))
+
+
 def wire(asked: Asked, headers: dict[str, str]) -> dict[str, Any]:
     """The request in the form of a golden file, with the headers that one names."""
-    kind = asked.headers["content-type"].partition(";")[0]
-    body = {"json": asked.json()} if kind == "application/json" else {"form": asked.form()}
+    kind = asked.headers.get("content-type", "").partition(";")[0]
+    forms = {"application/json": lambda: {"json": asked.json()}, "": dict}
+    body = forms.get(kind, lambda: {"form": asked.form()})()
     shown = {name: asked.headers.get(name) for name in headers}
     return {"method": asked.method, "path": asked.path, "headers": shown, **body}
 

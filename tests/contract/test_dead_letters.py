@@ -29,7 +29,7 @@ def held(implementation: str, tmp_path: Path, request: pytest.FixtureRequest) ->
             name="resolve", topic=TOPIC, endpoint="http://127.0.0.1:1", dead_letter_topic=dead_topic(TOPIC)
         )
         provision(cloud.project, LOCATION, subscriptions=[push])
-        yield PubSubBus(cloud.project), PubSubDeadLetters(cloud.project)
+        yield PubSubBus(cloud.project, clock), PubSubDeadLetters(cloud.project)
         return
     embedded = Embedded(tmp_path / "ports.db", clock, Pace(1, 1))
     yield embedded.bus, embedded.dead_letters

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from local.emulation.embedded import Embedded
 from local.emulation.http_push import Pace
+from shared.adapters.collections import CHANGED, COLLECTIONS
 from shared.adapters.gcp.firestore import FirestoreLedger
-from shared.domain.errors import RetryLater
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import (
     ChannelName,
     Kind,
@@ -119,6 +120,30 @@ def ledger(implementation: str, tmp_path: Path, request: pytest.FixtureRequest) 
     embedded = Embedded(tmp_path / "ports.db", lambda: NOW, Pace(1, 1))
     yield embedded.ledger
     embedded.stop()
+
+
+class Newer(msgspec.Struct, kw_only=True):
+    """A request as a newer version might store it; this one knows no such status."""
+
+    id: str
+    status: str = "embargoed"
+    changed_at: datetime = NOW
+    next_at: datetime = NOW
+
+
+def test_a_document_of_a_newer_version_is_told_apart_and_costs_no_other(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(COLLECTIONS, Newer, "requests")
+    monkeypatch.setitem(CHANGED, Newer, "changed_at")
+    assert ledger.put("newer", Newer(id="newer"), None)
+    assert ledger.put("r1", Request(id="r1", changed_at=NOW, next_at=NOW), None)
+    for ask in (ledger.get, lambda kind, key: ledger.update(kind, key, lambda old: old)):
+        with pytest.raises(PermanentFailure, match="a document in requests cannot be read by this version"):
+            ask(Request, "newer")
+    assert sorted(ledger.due(NOW, 10)) == ["newer", "r1"]
+    assert [key for key, _ in ledger.newest(Request, 10)] == ["r1"]
+    assert [r.getMessage() for r in caplog.records if r.name.startswith("shared")] == ["left out of a list"]
 
 
 def at_once(calls: int, call: Callable[[int], T]) -> list[T]:

@@ -19,9 +19,11 @@ from google.cloud.firestore_v1.types import (
     Document,
 )
 
+from shared.adapters.gcp import calls
 from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.adapters.http import transport
 from shared.adapters.providers.sms.twilio import Sender
+from shared.domain.errors import RetryLater
 from shared.domain.model import ChannelName, Suppression
 from shared.ports import Outgoing
 from shared.setting_types import Values
@@ -32,19 +34,26 @@ THEIRS = Suppression(channel=ChannelName.SMS, reason="somebody else's", since=NO
 
 
 class Forgetful:
-    """Firestore that stores what it is sent and loses its first answer. `instead`: stored in its place."""
+    """Firestore that stores what it is sent and loses its first answer; every one if `silent`.
+
+    instead: stored in the place of what was sent.
+    """
 
     def __init__(self) -> None:
         self.documents: dict[str, Document] = {}
         self.commits = 0
         self.instead: Document | None = None
+        self.silent = False
 
     def commit(self, request: CommitRequest, context: grpc.ServicerContext) -> CommitResponse:
         self.commits += 1
         document = request.writes[0].update
-        if document.name in self.documents:
+        if document.name in self.documents and not self.silent:
             context.abort(grpc.StatusCode.ALREADY_EXISTS, "there is one")
-        self.documents[document.name] = self.instead or document
+        old = self.documents.get(document.name, document)
+        self.documents[document.name] = self.instead or Document(
+            name=document.name, fields={**old.fields, **document.fields}
+        )
         context.abort(grpc.StatusCode.UNAVAILABLE, "stored; the answer is lost")
         raise AssertionError
 
@@ -85,6 +94,26 @@ def test_one_that_meets_another_when_it_is_repeated_was_not(firestore: Forgetful
     [firestore.instead] = firestore.documents.values()
     firestore.documents.clear()
     assert FirestoreLedger("p").put("key", OURS, None) is None
+
+
+@pytest.mark.parametrize("already", [False, True], ids=["created", "changed"])
+def test_one_whose_answers_are_lost_past_the_deadline_was_stored_if_it_is_found(
+    firestore: Forgetful, monkeypatch: pytest.MonkeyPatch, already: bool
+) -> None:
+    ledger = FirestoreLedger("p")
+    version = ledger.put("key", THEIRS, None) if already else None
+    monkeypatch.setattr(calls, "DEADLINE", 0.5)
+    firestore.silent = True
+    assert ledger.put("key", OURS, version) is not None
+    assert firestore.commits > 1
+
+
+def test_one_that_is_not_found_then_is_a_retry(firestore: Forgetful, monkeypatch: pytest.MonkeyPatch) -> None:
+    FirestoreLedger("p").put("key", THEIRS, None)
+    monkeypatch.setattr(calls, "DEADLINE", 0.5)
+    [firestore.instead], firestore.silent = firestore.documents.values(), True
+    with pytest.raises(RetryLater):
+        FirestoreLedger("p").put("key", OURS, None)
 
 
 class Nat:

@@ -145,7 +145,7 @@ class Run:
         self._at_rest_within(HOLD, day)
 
     def _absence(self) -> float:
-        """Seconds: past the time of the next task of the retries queue, which may be 900 ahead."""
+        """Seconds: past the time of the next deferred message, which may be 900 ahead."""
         due = self._running.next_retry()
         return max(ABSENCE, (due - self._now()).total_seconds() + 1 if due else 0.0)
 

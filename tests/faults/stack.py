@@ -78,7 +78,8 @@ class Relay(Running):
 
     def next_retry(self) -> datetime | None:
         """When the next deferred message comes back."""
-        return self._next_due(ResourceNames().retries_queue)
+        due = [self._next_due(ResourceNames().retries(channel)) for channel in ("", "sms", "email")]
+        return min(filter(None, due), default=None)
 
     def start(self) -> None:
         module = "tests.faults.on_emulators" if self.backend == "emulators" else "local.stack"
@@ -155,7 +156,7 @@ def _emulators(directory: Path, settings: dict[str, str]) -> Iterator[tuple[Rela
             os.environ[process.emulator.variable] = process.host
             settings = settings | {process.emulator.variable: proxy.host}
         settings = settings | {"CLOUD_TASKS_EMULATOR_HOST": tasks.host, "TASKS_SERVICE_ACCOUNT": ""}
-        ports = FirestoreLedger(PROJECT), PubSubBus(PROJECT), PubSubDeadLetters(PROJECT), tasks.next_due
+        ports = FirestoreLedger(PROJECT), PubSubBus(PROJECT, clock), PubSubDeadLetters(PROJECT), tasks.next_due
         running = Relay(directory, *ports, settings)
         running.clock = clock
         yield running, emulated

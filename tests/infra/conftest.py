@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.ops import config
+from infra.ops import terraform
 from tests.infra.tools import Tools, around
 
 
@@ -17,4 +17,4 @@ def here(tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """The stand-ins around this very process, and bundles in a folder of their own."""
     around(tools, tmp_path / "dist", monkeypatch)
     yield tools
-    config.outputs.cache_clear()
+    terraform.outputs.cache_clear()

@@ -36,7 +36,7 @@ def _unquoted(text: str) -> str:
 
 @cache
 def files() -> list[Body]:
-    return [load(path) for path in sorted(INFRA.glob("*.tf"))]
+    return [load(path) for path in sorted(INFRA.glob("*.tf")) if path.name != "root.tf"]
 
 
 def blocks(kind: str) -> dict[str, Body]:

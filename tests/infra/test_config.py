@@ -1,7 +1,5 @@
 """A mistake in what the operator decides is one line that says what to do."""
 
-import json
-
 import pytest
 
 from infra.ops import config
@@ -34,8 +32,8 @@ def test_relay_env_may_hold_project_and_region(tools: Tools) -> None:
 
 
 def test_the_command_line_wins_over_relay_env(tools: Tools) -> None:
-    tools.relay_env("PROJECT=of-the-file\n")
-    assert "--project=mine" in tools.run("deploy", DRY_RUN="1", FUNCTIONS="links", PROJECT="mine").stdout
+    tools.relay_env("REGION=europe-west1\n")
+    assert "--region=us-east1" in tools.run("deploy", DRY_RUN="1", FUNCTIONS="links", REGION="us-east1").stdout
 
 
 @pytest.mark.parametrize("tool", ["gcloud", "terraform"])
@@ -64,14 +62,6 @@ def test_a_missing_tool_is_named_with_where_to_get_it(tools: Tools, tool: str) -
 def test_what_gcloud_complains_of_becomes_what_to_do(tools: Tools, complaint: str, advice: str) -> None:
     tools.answer("secrets versions list", error=complaint, status=1)
     assert tools.run("secrets").stderr == advice
-
-
-def test_a_fresh_clone_whose_state_is_in_a_bucket_is_told_to_initialise(tools: Tools) -> None:
-    complaint = '\nError: Backend initialization required, please run "terraform init"\n'
-    tools.answer("output -json -no-color", error=complaint, status=1)
-    done = tools.run("url")
-    assert done.returncode == 0  # needs no state
-    assert tools.run("deploy").stderr == "terraform is not initialised in this folder: run `make plan` first\n"
 
 
 def test_an_unknown_function_is_named(tools: Tools) -> None:
@@ -103,23 +93,12 @@ def test_quotes_exports_comments_and_empty_values_are_read_as_a_shell_reads_them
     assert config.operator() == {"BRAND_NAME": "Acme  Legal", "EMAIL_REPLY_TO": "", "EMAIL_FROM": "a b"}
 
 
-def test_the_state_of_another_project_is_not_deployed_from(tools: Tools) -> None:
-    said = {"environment": {"value": {"GOOGLE_CLOUD_PROJECT": "the-other", "LOCATION": "us-central1"}}}
-    tools.answer("output -json", json.dumps(said))
-    done = tools.run("deploy", FUNCTIONS="links")
-    assert (
-        done.stderr
-        == "infra/ holds the state of the-other, not of demo-project: initialise Terraform for demo-project first\n"
-    )
-    assert not tools.asked("gcloud")
-
-
 def test_a_state_that_cannot_be_read_stops_a_deployment(tools: Tools) -> None:
     tools.answer("output -json", error="\nError: querying Cloud Storage failed\n", status=1)
     done = tools.run("deploy", FUNCTIONS="links")
     assert done.returncode == 1
     assert done.stderr == "terraform -chdir=infra output -json failed: Error: querying Cloud Storage failed\n"
-    assert not tools.asked("gcloud")
+    assert not tools.asked("gcloud functions")
 
 
 def test_a_shortener_that_is_not_named_is_our_own() -> None:

@@ -199,7 +199,7 @@ def test_a_wrong_setting_is_found_before_anything_is_uploaded(tools: Tools) -> N
     done = tools.run("deploy", FUNCTIONS="resolve")
     assert done.returncode == 1
     assert re.search(r"^resolve: cannot start: REMINDER_DAYS '7,3' must be rising whole days", done.stderr)
-    assert not tools.asked("gcloud")
+    assert not tools.asked("gcloud functions")
 
 
 def test_a_missing_provider_setting_is_named(tools: Tools) -> None:

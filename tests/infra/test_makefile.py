@@ -35,7 +35,7 @@ def test_a_dry_run_prints_commands_and_runs_none(tools: Tools, target: str) -> N
     settings = ("PROJECT=demo-project", "REGION=us-central1", "DRY_RUN=1", "ALERT_EMAILS=a@example.com")
     done = make(tools, target, *settings, "FUNCTIONS=links")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^(TF_VAR\S+ )*(gcloud|terraform) ", done.stdout, re.MULTILINE)
+    assert re.search(r"^(TF_\S+ )*(gcloud|terraform) ", done.stdout, re.MULTILINE)
     assert not [asked for asked in tools.asked() if "output" not in asked.command]
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from infra.ops import destroy, smoke
+from infra.ops import destroy, infra, smoke
 from infra.ops.function_table import written
 from infra.ops.shell import Stop
 from infra.ops.smoke import Run
@@ -120,9 +120,9 @@ def test_infra_plans_asks_and_applies_what_was_planned(tools: Tools) -> None:
         'SMS_PROVIDER=vonage\nOPERATORS="user:a@example.com user:b@example.com"\nALERT_EMAILS=ops@example.com\n'
     )
     assert tools.run("infra", stdin="yes\n").returncode == 0
-    steps = [(asked.command[2], asked.variables) for asked in tools.asked("terraform -chdir=infra")]
-    assert [step for step, _ in steps] == ["init", "output", "plan", "apply"]
-    assert steps[2][1] == {
+    steps = {asked.command[2]: asked.variables for asked in tools.asked("terraform -chdir=infra")}
+    assert list(steps) == ["init", "state", "plan", "apply"]
+    assert steps["plan"] == {
         "TF_VAR_project": "demo-project",
         "TF_VAR_region": "us-central1",
         "TF_VAR_sms_provider": "vonage",
@@ -139,7 +139,54 @@ def test_infra_applies_nothing_without_a_yes(tools: Tools) -> None:
 
 def test_a_plan_changes_nothing(tools: Tools) -> None:
     assert tools.run("infra plan", ALERT_EMAILS="ops@example.com").returncode == 0
-    assert [asked.command[2] for asked in tools.asked("terraform")] == ["init", "output", "plan"]
+    assert {asked.command[2] for asked in tools.asked("terraform")} == {"init", "state", "plan"}
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Waits between two tries, which take no time."""
+    taken: list[float] = []
+    monkeypatch.setattr("infra.ops.infra.time.sleep", taken.append)
+    return taken
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        'Error 404: Cannot find metric that matches type = "logging.googleapis.com/user/relay_alerts"',
+        "Error 400: Service account service-1@gcp-sa-pubsub.iam.gserviceaccount.com does not exist.",
+    ],
+)
+def test_what_google_is_late_with_is_tried_again_but_not_for_ever(
+    here: Tools, monkeypatch: pytest.MonkeyPatch, pauses: list[float], late: str
+) -> None:
+    monkeypatch.setenv("ALERT_EMAILS", "a@example.com")
+    monkeypatch.setenv("FORCE", "1")
+    here.answer("infra apply", error=f"Error: {late}\n", status=1)
+    with pytest.raises(Stop, match="`make infra` again continues where it stopped"):
+        infra.apply()
+    assert len(here.asked("infra apply")) == len(here.asked("infra plan")) == infra.MAX_TRIES
+    assert sum(pauses) >= 600, "a metric may take ten minutes"
+
+
+def test_any_other_error_stops_at_once(here: Tools, monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> None:
+    monkeypatch.setenv("ALERT_EMAILS", "a@example.com")
+    monkeypatch.setenv("FORCE", "1")
+    here.answer("infra apply", error="Error: 403 forbidden\n", status=1)
+    with pytest.raises(Stop):
+        infra.apply()
+    assert pauses == []
+
+
+def test_a_plan_that_was_reviewed_is_applied_as_it_is(tools: Tools) -> None:
+    plan = tools.folder / "reviewed.tfplan"
+    assert tools.run("infra plan", ALERT_EMAILS="a@example.com", PLAN=str(plan)).returncode == 0
+    (made,) = tools.asked("infra plan")
+    assert f"-out={plan}" in made.command
+    assert tools.run("infra", ALERT_EMAILS="a@example.com", PLAN=str(plan)).returncode == 0
+    assert len(tools.asked("infra plan")) == 1
+    (applied,) = tools.asked("infra apply")
+    assert applied.command[-1] == str(plan)
 
 
 def test_infra_asks_for_whom_to_alert(tools: Tools) -> None:
@@ -196,11 +243,20 @@ def test_the_projects_id_must_be_typed(here: Tools, monkeypatch: pytest.MonkeyPa
 
 def test_forced_it_deletes_functions_then_lifts_the_protection_then_destroys(tools: Tools) -> None:
     tools.answer("functions delete links", error="ERROR: Resource 'links' was not found\n", status=1)
+    kept = ["google_firestore_database.relay", 'google_secret_manager_secret.relay["links-secret"]']
+    tools.answer("state list", out="\n".join([*kept, "google_cloud_tasks_queue.relay"]))
     assert tools.run("destroy", FORCE="1", ALERT_EMAILS="a@example.com").returncode == 0
     assert [a.command[3] for a in tools.asked("functions delete")] == [f.name for f in written()]
     apply, gone = tools.asked("-auto-approve")
     assert (apply.command[2], gone.command[2]) == ("apply", "destroy")
+    assert [w for w in apply.command if w.startswith("-target=")] == [f"-target={address}" for address in kept]
     assert apply.variables["TF_VAR_deletion_protection"] == "false"
+
+
+def test_an_interrupted_destroy_goes_on_and_makes_nothing_again(tools: Tools) -> None:
+    tools.answer("state list", out="google_pubsub_topic.relay\n")
+    assert tools.run("destroy", FORCE="1", ALERT_EMAILS="a@example.com").returncode == 0
+    assert [asked.command[2] for asked in tools.asked("-auto-approve")] == ["destroy"]
 
 
 # -- smoke

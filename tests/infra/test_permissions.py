@@ -256,4 +256,4 @@ def test_topics_and_queues_in_the_grants_exist() -> None:
     topics = {names.events_topic, names.notices_topic, names.status_topic}
     assert {topic for granted in local("publishers").values() for topic in granted} == topics
     queues = {queue for table in ("task_creators", "task_deleters") for many in local(table).values() for queue in many}
-    assert queues == {names.reminders_queue, names.retries_queue}
+    assert queues == set(names.queues())

@@ -13,10 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from local.emulation.topology import Queue
+from local.emulation.embedded_tasks import CALL_TIMEOUT
+from local.emulation.topology import Queue, Subscription
 from local.stack.backends import pushes
 from shared import bootstrap
 from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
+from shared.adapters.gcp.tasks import DISPATCH_DEADLINE
 from shared.domain.dead_letters import dead_topic, kept_by
 from shared.domain.model import NoticeRecord, Request
 from shared.services.claims import LEASE
@@ -49,13 +51,12 @@ def test_the_push_subscriptions_are_those_of_the_local_stack(monkeypatch: pytest
         assert push["filter"] == ('attributes.{} = "{}"'.format(*s.attribute) if s.attribute else "")
 
 
-def test_every_push_has_identity_backoff_dead_letter_and_a_minute_to_answer() -> None:
+def test_every_push_has_identity_backoff_and_dead_letter() -> None:
     (push,) = [body for body in resources("google_pubsub_subscription").values() if "push_config" in body]
     assert push["push_config"][0]["oidc_token"][0]["audience"] == "${local.audiences[each.value.function]}"
     assert push["retry_policy"] == [{"minimum_backoff": "10s", "maximum_backoff": "600s"}]
     assert push["dead_letter_policy"][0]["max_delivery_attempts"] == "${var.max_delivery_attempts}"
     assert push["dead_letter_policy"][0]["dead_letter_topic"] == "${google_pubsub_topic.dead[each.value.topic].id}"
-    assert push["ack_deadline_seconds"] == 60
     assert push["filter"] == "${each.value.filter}"
 
 
@@ -72,17 +73,22 @@ def test_dead_letters_are_kept_under_the_names_of_the_code() -> None:
     assert "push_config" not in kept
 
 
-def test_a_provider_has_less_time_than_the_function_and_that_less_than_the_lease() -> None:
+def test_a_function_ends_before_its_message_is_pushed_again_and_that_is_before_the_lease_ends() -> None:
+    """A cold start counts for the ack deadline and the task's, not for the function's time-out."""
     (push,) = [body for body in resources("google_pubsub_subscription").values() if "push_config" in body]
-    for name in ("resolve", "deliver"):
-        assert functions()[name]["timeout"] == push["ack_deadline_seconds"] < LEASE
+    ack = push["ack_deadline_seconds"]
+    assert ack == Subscription(name="", topic="", endpoint="", dead_letter_topic="").ack_deadline
+    for name in ("resolve", "deliver", "remind"):
+        timeout = functions()[name]["timeout"]
+        assert timeout + 20 <= min(ack, DISPATCH_DEADLINE.total_seconds(), CALL_TIMEOUT)
+    assert ack < LEASE
 
 
 # -- queues and the clock
 
 
 def test_the_queues_are_those_of_the_code_and_retry_for_ever() -> None:
-    assert set(local("queues")) == {NAMES.reminders_queue, NAMES.retries_queue}
+    assert set(local("queues")) == set(NAMES.queues())
     (queue,) = resources("google_cloud_tasks_queue").values()
     ours, retry = Queue(name=""), queue["retry_config"][0]
     assert (retry["max_attempts"], retry["max_retry_duration"]) == (-1, "0s")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.ops import bundle, config
+from infra.ops import bundle, terraform
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """#!{python} -S
@@ -94,4 +94,4 @@ def around(tools: Tools, dist: Path, patch: pytest.MonkeyPatch) -> None:
     for name in ("DRY_RUN", "FORCE", "FUNCTIONS", "OPERATORS", "ALERT_EMAILS"):
         patch.delenv(name, raising=False)
     patch.setattr(bundle, "DIST", dist)
-    config.outputs.cache_clear()
+    terraform.outputs.cache_clear()

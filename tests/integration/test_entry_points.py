@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 from shared import bootstrap
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import Event
+from shared.services.deferral import Arrived
 
 ROOT = Path(__file__).parents[2]
 ENVELOPES = ROOT / "tests" / "golden" / "envelopes"
@@ -32,8 +34,8 @@ class Scripted:
         if self.fault:
             raise self.fault
 
-    def defer(self, data: bytes, published_at: datetime | None, retry: RetryLater) -> bool:
-        self.parked.append((data, published_at, retry.after))
+    def defer(self, message: Arrived, retry: RetryLater) -> bool:
+        self.parked.append((message, retry.after))
         return (retry.after or 0) > 60
 
     def dead_letter(self, data: bytes, reason: str) -> None:
@@ -82,7 +84,21 @@ def test_a_short_wait_is_a_nack_and_a_long_one_is_parked(client_of: Any) -> None
     assert push(resolve_client(client_of, Scripted(RetryLater("soon", after=5)))).status_code == 503
     parked = Scripted(RetryLater("later", after=600))
     assert push(resolve_client(client_of, parked)).status_code == 200
-    assert parked.parked[0][1:] == (datetime(2026, 1, 1, 12, 0, 0, 123000, tzinfo=UTC), 600)
+    [(message, after)] = parked.parked
+    at = datetime(2026, 1, 1, 12, 0, 0, 123000, tzinfo=UTC)
+    assert after == 600
+    assert (message.published_at, message.failing_since, message.by_task) == (at, at, False)
+    assert message.attributes == {"type": "request_sent"}
+
+
+def test_a_message_is_as_old_as_our_own_clock_says(client_of: Any) -> None:
+    ours, since = datetime(2026, 1, 3, tzinfo=UTC), datetime(2026, 1, 4, tzinfo=UTC)
+    envelope, handler = json.loads((ENVELOPES / "push.json").read_text()), Scripted(RetryLater("x", after=600))
+    envelope["message"]["attributes"] |= {"published_at": ours.isoformat(), "failing_since": since.isoformat()}
+    headers = {"X-CloudTasks-TaskName": "defer-1"}
+    assert resolve_client(client_of, handler).post("/", json=envelope, headers=headers).status_code == 200
+    [(message, _)] = handler.parked
+    assert (message.published_at, message.failing_since, message.by_task) == (ours, since, True)
 
 
 def test_what_no_repetition_mends_goes_to_the_dead_letters_at_once(client_of: Any) -> None:
@@ -133,6 +149,20 @@ def test_remind_refuses_what_is_no_reminder(client_of: Any) -> None:
     assert client.post("/", data=b"[]").status_code == 400
     body = {"request": "r", "signer": "s", "reminder_day": 3, "task": "t"}
     assert client.post("/", json=body).json == {"status": "published"}
+
+
+def test_a_reminder_whose_request_cannot_be_read_comes_again_and_says_why(
+    client_of: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fire(firing: object) -> str:
+        raise PermanentFailure("a document in requests cannot be read by this version")
+
+    client = client_of("remind", remind=lambda: SimpleNamespace(fire=fire))
+    monkeypatch.setattr(logging.getLogger("shared"), "propagate", True)
+    answer = client.post("/", json={"request": "r", "signer": "s", "reminder_day": 3, "task": "t"})
+    assert answer.status_code == 500  # 503 would slow the reminders of other requests
+    assert "cannot be read" in answer.json["error"]
+    assert [r.getMessage() for r in caplog.records] == ["a reminder cannot be published"]
 
 
 def test_links_answer_get_and_head_with_no_trace_left(client_of: Any) -> None:

@@ -3,8 +3,10 @@
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -108,3 +110,22 @@ def test_what_cannot_work_is_refused_with_one_line(changed: dict[str, str], line
     with started("receive", {**example(), **changed, "PYTHONWARNINGS": "ignore"}, tmp_path / "log") as (process, _):
         assert process.wait(30) == 1
     assert (tmp_path / "log").read_text().splitlines() == [line]
+
+
+def test_an_instance_that_had_no_cpu_for_longer_than_the_time_out_keeps_its_worker(tmp_path: Path) -> None:
+    """The worst order: gunicorn's arbiter runs again before its worker, whose last heartbeat is old by then."""
+    environ = {**example(), "CLOUD_RUN_TIMEOUT_SECONDS": "1"}
+    with started("receive", environ, tmp_path / "log") as (process, url):
+        until(lambda: call(url) > 0, "receive answers", UP_WITHIN)
+        (worker,) = children(process.pid)
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            time.sleep(4)  # the arbiter looks every second
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        assert call(url) == 405
+        assert children(process.pid) == [worker]
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

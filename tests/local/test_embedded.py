@@ -15,6 +15,7 @@ import pytest
 
 from local.emulation import embedded_bus, worker
 from local.emulation.embedded import Embedded
+from local.emulation.embedded_tasks import MAX_PARALLEL_CALLS
 from local.emulation.http_push import Pace
 from local.emulation.topology import Subscription
 from shared.domain.model import Link, NoticeRecord, Request
@@ -264,3 +265,13 @@ def test_a_worker_starts_no_more_jobs_than_its_width() -> None:
     release.set()
     engine.stop()
     assert max(asked) <= 3
+
+
+def test_a_queue_whose_calls_hang_delays_no_other_queue(path: Path) -> None:
+    """An outage of one channel: as many of its deferred messages hang as may be called at a time."""
+    at, hang = datetime.now(UTC), Reply(fault="hang")
+    with running(path) as ports, StandIn(Reply(204)) as email, StandIn(hang) as sms:
+        tasks = [Task(name=f"s{n}", queue="retries-sms", url=sms.url, body=b"{}", at=at) for n in range(20)]
+        ports.scheduler.create([*tasks, Task(name="e", queue="retries-email", url=email.url, body=b"{}", at=at)])
+        until(lambda: len(email.asked) == 1)
+        assert len(sms.asked) <= MAX_PARALLEL_CALLS

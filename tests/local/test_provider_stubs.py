@@ -18,7 +18,7 @@ from local.sandbox.outbox import Outbox
 from shared.adapters.providers import registry
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import ChannelName
-from shared.ports import Channel
+from shared.ports import Channel, MessageFinder, Sought
 from shared.settings import Settings
 from tests.contract.channel_kit import EMAIL, NOTICE, SMS
 
@@ -41,7 +41,8 @@ def environ(channel: str, provider: str, outbox: Outbox) -> Iterator[dict[str, s
 
 
 def made(environ: dict[str, str], channel: str, provider: str) -> Channel:
-    return registry.sender(ChannelName(channel.lower()), provider, Settings(environ), lambda: NOW)
+    """The stand-ins' clock is the real one."""
+    return registry.sender(ChannelName(channel.lower()), provider, Settings(environ), lambda: datetime.now(UTC))
 
 
 @EVERY
@@ -58,6 +59,20 @@ def test_a_message_of_our_adapter_is_accepted_and_kept(
     assert "https://s.example/l/c0de" in caught.text
     if provider != "apprise":
         assert caught.text.replace("\r\n", "\n").strip() == message.text.strip()
+
+
+@EVERY
+def test_what_was_accepted_is_found_by_our_adapter_and_nothing_else(
+    environ: dict[str, str], channel: str, provider: str
+) -> None:
+    message, adapter = SMS if channel == "SMS" else EMAIL, made(environ, channel, provider)
+    if not isinstance(adapter, MessageFinder):
+        pytest.skip("it cannot be asked")
+    sought = Sought(notice=NOTICE, to=message.to, text=message.text, since=NOW)
+    assert adapter.find(sought) is None
+    accepted = adapter.send(message)
+    other = replace(sought, notice="other", text="another text")
+    assert (adapter.find(sought), adapter.find(other)) == (accepted, None)
 
 
 @EVERY
@@ -187,7 +202,7 @@ def test_a_wrong_request_gets_the_answer_its_vendor_documents(
 def test_the_same_request_without_its_fault_is_accepted_and_only_by_post(
     app: flask.Flask, outbox: Outbox, where: tuple[str, dict[str, str]], body: dict[str, Any]
 ) -> None:
-    assert app.test_client().get(where[0], headers=where[1]).status_code == 405
+    assert app.test_client().put(where[0], headers=where[1]).status_code == 405
     assert app.test_client().post(where[0], headers=where[1], **body).status_code in (200, 201, 202)
     assert len(outbox.messages()) == 1
 

@@ -22,7 +22,14 @@ SIGNERS = {
     "0123456789abcdef": Signer(number=1, name="Eric Smith", mobile="+13175551234", state=SignerState.SIGNED),
     "fedcba9876543210": Signer(number=2, name="Jane Doe", email="jane@example.com", state=SignerState.INVITED),
 }
-REQUEST = Request(id="123456abcdef", title="Employment Agreement", status=Status.OPEN, signers=SIGNERS)
+REQUEST = Request(
+    id="123456abcdef",
+    title="Employment Agreement",
+    status=Status.OPEN,
+    signers=SIGNERS,
+    status_sequence=7,
+    status_at=AT,
+)
 EVENT = Event(event="abcdef12345", type=EventType.SIGNED, request="123456abcdef", signer="a-signer-id", received_at=AT)
 FIRST = notice_for(REQUEST, "fedcba9876543210", Kind.INVITATION, ChannelName.SMS)
 INSTEAD = fallback_of(REQUEST, FIRST, Policy(channels="sms-first"))
@@ -32,9 +39,11 @@ SHAPES: dict[str, Any] = {
         notice_message(notice_for(REQUEST, "fedcba9876543210", Kind.PROGRESS, ChannelName.EMAIL, about=1)).data
     ),
     "signer-notices-instead": msgspec.Raw(notice_message(INSTEAD).data),
-    "request-status": status_event(REQUEST, AT),
+    "request-status": status_event(REQUEST),
     "reminder-task": Firing(request="123456abcdef", signer="fedcba9876543210", reminder_day=3, task="ab" * 32),
-    "deferred-message": msgspec.Raw(push_envelope(b'{"v":1}', "defer-1", AT)),
+    "deferred-message": msgspec.Raw(
+        push_envelope(b'{"v":1}', "defer-1", AT, {"channel": "sms", "failing_since": AT.isoformat()})
+    ),
 }
 
 

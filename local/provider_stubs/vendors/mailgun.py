@@ -1,8 +1,24 @@
 """A stand-in for Mailgun."""
 
-import flask
+from email.utils import parsedate_to_datetime
+from typing import Any
 
-from local.provider_stubs.common import Account, first_wrong, is_address, keep, presents, refuse, setting
+import flask
+import msgspec
+
+from local.provider_stubs.common import (
+    Account,
+    first_wrong,
+    is_address,
+    json_object,
+    keep,
+    kept,
+    key_of,
+    presents,
+    refuse,
+    setting,
+)
+from local.sandbox.outbox import StoredMessage
 from shared.domain.model import ChannelName
 
 blueprint = flask.Blueprint("mailgun", __name__)
@@ -37,3 +53,29 @@ def mailgun(domain: str) -> flask.typing.ResponseReturnValue:
         refuse(400, {"message": wrong})
     key = keep("email", to, text, form.get("subject", ""), html, notice=form.get("v:notice", ""))
     return {"id": f"<{key}@{domain}>", "message": "Queued. Thank you."}
+
+
+@blueprint.post("/v1/analytics/logs")
+def logs() -> flask.typing.ResponseReturnValue:
+    """https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/logs/post-v1-analytics-logs"""
+    if not presents("api", setting("MAILGUN_API_KEY")):
+        refuse(401, "Forbidden")
+    body: Any = json_object()
+    if body is None:
+        refuse(400, {"message": "the body is not JSON"})
+    start, end = (parsedate_to_datetime(body[name]) for name in ("start", "end"))
+    [wanted] = [f["values"][0]["value"] for f in body["filter"]["AND"] if f["attribute"] == "recipient"]
+    found = [_row(message) for message in kept(wanted) if start <= message.at <= end]
+    return {"start": body["start"], "end": body["end"], "items": found[: body["pagination"]["limit"]], "pagination": {}}
+
+
+def _row(message: StoredMessage) -> dict[str, object]:
+    headers = {"to": message.to, "message-id": f"{key_of(message.id)}@{setting('MAILGUN_DOMAIN')}"}
+    variables = msgspec.json.encode({"notice": message.notice}).decode()
+    return {
+        "event": "accepted",
+        "@timestamp": message.at.isoformat(),
+        "recipient": message.to,
+        "user-variables": variables,
+        "message": {"headers": headers},
+    }

@@ -5,7 +5,18 @@ from typing import Any
 
 import flask
 
-from local.provider_stubs.common import JSON, Account, first_wrong, is_address, json_object, keep, refuse, setting
+from local.provider_stubs.common import (
+    JSON,
+    Account,
+    desk,
+    first_wrong,
+    is_address,
+    json_object,
+    keep,
+    key_of,
+    refuse,
+    setting,
+)
 from shared.domain.model import ChannelName
 
 blueprint = flask.Blueprint("postmark", __name__)
@@ -15,8 +26,7 @@ ACCOUNTS = (Account(ChannelName.EMAIL, "POSTMARK_API_URL", credentials={"POSTMAR
 @blueprint.post("/email")
 def postmark() -> flask.typing.ResponseReturnValue:
     """https://postmarkapp.com/developer/api/email-api, .../api/overview#error-codes"""
-    if flask.request.headers.get("X-Postmark-Server-Token") != setting("POSTMARK_SERVER_TOKEN"):
-        refuse(401, {"ErrorCode": 10, "Message": "The server token is missing or not valid."})
+    _sign_in()
     if flask.request.mimetype != JSON or flask.request.headers.get("Accept") != JSON:
         refuse(415, {"ErrorCode": 409, "Message": "Accept and Content-Type must be application/json."})
     body: Any = json_object()
@@ -32,5 +42,22 @@ def postmark() -> flask.typing.ResponseReturnValue:
     )
     if wrong:
         refuse(422, {"ErrorCode": 300, "Message": wrong})
-    keep("email", to, text, body.get("Subject", ""), html, notice=body.get("Metadata", {}).get("notice", ""))
-    return {"ErrorCode": 0, "Message": "OK", "MessageID": str(uuid.uuid4()), "To": to}
+    key = keep("email", to, text, body.get("Subject", ""), html, notice=body.get("Metadata", {}).get("notice", ""))
+    return {"ErrorCode": 0, "Message": "OK", "MessageID": str(uuid.UUID(key)), "To": to}
+
+
+@blueprint.get("/messages/outbound")
+def outbound() -> flask.typing.ResponseReturnValue:
+    """https://postmarkapp.com/developer/api/messages-api#outbound-message-search"""
+    _sign_in()
+    args = flask.request.args
+    if not {"count", "offset"} <= args.keys():
+        refuse(422, {"ErrorCode": 600, "Message": "count and offset are required."})
+    found = [m for m in desk().outbox.messages() if m.is_mail and m.notice == args.get("metadata_notice", m.notice)]
+    rows = [{"MessageID": str(uuid.UUID(key_of(m.id))), "To": m.to, "Metadata": {"notice": m.notice}} for m in found]
+    return {"TotalCount": len(rows), "Messages": rows[: int(args["count"])]}
+
+
+def _sign_in() -> None:
+    if flask.request.headers.get("X-Postmark-Server-Token") != setting("POSTMARK_SERVER_TOKEN"):
+        refuse(401, {"ErrorCode": 10, "Message": "The server token is missing or not valid."})

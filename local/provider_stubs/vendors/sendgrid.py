@@ -1,22 +1,36 @@
 """A stand-in for SendGrid."""
 
+import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import flask
 
-from local.provider_stubs.common import ADDRESS, JSON, Account, first_wrong, json_object, keep, refuse, setting
+from local.provider_stubs.common import (
+    ADDRESS,
+    JSON,
+    Account,
+    desk,
+    first_wrong,
+    json_object,
+    keep,
+    kept,
+    key_of,
+    refuse,
+    setting,
+)
 from shared.domain.model import ChannelName
 
 blueprint = flask.Blueprint("sendgrid", __name__)
+QUERY = re.compile(r'to_email = "(?P<to>[^"]+)" AND sg_message_id_created_at >= TIMESTAMP "(?P<since>[^"]+)"')
 ACCOUNTS = (Account(ChannelName.EMAIL, "SENDGRID_API_URL", credentials={"SENDGRID_API_KEY": "SG.demo-key"}),)
 
 
 @blueprint.post("/v3/mail/send")
 def sendgrid() -> flask.typing.ResponseReturnValue:
     """https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send"""
-    if flask.request.headers.get("Authorization") != f"Bearer {setting('SENDGRID_API_KEY')}":
-        refuse(401, _sendgrid_error("The authorization grant is not valid"))
+    _sign_in()
     body: Any = json_object()
     if body is None:
         refuse(415 if flask.request.mimetype != JSON else 400, _sendgrid_error("Bad Request"))
@@ -26,6 +40,32 @@ def sendgrid() -> flask.typing.ResponseReturnValue:
     to, notice = body["personalizations"][0]["to"][0]["email"], body.get("custom_args", {}).get("notice", "")
     key = keep("email", to, bodies["text/plain"], body["subject"], bodies.get("text/html", ""), notice=notice)
     return "", 202, {"X-Message-Id": key}
+
+
+@blueprint.post("/v3/logs")
+def logs() -> flask.typing.ResponseReturnValue:
+    """https://www.twilio.com/docs/sendgrid/api-reference/email-logs/filter-all-messages"""
+    _sign_in()
+    body: Any = json_object()
+    wanted = QUERY.fullmatch(body["query"]) if body else None
+    if wanted is None:
+        refuse(400, _sendgrid_error("The query cannot be read", "query"))
+    since = datetime.fromisoformat(wanted["since"])
+    rows = [{"sg_message_id": f"{key_of(m.id)}.recvd-1", "to_email": m.to} for m in kept(wanted["to"]) if m.at >= since]
+    return {"messages": rows[: body["limit"]]}
+
+
+@blueprint.get("/v3/logs/<key>")
+def log(key: str) -> flask.typing.ResponseReturnValue:
+    """https://www.twilio.com/docs/sendgrid/api-reference/email-logs/filter-messages-by-id"""
+    _sign_in()
+    [message] = [m for m in desk().outbox.messages() if key.startswith(key_of(m.id))]
+    return {"sg_message_id": key, "to_email": message.to, "custom_args": {"notice": message.notice}, "events": []}
+
+
+def _sign_in() -> None:
+    if flask.request.headers.get("Authorization") != f"Bearer {setting('SENDGRID_API_KEY')}":
+        refuse(401, _sendgrid_error("The authorization grant is not valid"))
 
 
 def _sendgrid_error(message: str, field: str | None = None) -> dict[str, object]:

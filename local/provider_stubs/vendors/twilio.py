@@ -1,11 +1,12 @@
 """A stand-in for Twilio."""
 
+from email.utils import format_datetime
 from typing import NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 import flask
 
-from local.provider_stubs.common import E164, Account, first_wrong, keep, presents, refuse, setting
+from local.provider_stubs.common import E164, Account, first_wrong, keep, kept, key_of, presents, refuse, setting
 from shared.domain.model import ChannelName
 from shared.text.segments import segments
 
@@ -27,9 +28,7 @@ MOST_CHARACTERS = 1600
 @blueprint.post("/2010-04-01/Accounts/<account>/Messages.json")
 def twilio(account: str) -> flask.typing.ResponseReturnValue:
     """https://www.twilio.com/docs/messaging/api/message-resource, https://www.twilio.com/docs/api/errors"""
-    sid = setting("TWILIO_ACCOUNT_SID")
-    if account != sid or not presents(sid, setting("TWILIO_AUTH_TOKEN")):
-        _twilio_error(401, 20003)
+    _sign_in(account)
     form = flask.request.form  # empty when the content type is another: then `To` is what is missing
     to, body, callback = (form.get(name, "") for name in ("To", "Body", "StatusCallback"))
     sender, service = form.get("From", ""), form.get("MessagingServiceSid", "")
@@ -51,6 +50,35 @@ def twilio(account: str) -> flask.typing.ResponseReturnValue:
     parts = str(segments(body).count)
     key = keep("sms", to, body, notice=notice)
     return {"sid": f"SM{key}", "status": "queued", "error_code": None, "num_segments": parts, "to": to}, 201
+
+
+@blueprint.get("/2010-04-01/Accounts/<account>/Messages.json")
+def messages(account: str) -> flask.typing.ResponseReturnValue:
+    """The list of messages to a number, the newest first."""
+    _sign_in(account)
+    args = flask.request.args
+    rows = [
+        {
+            "sid": f"SM{key_of(m.id)}",
+            "to": m.to,
+            "body": m.text,
+            "date_created": format_datetime(m.at),
+            "date_sent": None,
+        }
+        for m in kept(args.get("To", ""))
+    ]
+    size = args.get("PageSize", 50, int)
+    return {
+        "messages": rows[:size],
+        "page_size": size,
+        "next_page_uri": f"?Page=1&PageSize={size}" if rows[size:] else None,
+    }
+
+
+def _sign_in(account: str) -> None:
+    sid = setting("TWILIO_ACCOUNT_SID")
+    if account != sid or not presents(sid, setting("TWILIO_AUTH_TOKEN")):
+        _twilio_error(401, 20003)
 
 
 def _twilio_error(status: int, code: int) -> NoReturn:

@@ -31,11 +31,11 @@ class PubSubDeadLetters:
                 self._release(topic, [one.handle for one in found])
 
     def drop(self, letters: Sequence[DeadLetter]) -> None:
-        """Acknowledges them, so that Pub/Sub forgets them."""
-        for one in letters:
-            with reaching(f"Pub/Sub subscription {kept_by(one.topic)}"):
-                request = {"subscription": self._path(one.topic), "ack_ids": [one.handle]}
-                self._client().acknowledge(request=request, **limits())
+        """Acknowledges them, in one call for each topic, so that Pub/Sub forgets them."""
+        for topic in {one.topic for one in letters}:
+            with reaching(f"Pub/Sub subscription {kept_by(topic)}"):
+                ack_ids = [one.handle for one in letters if one.topic == topic]
+                self._client().acknowledge(request={"subscription": self._path(topic), "ack_ids": ack_ids}, **limits())
 
     def _pulled(self, topic: str, limit: int) -> list[DeadLetter]:
         found: dict[str, DeadLetter] = {}

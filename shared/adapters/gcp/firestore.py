@@ -7,12 +7,13 @@ and conflict often.
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, unquote
 
 import msgspec
 
-from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
+from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED, readable, reading
 from shared.adapters.gcp.calls import Lazy, kept_alive, limits, reaching
 from shared.domain.model import NoticeRecord, Request
 from shared.ports import Ledger, Mark, Only, Stored
@@ -82,7 +83,8 @@ class FirestoreLedger(Ledger):
             if after:
                 at, key = after
                 query = query.start_after({CHANGED[kind]: at, "__name__": self._document(kind, key)})
-            return [(key_of(found.id), load(found.to_dict(), kind)) for found in _run(query.limit(limit))]
+            rows = _run(query.limit(limit))
+        return readable([(key_of(row.id), partial(load, row.to_dict(), kind)) for row in rows])
 
     def beginning(self, kind: type[T], prefix: str, limit: int) -> Sequence[tuple[str, T]]:
         """One query on the keys themselves, which needs no index of ours."""
@@ -92,7 +94,8 @@ class FirestoreLedger(Ledger):
             first, last = self._document(kind, prefix), self._document(kind, prefix + "~")
             query = self._collection(kind).where(filter=FieldFilter("__name__", ">=", first))
             query = query.where(filter=FieldFilter("__name__", "<", last)).order_by("__name__")
-            return [(key_of(found.id), load(found.to_dict(), kind)) for found in _run(query.limit(limit))]
+            rows = _run(query.limit(limit))
+        return readable([(key_of(row.id), partial(load, row.to_dict(), kind)) for row in rows])
 
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
         """One aggregation query."""
@@ -123,14 +126,8 @@ class FirestoreLedger(Ledger):
 
     def _replace(self, document: "DocumentReference", item: msgspec.Struct, version: Any) -> Version | None:
         """version: one of ours, as the port hands it back."""
-        from google.api_core.exceptions import FailedPrecondition, NotFound
-
-        option, failures = self._client().write_option(last_update_time=version.at), list[Exception]()
-        try:
-            written = document.update(changes(version.item, item), option=option, **limits(failures.append))
-        except (FailedPrecondition, NotFound):  # changed, or deleted meanwhile
-            return _own(document, item) if failures else None
-        return Version(written.update_time, item)
+        option = self._client().write_option(last_update_time=version.at)
+        return _written(document, item, partial(document.update, changes(version.item, item), option=option))
 
 
 def _client(project: str, database: str) -> "Client":
@@ -148,18 +145,30 @@ def _client(project: str, database: str) -> "Client":
 
 
 def _create(document: "DocumentReference", item: msgspec.Struct) -> Version | None:
-    from google.api_core.exceptions import AlreadyExists
+    return _written(document, item, partial(document.create, dump(item)))
+
+
+def _written(document: "DocumentReference", item: msgspec.Struct, write: Callable[..., Any]) -> Version | None:
+    """The new version; None where somebody else was first.
+
+    A repeated write may meet what its first attempt has stored. Past the deadline the answer may be lost and the
+    write stored all the same: one that is found goes on, or a claim would stand that nobody holds.
+    """
+    from google.api_core.exceptions import AlreadyExists, FailedPrecondition, NotFound, RetryError
 
     failures = list[Exception]()
     try:
-        written = document.create(dump(item), **limits(failures.append))
-    except AlreadyExists:
+        return Version(write(**limits(failures.append)).update_time, item)
+    except (AlreadyExists, FailedPrecondition, NotFound):  # there is one, or it has changed, or was deleted
         return _own(document, item) if failures else None
-    return Version(written.update_time, item)
+    except RetryError:
+        if found := _own(document, item):
+            return found
+        raise
 
 
 def _own(document: "DocumentReference", item: msgspec.Struct) -> Version | None:
-    """The version, if the document equals `item`: a repeated write may find what its first attempt has written."""
+    """The version, if the document equals `item`."""
     found = document.get(**limits())
     ours = found.exists and load(found.to_dict(), type(item)) == item
     return Version(found.update_time, item) if ours else None
@@ -176,22 +185,23 @@ def dump(item: msgspec.Struct) -> dict[str, Any]:
     """The document of a struct. Queries and the TTL policy need times as times, and defaults that they use written."""
     document: dict[str, Any] = _mapped(msgspec.to_builtins(item, builtin_types=(datetime,)), _escaped_key, _as_is)
     queried = {field: getattr(item, field) for field in NARROWED.get(type(item), ())}
-    return {field: str(value) for field, value in queried.items() if isinstance(value, str)} | document
+    return {field: str(value) for field, value in queried.items() if isinstance(value, str) and value} | document
 
 
 def changes(old: msgspec.Struct, new: msgspec.Struct) -> dict[str, Any]:
     """The fields to update, removals included: `update` keeps what is not named, and `set` takes no precondition."""
     from google.cloud.firestore import DELETE_FIELD
 
-    written, always = dump(new), NARROWED.get(type(new), ())
+    written, always = dump(new), [field for field in NARROWED.get(type(new), ()) if getattr(new, field)]
     fields = list(zip(new.__struct_fields__, new.__struct_encode_fields__, strict=True))
     named = [e for f, e in fields if f in always or getattr(old, f) != getattr(new, f)]
     return {e: written.get(e, DELETE_FIELD) for e in named or written}
 
 
 def load(document: dict[str, Any] | None, kind: type[T]) -> T:
-    """The struct that a document holds. Raises msgspec.ValidationError for another form."""
-    return msgspec.convert(_mapped(document, _unescaped_key, _plain_time), kind)
+    """The struct that a document holds. Raises PermanentFailure for another form."""
+    with reading(kind):
+        return msgspec.convert(_mapped(document, _unescaped_key, _plain_time), kind)
 
 
 def _mapped(value: Any, key: Callable[[str], str], time: Callable[[datetime], datetime]) -> Any:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from shared.adapters.gcp.calls import DEADLINE, Lazy, connected, limits, reaching
-from shared.ports import Message
+from shared.ports import PUBLISHED_AT, Message
 
 if TYPE_CHECKING:
     from google.pubsub_v1 import PublisherClient
@@ -19,20 +20,24 @@ TURN = 0.05  # seconds that a call waits for the one before it, at most
 class PubSubBus:
     """Implements the port Bus."""
 
-    def __init__(self, project: str) -> None:
-        self._project = project
+    def __init__(self, project: str, clock: Callable[[], datetime]) -> None:
+        self._project, self._clock = project, clock
         self._client = Lazy(_publisher)
         self._topics: dict[str, Batches] = {}
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
-        """topic: its short id. Returns once Pub/Sub has acknowledged each message.
+        """topic: its short id. Returns once Pub/Sub has acknowledged each message, with our time in its attributes.
 
         Raises RetryLater when it has not within 10 s; some may be published all the same.
         """
         if not messages:
             return
         with reaching(f"Pub/Sub topic {topic}"):
-            self._batches(topic).publish(messages)
+            self._batches(topic).publish([self._timed(m) for m in messages])
+
+    def _timed(self, message: Message) -> Message:
+        """Its age is measured by the clock that it is compared with, not by Pub/Sub's."""
+        return Message(message.data, {PUBLISHED_AT: self._clock().isoformat(), **message.attributes})
 
     def _batches(self, topic: str) -> "Batches":
         return self._topics.get(topic) or self._topics.setdefault(topic, Batches(partial(self._send, topic)))
@@ -47,7 +52,9 @@ class PubSubBus:
 class Batches:
     """Sends messages that arrive during a call together in the next one.
 
-    A single message is sent at once; the higher the load, the more messages share a call.
+    A single message is sent at once; the higher the load, the more messages share a call, up to AT_ONCE: whoever waits
+    for a batch of others waits for one call. A batch that is refused is sent again in its parts: one message that
+    Pub/Sub refuses must not take the others along.
     """
 
     def __init__(self, send: Callable[[Sequence[Message]], None]) -> None:
@@ -57,19 +64,32 @@ class Batches:
 
     def publish(self, messages: Sequence[Message]) -> None:
         """messages: one at least. The first in a batch sends it, for all. Raises what that raised, and TimeoutError."""
-        with self._lock:
-            batch, leads = self._open, not self._open.messages
-            batch.messages += messages
+        batch, leads = self._joined(messages)
         if leads:
             self._lead(batch)
-        batch.sent.result(TURN + DEADLINE)
+        try:
+            batch.sent.result(TURN + DEADLINE)
+        except _invalid_argument():
+            if len(batch.messages) == len(messages):
+                raise
+            self._send(messages)
+
+    def _joined(self, messages: Sequence[Message]) -> "tuple[_Batch, bool]":
+        """The open batch, or a new one where they would not fit into it; and whether they are its first."""
+        with self._lock:
+            if len(self._open.messages) + len(messages) > AT_ONCE:
+                self._open = _Batch()
+            batch, leads = self._open, not self._open.messages
+            batch.messages += messages
+            return batch, leads
 
     def _lead(self, batch: "_Batch") -> None:
         """Sends the batch after the call before it, but waits at most TURN: one that hangs must not delay others."""
         in_turn = self._turn.acquire(timeout=TURN)
         try:
             with self._lock:
-                self._open = _Batch()
+                if self._open is batch:
+                    self._open = _Batch()
             self._send(batch.messages)
             batch.sent.set_result(None)
         except BaseException as fault:  # any exception: other threads wait for this result
@@ -83,6 +103,12 @@ class _Batch:
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.sent: Future[None] = Future()
+
+
+def _invalid_argument() -> type[Exception]:
+    from google.api_core.exceptions import InvalidArgument
+
+    return InvalidArgument
 
 
 def _publisher() -> "PublisherClient":

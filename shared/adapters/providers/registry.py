@@ -35,8 +35,14 @@ def spec(channel: ChannelName, name: str) -> ProviderSpec:
 
 def sender(channel: ChannelName, name: str, values: Values, clock: Callable[[], datetime]) -> Channel:
     """Raises SettingError."""
-    made: Channel = _module(channel, name).Sender(values, clock)
+    made: Channel = sender_class(channel, name)(values, clock)
     return made
+
+
+def sender_class(channel: ChannelName, name: str) -> Callable[..., Channel]:
+    """Its Sender, not made yet."""
+    found: Callable[..., Channel] = _module(channel, name).Sender
+    return found
 
 
 def receipt_verifier(channel: ChannelName, name: str, values: Values) -> ReceiptVerifier | None:

@@ -7,6 +7,7 @@ import logging
 import re
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from flask.testing import FlaskClient
@@ -240,12 +241,14 @@ class TestRequest:
         assert answer.status_code == 404
         assert "There is no request" in answer.text
 
-    def test_without_the_database_is_a_503_that_says_so(self, world, client, monkeypatch):
-        def down(*_: object) -> None:
-            raise RetryLater("Firestore: ServiceUnavailable")
-
-        monkeypatch.setattr(world.ledger, "get", down)
-        assert client.get("/requests/r1").status_code == 503
+    @pytest.mark.parametrize(
+        ("fault", "status"),
+        [(RetryLater("Firestore: ServiceUnavailable"), 503), (PermanentFailure("a document cannot be read"), 500)],
+    )
+    def test_that_cannot_be_read_says_so(self, world, client, monkeypatch, fault, status):
+        monkeypatch.setattr(world.ledger, "get", Mock(side_effect=fault))
+        answer = client.get("/requests/r1")
+        assert (answer.status_code, fault.reason in answer.text) == (status, True)
 
 
 class TestActions:

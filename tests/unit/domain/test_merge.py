@@ -143,7 +143,8 @@ class TestStatus:
     def test_thirty_silent_days_after_the_last_step_it_is_dormant(self):
         request = later(sent(*TWO), answer(*TWO), minutes=60 * 24 * 45).request
         assert request.status is Status.DORMANT
-        assert request.next_at == forget_at(request, Policy())
+        again = later(request, answer(*TWO), minutes=60 * 24 * 45 + 20).request
+        assert (again.status, again.next_at) == (Status.DORMANT, forget_at(again, Policy()))
         assert later(request, answer(*SILENT, status=None), SIGNED, "x").request.status is Status.OPEN
 
 

@@ -5,10 +5,18 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from shared.domain.errors import RetryLater
+from shared.domain.identity import keys_of
 from shared.domain.model import ApiSigner, Request, Role, Signer, SignerState, Status
 from shared.domain.signing_order import is_due
 from tests.fakes import START, answer, seen
 from tests.merge_steps import COMPLETE, SENT, SIGNED, SILENT, TWO, later, sent, states, who
+
+
+def row(text: str, *, signed: bool | None = False) -> ApiSigner:
+    """A row from "ids/name"."""
+    ids, _, name = text.partition("/")
+    return ApiSigner(ids=tuple(ids.split()), name=name, request_url="u", signed=signed)
 
 
 class TestAdoption:
@@ -129,11 +137,50 @@ class TestWhoIsWho:
         assert states(left) == ["invited", "removed"]
         assert states(later(left, answer(*TWO), minutes=9).request) == ["invited", "invited"]
 
-    def test_any_shared_id_is_the_same_person(self):
-        request = sent(ApiSigner(ids=("7", "a@x.org"), request_url="u"))
-        after = later(request, answer(ApiSigner(ids=("new", "a@x.org"), request_url="u"))).request
-        assert len(after.signers) == 1
-        assert who(after, "new").aliases == ("7", "a@x.org", "new")
+    @pytest.mark.parametrize(
+        ("before", "after", "shown"),
+        [  # ids of the rows, and which of the stored signers (1, 2, ...) each row after shows; 0: a new one
+            (["7 a@x"], ["new 7 a@x"], [1]),
+            (["7 a@x"], ["new a@x"], [0]),  # two ids, one address: two people
+            (["7 a@x"], ["a@x"], [1]),  # an answer that lacks the id
+            (["a@x"], ["7 a@x"], [1]),
+            (["john o@x"], ["jane o@x", "john o@x"], [0, 1]),  # whoever is listed first takes nobody's place
+            (["john o@x", "jim o@x"], ["jane o@x", "jim o@x", "john o@x"], [0, 2, 1]),
+            (["john o@x", "jim o@x"], ["o@x"], [0]),  # might be either
+            (["jane o@x", "john o@x"], ["o@x", "john o@x"], [1, 2]),
+            (["jane f@x", "f@x"], ["f@x", "jane f@x"], [2, 1]),  # an address that is somebody's own id
+            (["eric row1", "dana row2"], ["dana row1", "eric row2"], [2, 1]),  # the first id is the strongest
+            (["eric row1"], ["dana row1"], [1]),  # a delegate takes over the row
+            (["o@x/JOHN", "o@x/JANE"], ["o@x/JANE", "o@x/JOHN"], [2, 1]),  # one id for two: the name tells
+        ],
+    )
+    def test_a_row_shows_whom_its_own_ids_name_and_an_address_only_where_it_can_mean_one(self, before, after, shown):
+        stored = sent(*map(row, before))
+        request = later(stored, answer(*map(row, after))).request
+        absent = {s.number for s in request.signers.values() if s.missing_since}
+        assert absent == set(range(1, len(before) + 1)) - set(shown)
+        assert len(request.signers) == len(before) + shown.count(0)
+        keys = keys_of([row(text) for text in after], stored.signers)
+        assert [stored.signers[keys[n]].number if n in keys else 0 for n in range(len(after))] == shown
+
+    @pytest.mark.parametrize(
+        ("ids", "signer", "signed"),
+        [
+            (["jane f@x", "f@x"], "f@x", ["f@x"]),  # the own id of one, the address of both
+            (["jane f@x", "john f@x"], "f@x", []),  # either may be meant
+            (["jane f@x", "john"], "f@x", ["jane"]),
+        ],
+    )
+    def test_a_signature_is_credited_to_whose_own_id_it_names_and_to_nobody_where_two_fit(self, ids, signer, signed):
+        rows = [row(text, signed=None) for text in ids]
+        merged = later(sent(*rows, status=None), answer(*rows, status=None), SIGNED, signer)
+        assert [s.aliases[0] for s in merged.request.signers.values() if s.state is SignerState.SIGNED] == signed
+        assert bool(merged.request.unmatched) is not bool(signed)
+
+    def test_where_two_fit_and_the_api_denies_both_the_event_waits_for_it(self):
+        rows = [row("jane f@x"), row("john f@x")]
+        with pytest.raises(RetryLater):
+            later(sent(*rows), answer(*rows), SIGNED, "f@x", age=119)
 
     def test_two_with_one_id_are_both_kept(self):
         twins = (seen("a"), seen("a", mobile="+13175550199"))

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.errors import OutcomeUnknown, RetryLater
+from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import EventType, NoticeRecord, NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt
 from tests.fakes import PHONES
@@ -45,6 +45,27 @@ class TestReceipts:
         relay.told_of(DELIVERED, notice=next(iter(relay.ledger.all(NoticeRecord))))
         relay.advance(timedelta(hours=2), reconcile=True)
         assert [m.to for m in relay.sms.sent] == [PHONES["b"]]
+
+    def test_one_whose_notice_cannot_be_read_costs_no_other_and_comes_again(self, relay, monkeypatch):
+        first, second = (message.notice for message in relay.sms.sent)
+        relay.provider.told = [
+            Receipt(notice=n, provider_id="", state=DELIVERED, reason="", at=relay.now) for n in (first, second)
+        ]
+        read = relay.ledger.get
+        unreadable = PermanentFailure("a document in notices cannot be read by this version")
+
+        def get(kind, key):
+            if key == first:
+                raise unreadable
+            return read(kind, key)
+
+        monkeypatch.setattr(relay.ledger, "get", get)
+        with pytest.raises(RetryLater, match="cannot be read"):
+            relay.receipts.take("sms", NOTHING)
+        assert relay.ledger.all(NoticeRecord)[second].state is DELIVERED
+        monkeypatch.setattr(relay.ledger, "get", read)
+        assert relay.receipts.take("sms", NOTHING) == 1
+        assert relay.states("invitation") == [DELIVERED] * 2
 
     def test_a_second_time_change_nothing(self, relay):
         relay.told_of(UNDELIVERED, "off")

@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from infra.ops import replay as command
 from shared import bootstrap
 from shared.domain.dead_letters import DeadLetter, dead_topic
-from shared.domain.errors import RetryLater
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import EventType, Request, Status
 from shared.services.dead_letters import DeadLetterService, ReplayOutcome
 from shared.services.deferral import Deferral
@@ -91,6 +92,45 @@ def test_a_replayed_event_has_its_effect_once(office):
     office.replayed()
     assert office.letters.letters == []
     assert office.told() == [("invitation", "a", 0), ("invitation", "b", 0)]
+
+
+def test_one_whose_request_cannot_be_read_is_stuck_and_costs_no_other(office, monkeypatch):
+    office.dead_event(data=msgspec.json.encode(replace(office.event(SENT), request="newer")))
+    office.dead_event()
+    read = office.ledger.get
+
+    def get(kind, key):
+        if key == "newer":
+            raise PermanentFailure("a document in requests cannot be read by this version")
+        return read(kind, key)
+
+    monkeypatch.setattr(office.ledger, "get", get)
+    assert office.fates() == [ReplayOutcome.STUCK, ReplayOutcome.REPLAY]
+    assert "cannot be read by this version" in office.desk.held()[0].would
+    office.replayed()
+    assert len(office.letters.letters) == 1
+    assert len(office.sent()) == 2
+
+
+def test_many_are_replayed_in_parts_by_few_calls(office, monkeypatch, capsys):
+    events = [msgspec.json.encode(office.event(SENT, key=f"e{n}")) for n in range(450)]
+    for data in events:
+        office.dead_event(data=data)
+    published, dropped = calls(monkeypatch, office.bus, "publish"), calls(monkeypatch, office.letters, "drop")
+    assert len(office.desk.held()) == len(office.desk.replay()) == 200
+    assert (len(published), len(dropped), len(office.letters.letters)) == (4, 4, 250)
+    monkeypatch.setattr(bootstrap, "dead_letters", lambda: office.desk)
+    assert command.run(["--replay"]) == 0
+    assert office.letters.letters == []
+    assert capsys.readouterr().out.count("request_sent of request r1") == 250
+    assert [data for _, data in office.bus.pending] == events
+
+
+def calls(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[object]:
+    """The arguments of each call of a method from now on."""
+    made, method = list[object](), getattr(owner, name)
+    monkeypatch.setattr(owner, name, lambda *given: (made.append(given), method(*given))[1])
+    return made
 
 
 def test_an_event_that_has_had_its_effect_is_settled_and_dropped(office):
@@ -187,7 +227,7 @@ def test_a_replay_that_pub_sub_refuses_keeps_the_letter(office):
 
 
 def test_what_no_repetition_mends_is_buried_with_its_reason(office, caplog):
-    deferral = Deferral(office.scheduler, "retries", "https://x.test", office.bus, "signer-notices", office.clock)
+    deferral = Deferral(office.scheduler, str, "https://x.test", office.bus, "signer-notices", office.clock)
     deferral.dead_letter(b"{", "é" * 2_000)
     [message] = office.bus.topics[dead_topic("signer-notices")]
     assert message.data == b"{"

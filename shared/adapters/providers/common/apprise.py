@@ -13,6 +13,7 @@ from shared.domain.errors import Accepted, OutcomeUnknown
 from shared.ports import Outgoing
 from shared.setting_types import Setting
 
+CANNOT_FIND = "Apprise sends and keeps no list"
 DOCUMENTATION = "https://github.com/caronc/apprise/wiki"
 
 

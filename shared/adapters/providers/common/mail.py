@@ -56,11 +56,11 @@ def recipient_of(message: Outgoing) -> str:
     """Raises PermanentFailure for what is no single address, and for a subject that would break out of its header."""
     if len(message.subject.splitlines()) > 1 or "\0" in message.subject:
         raise PermanentFailure("the subject holds a line break")
-    return _ascii_domain(message.to)
+    return as_sent(message.to)
 
 
-def _ascii_domain(address: str) -> str:
-    """The domain in IDNA; what stays beyond ASCII then needs SMTPUTF8."""
+def as_sent(address: str) -> str:
+    """The domain in IDNA; what stays beyond ASCII then needs SMTPUTF8. Raises PermanentFailure."""
     local, _, domain = address.rpartition("@")
     try:
         ascii_domain = domain.encode("idna").decode()
@@ -73,7 +73,7 @@ def _ascii_domain(address: str) -> str:
 
 def _header(name: str, address: str) -> Address:
     """Not by `addr_spec`, which takes ASCII only."""
-    local, _, domain = _ascii_domain(address).rpartition("@")
+    local, _, domain = as_sent(address).rpartition("@")
     return Address(name, local, domain)
 
 

@@ -2,6 +2,7 @@
 
 Send: https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages
 Answers: https://documentation.mailgun.com/docs/mailgun/quickstart-guide/responses
+Logs: https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/logs/post-v1-analytics-logs
 Receipts: https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhooks
 Signature: https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
 """
@@ -9,17 +10,32 @@ Signature: https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/s
 import hmac
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
+import msgspec
+
 from shared.adapters.http.client import DEADLINE, LONGEST_WAIT, Http, HttpResponse, basic, field_text
-from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
-from shared.adapters.providers.common.rules import ADDRESS, REFUSED, Rule, by_status, decoded, fresh, mapping, moment
+from shared.adapters.providers.common.lookup import PAGE, earliest, listed
+from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
+from shared.adapters.providers.common.rules import (
+    ADDRESS,
+    REFUSED,
+    SKEW,
+    Rule,
+    by_status,
+    decoded,
+    fresh,
+    mapping,
+    moment,
+)
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
-from shared.domain.errors import Accepted, OutcomeUnknown, RetryLater
+from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
-from shared.ports import Outgoing
+from shared.ports import Outgoing, Sought
 from shared.setting_types import ProviderSpec, Values, secret, text, url
 
 API_KEY = secret("MAILGUN_API_KEY", "the account's key")
@@ -28,11 +44,13 @@ API_URL = url("MAILGUN_API_URL", "another base (the EU's)", "https://api.mailgun
 SIGNING_KEY = secret(
     "MAILGUN_SIGNING_KEY", "the HTTP webhook signing key; proves receipts; empty: they are refused", ""
 )
+LAG = 120.0  # seconds; Mailgun names none for its logs
 SPEC = ProviderSpec(
     title="Mailgun",
     documentation="https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages",
     sending=(API_KEY, DOMAIN, API_URL, EMAIL_FROM, EMAIL_REPLY_TO),
     receipts=(SIGNING_KEY,),
+    lag=LAG,
 )
 
 # The signature covers a timestamp and a token, not the event: a short life is all that protects it once it is seen.
@@ -57,10 +75,11 @@ ADDRESS_FAILURES = {"bounce", "suppress-bounce", "suppress-complaint", "suppress
 class Sender:
     """deadline: seconds of wall clock."""
 
-    name = "mailgun"
+    name, lag = "mailgun", LAG
 
     def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
         self._url, self._login = f"{values[API_URL]}/v3/{values[DOMAIN]}/messages", basic("api", values[API_KEY])
+        self._logs_url, self._clock = f"{values[API_URL]}/v1/analytics/logs", clock
         self._letterhead, self._http = Letterhead(values), Http("Mailgun", clock, deadline, _check)
 
     def send(self, message: Outgoing) -> Accepted:
@@ -71,6 +90,26 @@ class Sender:
         if not message_id:
             raise OutcomeUnknown(f"Mailgun answered {answer.status} without a message id")
         return Accepted(message_id.strip("<>"))  # as the receipts give it
+
+    def find(self, sought: Sought) -> Accepted | None:
+        """By the variable that travels with each message. A key that may only send is refused here."""
+        answer = self._http.post_json(self._logs_url, self._query(sought), self._login, effect=False)
+        told = listed(answer, "Mailgun", "items")
+        found = [_message_id(event) for event in told if _notice(event) == sought.notice]
+        if not found and len(told) >= PAGE:
+            raise CannotSay("Mailgun lists too many messages to this address")
+        return Accepted(found[0]) if found else None
+
+    def _query(self, sought: Sought) -> dict[str, Any]:
+        to = as_sent(sought.to)
+        recipient = {"attribute": "recipient", "comparator": "=", "values": [{"label": to, "value": to}]}
+        return {
+            "start": format_datetime(earliest(sought)),
+            "end": format_datetime(self._clock() + SKEW),
+            "events": ["accepted"],
+            "filter": {"AND": [recipient]},
+            "pagination": {"sort": "timestamp:desc", "limit": PAGE},
+        }
 
     def _form(self, message: Outgoing) -> dict[str, str]:
         headers = {f"h:{name}": value for name, value in marks(message).items()}
@@ -125,6 +164,20 @@ def _refusal(answer: HttpResponse) -> Exception:
     return rule.error("Mailgun", f"HTTP {answer.status}")
 
 
+def _notice(event: Mapping[str, Any]) -> str:
+    """Our variable. A webhook holds an object, a row of the logs the same as text."""
+    variables = event.get("user-variables")
+    if isinstance(variables, str):
+        with suppress(msgspec.DecodeError):
+            variables = msgspec.json.decode(variables)
+    return field_text(mapping(variables).get("notice"))
+
+
+def _message_id(event: Mapping[str, Any]) -> str:
+    headers = mapping(mapping(event.get("message")).get("headers"))
+    return field_text(headers.get("message-id")).strip("<>")
+
+
 def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
     name, severity = field_text(event.get("event")), field_text(event.get("severity"))
     known = EVENTS.get(f"{name}/{severity}") or EVENTS.get(name)
@@ -132,11 +185,10 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
         return []
     state, rule = known
     failed = state is NoticeState.UNDELIVERED and field_text(event.get("reason")) in ADDRESS_FAILURES
-    headers = mapping(mapping(event.get("message")).get("headers"))
     return [
         Receipt(
-            notice=field_text(mapping(event.get("user-variables")).get("notice")) or None,
-            provider_id=field_text(headers.get("message-id")).strip("<>"),
+            notice=_notice(event) or None,
+            provider_id=_message_id(event),
             state=state,
             reason=f"Mailgun: {rule.reason}" if rule.reason else "",
             at=moment(event.get("timestamp"), now),

@@ -2,6 +2,8 @@
 
 Send: https://postmarkapp.com/developer/api/email-api
 Codes: https://postmarkapp.com/developer/api/overview#error-codes
+Search: https://postmarkapp.com/developer/api/messages-api#outbound-message-search, and by metadata:
+https://postmarkapp.com/support/article/1125-custom-metadata-faq
 Receipts: https://postmarkapp.com/developer/webhooks/webhooks-overview, .../bounce-webhook, .../delivery-webhook
 """
 
@@ -11,27 +13,35 @@ import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, field_text
+from shared.adapters.providers.common.lookup import listed
 from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
 from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, decoded, mapping
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
-from shared.domain.errors import Accepted, OutcomeUnknown
+from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
-from shared.ports import Outgoing
-from shared.setting_types import ProviderSpec, Values, secret, url
+from shared.ports import Outgoing, Sought
+from shared.setting_types import ProviderSpec, Values, secret, text, url
 
+OUTBOUND = "outbound"  # the stream every server has
 SERVER_TOKEN = secret("POSTMARK_SERVER_TOKEN", "the server's token")
 API_URL = url("POSTMARK_API_URL", "another base", "https://api.postmarkapp.com")
 WEBHOOK_TOKEN = secret(
     "POSTMARK_WEBHOOK_TOKEN", "the password of the webhook's URL; proves receipts; empty: they are refused", ""
 )
+MESSAGE_STREAM = text(
+    "POSTMARK_MESSAGE_STREAM", "id of the transactional message stream that is sent through", OUTBOUND
+)
+LAG = 120.0  # seconds; Postmark names none
 SPEC = ProviderSpec(
     title="Postmark",
     documentation="https://postmarkapp.com/developer/api/email-api",
-    sending=(SERVER_TOKEN, API_URL, EMAIL_FROM, EMAIL_REPLY_TO),
+    sending=(SERVER_TOKEN, API_URL, MESSAGE_STREAM, EMAIL_FROM, EMAIL_REPLY_TO),
     receipts=(WEBHOOK_TOKEN,),
+    lag=LAG,
 )
 
 TOKEN_HEADER = "X-Webhook-Token"  # noqa: S105 - one of ours, to be added to the webhook at Postmark
@@ -75,9 +85,10 @@ COMPLAINED = (NoticeState.DELIVERED, ADDRESS("reported as spam"))
 class Sender:
     """deadline: seconds of wall clock."""
 
-    name = "postmark"
+    name, lag = "postmark", LAG
 
     def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
+        self._search_url, self._stream = f"{values[API_URL]}/messages/outbound", values[MESSAGE_STREAM]
         self._url, self._login = f"{values[API_URL]}/email", {"X-Postmark-Server-Token": values[SERVER_TOKEN]}
         self._letterhead, self._http = Letterhead(values), Http("Postmark", clock, deadline)
 
@@ -92,6 +103,15 @@ class Sender:
             raise OutcomeUnknown(f"Postmark answered {answer.status} without a message id")
         return Accepted(message_id)
 
+    def find(self, sought: Sought) -> Accepted | None:
+        """By the metadata that travels with each message, over Postmark's retention of seven days or more."""
+        wanted = {"count": 5, "offset": 0, "messagestream": self._stream, "metadata_notice": sought.notice}
+        told = listed(self._http.get(f"{self._search_url}?{urlencode(wanted)}", self._login), "Postmark", "Messages")
+        ours = [m for m in told if mapping(m.get("Metadata")).get("notice") == sought.notice]
+        if told and not ours:
+            raise CannotSay("Postmark lists other messages than those asked for")
+        return Accepted(field_text(ours[0].get("MessageID"))) if ours else None
+
     def _body(self, message: Outgoing) -> dict[str, Any]:
         optional = {"HtmlBody": message.html, "ReplyTo": str(self._letterhead.reply_to or "")}
         return {
@@ -104,7 +124,7 @@ class Sender:
             "Metadata": {"notice": message.notice},
             "TrackOpens": False,
             "TrackLinks": "None",  # it would send a signing URL, which is a credential, through another host
-            "MessageStream": "outbound",
+            "MessageStream": self._stream,
         }
 
 

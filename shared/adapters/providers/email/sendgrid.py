@@ -2,6 +2,7 @@
 
 Send: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send
 Errors: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors
+Logs: https://www.twilio.com/docs/sendgrid/api-reference/email-logs/filter-all-messages, .../filter-messages-by-id
 Receipts: https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
 Signature: https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/getting-started-event-webhook-security-features
 """
@@ -12,15 +13,17 @@ from datetime import datetime
 from email.headerregistry import Address
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, bearer, field_text
-from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
+from shared.adapters.providers.common.lookup import earliest, listed
+from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
 from shared.adapters.providers.common.rules import ADDRESS, REFUSED, RETRIES, Rule, by_status, decoded, fresh, moment
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
-from shared.domain.errors import Accepted, OutcomeUnknown
+from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
-from shared.ports import Outgoing
+from shared.ports import Outgoing, Sought
 from shared.setting_types import ProviderSpec, Values, secret, text, url
 
 if TYPE_CHECKING:
@@ -31,12 +34,16 @@ API_URL = url("SENDGRID_API_URL", "another base", "https://api.sendgrid.com")
 WEBHOOK_PUBLIC_KEY = text(
     "SENDGRID_WEBHOOK_PUBLIC_KEY", "as SendGrid shows it; proves receipts; empty: they are refused"
 )
+LAG = 300.0  # seconds; SendGrid only says "near real time"
 SPEC = ProviderSpec(
     title="SendGrid",
     documentation="https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send",
     sending=(API_KEY, API_URL, EMAIL_FROM, EMAIL_REPLY_TO),
     receipts=(WEBHOOK_PUBLIC_KEY,),
+    lag=LAG,
 )
+
+MOST_LOOKED_AT = 10  # messages to one address; each is a call
 
 # SendGrid's click tracking would send a signing URL, which is a credential, through another host.
 NO_TRACKING = {
@@ -64,10 +71,11 @@ ADDRESS_DROPS = ("Bounced Address", "Unsubscribed Address", "Spam Reporting Addr
 class Sender:
     """deadline: seconds of wall clock."""
 
-    name = "sendgrid"
+    name, lag = "sendgrid", LAG
 
     def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
         self._url, self._login = f"{values[API_URL]}/v3/mail/send", bearer(values[API_KEY])
+        self._logs_url = f"{values[API_URL]}/v3/logs"
         self._letterhead, self._http = Letterhead(values), Http("SendGrid", clock, deadline)
 
     def send(self, message: Outgoing) -> Accepted:
@@ -78,6 +86,25 @@ class Sender:
         if answer.status != 202 or not message_id:
             raise OutcomeUnknown(f"SendGrid answered {answer.status} without a message id")
         return Accepted(message_id)
+
+    def find(self, sought: Sought) -> Accepted | None:
+        """The list has no arguments of ours, so each message to the address is looked at. The key needs Email Logs."""
+        asked = {"query": _query(sought), "limit": MOST_LOOKED_AT + 1}
+        told = listed(self._http.post_json(self._logs_url, asked, self._login, effect=False), "SendGrid", "messages")
+        ids = [field_text(message.get("sg_message_id")) for message in told]
+        noted = {key: self._argument(key) for key in ids[:MOST_LOOKED_AT]}
+        found = [key for key, notice in noted.items() if notice == sought.notice]
+        if not found and (len(ids) > MOST_LOOKED_AT or None in noted.values()):
+            raise CannotSay("SendGrid lists messages to this address without telling what they are")
+        return Accepted(_message_id(found[0])) if found else None
+
+    def _argument(self, key: str) -> str | None:
+        """The notice of one message; None where SendGrid shows no arguments."""
+        answer = self._http.get(f"{self._logs_url}/{quote(key, safe='')}", self._login)
+        if answer.status >= 300:
+            raise RetryLater(f"SendGrid lists a message and does not show it (HTTP {answer.status})")
+        arguments = answer.json().get("custom_args")
+        return field_text(arguments.get("notice")) if isinstance(arguments, dict) else None
 
     def _body(self, message: Outgoing) -> dict[str, Any]:
         content = [("text/plain", message.text), ("text/html", message.html)]
@@ -137,6 +164,16 @@ class ReceiptVerifier:
         return key
 
 
+def _query(sought: Sought) -> str:
+    since = earliest(sought).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f'to_email = "{as_sent(sought.to)}" AND sg_message_id_created_at >= TIMESTAMP "{since}"'
+
+
+def _message_id(key: str) -> str:
+    """As the answer to a send gives it; what follows is SendGrid's own routing."""
+    return key.partition(".")[0]
+
+
 def _named(address: Address) -> dict[str, str]:
     named = {"email": address.addr_spec, "name": address.display_name}
     return {key: value for key, value in named.items() if value}
@@ -162,7 +199,7 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> Receipt | None:
     state, rule = known
     return Receipt(
         notice=field_text(event.get("notice")) or None,
-        provider_id=field_text(event.get("sg_message_id")).partition(".")[0],  # what follows is SendGrid's own routing
+        provider_id=_message_id(field_text(event.get("sg_message_id"))),
         state=state,
         reason=f"SendGrid: {rule.reason}" if rule.reason else "",
         at=moment(event.get("timestamp"), now),

@@ -65,6 +65,7 @@ SPEC = ProviderSpec(
     title="SMTP",
     documentation="https://www.rfc-editor.org/rfc/rfc5321",
     sending=(URL, EMAIL_FROM, EMAIL_REPLY_TO),
+    cannot_find="a mail server keeps no list of what it took",
 )
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from shared.adapters.providers.common.apprise import DOCUMENTATION, AppriseSender, url_of
+from shared.adapters.providers.common.apprise import CANNOT_FIND, DOCUMENTATION, AppriseSender, url_of
 from shared.setting_types import ProviderSpec, Values
 
 URL = url_of("APPRISE_SMS_URL")
-SPEC = ProviderSpec(title="Apprise (SMS)", documentation=DOCUMENTATION, sending=(URL,))
+SPEC = ProviderSpec(title="Apprise (SMS)", documentation=DOCUMENTATION, sending=(URL,), cannot_find=CANNOT_FIND)
 
 
 class Sender(AppriseSender):

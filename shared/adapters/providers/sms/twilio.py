@@ -1,6 +1,6 @@
 """Twilio Programmable Messaging, over REST.
 
-Send: https://www.twilio.com/docs/messaging/api/message-resource
+Send, and list: https://www.twilio.com/docs/messaging/api/message-resource
 Receipts: https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
 Signature: https://www.twilio.com/docs/usage/webhooks/webhooks-security
 Codes: https://www.twilio.com/docs/api/errors/<code>
@@ -9,17 +9,20 @@ Codes: https://www.twilio.com/docs/api/errors/<code>
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
+from shared.adapters.providers.common.lookup import PAGE, earliest, listed, skeleton
 from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, form
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
-from shared.domain.errors import Accepted, OutcomeUnknown
+from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
-from shared.ports import Outgoing
+from shared.ports import Outgoing, Sought
 from shared.setting_types import ProviderSpec, SettingError, Values, secret, text, url
 
 ACCOUNT_SID = text("TWILIO_ACCOUNT_SID", "the account", None)
@@ -29,11 +32,13 @@ MESSAGING_SERVICE_SID = text(
     "TWILIO_MESSAGING_SERVICE_SID", "a Messaging Service in its place (`MG...`); one is required"
 )
 API_URL = url("TWILIO_API_URL", "another base", "https://api.twilio.com")
+LAG = 60.0  # seconds; Twilio names none, and lists a message from its creation on
 SPEC = ProviderSpec(
     title="Twilio",
     documentation="https://www.twilio.com/docs/messaging/api/message-resource",
     sending=(ACCOUNT_SID, AUTH_TOKEN, FROM, MESSAGING_SERVICE_SID, API_URL, RECEIPTS_BASE_URL),
     receipts=(AUTH_TOKEN,),
+    lag=LAG,
 )
 
 CREDENTIALS = "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN"
@@ -100,7 +105,7 @@ STATES: dict[str, NoticeState] = {
 class Sender:
     """deadline: seconds of wall clock."""
 
-    name = "twilio"
+    name, lag = "twilio", LAG
 
     def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
         account = values[ACCOUNT_SID]
@@ -121,6 +126,20 @@ class Sender:
         if answer.status != 201 or not sid:
             raise OutcomeUnknown(f"Twilio answered {answer.status} without a message id")
         return Accepted(sid)
+
+    def find(self, sought: Sought) -> Accepted | None:
+        """By number and text: Twilio keeps no reference of ours. Its filter by date would hide what is still queued."""
+        wanted = skeleton(sought.text)
+        if not wanted:
+            raise CannotSay("the text that was sent cannot be told any more")
+        answer = self._http.get(f"{self._url}?{urlencode({'To': sought.to, 'PageSize': PAGE})}", self._login)
+        told = listed(answer, "Twilio", "messages")
+        recent = [m for m in told if _created(m) >= earliest(sought)]
+        bodies = {skeleton(field_text(m.get("body"))): field_text(m.get("sid")) for m in reversed(recent)}
+        found = [sid for body, sid in bodies.items() if wanted in body and sid]
+        if not found and ("" in bodies or (len(recent) == len(told) and answer.json().get("next_page_uri"))):
+            raise CannotSay("Twilio keeps no texts, or lists too many messages to this number")
+        return Accepted(found[0]) if found else None
 
 
 class ReceiptVerifier:
@@ -164,6 +183,14 @@ def _sender(values: Values) -> dict[str, str]:
     if not sender and not service:
         raise SettingError(f"{FROM.name} is not set, nor {MESSAGING_SERVICE_SID.name}: one is required")
     return {"From": sender} if sender else {"MessagingServiceSid": service}
+
+
+def _created(message: Mapping[str, Any]) -> datetime:
+    """Raises RetryLater where it cannot be read: an older message must not be taken for a newer one, nor left out."""
+    try:
+        return parsedate_to_datetime(field_text(message.get("date_created")))
+    except ValueError:
+        raise RetryLater("Twilio lists a message without its date") from None
 
 
 def _check(answer: HttpResponse) -> None:

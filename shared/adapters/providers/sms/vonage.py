@@ -51,6 +51,7 @@ SPEC = ProviderSpec(
     documentation="https://developer.vonage.com/en/api/sms",
     sending=(API_KEY, API_SECRET, FROM, API_URL, RECEIPTS_BASE_URL),
     receipts=(SIGNATURE_SECRET,),
+    cannot_find="only its Reports API lists messages, minutes later and as a product of its own that is paid for",
 )
 CREDENTIALS = "VONAGE_API_KEY, VONAGE_API_SECRET"
 LONGEST_CALLBACK = 100  # characters

@@ -6,12 +6,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import InvalidArgument
 
 from shared.adapters.gcp import pubsub
 from shared.adapters.gcp.pubsub import Batches, PubSubBus
 from shared.domain.errors import RetryLater
 from shared.ports import Message
 from tests.contract.until import until
+from tests.fakes import START
 
 A, B, C, D = (Message(name.encode(), {}) for name in "abcd")
 
@@ -116,6 +118,34 @@ def test_one_who_waits_for_a_call_that_never_ends_is_told_so(
     assert leader.result(10) is None
 
 
+def test_one_message_that_is_refused_does_not_take_its_batch_along(batches: Batches, calls: Calls, start: Any) -> None:
+    calls.faults[b"c"] = refusal = InvalidArgument("too large")
+    first = start(A)
+    until(lambda: calls.made == [[A]])
+    others = [start(m) for m in (B, C, D)]
+    until(lambda: len(batches._open.messages) == 3)
+    calls.free.set()
+    assert [s.exception(10) for s in (first, *others)] == [None, None, refusal, None]
+    assert sorted(m.data for made in calls.made[2:] for m in made) == [b"b", b"c", b"d"]
+
+
+def test_nobody_waits_for_more_than_one_call_of_others(
+    batches: Batches, calls: Calls, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of more messages than a call takes is of one caller only, who makes the calls one after the other."""
+    monkeypatch.setattr(pubsub, "AT_ONCE", 3)
+    started = [start(A)]
+    until(lambda: calls.made == [[A]])
+    with ThreadPoolExecutor(1) as pool:
+        started.append(pool.submit(batches.publish, [B] * 7))
+        until(lambda: len(batches._open.messages) == 7)
+        started.append(start(C))
+        until(lambda: batches._open.messages == [C])
+        calls.free.set()
+        assert [s.result(10) for s in started] == [None] * 3
+    assert sorted(map(len, calls.made)) == [1, 1, 7]
+
+
 class Client:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -127,15 +157,17 @@ class Client:
 def test_more_messages_than_a_call_takes_go_out_in_several(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client()
     monkeypatch.setattr(pubsub, "_publisher", lambda: client)
-    PubSubBus("p").publish("notices", [Message(b"%d" % n, {"kind": "sms"}) for n in range(1001)])
+    PubSubBus("p", lambda: START).publish("notices", [Message(b"%d" % n, {"kind": "sms"}) for n in range(1001)])
     assert [len(asked["messages"]) for asked in client.asked] == [500, 500, 1]
     assert {asked["topic"] for asked in client.asked} == {"projects/p/topics/notices"}
-    assert client.asked[2]["messages"] == [{"data": b"1000", "attributes": {"kind": "sms"}}]
+    assert client.asked[2]["messages"] == [
+        {"data": b"1000", "attributes": {"kind": "sms", "published_at": START.isoformat()}}
+    ]
 
 
 def test_no_message_is_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pubsub, "_publisher", lambda: pytest.fail("a client was made"))
-    PubSubBus("p").publish("notices", [])
+    PubSubBus("p", lambda: START).publish("notices", [])
 
 
 def test_a_time_out_is_a_retry_that_names_the_topic(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,4 +178,4 @@ def test_a_time_out_is_a_retry_that_names_the_topic(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(client, "publish", late)
     monkeypatch.setattr(pubsub, "_publisher", lambda: client)
     with pytest.raises(RetryLater, match="Pub/Sub topic notices"):
-        PubSubBus("p").publish("notices", [A])
+        PubSubBus("p", lambda: START).publish("notices", [A])

@@ -1,0 +1,173 @@
+"""The relay as it is deployed: handlers by instance, push subscriptions with their backoff, queues with their rates."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from bench.harness import ROOT
+from bench.rehearsal.functions import Function
+from bench.rehearsal.ports import LimitedApi, MemoryLedger, PacedProvider, PacedTasks, QueueBus
+from bench.rehearsal.simulation import Simulation
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.model import ApiRequest, ChannelName, Event, Notice
+from shared.domain.policy import Policy
+from shared.handlers.deliver import Deliver
+from shared.handlers.reconcile import Reconcile
+from shared.handlers.remind import Firing, Remind
+from shared.handlers.resolve import Resolve
+from shared.ports import Message, Outgoing, Target, Task, Wording
+from shared.services.deferral import Arrived, Deferral, arrived
+from shared.services.fallback import Fallback
+from shared.services.links import LinkService
+from shared.services.publisher import Publisher
+from shared.services.resource_names import ResourceNames
+
+MIN_BACKOFF, MAX_BACKOFF = 10.0, 600.0  # seconds, of the push subscriptions
+QUEUES = {"reminders": 50.0}  # dispatches a second, as in infra/tasks.tf; the queues of retries 20
+RETRIES = 20.0
+URLS = {"resolve": "https://resolve.test", "deliver": "https://deliver.test", "remind": "https://remind.test"}
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """api: calls a minute for all instances. provider: messages a second."""
+
+    api: float = 1600.0
+    provider: float = 100.0
+
+
+class Subscription:
+    """A push subscription: what its function refuses comes again, later each time. waiting: not acknowledged."""
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        function: "Function[Any]",
+        kind: Any,
+        handle: Callable[[Any, Any], None],
+        deferral: Deferral,
+        dead: Counter[str],
+    ) -> None:
+        self._simulation, self._function, self._kind, self._handle = simulation, function, kind, handle
+        self._deferral, self._dead = deferral, dead
+        self.waiting = 0
+
+    def publish(self, message: Message) -> None:
+        """A message of the topic."""
+        now = self._simulation.clock()
+        self.deliver(Arrived(message.data, message.attributes, published_at=now, failing_since=now))
+
+    def deliver(self, message: Arrived) -> None:
+        """Calls the function until it acknowledges the message."""
+        self.waiting += 1
+        self._call(message, MIN_BACKOFF)
+
+    def _call(self, message: Arrived, backoff: float) -> None:
+        def work(handler: Any) -> None:
+            if self._acknowledged(handler, message):
+                self.waiting -= 1
+            else:
+                later = self._simulation.seconds() + backoff
+                self._simulation.at(later, lambda: self._call(message, min(2 * backoff, MAX_BACKOFF)))
+
+        self._function.call(work)
+
+    def _acknowledged(self, handler: Any, message: Arrived) -> bool:
+        try:
+            self._handle(handler, msgspec.json.decode(message.data, type=self._kind))
+        except RetryLater as e:
+            return self._deferral.defer(message, e)
+        except PermanentFailure as e:
+            self._dead[e.reason] += 1
+        return True
+
+
+class Relay:
+    """sent: told of each message that a provider took."""
+
+    def __init__(
+        self, simulation: Simulation, limits: Limits, policy: Policy, sent: Callable[[Outgoing], None]
+    ) -> None:
+        self.simulation, self.policy, self._limits = simulation, policy, limits
+        self.truth: dict[str, ApiRequest] = {}
+        self.calls: dict[int, int] = defaultdict(int)
+        self.dead: Counter[str] = Counter()
+        self.ledger, self.bus = MemoryLedger(simulation), QueueBus(simulation)
+        self.tasks, self.names = (
+            PacedTasks(simulation, QUEUES, RETRIES, self._fired),
+            ResourceNames(remind_url=URLS["remind"]),
+        )
+        self._publisher = Publisher(self.ledger, self.bus, self.tasks, self.names, policy, simulation.clock)
+        self._channels = {
+            channel: PacedProvider(channel.value, simulation, limits.provider, sent)
+            for channel in (ChannelName.SMS, ChannelName.EMAIL)
+        }
+        self._table = msgspec.json.decode((ROOT / "infra" / "functions.json").read_bytes())
+        self._resolve = self._function("resolve", self._make_resolve)
+        self._deliver = self._function("deliver", self._make_deliver)
+        self._remind = self._function("remind", self._make_remind)
+        self._reconcile = self._function("reconcile", self._make_reconcile)
+        self.subscriptions = {
+            URLS["resolve"]: self._subscribed("resolve", self.names.events_topic, Event, Resolve.event),
+            URLS["deliver"]: self._subscribed("deliver", self.names.notices_topic, Notice, Deliver.notice),
+        }
+
+    # -- what comes in
+
+    def reconcile(self) -> None:
+        """One call of the scheduler's."""
+        self._reconcile.call(lambda handler: handler.run() and None)
+
+    def _fired(self, task: Task) -> None:
+        if task.url == URLS["remind"]:
+            firing = msgspec.json.decode(task.body, type=Firing)
+            self._remind.call(lambda handler: handler.fire(firing) and None)
+        else:
+            message = arrived(msgspec.json.decode(task.body)["message"], by_task=True)
+            self.subscriptions[task.url].deliver(message)
+
+    # -- what a deployment is made of
+
+    def _function(self, name: str, make: Callable[[], Any]) -> "Function[Any]":
+        row = self._table[name]
+        return Function(self.simulation, make, row["max_instances"], row["concurrency"])
+
+    def _subscribed(self, name: str, topic: str, kind: Any, handle: Callable[[Any, Any], None]) -> "Subscription":
+        deferral = Deferral(self.tasks, self.names.retries, URLS[name], self.bus, topic, self.simulation.clock)
+        function = self._resolve if name == "resolve" else self._deliver
+        subscription = Subscription(self.simulation, function, kind, handle, deferral, self.dead)
+        self.bus.subscribers[topic] = subscription.publish
+        return subscription
+
+    def _api(self, name: str) -> LimitedApi:
+        row = self._table[name]
+        rate = self._limits.api * row["api_share"] / row["max_instances"]
+        return LimitedApi(self.simulation, rate, self.truth, self.calls)
+
+    def _make_resolve(self) -> Resolve:
+        return Resolve(self.ledger, self._api("resolve"), self._publisher, self.policy, self.simulation.clock)
+
+    def _make_reconcile(self) -> Reconcile:
+        api = self._api("reconcile")
+        recheck = Resolve(self.ledger, api, self._publisher, self.policy, self.simulation.clock).recheck
+        return Reconcile(self.ledger, recheck, api, (), self.policy, self.simulation.clock)
+
+    def _make_remind(self) -> Remind:
+        return Remind(self.ledger, self._publisher, self.policy, self.simulation.clock)
+
+    def _make_deliver(self) -> Deliver:
+        clock = self.simulation.clock
+        links = LinkService(_NoShortener(), self.policy.completion_link)
+        fallback = Fallback(self.ledger, self.bus, self.names.notices_topic, clock)
+        api = self._api("deliver")
+        return Deliver(self.ledger, api, self._channels, links, _words, fallback, self.policy, clock)
+
+
+class _NoShortener:
+    def shorten(self, target: Target) -> str:
+        return target.url
+
+
+def _words(request: object, notice: Notice, link: str) -> Wording:
+    return Wording(text=link, segments=1)

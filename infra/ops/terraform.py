@@ -1,0 +1,121 @@
+"""Terraform in infra/: its state, which lies in a bucket, and its outputs.
+
+Each project has its own prefix in the bucket and its own working folder here, so that two environments share nothing.
+"""
+
+import json
+import shutil
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from infra.ops import config, shell
+from infra.ops.function_table import ROOT, functions
+from infra.ops.shell import Stop, attached, captured
+
+COMMAND = ("terraform", "-chdir=infra")
+INFRA = ROOT / "infra"
+# What only a root module has: the backend and the provider. Not in infra/ itself, which is also a module for others.
+ROOT_MODULE = INFRA / "root.tf"
+
+
+class Outputs(msgspec.Struct, frozen=True, kw_only=True):
+    """The outputs of Terraform.
+
+    environment: variables that all functions get. service_accounts: the e-mail address of each function's account.
+    invokers: members of roles/run.invoker on each function's service. vpc_connector: "" for none.
+    """
+
+    environment: dict[str, str]
+    service_accounts: dict[str, str]
+    invokers: dict[str, list[str]]
+    build_service_account: str
+    docker_repository: str
+    vpc_connector: str
+
+
+def environ() -> dict[str, str]:
+    return {"TF_DATA_DIR": str(ROOT / ".local" / "terraform" / config.project())}
+
+
+def init() -> None:
+    """Connect infra/ with the project's state. Prints the command only if it has something to do. Raises Stop."""
+    if shell.dry() or not Path(environ()["TF_DATA_DIR"], "terraform.tfstate").exists():
+        shutil.copyfile(f"{ROOT_MODULE}.example", ROOT_MODULE)
+        where = (f"-backend-config=bucket={config.state_bucket()}", f"-backend-config=prefix=relay/{config.project()}")
+        step("init", "-input=false", *where)
+
+
+def step(*arguments: str, **variables: str) -> None:
+    """Run Terraform on the operator's terminal. Raises Stop."""
+    if attached(*COMMAND, *arguments, **environ(), **variables):
+        raise Stop(f"terraform {arguments[0]} failed: see above")
+
+
+def read(*arguments: str) -> str:
+    """Run a command of Terraform that changes nothing and return its output. Raises Stop."""
+    return captured((*COMMAND, *arguments, "-no-color"), **environ())  # colours would come with a box around errors
+
+
+def owners() -> set[str]:
+    """The projects that the state names. Empty for an empty state. Raises Stop if it holds resources of no project."""
+    state = json.loads(read("state", "pull") or "{}")
+    ours = [resource for resource in state.get("resources", []) if resource["mode"] == "managed"]
+    attributes = [instance["attributes"] for resource in ours for instance in resource["instances"]]
+    named = {a["project"] for a in attributes if a.get("project")}
+    if ours and not named:
+        raise Stop("Terraform's state does not say of which project it is: look at it with `terraform state list`")
+    return named
+
+
+@cache
+def outputs() -> Outputs:
+    """Terraform's outputs; before the first `make infra`, the names that infra/ will give. Raises Stop."""
+    given = _outputs()
+    if not given:
+        shell.say("# no Terraform outputs yet: using the names that infra/ gives in this project and region")
+    expected = _conventions()
+    known = {name: given.get(name, expected[name]) for name in expected}
+    return msgspec.convert(known | {"environment": expected["environment"] | given.get("environment", {})}, Outputs)
+
+
+def _outputs() -> dict[str, Any]:
+    """The outputs; {} before the first `make infra`. Raises Stop if they are of another project or region."""
+    try:
+        given = {name: output["value"] for name, output in json.loads(read("output", "-json") or "{}").items()}
+    except Stop:
+        if not shell.dry():  # a dry run needs neither terraform nor a state
+            raise
+        return {}
+    expected = _conventions()["environment"]
+    for name in ("GOOGLE_CLOUD_PROJECT", "LOCATION"):
+        if (other := given.get("environment", {}).get(name, expected[name])) != expected[name]:
+            raise Stop(f"Terraform's state is of {other}, not of {expected[name]}")
+    return given
+
+
+def _conventions() -> dict[str, Any]:
+    project, region = config.project(), config.region()
+    return {
+        "environment": {
+            "GOOGLE_CLOUD_PROJECT": project,
+            "LOCATION": region,
+            **{f"{name.upper()}_URL": config.url(name) for name in ("remind", "resolve", "deliver")},
+            "TASKS_SERVICE_ACCOUNT": config.account("tasks"),
+            "LINKS_BASE_URL": config.url("links"),
+            "RECEIPTS_BASE_URL": config.url("receipts"),
+        },
+        "service_accounts": {name: config.account(name) for name in functions()},
+        "invokers": {name: config.invokers(function) for name, function in functions().items()},
+        "build_service_account": f"projects/{project}/serviceAccounts/{config.account('build')}",
+        "docker_repository": f"projects/{project}/locations/{region}/repositories/relay-functions",
+        "vpc_connector": "",
+    }
+
+
+def needed_secrets() -> list[str]:
+    """The secrets that this relay needs with its settings. Raises Stop."""
+    environ = outputs().environment | config.settings()
+    return list(dict.fromkeys(v for function in functions().values() for v in config.needed(function, environ)))

@@ -1,0 +1,33 @@
+"""Asking a provider for a message it may have taken: what its list says, and when it cannot tell."""
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from shared.adapters.http.client import HttpResponse
+from shared.adapters.providers.common.rules import SKEW, mapping
+from shared.domain.errors import CannotSay, RetryLater
+from shared.ports import Sought
+
+PAGE = 100  # messages that are asked for; one address hardly gets more in the minutes in question
+
+
+def listed(answer: HttpResponse, who: str, name: str) -> list[Mapping[str, Any]]:
+    """The list of messages in an answer. Raises CannotSay for a refusal, RetryLater for what cannot be read."""
+    if answer.status >= 300:
+        raise CannotSay(f"{who} refuses to be asked (HTTP {answer.status})")
+    told = answer.json().get(name)
+    if not isinstance(told, list):
+        raise RetryLater(f"{who} was asked, and its answer makes no sense")
+    return [mapping(row) for row in told]
+
+
+def earliest(sought: Sought) -> datetime:
+    """No message created before this can be the one that is sought, even where the clocks differ."""
+    return sought.since - SKEW
+
+
+def skeleton(text: str) -> str:
+    """Letters and digits only: a provider may put plain characters in the place of others, and trim spaces."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if c.isascii() and c.isalnum())

@@ -1,0 +1,1 @@
+"""Keys that sign evidence: in Cloud KMS, or in a local file."""

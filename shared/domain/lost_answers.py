@@ -1,0 +1,46 @@
+"""Asking a provider what became of a message whose answer was lost, before anything is sent a second time."""
+
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from shared.domain.errors import Accepted, CannotSay, RetryLater
+from shared.domain.model import NoticeRecord, NoticeState
+from shared.domain.notice_record import NOT_THERE, changed_to
+from shared.domain.policy import Policy
+
+ASK_FOR = 3_600.0  # seconds for which a provider that does not answer is asked; then it counts as one that cannot say
+SHORTEST_LAG = 5.0  # seconds, however short a day is
+FOUND = "found at the provider, which was asked"
+
+Answer = Accepted | CannotSay | RetryLater | None  # None: it has no such message
+
+
+def ask_after(lag: float, policy: Policy) -> timedelta:
+    """How long a provider is left to list what it took. lag: seconds, the provider's own."""
+    return policy.span(lag, floor=SHORTEST_LAG)
+
+
+def answered(record: NoticeRecord, answer: Answer, now: datetime, lag: float, policy: Policy) -> NoticeRecord:
+    """The record of an unknown outcome after its provider was asked: `ask_at` is None once no question is left.
+
+    A provider may list a message late, so only its second denial, `lag` after the first, is believed. Then the notice
+    is planned again, and sent if it is still due.
+    """
+    if isinstance(answer, Accepted):
+        found = {"provider_id": answer.provider_id, "ask_at": None}
+        return changed_to(record, NoticeState.ACCEPTED, now, FOUND, **found)
+    if isinstance(answer, CannotSay):
+        return replace(record, ask_at=None)
+    if isinstance(answer, RetryLater):
+        return _asked_later(record, now + max(ask_after(lag, policy), timedelta(seconds=answer.after or 0)), policy)
+    if record.missing_since and record.attempts >= policy.max_attempts:
+        return replace(record, ask_at=None)
+    if record.missing_since:
+        return changed_to(record, NoticeState.PLANNED, now, NOT_THERE, ask_at=None, missing_since=None)
+    return replace(record, missing_since=now, ask_at=now + ask_after(lag, policy))
+
+
+def _asked_later(record: NoticeRecord, at: datetime, policy: Policy) -> NoticeRecord:
+    over = at - record.history[-1].at > policy.span(ASK_FOR, floor=60)
+    return replace(record, ask_at=None if over else at)

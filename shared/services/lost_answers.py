@@ -1,0 +1,79 @@
+"""Asks a provider what became of a message whose answer was lost. A receipt may be faster, and is then believed."""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from shared.domain import lost_answers
+from shared.domain.errors import CannotSay, RetryLater
+from shared.domain.model import Notice, NoticeRecord, NoticeState, Request, address_key
+from shared.domain.notice_record import ask_wait, wait_after_lost_answer
+from shared.domain.policy import Policy
+from shared.domain.signers import address_of
+from shared.ports import Ledger, MessageFinder, Sought, Stored
+from shared.services.claims import log_outcome
+from shared.services.links import LinkService, unmasked
+
+log = logging.getLogger(__name__)
+
+
+class LostAnswers:
+    """finders: the providers in use that can be asked, by name."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        finders: Mapping[str, MessageFinder],
+        links: LinkService,
+        policy: Policy,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._ledger, self._finders, self._links = ledger, finders, links
+        self._policy, self._clock = policy, clock
+
+    def settle(self, request: Request, notice: Notice) -> None:
+        """Asks, if the time for it has come. Raises RetryLater while something is left to be done about this notice."""
+        stored = self._ledger.get(NoticeRecord, notice.notice)
+        wait = ask_wait(stored.item, self._clock()) if stored else None
+        if stored is None or wait is None:
+            return
+        if wait.total_seconds() > 0:
+            raise RetryLater("its provider is asked later", after=wait.total_seconds())
+        answer = self._answer(request, notice, stored.item)
+        self._go_on(self._written(notice.notice, stored, answer))
+
+    def _answer(self, request: Request, notice: Notice, record: NoticeRecord) -> lost_answers.Answer:
+        finder, signer = self._finders.get(record.provider), request.signers.get(notice.signer)
+        to = address_of(signer, notice.channel) if signer else ""
+        if finder is None or signer is None or address_key(notice.channel, to) != record.address:
+            return CannotSay("the provider or the address has changed since")
+        try:
+            return finder.find(self._sought(request, notice, record, to))
+        except (CannotSay, RetryLater) as e:
+            log.warning("a provider was asked in vain", extra={"json": {"reason": e.reason}})
+            return e
+        except Exception as e:  # a fault of ours: the message must not be lost to it
+            log.error("unexpected failure of a provider's find", extra={"json": {"fault": type(e).__name__}})
+            return CannotSay(f"unexpected {type(e).__name__} in the {record.provider} adapter")
+
+    def _sought(self, request: Request, notice: Notice, record: NoticeRecord, to: str) -> Sought:
+        text = unmasked(record.text, self._links.link_for(request, notice))
+        since = max(t.at for t in record.history if t.state is NoticeState.SENDING)
+        return Sought(notice=notice.notice, to=to, text=text, since=since)
+
+    def _written(self, key: str, stored: Stored[NoticeRecord], answer: lost_answers.Answer) -> NoticeRecord:
+        finder = self._finders.get(stored.item.provider)
+        lag = finder.lag if finder else 0.0
+        after = lost_answers.answered(stored.item, answer, self._clock(), lag, self._policy)
+        if self._ledger.put(key, after, stored.version) is None:
+            raise RetryLater("a receipt or another delivery was faster", after=1)
+        if after.state is not stored.item.state:
+            log_outcome(key, after)
+        return after
+
+    def _go_on(self, record: NoticeRecord) -> None:
+        """Raises RetryLater where the message is to come again: to be asked about, or sent once more."""
+        if record.state is NoticeState.PLANNED:
+            raise RetryLater(record.reason, after=0)
+        if wait := wait_after_lost_answer(record, self._clock(), self._policy):
+            raise RetryLater("it is not known yet whether it left", after=max(wait.total_seconds(), 0))

@@ -1,0 +1,140 @@
+"""No command changes anything while relay.env, gcloud or Terraform's state names another project."""
+
+import json
+
+import pytest
+
+from infra.ops.function_table import ROOT
+from tests.infra.tools import Tools
+
+MODULES = {path.stem for path in (ROOT / "infra" / "ops").glob("*.py") if '__name__ == "__main__"' in path.read_text()}
+# Commands that change nothing in Google Cloud; `bootstrap` is the only one that runs before there is a state.
+READERS = {"bundle", "bundle_check", "console", "doctor", "lock", "logs", "probe", "url", "why"}
+CHANGING = sorted(MODULES - READERS - {"bootstrap"})
+ARGUMENTS = {"replay": "replay --replay"}
+# What a refused command may have asked: nothing that changes anything.
+HARMLESS = ("gcloud config get-value", "terraform -chdir=infra init", "terraform -chdir=infra state pull")
+
+
+def state(*projects: str) -> str:
+    resources = [{"mode": "managed", "instances": [{"attributes": {"project": name}}]} for name in projects]
+    return json.dumps({"version": 4, "resources": resources})
+
+
+def refused(tools: Tools, module: str, **settings: str) -> str:
+    """The refusal, in one line. Nothing was changed before it."""
+    given = {"FORCE": "1", "ALERT_EMAILS": "a@example.com", "BACKEND": "gcp"} | settings
+    done = tools.run(ARGUMENTS.get(module, module), **given)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert not [asked.line() for asked in tools.asked() if not asked.line().startswith(HARMLESS)]
+    return done.stderr
+
+
+@pytest.mark.parametrize("module", CHANGING)
+def test_the_state_of_another_project_stops_every_command(tools: Tools, module: str) -> None:
+    tools.answer("state pull", out=state("prod"))
+    assert "Terraform's state is of prod, not of demo-project: nothing was changed" in refused(tools, module)
+
+
+@pytest.mark.parametrize("module", [*CHANGING, "bootstrap"])
+def test_a_gcloud_set_to_another_project_stops_every_command(tools: Tools, module: str) -> None:
+    tools.answer("config get-value", out="prod\n")
+    assert "gcloud names the project prod, not demo-project: nothing was changed" in refused(tools, module)
+
+
+@pytest.mark.parametrize("module", [*CHANGING, "bootstrap"])
+def test_a_settings_file_of_another_project_stops_every_command(tools: Tools, module: str) -> None:
+    tools.relay_env("PROJECT=prod\n")
+    assert "relay.env names the project prod, not demo-project" in refused(tools, module)
+
+
+def test_a_state_of_two_projects_is_refused(tools: Tools) -> None:
+    tools.answer("state pull", out=state("demo-project", "prod"))
+    assert "is of prod" in refused(tools, "deploy")
+
+
+def test_a_state_with_resources_that_name_no_project_is_refused(tools: Tools) -> None:
+    unknown = {"resources": [{"mode": "managed", "instances": [{"attributes": {"name": "relay"}}]}]}
+    tools.answer("state pull", out=json.dumps(unknown))
+    assert "does not say of which project it is" in refused(tools, "destroy")
+
+
+def test_a_replay_in_the_cloud_is_checked_and_one_on_this_machine_is_not(tools: Tools) -> None:
+    tools.answer("state pull", out=state("prod"))
+    assert "GOOGLE_CLOUD_PROJECT names the project prod" in refused(tools, "replay", GOOGLE_CLOUD_PROJECT="prod")
+    here = tools.run("replay --replay", BACKEND="embedded", LOCAL_DIR=str(tools.folder))
+    assert "holds no state" in here.stderr
+
+
+def test_the_own_project_everywhere_is_let_through(tools: Tools) -> None:
+    tools.relay_env("PROJECT=demo-project\n")
+    tools.answer("state pull", out=state("demo-project"))
+    tools.answer("config get-value", out="demo-project\n")
+    tools.answer("secrets versions list", out="1\n")
+    assert tools.run("secrets").returncode == 0
+
+
+# -- where the state is
+
+
+def backend(tools: Tools, **settings: str) -> list[str]:
+    tools.answer("secrets versions list", out="1\n")
+    assert tools.run("secrets", **settings).returncode == 0
+    (asked,) = tools.asked("terraform -chdir=infra init")
+    return [word for word in asked.command if word.startswith("-backend-config=")]
+
+
+def test_bucket_and_prefix_follow_from_the_project(tools: Tools) -> None:
+    assert backend(tools) == [
+        "-backend-config=bucket=demo-project-relay-state",
+        "-backend-config=prefix=relay/demo-project",
+    ]
+
+
+def test_one_bucket_may_hold_the_states_of_all_environments(tools: Tools) -> None:
+    tools.relay_env("STATE_BUCKET=acme-states\n")
+    assert backend(tools) == ["-backend-config=bucket=acme-states", "-backend-config=prefix=relay/demo-project"]
+
+
+def test_each_project_has_a_working_folder_of_its_own(tools: Tools) -> None:
+    folders = [
+        tools.run("infra plan", PROJECT=name, DRY_RUN="1", ALERT_EMAILS="a@example.com")
+        for name in ("one-relay", "two-relay")
+    ]
+    for name, done in zip(("one-relay", "two-relay"), folders, strict=True):
+        assert done.stdout.count(f"TF_DATA_DIR={ROOT}/.local/terraform/{name} ") == 2  # init and plan
+
+
+def test_a_missing_bucket_leads_to_bootstrap(tools: Tools) -> None:
+    tools.answer("state pull", error="Error: querying Cloud Storage failed: storage: bucket doesn't exist\n", status=1)
+    assert refused(tools, "deploy") == "the bucket of Terraform's state is missing: run `make bootstrap` first\n"
+
+
+# -- bootstrap
+
+
+def test_bootstrap_makes_a_closed_versioned_bucket_and_googles_accounts(tools: Tools) -> None:
+    assert tools.run("bootstrap").returncode == 0
+    (made,) = tools.asked("storage buckets create gs://demo-project-relay-state")
+    assert {"--uniform-bucket-level-access", "--public-access-prevention", "--location=us-central1"} <= set(
+        made.command
+    )
+    (updated,) = tools.asked("storage buckets update gs://demo-project-relay-state")
+    assert {"--versioning", "--soft-delete-duration=7d"} <= set(updated.command)
+    agents = [
+        word for asked in tools.asked("services identity create") for word in asked.command if "--service=" in word
+    ]
+    assert agents == [f"--service={name}.googleapis.com" for name in ("pubsub", "cloudtasks", "cloudscheduler")]
+
+
+def test_bootstrap_can_be_run_again(tools: Tools) -> None:
+    tools.answer(
+        "buckets create",
+        error="ERROR: HTTPError 409: Your previous request to create the bucket succeeded.\n",
+        status=1,
+    )
+    assert tools.run("bootstrap").returncode == 0
+    assert tools.asked("buckets update")
+    tools.answer("buckets create", error="ERROR: HTTPError 403: forbidden\n", status=1)
+    assert tools.run("bootstrap").returncode == 1

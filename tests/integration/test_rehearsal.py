@@ -1,0 +1,45 @@
+"""A small rehearsal: every message arrives, every lost webhook is noticed, and the same seed shows the same."""
+
+import logging
+
+import pytest
+
+from bench.rehearsal.__main__ import Rehearsal
+from bench.rehearsal.relay import Limits
+from shared.domain.model import Kind
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def rehearsed(size: int = 60, **given) -> Rehearsal:
+    rehearsal = Rehearsal(size, signers=2, lost=0.2, **given)
+    rehearsal.run()
+    return rehearsal
+
+
+def test_nothing_is_lost_or_dead_lettered_and_lost_webhooks_are_noticed_within_a_day():
+    rehearsal = rehearsed()
+    assert len(rehearsal.script.lateness[Kind.INVITATION]) == 120
+    assert max(rehearsal.script.lateness[Kind.INVITATION]) < 10
+    assert not rehearsal.relay.dead
+    assert not any(s.waiting for s in rehearsal.relay.subscriptions.values())
+    assert rehearsal.noticed()
+    assert len(rehearsal.noticed()) == len(rehearsal.script.unheard)
+    assert max(rehearsal.noticed()) < 25 * 3_600
+
+
+def test_the_same_seed_shows_the_same_and_another_one_does_not():
+    first, again, other = (rehearsed(20, seed=seed).rows() for seed in (3, 3, 4))
+    assert first == again != other
+
+
+def test_with_a_small_budget_invitations_are_late_and_nothing_is_lost():
+    late = rehearsed(limits=Limits(api=10))
+    assert max(late.script.lateness[Kind.INVITATION]) > 60
+    assert not late.relay.dead
+    assert not any(s.waiting for s in late.relay.subscriptions.values())

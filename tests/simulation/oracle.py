@@ -1,0 +1,535 @@
+"""What a run must have led to, worked out from its script and the provider's book, and not by the relay's own rules.
+
+Each rule returns sentences, one for each breach. Where a fault makes two outcomes right, the rule is silent.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from shared.domain.model import NoticeRecord, NoticeState, Request, Role, SignerState, Status
+from tests.simulation.run import Played, Sent
+from tests.simulation.script import Facts, Person, Row
+
+ONCE_MORE = ("invitation", "completion")  # what may be tried again after a lost answer
+SECOND, MINUTE, HOUR, DAY = (timedelta(seconds=n) for n in (1, 60, 3_600, 86_400))
+UNDER_WAY = timedelta(seconds=175)  # a function's time-out, a lease, a provider's deadline, two clocks
+NEW_NUMBER = timedelta(minutes=30)
+
+
+def breaches(played: Played) -> list[tuple[str, str]]:
+    """(rule, sentence) of all that went wrong."""
+    oracle = Oracle(played)
+    return [(name, what) for name, rule in RULES.items() for what in rule(oracle)]
+
+
+class Oracle:
+    def __init__(self, played: Played) -> None:
+        self.p = played
+        self.ledger = played.relay.ports.ledger
+
+    # -- what is known
+
+    @cached_property
+    def final(self) -> Facts | None:
+        return self.p.versions[-1] if self.p.versions else None
+
+    @cached_property
+    def settled_at(self) -> datetime:
+        """From when on nothing happens any more, and nothing goes wrong."""
+        last = self.p.start + timedelta(seconds=max((a.at for a in self.p.script.acts), default=0.0))
+        return max(last, self.p.disturbed_until, *[h[0] for h in self.p.hooks], *self.p.times, self.p.start)
+
+    @cached_property
+    def bound(self) -> timedelta:
+        """How long the repair of anything may take: a lost webhook is found by a recheck."""
+        age = self.settled_at - self.p.start
+        rare = "expire" in self.acts or "request_complete" in self.forged  # then it is read once a day
+        return min(max(2 * HOUR, age), DAY) + HOUR + DAY * bool(self.p.policy.window) + 1.2 * DAY * rare
+
+    @cached_property
+    def at_rest(self) -> bool:
+        return self.p.end - self.settled_at >= self.bound
+
+    @cached_property
+    def request(self) -> Request | None:
+        found = self.ledger.documents.get((Request, "r1"))
+        return found[0] if found else None
+
+    @cached_property
+    def acts(self) -> set[str]:
+        return {a.what for a in self.p.script.acts}
+
+    @cached_property
+    def announced(self) -> bool:
+        return any(kind == "request_sent" for _, kind, _ in self.p.hooks)
+
+    @cached_property
+    def forged(self) -> set[str]:
+        return {a.value for a in self.p.script.acts if a.what == "forged"}
+
+    @cached_property
+    def refused(self) -> set[str]:
+        """Addresses that a provider has refused, or could not reach: what follows for them may differ."""
+        channels = self.p.relay.ports.channels.values()
+        return self.p.refused.union(*(c.refused for c in channels))
+
+    @cached_property
+    def revisions(self) -> int:
+        return self.final.revision if self.final else 0
+
+    @cached_property
+    def told(self) -> list[tuple[datetime, int]]:
+        """When an answer had its effect: its task ended well. The version of the facts that it showed."""
+        return [(at, i) for at, task, how in self.p.tasks if how == "ok" for _, i, _ in task.told if i >= 0]
+
+    def known(self, sent: Sent) -> int:
+        """The newest version of the facts that the relay knew when it began to deliver this."""
+        begun = sent.task.started - SECOND
+        others = [i for at, i in self.told if at < begun]
+        return max([*others, *(i for _, i, _ in sent.task.told)], default=-1)
+
+    def addresses(self, name: str) -> set[str]:
+        rows = (f.row(name) for f in self.p.versions)
+        return {a for row in rows if row for a in (row.person.mobile, row.person.email) if a}
+
+    def channels(self, person: Person) -> list[str]:
+        """The addresses at which this person is told everything."""
+        wanted, _, first = self.p.policy.channels.partition("-")
+        both = {"sms": person.mobile, "email": person.email}
+        if first:
+            order = (wanted, "email" if wanted == "sms" else "sms")
+            return [both[c] for c in order if both[c]][:1]
+        chosen = person.send_to if wanted == "send_to" and person.send_to else ("sms", "email")
+        return [both[c] for c in chosen if both[c]]
+
+    @cached_property
+    def by_effect(self) -> dict[tuple[str, str, str, int, str], list[Sent]]:
+        found: dict[tuple[str, str, str, int, str], list[Sent]] = defaultdict(list)
+        for sent in self.p.book:
+            found[sent.effect].append(sent)
+        return found
+
+    def disturbed_tries(self, kind: str, name: str, detail: int | str = "") -> int:
+        """Tries to send that a fault hit: each may have ended as `unknown`."""
+        start = f"deliver {kind} {detail}".strip() + " "
+        tasks = [t for _, t, _ in self.p.tasks if t.label.startswith(start) and f" {name} " in t.label]
+        return sum(t.disturbed for t in tasks)
+
+    # -- the rules
+
+    def broken(self) -> Iterator[str]:
+        if self.p.broken:
+            yield self.p.broken
+
+    def doubled(self) -> Iterator[str]:
+        for effect, sents in self.by_effect.items():
+            if self.unsure & {effect[0], effect[4]}:
+                continue
+            notices = defaultdict(list)
+            for sent in sents:
+                notices[sent.notice].append(sent)
+            allowed = 1 + self.p.resends + (0 if effect[2] == "completion" else self.revisions)
+            if len(notices) > allowed:
+                yield f"{effect}: {len(notices)} notices, {allowed} due"
+            for tries in notices.values():
+                if len(tries) > 1 and not self._second_try(tries):
+                    yield f"{effect}: sent {len(tries)} times, at {[f'{s.at:%d %H:%M:%S}' for s in tries]}"
+
+    def _second_try(self, tries: list[Sent]) -> bool:
+        """A try whose outcome was not known, and one more, long enough after it."""
+        first, *rest = tries
+        apart = rest[0].at - first.task.started > timedelta(seconds=890)
+        return len(rest) == 1 and first.kind in ONCE_MORE and first.task.disturbed and apart
+
+    def other_channel(self) -> Iterator[str]:
+        """With a channel in reserve, the same thing goes by both only after the first has failed."""
+        if not self.p.policy.channels.endswith("-first") or self.p.resends or "correct" in self.acts:
+            return
+        lies = sum(d[0].startswith("without") for of in self.p.made.values() for d in of.values())
+        both: dict[tuple[Any, ...], set[str]] = defaultdict(set)
+        for sent in self.p.book:
+            both[sent.name, sent.kind, sent.day, sent.about, sent.round].add(sent.provider)
+        for effect, providers in both.items():
+            failed = self.refused & self.addresses(str(effect[0])) or self.failed_receipts
+            if len(providers) > 1 and not failed and lies < 2:
+                yield f"{effect}: by both channels"
+
+    @cached_property
+    def failed_receipts(self) -> bool:
+        decisions = (d for of in self.p.made.values() for d in of.values() if d[0] == "receipt")
+        return any(state == "undelivered" for d in decisions for _, state in d[1])
+
+    def wrong_person(self) -> Iterator[str]:
+        for sent in self.p.book:
+            if sent.name in self.unsure:
+                continue
+            if sent.to not in self.addresses(sent.name):
+                yield f"{sent.effect}: not an address of theirs"
+            if sent.link and sent.link != f"https://sign.test/{sent.name}":
+                yield f"{sent.effect}: the link of {sent.link.rpartition('/')[2]}"
+
+    def against_what_was_known(self) -> Iterator[str]:
+        for sent in self.p.book:
+            if sent.name not in self.unsure and (reason := self._forbidden(sent)):
+                yield f"{sent.effect} at {sent.at:%d %H:%M:%S}: {reason}"
+
+    def _forbidden(self, sent: Sent) -> str:
+        asked = sent.task.told[-1][0] if sent.task.told else sent.task.started
+        if sent.at - asked > UNDER_WAY:
+            return f"rests on what was known {sent.at - asked} before"
+        if sent.kind == "reminder" and not sent.task.told:
+            return "without asking the API"
+        known = self.known(sent)
+        if known < 0 or sent.kind == "completion":
+            return ""
+        facts = self.p.versions[known]
+        row = facts.row(sent.name)
+        if facts.status is Status.COMPLETE and not self.p.script.silent:
+            return "complete was known"
+        if sent.kind in ("invitation", "reminder"):
+            return self._not_due(sent, facts, row, known)
+        return ""
+
+    def _not_due(self, sent: Sent, facts: Facts, row: Row | None, known: int) -> str:
+        if self.p.script.silent:
+            return ""
+        if row is not None and row.signed:
+            return "their signature was known"
+        if row is not None and row.role is not Role.SIGNER:
+            return "they had delegated"
+        own = [i for _, i, honest in sent.task.told if honest]
+        if sent.kind == "reminder" and len(own) == len(sent.task.told):
+            shown = self.p.versions[own[-1]]
+            if shown.status is not Status.OPEN:
+                return f"the API had just said {shown.status}"
+        was_there = any(f.row(sent.name) for f in self.p.versions[:known])
+        return "they had left the request" if row is None and was_there and self._long_known(sent, known) else ""
+
+    def _long_known(self, sent: Sent, known: int) -> bool:
+        """Told at least three times, over half an hour."""
+        name, begun = sent.name, sent.task.started
+        times = [at for at, i in self.told if at < begun and i <= known and self.p.versions[i].row(name) is None]
+        since = [at for at, i in self.told if at < begun and self.p.versions[i].row(name) is not None]
+        last = max(since, default=self.p.start)
+        times = [at for at in times if at > last]
+        return len(times) > 2 and begun - times[0] > 30 * MINUTE
+
+    def untrue(self) -> Iterator[str]:
+        """Ahead of the fact: a completion, or news of a signature."""
+        for sent in self.p.book:
+            so_far = self.p.versions[: sent.version + 1]
+            if sent.kind == "completion" and not any(f.status is Status.COMPLETE for f in so_far):
+                if not (self.p.script.silent and "request_complete" in self.forged):
+                    yield f"{sent.effect}: nothing was complete"
+            if sent.kind == "progress" and not any((r := f.row(sent.about)) and r.signed for f in so_far):
+                if "request_signed" not in self.forged:
+                    yield f"{sent.effect}: {sent.about} had not signed"
+
+    # -- lost
+
+    def lost(self) -> Iterator[str]:
+        facts = self.final
+        if facts is None or not self.at_rest or not self.announced or self.excused:
+            return
+        for row in facts.rows:
+            if row.person.name in self.unsure:
+                continue
+            for address in self.channels(row.person):
+                if address not in self.refused:
+                    yield from self._lost(facts, row, address)
+
+    @cached_property
+    def excused(self) -> bool:
+        """Something visible to an operator holds it back, or the script has made it unclear what is due."""
+        letters = any(self.p.relay.ports.letters.letters.values())
+        silent = self.p.script.silent and (self.forged or {"revise", "expire", "pause"} & self.acts)
+        return letters or bool(silent) or "request_expired" in self.forged or bool(self.forged & {"request_signed"})
+
+    @cached_property
+    def unsure(self) -> set[str]:
+        """Signers without an id, of whom a changed list cannot tell who is who."""
+        moved = {"shuffle", "remove", "delegate", "add", "correct"} & self.acts or self._lied_about_signers
+        return {p.name for p in self.p.script.people if not p.ids} if moved else set()
+
+    @cached_property
+    def _lied_about_signers(self) -> bool:
+        return any(d[0].startswith("without") for of in self.p.made.values() for d in of.values())
+
+    def _lost(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
+        name = row.person.name
+        if facts.status is Status.COMPLETE and not (self.p.script.silent and not self._heard("request_complete")):
+            yield from self._missing("completion", name, address)
+        if facts.status is Status.OPEN and facts.turn(row):
+            yield from self._missing("invitation", name, address)
+            yield from self._lost_reminders(facts, row, address)
+        if facts.status is Status.OPEN:
+            yield from self._lost_progress(facts, row, address)
+
+    def _heard(self, kind: str) -> bool:
+        return any(k == kind for _, k, _ in self.p.hooks)
+
+    def _missing(self, kind: str, name: str, address: str) -> Iterator[str]:
+        """Due until the end. An answer lost twice is recorded as unknown, and may be that."""
+        if kind == "invitation" and self._corrected_late(name):
+            return  # an operator can send it to the new address
+        sents = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, kind)]
+        current = [s for s in sents if s.round == self.revisions + 1] if kind == "invitation" and self.seen else sents
+        if not current and self.disturbed_tries(kind, name) < 2 and not self._stands_in(kind, name):
+            yield f"{kind} to {name} at {address}"
+
+    def _corrected_late(self, name: str) -> bool:
+        return any(a.what == "correct" and a.who == name and a.at > 5 * DAY.total_seconds() for a in self.p.script.acts)
+
+    @cached_property
+    def seen(self) -> bool:
+        """Every revision was seen as such: the relay asked before the signers signed anew."""
+        return self.request is not None and self.request.round == self.revisions + 1
+
+    def _stands_in(self, kind: str, name: str) -> bool:
+        """By the other channel, under a policy that holds one in reserve."""
+        if not self.p.policy.channels.endswith("-first"):
+            return False
+        return any((s.name, s.kind) == (name, kind) for s in self.p.book)
+
+    def _lost_reminders(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
+        name = row.person.name
+        if self.p.stopped or "stop" in self.acts or self.forged:
+            return
+        invited = [s for s in self.p.book if (s.name, s.kind) == (name, "invitation")]
+        last_change = max(self.p.times[-1], self.settled_at)
+        for day in self.p.policy.reminder_days if invited else ():
+            due = invited[0].at + day * DAY
+            later = [d for d in self.p.policy.reminder_days if d > day]
+            overtaken = later and invited[0].at + later[0] * DAY <= last_change + HOUR
+            window = DAY if self.p.policy.window else timedelta(0)
+            if overtaken or due < last_change + HOUR or due > self.p.end - self.bound - window:
+                continue
+            if self.revisions or self.disturbed_tries("reminder", name, day):
+                continue
+            sents = [s for s in self.p.book if (s.name, s.to, s.kind, s.day) == (name, address, "reminder", day)]
+            if not sents:
+                yield f"reminder of day {day} to {name} at {address}"
+            elif sents[0].at > due + 10 * MINUTE + window:
+                yield f"reminder of day {day} to {name}: late by {sents[0].at - due}"
+
+    def _lost_progress(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
+        if self.p.policy.progress_to == "none" or self.revisions or self.p.script.silent:
+            return
+        invited = [s.at for s in self.p.book if (s.name, s.kind) == (row.person.name, "invitation")]
+        for other in facts.rows:
+            about = other.person.name
+            if not other.signed or row.role is not Role.SIGNER or (about == row.person.name):
+                continue
+            signed_at = next(t for t, f in zip(self.p.times, self.p.versions, strict=True) if _signed(f, about))
+            if not invited or invited[0] > signed_at - 5 * MINUTE or self.settled_at - signed_at > 16 * HOUR:
+                continue
+            key = (row.person.name, address, "progress", about)
+            sents = [s for s in self.p.book if (s.name, s.to, s.kind, s.about) == key]
+            if not sents and not self.disturbed_tries("progress", row.person.name, self._number(about)):
+                yield f"progress about {about} to {row.person.name} at {address}"
+
+    def _number(self, name: str) -> int:
+        signers = self.request.signers.values() if self.request else ()
+        return next((s.number for s in signers if s.name == name), 0)
+
+    # -- late, stuck, silent
+
+    def late(self) -> Iterator[str]:
+        """Where nothing went wrong, everything is on time."""
+        if self.p.disturbed_until > self.p.start or self.p.policy.window or self.forged or {"outage", "unreadable"} & self.acts:
+            return
+        for sent in self.p.book:
+            if sent.kind == "completion" and (heard := self._first("request_complete", "")):
+                if sent.at - heard > 10 * MINUTE and not self.p.resends:
+                    yield f"{sent.effect}: {sent.at - heard} after its webhook"
+
+    def _first(self, kind: str, who: str) -> datetime | None:
+        return min((at for at, k, w in self.p.hooks if (k, w) == (kind, who)), default=None)
+
+    def too_close(self) -> Iterator[str]:
+        """A reminder is no second invitation."""
+        first: dict[tuple[str, str], datetime] = {}
+        for sent in self.p.book:
+            if sent.kind == "invitation":
+                first.setdefault((sent.name, sent.to), sent.at)
+            invited = first.get((sent.name, sent.to))
+            if sent.kind == "reminder" and invited and sent.at - invited < 12 * HOUR and not self.revisions:
+                if not self.p.resends and "correct" not in self.acts and not self.refused:
+                    yield f"{sent.effect}: {sent.at - invited} after the invitation"
+
+    def stuck(self) -> Iterator[str]:
+        """Begun or published, and neither sent nor ended with a reason."""
+        final = self.final
+        held = final is None or final.status in (Status.PAUSED, Status.EXPIRED) or self.forged
+        if held or not self.at_rest or self.p.script.silent or any(self.p.relay.ports.letters.letters.values()):
+            return
+        purged = {key for _, key, _ in self.p.relay.purges}
+        for key, notice in self.p.relay.published.items():
+            found = self.ledger.documents.get((NoticeRecord, key))
+            what = f"{notice.kind} {notice.reminder_day or notice.about} {notice.channel} round {notice.round}"
+            if found is None and key not in purged and not self._forgotten and not self._held_back(notice):
+                yield f"{what}: no record"
+            elif found and found[0].state in (NoticeState.PLANNED, NoticeState.SENDING):
+                yield f"{what}: {found[0].state}"
+
+    @cached_property
+    def _forgotten(self) -> bool:
+        return self.request is None or self.request.forgotten
+
+    def _held_back(self, notice: Any) -> bool:
+        """Lost on its way, and no longer due; or kept back for a signer whose turn may come."""
+        return self.p.disturbed_until > self.p.start or "remove" in self.acts or "delegate" in self.acts
+
+    def forgotten_acceptance(self) -> Iterator[str]:
+        """In the book, and the ledger says that it was not sent."""
+        if self.p.end - self.settled_at < 3 * HOUR:
+            return
+        for sent in self.p.book:
+            found = self.ledger.documents.get((NoticeRecord, sent.notice))
+            if found and found[0].state in (NoticeState.FAILED, NoticeState.SUPPRESSED, NoticeState.PLANNED):
+                if not self.refused and not self.p.resends:
+                    yield f"{sent.effect}: {found[0].state}, {found[0].reason}"
+
+    def letters(self) -> Iterator[str]:
+        """Only what cannot be read, or names nothing known, ends as a dead letter."""
+        if {"unreadable", "outage"} & self.acts:
+            return
+        for topic, held in self.p.relay.ports.letters.letters.items():
+            for letter in held:
+                if not self._forgotten:
+                    yield f"{topic}: {letter.reason}"
+
+    # -- state
+
+    def state(self) -> Iterator[str]:
+        """In the end the relay knows what is so."""
+        facts, request = self.final, self.request
+        if facts is None or request is None or not self.at_rest or self._ended_long_ago or self.excused:
+            return
+        if self.p.script.silent or self.p.relay.ports.api.outage is not None:
+            return
+        if request.status is not facts.status:
+            yield f"the request is {facts.status}, known as {request.status}"
+        by_name = {s.name: s for s in request.signers.values() if s.state is not SignerState.REMOVED}
+        for row in facts.rows:
+            signer = by_name.get(row.person.name)
+            if row.person.name in self.unsure:
+                continue
+            if signer is None:
+                yield f"{row.person.name} is not known"
+            elif (signer.state is SignerState.SIGNED) != (row.signed and row.role is Role.SIGNER):
+                yield f"{row.person.name} is known as {signer.state}, signed is {row.signed}"
+
+    @cached_property
+    def _ended_long_ago(self) -> bool:
+        return self._forgotten or self.p.end - self.settled_at > 6 * DAY
+
+    def round(self) -> Iterator[str]:
+        """No more rounds than revisions."""
+        if self.request and self.request.round > 1 + self.revisions:
+            yield f"round {self.request.round}, after {self.revisions} revisions"
+
+    def status_stream(self) -> Iterator[str]:
+        """What a consumer shows in the end is what is known of the request."""
+        if self.request is None or not self.at_rest or self._forgotten:
+            return
+        shown = consumer([data for _, data in self.p.relay.statuses])
+        if shown is None:
+            yield "nothing was told"
+            return
+        states = {k: s.state.value for k, s in self.request.signers.items()}
+        expected = (self.request.status.value, self.request.round, states)
+        if (shown["status"], shown["round"], shown["signers"]) != expected:
+            yield f"a consumer shows {shown['status']}, round {shown['round']}; it is {expected[0]}, round {expected[1]}"
+
+    # -- personal data, budget
+
+    def kept(self) -> Iterator[str]:
+        """Personal data past its retention."""
+        final, policy = self.final, self.p.policy
+        if final is None:
+            return
+        ended = self.settled_at + self.bound
+        if final.status not in (Status.COMPLETE, Status.EXPIRED):
+            ended += timedelta(days=max(policy.reminder_days) + 31)
+        if self.p.end - ended < timedelta(days=policy.retention_days + 2):
+            return
+        rows = [r for f in self.p.versions for r in f.rows]
+        personal = {a for r in rows for a in (r.person.mobile, r.person.email) if a}
+        for (kind, key), (item, _) in self.ledger.documents.items():
+            text = repr(item)
+            if any(a in text for a in personal) and key != "r0":
+                yield f"{kind.__name__} {key[:8]} holds an address {self.p.end - self.settled_at} after the end"
+
+    def budget(self) -> Iterator[str]:
+        """Calls of the API within a day, when nothing happens any more."""
+        asked = [at for at in self.p.relay.ports.api.asked if at > self.settled_at + HOUR]
+        waiting = sum(key not in self.p.relay.ports.ledger.all(NoticeRecord) for key in self.p.relay.published)
+        open_ = sum(r.state is NoticeState.PLANNED for r in self.ledger.all(NoticeRecord).values())
+        most = 70 + 110 * (waiting + open_)
+        first = 0
+        for n, at in enumerate(asked):
+            while at - asked[first] > DAY:
+                first += 1
+            if n - first + 1 > most:
+                yield f"{n - first + 1} calls within a day, {most} would do"
+                return
+
+    def asked_in_vain(self) -> Iterator[str]:
+        """A reminder that has left is not asked for again."""
+        left: dict[str, datetime] = {}
+        for at, task, how in self.p.tasks:
+            for sent in task.booked:
+                if how == "ok" and not task.disturbed:
+                    left.setdefault(sent.notice, at)
+            if task.label.startswith("deliver reminder") and task.told and task.notice in left:
+                if task.started > left[task.notice]:
+                    yield f"{task.label}: the API was asked for a reminder that had left"
+
+
+def consumer(events: list[bytes]) -> dict[str, Any] | None:
+    """What a consumer shows that follows the documentation."""
+    known, shown, newest = set[str](), None, ""
+    for data in events:
+        event = msgspec.json.decode(data)
+        if event["id"] in known:
+            continue
+        known.add(event["id"])
+        place = event.get("sequence") or event["data"].get("sequence") or event["time"]
+        place = f"{place:020d}" if isinstance(place, int) else str(place)
+        if place >= newest:
+            newest, shown = place, event["data"]
+    return shown
+
+
+def _signed(facts: Facts, name: str) -> bool:
+    row = facts.row(name)
+    return row is not None and row.signed
+
+
+Rule = Callable[[Oracle], Iterator[str]]
+RULES: dict[str, Rule] = {
+    "broken": Oracle.broken,
+    "doubled": Oracle.doubled,
+    "other channel": Oracle.other_channel,
+    "wrong person": Oracle.wrong_person,
+    "against what was known": Oracle.against_what_was_known,
+    "untrue": Oracle.untrue,
+    "lost": Oracle.lost,
+    "late": Oracle.late,
+    "too close": Oracle.too_close,
+    "stuck": Oracle.stuck,
+    "forgotten acceptance": Oracle.forgotten_acceptance,
+    "dead letters": Oracle.letters,
+    "state": Oracle.state,
+    "round": Oracle.round,
+    "status stream": Oracle.status_stream,
+    "kept": Oracle.kept,
+    "budget": Oracle.budget,
+    "asked in vain": Oracle.asked_in_vain,
+}

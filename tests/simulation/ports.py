@@ -1,0 +1,306 @@
+"""The ports in memory. Every call is a place where something may go wrong, before its effect or after it."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from shared.adapters.collections import CHANGED, COLLECTIONS
+from shared.domain.dead_letters import DeadLetter
+from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.model import ApiRequest, Notice, NoticeRecord, Request, Status
+from shared.ports import Ledger, Mark, Message, NotFound, Only, Outgoing, Stored, Task, Wording
+from tests.fakes import fits
+from tests.simulation.kernel import Crash, Kernel
+
+LOST = "the answer was lost"
+REFUSED = "cannot be reached"
+ERRS_FOR = timedelta(seconds=240)
+
+
+class Calls:
+    """What every call of a port goes through."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.faults: list[tuple[datetime, str, str]] = []  # when, at which call, what
+
+    def __call__(self, name: str, effect: Callable[[], Any], lost: type[Exception] = RetryLater) -> Any:
+        """Raises what a fault of this kind raises; `lost` where the effect took place and its answer is lost."""
+        kernel = self.kernel
+        task = kernel.current
+        if task is None:
+            return effect()
+        task.calls += 1
+        decision = kernel.decide(task, name)
+        if kernel.trace is not None:
+            kernel.note(f"{task.calls}. {name}", *(decision or ()))
+        if decision is None:
+            return effect()
+        return self._disturbed(name, effect, lost, decision)
+
+    def _disturbed(self, name: str, effect: Callable[[], Any], lost: type[Exception], decision: tuple[Any, ...]) -> Any:
+        task, what = self.kernel.current, decision[0]
+        assert task is not None
+        if what == "slow":
+            self.kernel.suspend(decision[1])
+            return effect()
+        task.disturbed = True
+        if what == "refused":
+            raise RetryLater(REFUSED, *decision[1:])
+        if what == "crash before":
+            raise Crash
+        done = effect()
+        if what == "late":
+            self.kernel.suspend(decision[1])
+            return done
+        if what == "crash after":
+            raise Crash
+        if what == "lost":
+            raise lost(LOST)
+        return done
+
+
+class SimLedger(Ledger):
+    def __init__(self, calls: Calls, purged: Callable[[str, Any], None]) -> None:
+        self._calls, self._purged = calls, purged
+        self.documents: dict[tuple[type, str], tuple[Any, int]] = {}
+        self.unreadable: set[str] = set()  # requests whose document cannot be decoded at the moment
+        self.on_request: Callable[[Request], None] = lambda request: None
+        self.down = False
+        self._version = 0
+
+    def _call(self, name: str, effect: Callable[[], Any]) -> Any:
+        def reached() -> Any:
+            if self.down:
+                if task := self._calls.kernel.current:
+                    task.disturbed = True
+                raise RetryLater("the database cannot be reached")
+            return effect()
+
+        return self._calls(f"ledger.{name}", reached)
+
+    def get(self, kind: type[Any], key: str) -> Stored[Any] | None:
+        return self._call(f"get {COLLECTIONS[kind]}", lambda: self._get(kind, key))
+
+    def _get(self, kind: type[Any], key: str) -> Stored[Any] | None:
+        found = self.documents.get((kind, key))
+        if found and key in self.unreadable:
+            raise msgspec.ValidationError("Invalid enum value 'voided' - at `$.status`")
+        return Stored(*found) if found else None
+
+    def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
+        name = f"put {COLLECTIONS[type(item)]}"
+        if isinstance(item, NoticeRecord):
+            name += f" {item.state.value}"
+        return self._call(name, lambda: self._put((type(item), key), item, version))
+
+    def _put(self, place: tuple[type, str], item: msgspec.Struct, version: object | None) -> object | None:
+        _, standing = self.documents.get(place, (None, None))
+        if standing != version:
+            return None
+        self._version += 1
+        self.documents[place] = (item, self._version)
+        if isinstance(item, Request):
+            self.on_request(item)
+        return self._version
+
+    def all(self, kind: type[Any]) -> dict[str, Any]:
+        return {key: item for (k, key), (item, _) in self.documents.items() if k is kind}
+
+    def due(self, now: datetime, limit: int) -> Sequence[str]:
+        return self._call("due", lambda: self.due_now(now)[:limit])
+
+    def due_now(self, now: datetime) -> list[str]:
+        due = [(r.next_at, key) for key, r in self.all(Request).items() if r.next_at and r.next_at <= now]
+        return [key for _, key in sorted(due)]
+
+    def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
+        return self._call("records", lambda: self._records(request, signer))
+
+    def _records(self, request: str, signer: str) -> dict[str, NoticeRecord]:
+        found = {key: r for key, r in self.all(NoticeRecord).items() if r.request_id == request}
+        return {key: r for key, r in found.items() if signer in ("", r.signer)}
+
+    def newest(
+        self, kind: type[Any], limit: int, *, only: Only | None = None, after: Mark | None = None
+    ) -> Sequence[tuple[str, Any]]:
+        field = CHANGED[kind]
+        found = [(getattr(d, field), k, d) for k, d in self.all(kind).items() if getattr(d, field) and fits(d, only)]
+        listed = sorted((f for f in found if after is None or f[:2] < after), key=lambda f: f[:2], reverse=True)
+        return [(key, document) for _, key, document in listed[:limit]]
+
+    def beginning(self, kind: type[Any], prefix: str, limit: int) -> Sequence[tuple[str, Any]]:
+        return sorted((key, d) for key, d in self.all(kind).items() if key.startswith(prefix))[:limit]
+
+    def count(self, kind: type[Any], only: Only, *, most: int, since: datetime | None = None) -> int:
+        found = self.newest(kind, 1_000_000, only=only)
+        return min(most, sum(since is None or getattr(d, CHANGED[kind]) >= since for _, d in found))
+
+    def purge(self, now: datetime) -> None:
+        """What the database's TTL policy deletes."""
+        for place, (item, _) in list(self.documents.items()):
+            if getattr(item, "purge_at", None) and item.purge_at <= now:
+                del self.documents[place]
+                self._purged(place[1], item)
+
+
+class SimBus:
+    def __init__(self, calls: Calls, deliver: Callable[[str, Message], None]) -> None:
+        self._calls, self._deliver = calls, deliver
+        self.down = False
+
+    def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        self._calls(f"bus.publish {topic}", lambda: self._publish(topic, messages))
+
+    def _publish(self, topic: str, messages: Sequence[Message]) -> None:
+        if self.down:
+            raise RetryLater("Pub/Sub cannot be reached")
+        for message in messages:
+            self._deliver(topic, message)
+
+
+class SimScheduler:
+    def __init__(self, calls: Calls, schedule: Callable[[Task], None]) -> None:
+        self._calls, self._schedule = calls, schedule
+        self.tasks: dict[str, Task] = {}
+        self.names: set[str] = set()
+
+    def create(self, tasks: Iterable[Task]) -> None:
+        self._calls("tasks.create", lambda: self._create(list(tasks)))
+
+    def _create(self, tasks: list[Task]) -> None:
+        for task in tasks:
+            if task.name not in self.names:
+                self.names.add(task.name)
+                self.tasks[task.name] = task
+                self._schedule(task)
+
+    def delete(self, queue: str, names: Iterable[str]) -> None:
+        self._calls("tasks.delete", lambda: [self.tasks.pop(name, None) for name in names])
+
+
+class SimApi:
+    """versions: all that has been so, the last is so now. silent: it shows neither status nor signatures."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.versions: list[tuple[datetime, ApiRequest]] = []
+        self.outage: RetryLater | None = None
+        self.asked: list[datetime] = []
+        self._wrong_since: datetime | None = None
+        self.silent = False
+
+    def fetch(self, request: str, after: datetime | None = None) -> ApiRequest:
+        task = self._calls.kernel.current
+        answer, index, honest = self._calls("api.fetch", self._answer, RetryLater)
+        if task is not None:
+            task.told.append((self._calls.kernel.now, index, honest))
+        if answer is None:
+            raise NotFound
+        return answer
+
+    def _answer(self) -> tuple[ApiRequest | None, int, bool]:
+        """The answer, the version of the facts that it shows, and whether it shows them whole."""
+        kernel = self._calls.kernel
+        self.asked.append(kernel.now)
+        if self.outage is not None:
+            raise self.outage
+        newest = len(self.versions) - 1
+        wrong = kernel.decide(kernel.current, "answer")  # type: ignore[arg-type]
+        if wrong is None or not self._may_err() or (wrong[0] == "status" and self.silent):
+            self._wrong_since = None
+            return (self.versions[newest][1] if self.versions else None), newest, True
+        kernel.note("answer", *wrong)
+        if wrong[0] == "stale":
+            index = sum(at <= kernel.now - timedelta(seconds=wrong[1]) for at, _ in self.versions) - 1
+            return (self.versions[index][1] if index >= 0 else None), index, True
+        told = -1 if wrong[0] in ("404", "empty") else newest
+        return self._wrong(wrong, newest), told, False
+
+    def _may_err(self) -> bool:
+        """Answers do not go on being wrong: what two of them say, five minutes apart, may be believed."""
+        now = self._calls.kernel.now
+        self._wrong_since = self._wrong_since or now
+        return now - self._wrong_since < ERRS_FOR
+
+    def _wrong(self, wrong: tuple[Any, ...], index: int) -> ApiRequest | None:
+        if wrong[0] == "404" or not self.versions:
+            return None
+        answer = self.versions[index][1]
+        if wrong[0] == "status":
+            return replace(answer, status=Status(wrong[1]))
+        if wrong[0] == "empty":
+            return replace(answer, signers=())
+        chosen = wrong[1] % len(answer.signers)
+        if wrong[0] == "without a signer":
+            return replace(answer, signers=(*answer.signers[:chosen], *answer.signers[chosen + 1 :]))
+        bare = replace(answer.signers[chosen], mobile="", **({"email": ""} if wrong[0] == "without addresses" else {}))
+        return replace(answer, signers=(*answer.signers[:chosen], bare, *answer.signers[chosen + 1 :]))
+
+    def listed(self, site: str, limit: int) -> Sequence[str]:
+        raise PermanentFailure("no list")
+
+
+class SimChannel:
+    """A provider. taken: called with each message at the moment it is taken."""
+
+    def __init__(self, name: str, calls: Calls, taken: Callable[[str, Outgoing], str]) -> None:
+        self.name = name
+        self._calls, self._taken = calls, taken
+        self.outage: Exception | None = None
+        self.refused: set[str] = set()  # addresses
+
+    def send(self, message: Outgoing) -> Accepted:
+        return Accepted(self._calls(f"{self.name}.send", lambda: self._send(message), OutcomeUnknown))
+
+    def _send(self, message: Outgoing) -> str:
+        kernel = self._calls.kernel
+        if self.outage is not None:
+            kernel.current.disturbed = True  # type: ignore[union-attr]
+            raise self.outage
+        refusal = kernel.decide(kernel.current, "refusal")  # type: ignore[arg-type]
+        if refusal is not None:
+            kernel.note("refusal", *refusal)
+            kernel.current.disturbed = True  # type: ignore[union-attr]
+            if refusal[0] == "permanent":
+                self.refused.add(message.to)
+            raise _refusal(refusal)
+        return self._taken(self.name, message)
+
+
+def _refusal(refusal: tuple[Any, ...]) -> Exception:
+    if refusal[0] == "permanent":
+        return PermanentFailure("refused for good", suppress=refusal[1])
+    if refusal[0] == "not taken":
+        return OutcomeUnknown("the answer was lost, and the message too")
+    return RetryLater("not now", after=refusal[1], of_message=refusal[2])
+
+
+class SimDeadLetters:
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+        self.letters: dict[str, list[DeadLetter]] = {}
+
+    @contextmanager
+    def open(self, topic: str, limit: int) -> Iterator[Sequence[DeadLetter]]:
+        yield self._calls("letters.open", lambda: list(self.letters.get(topic, []))[:limit])
+
+    def drop(self, letters: Sequence[DeadLetter]) -> None:
+        self._calls("letters.drop", lambda: self._drop({letter.key for letter in letters}))
+
+    def _drop(self, keys: set[str]) -> None:
+        for topic, held in self.letters.items():
+            self.letters[topic] = [letter for letter in held if letter.key not in keys]
+
+
+def words(request: Request, notice: Notice, link: str) -> Wording:
+    """What the oracle reads in the provider's book: kind, day or number, round, name, link."""
+    name = request.signers[notice.signer].name
+    about = next((s.name for s in request.signers.values() if s.number == notice.about), "")
+    text = f"{notice.kind.value}|{notice.reminder_day}|{about}|{notice.round}|{name}|{link}"
+    return Wording(text=text, segments=1)
+

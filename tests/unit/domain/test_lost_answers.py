@@ -1,0 +1,112 @@
+"""What a provider's word changes of a notice whose answer was lost, before anything is sent a second time."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from shared.domain import notice_record
+from shared.domain.errors import Accepted, CannotSay, RetryLater
+from shared.domain.lost_answers import ASK_FOR, Answer, answered
+from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Transition
+from shared.domain.notice_record import NOT_THERE, ask_wait
+from shared.domain.policy import Policy
+from tests.fakes import START
+
+POLICY, LAG, MINUTE = Policy(), 120.0, timedelta(minutes=1)
+SENDING, UNKNOWN, PLANNED = NoticeState.SENDING, NoticeState.UNKNOWN, NoticeState.PLANNED
+
+
+def lost(kind: Kind = Kind.INVITATION, *earlier: Transition) -> NoticeRecord:
+    """Claimed and lost at START; its provider lists what it took within two minutes."""
+    history = (*earlier, Transition(at=START, state=SENDING), Transition(at=START, state=UNKNOWN))
+    record = NoticeRecord(
+        request_id="r", signer="s", kind=kind, channel=ChannelName.SMS, round=1, state=UNKNOWN, history=history
+    )
+    return replace(record, ask_at=START + 2 * MINUTE)
+
+
+def told(record: NoticeRecord, *answers: Answer) -> NoticeRecord:
+    """Asked as often as there are answers, each time when it is due."""
+    for answer in answers:
+        assert record.ask_at
+        record = answered(record, answer, record.ask_at, LAG, POLICY)
+    return record
+
+
+BUSY, REFUSED, FOUND = RetryLater("busy"), CannotSay("it keeps no list"), Accepted("SM1")
+
+
+@pytest.mark.parametrize(
+    ("answers", "state", "asked_again_after"),
+    [
+        ((FOUND,), NoticeState.ACCEPTED, None),
+        ((None,), UNKNOWN, 2 * MINUTE),
+        ((None, FOUND), NoticeState.ACCEPTED, None),
+        ((None, None), PLANNED, None),
+        ((None, BUSY), UNKNOWN, 2 * MINUTE),
+        ((None, BUSY, None), PLANNED, None),
+        ((BUSY,), UNKNOWN, 2 * MINUTE),
+        ((BUSY, FOUND), NoticeState.ACCEPTED, None),
+        ((RetryLater("busy", after=600),), UNKNOWN, 10 * MINUTE),
+        ((REFUSED,), UNKNOWN, None),
+        ((None, REFUSED), UNKNOWN, None),
+        ((RetryLater("busy", after=ASK_FOR),), UNKNOWN, None),
+    ],
+)
+def test_nothing_is_sent_again_unless_the_provider_denies_it_twice(
+    answers: tuple[Answer, ...], state: NoticeState, asked_again_after: timedelta | None
+) -> None:
+    before = told(lost(), *answers[:-1])
+    after = told(before, answers[-1])
+    assert after.state is state
+    assert before.ask_at
+    assert (after.ask_at and after.ask_at - before.ask_at) == asked_again_after
+    assert after.provider_id == ("SM1" if state is NoticeState.ACCEPTED else "")
+
+
+def test_a_provider_that_never_answers_is_not_asked_for_ever() -> None:
+    record, asked = lost(), 0
+    while record.ask_at:
+        record, asked = told(record, BUSY), asked + 1
+    assert asked == ASK_FOR / LAG
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_while_it_is_asked_no_second_try_is_due_and_afterwards_todays_rule_holds(kind: Kind) -> None:
+    late = START + timedelta(hours=1)
+    assert not notice_record.second_try_due(lost(kind), late, POLICY)
+    given_up = told(lost(kind), REFUSED)
+    expected = kind in (Kind.INVITATION, Kind.COMPLETION)
+    assert notice_record.second_try_due(given_up, START + 15 * MINUTE, POLICY) is expected
+
+
+def test_one_to_be_asked_about_is_idle_when_its_time_has_come() -> None:
+    for wait, idle in ((timedelta(0), False), (2 * MINUTE, True)):
+        assert notice_record.is_idle(lost(Kind.REMINDER), START + wait, POLICY) is idle
+    assert ask_wait(lost(), START) == 2 * MINUTE
+    assert ask_wait(told(lost(), FOUND), START) is None
+    assert ask_wait(replace(lost(), state=NoticeState.DELIVERED), START) is None, "a receipt was faster"
+
+
+@pytest.mark.parametrize(("answers", "state"), [((None, None), NoticeState.SUPPRESSED), ((REFUSED,), UNKNOWN)])
+def test_what_was_never_taken_is_not_called_unknown_when_it_is_due_no_longer(
+    answers: tuple[Answer, ...], state: NoticeState
+) -> None:
+    again = told(lost(), *answers)
+    assert notice_record.closed(again, NoticeState.SUPPRESSED, START + MINUTE, "signed").state is state
+
+
+def test_a_try_that_was_denied_leaves_the_next_lost_one_its_second_try() -> None:
+    denied = Transition(at=START - MINUTE, state=PLANNED, why=NOT_THERE)
+    first = Transition(at=START - 2 * MINUTE, state=UNKNOWN)
+    due = START + 15 * MINUTE
+    assert notice_record.second_try_due(told(lost(Kind.INVITATION, first, denied), REFUSED), due, POLICY)
+    assert not notice_record.second_try_due(told(lost(Kind.INVITATION, first), REFUSED), due, POLICY)
+
+
+def test_a_long_history_keeps_what_settled_a_lost_answer() -> None:
+    first = Transition(at=START, state=UNKNOWN), Transition(at=START, state=PLANNED, why=NOT_THERE)
+    filler = [Transition(at=START, state=PLANNED)] * 40
+    kept = notice_record.shortened((*filler[:10], *first, *filler, *filler))
+    assert [t for t in kept if t in first] == list(first)

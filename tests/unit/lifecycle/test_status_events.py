@@ -1,0 +1,99 @@
+"""What a system that follows `request-status` by its documentation knows, whatever is repeated, late or lost."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.domain.model import Status
+from tests.fakes import Crash, World, seen
+from tests.lifecycles import COMPLETE, DAY, HOUR, MINUTE, SENT, SIGNED, begun
+
+
+def events(world: World) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(m.data) for m in world.bus.topics[world.names.status_topic]]
+
+
+def known(world: World) -> dict[str, Any]:
+    """The status that a consumer shows which drops what it has, and what has a lower sequence."""
+    return max((e["data"] for e in events(world)), key=lambda data: data["sequence"])
+
+
+def test_a_return_to_an_earlier_status_is_told():
+    world = begun("a")
+    for status in (Status.PAUSED, Status.OPEN):
+        world.says(seen("a"), status=status)
+        world.advance(2 * HOUR, reconcile=True)
+        assert known(world)["status"] == status
+    assert {e["id"]: e["data"] for e in events(world)}.keys() == {f"r1.{n}" for n in (1, 2, 3)}
+
+
+def test_an_older_status_told_later_has_a_lower_sequence_and_an_earlier_time():
+    """A duplicate is republished from what was read before another instance committed the completion."""
+    world = begun("a")
+    older = world.request()
+    world.says(seen("a", signed=True), status=Status.COMPLETE)
+    world.hear(COMPLETE)
+    world.publisher.republish_missing(None, older)
+    assert known(world)["status"] == Status.COMPLETE
+    assert max(events(world), key=lambda e: e["time"])["data"]["status"] == Status.COMPLETE
+
+
+@pytest.mark.parametrize("point", range(40))
+def test_what_a_recheck_found_is_told_though_it_crashed_anywhere(point):
+    world = begun("a", "b")
+    world.says(seen("a", signed=True), seen("b"))
+    world.now = world.request().next_at
+    world.faults.count, world.faults.at = 0, point
+    try:
+        world.resolve.recheck("r1")
+    except Crash:
+        world.advance(DAY, reconcile=True)
+    assert known(world)["signatures"] == 1
+
+
+@pytest.mark.parametrize("point", range(12))
+def test_also_when_the_recheck_after_it_crashes_too(point):
+    world = begun("a")
+    world.says(seen("a"), status=Status.PAUSED)
+    world.now = world.request().next_at
+    world.bus.down = True  # committed, not told
+    world.reconcile.run()
+    world.bus.down = False
+    world.now += HOUR
+    world.faults.count, world.faults.at = 0, point
+    with pytest.raises(Crash):
+        world.resolve.recheck("r1")
+    world.advance(DAY, reconcile=True)
+    assert known(world)["status"] == Status.PAUSED
+
+
+def test_a_lost_change_is_told_by_the_next_event_and_silence_soon_after():
+    world = begun("a", "b")
+    world.says(seen("a", signed=True), seen("b"))
+    world.now += HOUR
+    world.bus.down = True
+    world.reconcile.run()
+    world.bus.down = False
+    world.hear(SIGNED, "a")
+    assert known(world)["signatures"] == 1
+
+
+def test_the_silence_of_a_request_is_told_soon_after_a_crash():
+    world = begun("a")
+    world.advance(HOUR, reconcile=True)
+    world.now += 50 * DAY
+    world.bus.down = True
+    world.reconcile.run()
+    world.bus.down = False
+    assert world.request().status is Status.DORMANT
+    world.advance(30 * MINUTE, reconcile=True)
+    assert known(world)["status"] == Status.DORMANT
+
+
+def test_the_sequence_counts_changes_and_nothing_else():
+    world = begun("a")
+    world.hear(SENT)
+    world.says(seen("a", mobile="+13175550199"))
+    world.advance(DAY, reconcile=True)
+    assert {e["id"] for e in events(world)} == {"r1.1"}
