@@ -66,6 +66,9 @@ class Backend(Protocol):
     def outbox(self, channel: ChannelName) -> "Channel":
         """A channel that only records what it is given: local only."""
 
+    def receipts(self, channel: ChannelName) -> "ReceiptVerifier | None":
+        """Who proves the receipts of that channel: local only."""
+
     def gauges(self) -> Mapping[str, object]:
         """What it knows of its queues, by name."""
 
@@ -107,6 +110,10 @@ class GoogleBackend:
     def outbox(self, channel: ChannelName) -> "Channel":
         """A channel that only records what it is given: local only."""
         raise SettingError(f"{channel.upper()}_PROVIDER=outbox is for local use only")
+
+    def receipts(self, channel: ChannelName) -> "ReceiptVerifier | None":
+        """None: only the outbox of the local stack has receipts of its own."""
+        return None
 
     def gauges(self) -> Mapping[str, object]:
         """What the backend knows of its queues, by name."""
@@ -341,9 +348,11 @@ def _channel(channel: ChannelName, name: str) -> "Channel":
 def receivers() -> "Mapping[str, ReceiptVerifier]":
     """Those of the providers in use that report. They need no more than the secret that proves who reports."""
     s = settings()
-    chosen = [(channel, name) for channel, name in s.providers().items() if name != "outbox"]
-    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in chosen}
-    return {name: verifier for name, verifier in made.items() if verifier}
+    made = [
+        backend().receipts(channel) if name == "outbox" else providers.receipt_verifier(channel, name, s)
+        for channel, name in s.providers().items()
+    ]
+    return {verifier.name: verifier for verifier in made if verifier}
 
 
 def shortener() -> "Shortener":

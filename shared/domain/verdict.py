@@ -32,7 +32,6 @@ from shared.domain.model import (
 from shared.domain.notice_record import second_try_wait
 from shared.domain.policy import Policy, other_channel
 from shared.domain.signers import address_of, pending
-from shared.domain.signing_order import is_due
 
 SPOKEN = {ChannelName.SMS: "by SMS", ChannelName.EMAIL: "by e-mail", ChannelName.NONE: "on no channel"}
 ADOPTED = "the request was met without its Sent webhook, so nobody is invited for it"
@@ -236,19 +235,19 @@ class _Signer:
             return _verdict(Reach.WAITING, Cause.DISPUTED, why)
         if signer.state is not SignerState.WAITING:
             return None
+        if request.ordered and (before := self._before()):
+            who = "one signer before them has" if before == 1 else f"{before} signers before them have"
+            return _verdict(Reach.WAITING, Cause.NOT_THEIR_TURN, f"it is not their turn: {who} not signed")
         if not signer.request_url:
             return _verdict(Reach.WAITING, Cause.NO_LINK, "the API shows no signing link for this signer")
-        if not is_due(signer, request.signers, ordered=request.ordered):
-            return self._not_their_turn()
         if request.status is Status.PAUSED:
             return _verdict(Reach.WAITING, Cause.HELD, "the request is paused")
         return _verdict(Reach.WAITING, Cause.QUEUED, "the next recheck of the request invites them")
 
-    def _not_their_turn(self) -> Verdict:
-        place = self._signer.order or 0
-        count = sum(pending(s) and (s.order or 0) < place for s in self._request.signers.values())
-        who = "one signer before them has" if count == 1 else f"{count} signers before them have"
-        return _verdict(Reach.WAITING, Cause.NOT_THEIR_TURN, f"it is not their turn: {who} not signed")
+    def _before(self) -> int:
+        """How many must sign before this signer."""
+        signers, place = self._request.signers.values(), self._signer.order
+        return 0 if place is None else sum(pending(s) and s.order is not None and s.order < place for s in signers)
 
     # -- what became of the messages
 

@@ -299,7 +299,7 @@ STATES: list[tuple[str, Verdict, Reach, Cause, str]] = [
     (
         "not their turn",
         told(
-            who=signer(state=SignerState.WAITING, order=2),
+            who=signer(state=SignerState.WAITING, order=2, request_url=""),
             ordered=True,
             extra={"others": {"j": signer(number=2, mobile="", order=1)}},
         ),
