@@ -154,7 +154,9 @@ class DeadLetterService:
 
     def _outcome_of_notice(self, notice: Notice) -> tuple[ReplayOutcome, str]:
         stored, record = self._ledger.get(Request, notice.request), self._ledger.get(NoticeRecord, notice.notice)
-        if stored is None or stored.item.forgotten:
+        if stored is None:
+            return ReplayOutcome.SETTLED, "nothing: the relay holds no such request"
+        if stored.item.forgotten:
             return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
         if record and not self._open(record.item):
             return ReplayOutcome.SETTLED, f"nothing: it is {record.item.state} already"
