@@ -239,6 +239,11 @@ def links() -> "Links":
     return Links(backend().ledger(), settings()[declared.COMPLETION_LINK])
 
 
+def brand_name() -> str:
+    """Who writes to the signers, as they know it from their messages."""
+    return settings()[declared.BRAND_NAME]
+
+
 @cache
 def console() -> "Flask":
     """The console, as a WSGI app."""

@@ -8,7 +8,6 @@ import functions_framework
 from shared import bootstrap, entrypoint
 from shared.domain.errors import RetryLater
 from shared.handlers.links import Followed
-from shared.settings import BRAND_NAME
 from shared.text.pages import link_page
 
 log = logging.getLogger("shared.links")
@@ -34,9 +33,7 @@ def follow(code: str) -> Followed:
 
 def answer(followed: Followed) -> flask.Response:
     """Neither caches nor the next site may learn of a link that lets its bearer sign."""
-    response = flask.Response(
-        link_page(followed.reason, bootstrap.settings()[BRAND_NAME]), followed.status, mimetype="text/html"
-    )
+    response = flask.Response(link_page(followed.reason, bootstrap.brand_name()), followed.status, mimetype="text/html")
     if followed.location:
         response = flask.Response(status=302, headers={"Location": followed.location})
     response.headers["Cache-Control"] = "no-store"

@@ -18,13 +18,21 @@ from shared.console.words import MEANINGS
 from shared.domain.model import NoticeRecord, NoticeState, Status, address_key
 from shared.domain.signers import address_of
 from shared.domain.timeline import spoken
-from shared.domain.verdict import Reach
+from shared.domain.verdict import Cause, Reach
 from shared.services.operator_queries import MOST, NOT_ARRIVED, Case, Choice, Page
 
 E = TypeVar("E", bound=StrEnum)
 pages = flask.Blueprint("pages", __name__)
 HERE = Path(__file__).parent
 LISTED = (*NOT_ARRIVED, NoticeState.PLANNED, NoticeState.ACCEPTED, NoticeState.DELIVERED)
+# Where sending once more may help: the states of the messages that are then to be chosen from.
+AGAIN = {
+    Cause.REFUSED: (NoticeState.FAILED, NoticeState.UNDELIVERED),
+    Cause.NOT_DELIVERED: (NoticeState.UNDELIVERED,),
+    Cause.FILTERED: (NoticeState.UNDELIVERED,),
+    Cause.TOO_LATE: (NoticeState.FAILED,),
+    Cause.ANSWER_LOST: (NoticeState.UNKNOWN,),
+}
 MOMENTS = 200  # of the time line on one page; the newest
 
 log = logging.getLogger(__name__)
@@ -55,6 +63,7 @@ def home() -> str:
         now=c.clock(),
         most=MOST,
         Shown=Shown,
+        AGAIN=AGAIN,
         done=done(),
     )
 

@@ -82,7 +82,9 @@ def timeline(
         moments += _called_off(key, signer, request, records, now, policy)
     for notice, record in records.items():
         moments += _of_record(notice, record)
-    moments += [m for m in _unbegun(request, records, now, policy) if only is None or m.signer in only]
+    implied = planner.notices(request, now, policy)
+    missing = [n for k, n in implied.items() if k not in records and (only is None or n.signer in only)]
+    moments += _unbegun(request, missing, now, policy)
     return sorted(moments, key=lambda m: m.at)
 
 
@@ -169,15 +171,14 @@ def spoken(item: Notice | NoticeRecord) -> str:
 # -- what did not happen, and what is to come
 
 
-def _unbegun(request: Request, records: dict[str, NoticeRecord], now: datetime, policy: Policy) -> Iterator[Moment]:
+def _unbegun(request: Request, missing: list[Notice], now: datetime, policy: Policy) -> Iterator[Moment]:
     """Implied by the state, and nobody has taken it up."""
-    for key, notice in planner.notices(request, now, policy).items():
-        if key not in records:
-            name, signer = spoken(notice), request.signers[notice.signer]
-            decision = evaluate(request, notice, now, policy)
-            why = QUEUED if isinstance(decision, Send) else decision.reason
-            at = since(request, notice, signer, now)
-            yield Moment(at=at, what=f"{name}: not begun yet", why=why, signer=notice.signer, mark="waiting")
+    for notice in missing:
+        name, signer = spoken(notice), request.signers[notice.signer]
+        decision = evaluate(request, notice, now, policy)
+        why = QUEUED if isinstance(decision, Send) else decision.reason
+        at = since(request, notice, signer, now)
+        yield Moment(at=at, what=f"{name}: not begun yet", why=why, signer=notice.signer, mark="waiting")
 
 
 def _called_off(
