@@ -48,6 +48,10 @@ WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 soak: $(STAMP) ## Run the fault suite at full size (SEED repeats a run, SIZE=300 for fewer requests)
 	@SEED=$(SEED) SIZE=$(SIZE) $(BIN)/python -m tests.faults
 
+.PHONY: simulate
+simulate: $(STAMP) ## Run random simulations (SEEDS=20000 or 5-9, WORKERS; SEED=7 shows that run call by call)
+	@SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/python -m tests.simulation
+
 .PHONY: screenshots
 screenshots: $(STAMP) ## Take the screenshots in docs/ from the local stack with a browser (chromium)
 	@$(BIN)/python -m tests.browser.screenshots
@@ -87,7 +91,7 @@ probe: $(STAMP) ## Show what your account's API returns for a request (REQUEST=i
 
 # -- Google Cloud. PROJECT, REGION and all settings: relay.env (RELAY_ENV=prod.env for another), or on the command line.
 # DRY_RUN=1 only prints the commands; FUNCTIONS="receive links" selects functions; FORCE=1 confirms every question.
-export PROJECT REGION STATE_BUCKET PLAN RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
+export PROJECT REGION STATE_BUCKET PLAN CANARY MIN_INSTANCES PRIVATE_INGRESS RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
 CLOUD := $(BIN)/python -m infra.ops
 
 .PHONY: bootstrap
@@ -119,8 +123,12 @@ secrets: $(STAMP) ## Ask for each secret without a value (RENEW=CLICKWRAP_API_TO
 	@$(CLOUD).secrets
 
 .PHONY: deploy
-deploy: $(STAMP) ## Bundle and deploy (FUNCTIONS="receive links" for some), and set who may call them
+deploy: $(STAMP) ## Bundle and deploy (FUNCTIONS for some, CANARY=10 to try 10 of 100 calls first)
 	@$(CLOUD).deploy
+
+.PHONY: rollback
+rollback: $(STAMP) ## Let the revisions of the last release that passed `make smoke` answer again, without a build
+	@$(CLOUD).rollback
 
 .PHONY: url
 url: $(STAMP) ## Show what to enter in Clickwrap
@@ -161,6 +169,10 @@ evidence: $(STAMP) ## Write a request's evidence to a file that can be verified 
 .PHONY: verify-evidence
 verify-evidence: ## Verify an evidence file (FILE=path, KEY=public.pem for a key you trust; needs openssl)
 	@$(PYTHON) infra/ops/verify_evidence.py $(FILE) $(KEY)
+
+.PHONY: forget
+forget: $(STAMP) ## Delete what is known of a request with CONFIRM=1, else a dry run (REQUEST=id; BACKEND=gcp for the cloud)
+	@CONFIRM=$(CONFIRM) $(CLOUD).forget
 
 .PHONY: dead-letters
 dead-letters: $(STAMP) ## List the dead letters, and what a replay would do (BACKEND=gcp for the cloud)

@@ -115,6 +115,7 @@ def settings(google: Mapping[str, str], stand_in: str) -> dict[str, str]:
         "TWILIO_FROM": "+13175550000",
         "TWILIO_API_URL": stand_in,
         "LINKS_BASE_URL": "https://l.example",
+        "ADDRESS_SECRET": "bench-secret",
         "LINKS_SECRET": "bench-secret",
         "REMIND_URL": "http://127.0.0.1:9/remind",
         "RESOLVE_URL": "http://127.0.0.1:9/resolve",

@@ -21,6 +21,7 @@ SETTINGS = {
     "CLICKWRAP_API_TOKEN": "t",
     "SMS_PROVIDER": "outbox",
     "LINKS_BASE_URL": "https://l.example",
+    "ADDRESS_SECRET": "s",
     "LINKS_SECRET": "s",
     "REMIND_URL": "https://remind.example",
     "LOG_LEVEL": "ERROR",

@@ -1,8 +1,11 @@
 # The repository of the functions' images. It is separate, so that the build account needs no access to others.
 resource "google_artifact_registry_repository" "functions" {
-  repository_id = "relay-functions"
+  project       = var.project
+  repository_id = "${var.prefix}relay-functions"
   location      = var.region
   format        = "DOCKER"
+  kms_key_name  = var.kms_key == "" ? null : var.kms_key
+  labels        = local.labels
   description   = "Images of the relay's functions, created by their deployment"
 
   cleanup_policies {

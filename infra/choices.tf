@@ -32,3 +32,9 @@ variable "shortener" {
     error_message = "shortener must be one of bitly, links, rebrandly, none."
   }
 }
+
+variable "former_providers" {
+  description = "As FORMER_PROVIDERS of the functions: whose receipts are still taken, comma-separated."
+  type        = string
+  default     = ""
+}

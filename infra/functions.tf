@@ -2,8 +2,13 @@ locals {
   # The table of functions, which `make deploy` reads too.
   functions = jsondecode(file("${path.module}/functions.json"))
 
+  labels = merge({ app = "clickwrap-relay" }, var.labels)
+
+  services_of     = { for name in keys(local.functions) : name => "${var.prefix}${name}" }
+  public_services = values({ for name, f in local.functions : name => "${var.prefix}${name}" if f.public })
+
   # URLs are known before the functions are deployed.
-  urls      = { for name in keys(local.functions) : name => "https://${var.region}-${var.project}.cloudfunctions.net/${name}" }
+  urls      = { for name in keys(local.functions) : name => "https://${var.region}-${var.project}.cloudfunctions.net/${var.prefix}${name}" }
   audiences = { for name, url in local.urls : name => coalesce(var.oidc_audience, url) }
 
   # Variables of the functions that depend on this infrastructure. `make deploy` adds the other settings.
@@ -20,6 +25,7 @@ locals {
     RESOLVE_URL           = local.urls["resolve"]
     TASKS_SERVICE_ACCOUNT = google_service_account.relay["tasks"].email
     OIDC_AUDIENCE         = var.oidc_audience
+    FIRESTORE_DATABASE    = google_firestore_database.relay.name
     SMS_PROVIDER          = var.sms_provider
     EMAIL_PROVIDER        = var.email_provider
     SHORTENER             = var.shortener

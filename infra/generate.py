@@ -59,6 +59,13 @@ variable "{name}" {{
   }}
 }}
 """
+FORMER = """
+variable "former_providers" {
+  description = "As FORMER_PROVIDERS of the functions: whose receipts are still taken, comma-separated."
+  type        = string
+  default     = ""
+}
+"""
 
 
 def env_example(old: str) -> str:
@@ -95,7 +102,8 @@ def _row(setting: Setting[Any]) -> str:
 
 def terraform_choices(old: str) -> str:
     offered = {SMS_PROVIDER: SMS_PROVIDERS, EMAIL_PROVIDER: EMAIL_PROVIDERS, SHORTENER: SHORTENERS}
-    return TERRAFORM_HEAD + "".join(_variable(s, [c for c in names if c != "outbox"]) for s, names in offered.items())
+    made = "".join(_variable(s, [c for c in names if c != "outbox"]) for s, names in offered.items())
+    return TERRAFORM_HEAD + made + FORMER
 
 
 def _variable(setting: Setting[str], names: list[str]) -> str:
@@ -116,15 +124,20 @@ def _object(secrets: dict[str, str]) -> str:
 
 
 def secrets_of(function: str) -> dict[str, str]:
-    """Which secrets a function reads, and when: "always", or with a choice like "SMS_PROVIDER=twilio"."""
+    """Which secrets a function reads, and when: "always", or with a choice like "SMS_PROVIDER=twilio".
+
+    "RECEIPTS=twilio" is Twilio in use, or among FORMER_PROVIDERS.
+    """
     found = {name: "always" for name, setting in declared().items() if function in setting.needed_by}
     if function == "deliver":
         for name in SHORTENERS:
             found |= _when(f"{SHORTENER.name}={name}", shorteners.spec(name).settings)
     for channel, name in providers.every():
         spec = providers.spec(channel, name)
-        read = {"deliver": spec.sending, "receipts": spec.receipts}.get(function, ())
-        found |= _when(f"{CHOOSES[channel]}={name}", read)
+        if function == "deliver":
+            found |= _when(f"{CHOOSES[channel]}={name}", spec.sending)
+        if function == "receipts":
+            found |= _when(f"RECEIPTS={name}", spec.receipts)
     return found
 
 
@@ -132,11 +145,63 @@ def _when(condition: str, settings: Iterable[Setting[Any]]) -> dict[str, str]:
     return {setting.name: condition for setting in settings if setting.secret}
 
 
+def module_tables(old: str) -> str:
+    """infra/README.md with its tables of inputs and outputs anew."""
+    inputs = "".join(
+        f"| `{name}` | {_typed(v)} | {_code(v.get('default'))} | {_text(v)} |\n" for name, v in _blocks("variable")
+    )
+    outputs = "".join(f"| `{name}` | {_text(v)} |\n" for name, v in _blocks("output"))
+    head = old[: old.index("## Inputs\n")]
+    return f"{head}{INPUTS_HEAD}{inputs}{OUTPUTS_HEAD}{outputs}"
+
+
+def _blocks(kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """The variables or outputs of infra/*.tf, by name. Without a default, a variable is required."""
+    import hcl2
+
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((ROOT / "infra").glob("*.tf")):
+        for block in hcl2.loads(path.read_text() + "\n").get(kind, []):
+            found |= {name.strip('"'): body for name, body in block.items()}
+    return sorted(found.items())
+
+
+def _typed(variable: dict[str, Any]) -> str:
+    return f"`{str(variable['type']).strip('${}')}`"
+
+
+def _code(value: Any) -> str:
+    if value is None:
+        return "required"
+    shown = str(value).strip('"') if isinstance(value, str) else str(value).lower()
+    return f"`{shown}`" if shown not in ("", "[]", "{}") else "empty"
+
+
+def _text(block: dict[str, Any]) -> str:
+    return str(block["description"]).strip('"').replace('\\"', '"')
+
+
+INPUTS_HEAD = """\
+## Inputs
+
+<!-- Both tables are made by `make generate` from the .tf files. -->
+
+| name | type | default | description |
+|---|---|---|---|
+"""
+OUTPUTS_HEAD = """
+## Outputs
+
+| name | description |
+|---|---|
+"""
+
 FILES: dict[str, Callable[[str], str]] = {
     ".env.example": env_example,
     "docs/settings.md": settings_page,
     "infra/choices.tf": terraform_choices,
     "infra/functions.json": function_table,
+    "infra/README.md": module_tables,
 }
 
 

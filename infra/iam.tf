@@ -13,14 +13,22 @@ locals {
     console   = ["clickwrap-events", "signer-notices", "request-status"]
   }
 
+  # What each function does with documents. No code deletes one; `links` and `receipts`, which are public, find a document
+  # only by its name and cannot list any.
   database_roles = {
-    resolve   = "roles/datastore.user"
-    deliver   = "roles/datastore.user"
-    remind    = "roles/datastore.user"
-    links     = "roles/datastore.viewer"
-    receipts  = "roles/datastore.user"
-    reconcile = "roles/datastore.user"
-    console   = "roles/datastore.user"
+    resolve   = "relaySearcher"
+    deliver   = "relaySearcher"
+    remind    = "relaySearcher"
+    links     = "relayReader"
+    receipts  = "relayWriter"
+    reconcile = "relaySearcher"
+    console   = "relaySearcher"
+  }
+
+  database_permissions = {
+    relayReader   = ["datastore.databases.get", "datastore.entities.get"]
+    relayWriter   = ["datastore.databases.get", "datastore.entities.get", "datastore.entities.create", "datastore.entities.update"]
+    relaySearcher = ["datastore.databases.get", "datastore.entities.get", "datastore.entities.create", "datastore.entities.update", "datastore.entities.list"]
   }
 
   task_creators = {
@@ -49,7 +57,7 @@ locals {
     for name, f in local.functions : name => (
       f.public ? [for member in ["allUsers"] : member if var.public_by_iam]
       : f.caller == "operators" ? var.operators
-      : [for caller in concat([f.caller], f.deferred ? ["tasks"] : []) : "serviceAccount:relay-${caller}@${var.project}.iam.gserviceaccount.com"]
+      : [for caller in concat([f.caller], f.deferred ? ["tasks"] : []) : "serviceAccount:${var.prefix}relay-${caller}@${var.project}.iam.gserviceaccount.com"]
     )
   }
 
@@ -59,7 +67,8 @@ locals {
 resource "google_service_account" "relay" {
   for_each = local.accounts
 
-  account_id   = "relay-${each.key}"
+  project      = var.project
+  account_id   = "${var.prefix}relay-${each.key}"
   display_name = "Clickwrap Relay: ${each.key}"
   depends_on   = [google_project_service.required]
 }
@@ -69,23 +78,39 @@ resource "google_service_account" "relay" {
 resource "google_pubsub_topic_iam_member" "publisher" {
   for_each = merge([for name, topics in local.publishers : { for topic in topics : "${name}:${topic}" => { function = name, topic = topic } }]...)
 
-  topic  = google_pubsub_topic.relay[each.value.topic].name
-  role   = "roles/pubsub.publisher"
-  member = google_service_account.relay[each.value.function].member
+  project = var.project
+  topic   = google_pubsub_topic.relay[each.value.topic].name
+  role    = "roles/pubsub.publisher"
+  member  = google_service_account.relay[each.value.function].member
 }
 
-# Firestore roles can only be bound on the project, which has only this database.
+resource "google_project_iam_custom_role" "database" {
+  for_each = local.database_permissions
+
+  project     = var.project
+  role_id     = "${replace(var.prefix, "-", "_")}${each.key}"
+  title       = "Clickwrap Relay: ${each.key}"
+  permissions = each.value
+}
+
+# Google offers no role on a collection; the condition keeps each function to this database.
 resource "google_project_iam_member" "database" {
   for_each = local.database_roles
 
   project = var.project
-  role    = each.value
+  role    = google_project_iam_custom_role.database[each.value].name
   member  = google_service_account.relay[each.key].member
+
+  condition {
+    title      = "the relay's database only"
+    expression = "resource.name == \"projects/${var.project}/databases/${var.database}\""
+  }
 }
 
 resource "google_cloud_tasks_queue_iam_member" "enqueuer" {
   for_each = merge([for name, queues in local.task_creators : { for queue in queues : "${name}:${queue}" => { function = name, queue = queue } }]...)
 
+  project  = var.project
   name     = google_cloud_tasks_queue.relay[each.value.queue].name
   location = var.region
   role     = "roles/cloudtasks.enqueuer"
@@ -95,6 +120,7 @@ resource "google_cloud_tasks_queue_iam_member" "enqueuer" {
 resource "google_cloud_tasks_queue_iam_member" "deleter" {
   for_each = merge([for name, queues in local.task_deleters : { for queue in queues : "${name}:${queue}" => { function = name, queue = queue } }]...)
 
+  project  = var.project
   name     = google_cloud_tasks_queue.relay[each.value.queue].name
   location = var.region
   role     = "roles/cloudtasks.taskDeleter"
@@ -113,6 +139,7 @@ resource "google_service_account_iam_member" "task_identity" {
 resource "google_secret_manager_secret_iam_member" "reader" {
   for_each = local.secret_grants
 
+  project   = var.project
   secret_id = google_secret_manager_secret.relay[each.value.secret].secret_id
   role      = "roles/secretmanager.secretAccessor"
   member    = google_service_account.relay[each.value.function].member
@@ -121,14 +148,16 @@ resource "google_secret_manager_secret_iam_member" "reader" {
 resource "google_pubsub_topic_iam_member" "burier" {
   for_each = merge([for name, topics in local.buriers : { for topic in topics : "${name}:${topic}" => { function = name, topic = topic } }]...)
 
-  topic  = google_pubsub_topic.dead[each.value.topic].name
-  role   = "roles/pubsub.publisher"
-  member = google_service_account.relay[each.value.function].member
+  project = var.project
+  topic   = google_pubsub_topic.dead[each.value.topic].name
+  role    = "roles/pubsub.publisher"
+  member  = google_service_account.relay[each.value.function].member
 }
 
 resource "google_pubsub_subscription_iam_member" "dead_letter_reader" {
   for_each = merge([for name in local.dead_letter_readers : { for topic in local.dead_lettered : "${name}:${topic}" => { function = name, topic = topic } }]...)
 
+  project      = var.project
   subscription = google_pubsub_subscription.kept[each.value.topic].name
   role         = "roles/pubsub.subscriber"
   member       = google_service_account.relay[each.value.function].member
@@ -139,14 +168,16 @@ resource "google_pubsub_subscription_iam_member" "dead_letter_reader" {
 resource "google_pubsub_topic_iam_member" "dead_letters" {
   for_each = local.dead_lettered
 
-  topic  = google_pubsub_topic.dead[each.key].name
-  role   = "roles/pubsub.publisher"
-  member = local.pubsub_agent
+  project = var.project
+  topic   = google_pubsub_topic.dead[each.key].name
+  role    = "roles/pubsub.publisher"
+  member  = local.pubsub_agent
 }
 
 resource "google_pubsub_subscription_iam_member" "dead_letters" {
   for_each = local.pushes
 
+  project      = var.project
   subscription = google_pubsub_subscription.push[each.key].name
   role         = "roles/pubsub.subscriber"
   member       = local.pubsub_agent
@@ -161,6 +192,7 @@ resource "google_service_account_iam_member" "push_tokens" {
 # -- the build
 
 resource "google_artifact_registry_repository_iam_member" "build" {
+  project    = var.project
   repository = google_artifact_registry_repository.functions.name
   location   = var.region
   role       = "roles/artifactregistry.writer"

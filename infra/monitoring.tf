@@ -1,9 +1,9 @@
 # Every alert has an entry of the same name in docs/runbook.md.
 locals {
-  from_functions = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^(${join("|", keys(local.functions))})$\""
+  from_functions = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^(${join("|", values(local.services_of))})$\""
 
   alert_metric  = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.alerts.name}\""
-  notice_metric = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"deliver\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.notices.name}\""
+  notice_metric = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.prefix}deliver\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.notices.name}\""
   requests_to   = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/request_count\""
   subscription  = "resource.type=\"pubsub_subscription\""
 
@@ -26,7 +26,7 @@ locals {
       gauge     = true
       window    = "300s"
       by        = "resource.label.subscription_id"
-      filter    = "${local.subscription} AND resource.labels.subscription_id=one_of(${join(", ", formatlist("\"%s\"", keys(local.pushes)))}) AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      filter    = "${local.subscription} AND resource.labels.subscription_id=one_of(${join(", ", formatlist("\"${var.prefix}%s\"", keys(local.pushes)))}) AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
     }
     "API credentials" = {
       severity  = "CRITICAL"
@@ -50,7 +50,7 @@ locals {
       gauge     = false
       window    = "300s"
       by        = "resource.label.service_name"
-      filter    = "${local.requests_to} AND resource.labels.service_name=\"receive\" AND metric.labels.response_code=\"401\""
+      filter    = "${local.requests_to} AND resource.labels.service_name=\"${var.prefix}receive\" AND metric.labels.response_code=\"401\""
     }
     "public functions failing" = {
       severity  = "CRITICAL"
@@ -58,7 +58,16 @@ locals {
       gauge     = false
       window    = "300s"
       by        = "resource.label.service_name"
-      filter    = "${local.requests_to} AND resource.labels.service_name=one_of(${join(", ", formatlist("\"%s\"", [for name, f in local.functions : name if f.public]))}) AND metric.labels.response_code_class=\"5xx\""
+      filter    = "${local.requests_to} AND resource.labels.service_name=one_of(${join(", ", formatlist("\"%s\"", local.public_services))}) AND metric.labels.response_code_class=\"5xx\""
+    }
+    # Without the right of allUsers, Google answers 403 before a function runs, and Clickwrap's webhooks are lost.
+    "public access lost" = {
+      severity  = "CRITICAL"
+      threshold = 0
+      gauge     = false
+      window    = "300s"
+      by        = "resource.label.service_name"
+      filter    = "${local.requests_to} AND resource.labels.service_name=one_of(${join(", ", formatlist("\"%s\"", local.public_services))}) AND metric.labels.response_code=\"403\""
     }
     "request to look at" = {
       severity  = "WARNING"
@@ -74,15 +83,18 @@ locals {
 resource "google_monitoring_notification_channel" "email" {
   for_each = toset(var.alert_emails)
 
+  project      = var.project
   display_name = "Clickwrap Relay: ${each.key}"
   type         = "email"
   labels       = { email_address = each.key }
+  user_labels  = local.labels
   depends_on   = [google_project_service.required]
 }
 
 # Counts the log lines that carry a field `alert`.
 resource "google_logging_metric" "alerts" {
-  name             = "relay_alerts"
+  project          = var.project
+  name             = "${var.prefix}relay_alerts"
   description      = "Log lines with a field alert, by its value"
   filter           = "${local.from_functions} AND jsonPayload.alert:*"
   label_extractors = { alert = "EXTRACT(jsonPayload.alert)" }
@@ -102,7 +114,8 @@ resource "google_logging_metric" "alerts" {
 
 # Counts the outcomes of notices, one log line per attempt. With LOG_LEVEL above INFO it counts nothing.
 resource "google_logging_metric" "notices" {
-  name             = "relay_notices"
+  project          = var.project
+  name             = "${var.prefix}relay_notices"
   description      = "Outcomes of notices, by state; planned means that it is tried again"
   filter           = "${local.from_functions} AND jsonPayload.notice:* AND jsonPayload.state:*"
   label_extractors = { state = "EXTRACT(jsonPayload.state)" }
@@ -123,6 +136,7 @@ resource "google_logging_metric" "notices" {
 resource "google_monitoring_alert_policy" "threshold" {
   for_each = local.alerts
 
+  project               = var.project
   display_name          = "Relay: ${each.key}"
   severity              = each.value.severity
   combiner              = "OR"
@@ -153,6 +167,7 @@ resource "google_monitoring_alert_policy" "threshold" {
 
 # The ratio alone would alert on a single failure when there are few messages.
 resource "google_monitoring_alert_policy" "provider_failures" {
+  project               = var.project
   display_name          = "Relay: provider failures"
   severity              = "ERROR"
   combiner              = "AND"
@@ -206,6 +221,7 @@ resource "google_monitoring_alert_policy" "provider_failures" {
 
 # reconcile finds overdue reminders, so there is also an alert if it does not run.
 resource "google_monitoring_alert_policy" "overdue_reminders" {
+  project               = var.project
   display_name          = "Relay: overdue reminders"
   severity              = "ERROR"
   combiner              = "OR"
@@ -236,7 +252,7 @@ resource "google_monitoring_alert_policy" "overdue_reminders" {
     display_name = "reconcile has not succeeded for 15 minutes"
 
     condition_absent {
-      filter   = "${local.requests_to} AND resource.labels.service_name=\"reconcile\" AND metric.labels.response_code_class=\"2xx\""
+      filter   = "${local.requests_to} AND resource.labels.service_name=\"${var.prefix}reconcile\" AND metric.labels.response_code_class=\"2xx\""
       duration = "900s"
 
       aggregations {
@@ -252,6 +268,7 @@ resource "google_monitoring_alert_policy" "overdue_reminders" {
 resource "google_monitoring_alert_policy" "webhook_silence" {
   count = var.webhook_silence_hours == 0 ? 0 : 1
 
+  project               = var.project
   display_name          = "Relay: no webhook seen"
   severity              = "WARNING"
   combiner              = "OR"
@@ -265,7 +282,7 @@ resource "google_monitoring_alert_policy" "webhook_silence" {
     display_name = "no webhook accepted for ${var.webhook_silence_hours} hours"
 
     condition_threshold {
-      filter                  = "${local.requests_to} AND resource.labels.service_name=\"receive\" AND metric.labels.response_code_class=\"2xx\""
+      filter                  = "${local.requests_to} AND resource.labels.service_name=\"${var.prefix}receive\" AND metric.labels.response_code_class=\"2xx\""
       comparison              = "COMPARISON_LT"
       threshold_value         = 1
       duration                = "${var.webhook_silence_hours * 3600}s"
@@ -282,7 +299,8 @@ resource "google_monitoring_alert_policy" "webhook_silence" {
 
 # Cloud Run logs each request with its path, and that of `links` is a credential: it must not be stored in a log.
 resource "google_logging_project_exclusion" "links_requests" {
-  name        = "links-requests"
+  project     = var.project
+  name        = "${var.prefix}links-requests"
   description = "Requests of links: whoever knows such a path can sign"
-  filter      = "log_id(\"run.googleapis.com/requests\") AND resource.labels.service_name=\"links\""
+  filter      = "log_id(\"run.googleapis.com/requests\") AND resource.labels.service_name=\"${var.prefix}links\""
 }

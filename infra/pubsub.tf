@@ -15,15 +15,28 @@ locals {
 resource "google_pubsub_topic" "relay" {
   for_each = toset(local.topics)
 
-  name       = each.key
-  depends_on = [google_project_service.required]
+  project      = var.project
+  name         = "${var.prefix}${each.key}"
+  kms_key_name = var.kms_key == "" ? null : var.kms_key
+  labels       = local.labels
+  depends_on   = [google_project_service.required]
+
+  dynamic "message_storage_policy" {
+    for_each = length(var.storage_regions) == 0 ? [] : [var.storage_regions]
+
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
 }
 
 resource "google_pubsub_subscription" "push" {
   for_each = local.pushes
 
-  name                       = each.key
+  project                    = var.project
+  name                       = "${var.prefix}${each.key}"
   topic                      = google_pubsub_topic.relay[each.value.topic].id
+  labels                     = local.labels
   filter                     = each.value.filter
   ack_deadline_seconds       = 80 # also the time-out of the push request; it begins before a cold start, the function's 60 s after it
   message_retention_duration = "604800s"
@@ -56,16 +69,29 @@ resource "google_pubsub_subscription" "push" {
 resource "google_pubsub_topic" "dead" {
   for_each = local.dead_lettered
 
-  name       = "${each.key}-dead"
-  depends_on = [google_project_service.required]
+  project      = var.project
+  name         = "${google_pubsub_topic.relay[each.key].name}-dead"
+  kms_key_name = var.kms_key == "" ? null : var.kms_key
+  labels       = local.labels
+  depends_on   = [google_project_service.required]
+
+  dynamic "message_storage_policy" {
+    for_each = length(var.storage_regions) == 0 ? [] : [var.storage_regions]
+
+    content {
+      allowed_persistence_regions = message_storage_policy.value
+    }
+  }
 }
 
 # A topic alone stores nothing: these subscriptions keep the dead letters for the operator.
 resource "google_pubsub_subscription" "kept" {
   for_each = local.dead_lettered
 
+  project                    = var.project
   name                       = "${google_pubsub_topic.dead[each.key].name}-kept"
   topic                      = google_pubsub_topic.dead[each.key].id
+  labels                     = local.labels
   ack_deadline_seconds       = 60
   message_retention_duration = "2678400s" # 31 days, Pub/Sub's maximum; the code does not replay older messages either
   retain_acked_messages      = false

@@ -17,8 +17,9 @@ locals {
 }
 
 resource "google_project_service" "required" {
-  for_each = toset(local.services)
+  for_each = toset(concat(local.services, var.vpc_connector == "" ? [] : ["vpcaccess.googleapis.com"]))
 
+  project            = var.project
   service            = each.key
   disable_on_destroy = false # other systems in the project may use it too
 }

@@ -13,7 +13,8 @@ locals {
 resource "google_cloud_tasks_queue" "relay" {
   for_each = local.queues
 
-  name     = each.key
+  project  = var.project
+  name     = "${var.prefix}${each.key}"
   location = var.region
 
   rate_limits {
@@ -33,7 +34,8 @@ resource "google_cloud_tasks_queue" "relay" {
 }
 
 resource "google_cloud_scheduler_job" "reconcile" {
-  name             = "reconcile"
+  project          = var.project
+  name             = "${var.prefix}reconcile"
   description      = "Rechecks every request that is due"
   region           = var.region
   schedule         = "* * * * *"

@@ -18,6 +18,68 @@ variable "region" {
   }
 }
 
+variable "prefix" {
+  description = "Begins every name, for example acme-: several relays in one project. The commands of the Makefile expect none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^([a-z][a-z0-9-]{0,8}-)?$", var.prefix))
+    error_message = "prefix must be empty or at most ten lower-case letters, digits and hyphens that end in a hyphen."
+  }
+}
+
+variable "labels" {
+  description = "Labels of everything that can have some, beside app = clickwrap-relay."
+  type        = map(string)
+  default     = {}
+}
+
+variable "database" {
+  description = "Name of the Firestore database. It cannot be changed later."
+  type        = string
+  default     = "(default)"
+
+  validation {
+    condition     = var.database == "(default)" || can(regex("^[a-z][a-z0-9-]{2,61}[a-z0-9]$", var.database))
+    error_message = "database must be (default) or 4 to 63 lower-case letters, digits and hyphens."
+  }
+}
+
+variable "backup_days" {
+  description = "How long each daily copy of the database is kept, in days, 1 to 98; 0 for no copies."
+  type        = number
+  default     = 14
+
+  validation {
+    condition     = var.backup_days >= 0 && var.backup_days <= 98 && floor(var.backup_days) == var.backup_days
+    error_message = "backup_days must be a whole number from 0 to 98, which is all that Firestore keeps."
+  }
+}
+
+variable "kms_key" {
+  description = "Key that encrypts topics, database, secrets and images. Empty means Google's keys. See README.md for who must be allowed to use it."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.kms_key == "" || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.kms_key))
+    error_message = "kms_key must be a full name: projects/.../locations/.../keyRings/.../cryptoKeys/..."
+  }
+}
+
+variable "storage_regions" {
+  description = "The only regions where messages and secrets are stored. Empty leaves it to Google, which a policy on locations forbids."
+  type        = list(string)
+  default     = []
+}
+
+variable "audit_reads" {
+  description = "Whether reads by people of the database, of secrets and of messages are logged. The functions' own reads never are."
+  type        = bool
+  default     = true
+}
+
 variable "firestore_location" {
   description = "Location of the database, a region or a multi-region like nam5 or eur3. Empty means the region. It cannot be changed later."
   type        = string
@@ -117,6 +179,17 @@ variable "refused_webhooks" {
   description = "Alert when more webhooks than this are refused with 401 in five minutes."
   type        = number
   default     = 20
+}
+
+variable "availability" {
+  description = "Part of the requests to the public functions that must not fail, over a month."
+  type        = number
+  default     = 0.999
+
+  validation {
+    condition     = var.availability >= 0.9 && var.availability <= 0.9999
+    error_message = "availability must lie between 0.9 and 0.9999."
+  }
 }
 
 variable "webhook_silence_hours" {

@@ -9,14 +9,8 @@ terraform {
   }
 }
 
-provider "google" {
-  project        = var.project
-  region         = var.region
-  default_labels = { app = "clickwrap-relay" }
-}
-
-# The names of Google's service agents contain the project's number.
+# The names of Google's service agents contain the project's number. It depends on no resource: otherwise a change of the
+# services would defer it, and everything that is bound to an agent would be replaced.
 data "google_project" "this" {
   project_id = var.project
-  depends_on = [google_project_service.required]
 }

@@ -5,11 +5,13 @@ functions-framework imports the entry point before gunicorn forks its worker, so
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
 
 from shared import settings as declared
 from shared.adapters.providers import registry as providers
@@ -22,8 +24,10 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
-    from shared.handlers.links import Links
+    from shared.handlers.forward import Forward
+    from shared.handlers.links import Followed, Links
     from shared.handlers.receipts import Receipts
     from shared.handlers.receive import Receive
     from shared.handlers.reconcile import Reconcile
@@ -43,9 +47,11 @@ if TYPE_CHECKING:
     )
     from shared.services.dead_letters import DeadLetterService
     from shared.services.deferral import Deferral
+    from shared.services.erasure import Erasure
     from shared.services.evidence import EvidenceService
     from shared.services.fallback import Fallback
     from shared.services.publisher import Publisher
+    from shared.text.render import Texts
 
 
 class Backend(Protocol):
@@ -88,7 +94,7 @@ class GoogleBackend:
         """Firestore."""
         from shared.adapters.gcp.firestore import FirestoreLedger
 
-        return FirestoreLedger(settings().project)
+        return FirestoreLedger(settings().project, settings()[declared.FIRESTORE_DATABASE])
 
     @cache  # noqa: B019
     def scheduler(self) -> "Scheduler":
@@ -120,6 +126,7 @@ class GoogleBackend:
         return {}  # Cloud Monitoring knows; the console leads there
 
 
+RECHECKS_AT_ONCE = 4  # of one pass of reconcile
 log = logging.getLogger(__name__)
 _local: Backend | None = None
 _time: Callable[[], datetime] = partial(datetime.now, UTC)
@@ -192,11 +199,22 @@ def deliver() -> "Deliver":
     from shared.handlers.deliver import Deliver
     from shared.services.links import LinkService
 
-    policy = settings().policy()
+    policy = _policy_with_addresses()
     for warning in settings().warnings():
         log.warning(warning)
-    links = LinkService(shortener(), policy.completion_link)
+    links = LinkService(shortener(), policy.completion_link, settings().brands())
     return Deliver(backend().ledger(), requests(), channels(), links, renderer(), fallback(), policy, clock)
+
+
+@cache
+def forward() -> "Forward":
+    """The handler of `forward`."""
+    from shared.adapters.status_webhook import StatusWebhook
+    from shared.handlers.forward import Forward
+
+    s = settings()
+    endpoint = StatusWebhook(s.required(declared.STATUS_WEBHOOK_URL), s[declared.STATUS_WEBHOOK_SECRETS], clock)
+    return Forward(endpoint, clock)
 
 
 @cache
@@ -214,7 +232,15 @@ def reconcile() -> "Reconcile":
 
     s = settings()
     sites = s[declared.RECONCILE_LIST]
-    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock)
+    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock, _side_by_side)
+
+
+def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
+    """Rechecks wait for the API most of their time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(RECHECKS_AT_ONCE) as pool:
+        list(pool.map(do, items))
 
 
 @cache
@@ -239,11 +265,6 @@ def links() -> "Links":
     return Links(backend().ledger(), settings()[declared.COMPLETION_LINK])
 
 
-def brand_name() -> str:
-    """Who writes to the signers, as they know it from their messages."""
-    return settings()[declared.BRAND_NAME]
-
-
 @cache
 def console() -> "Flask":
     """The console, as a WSGI app."""
@@ -254,7 +275,8 @@ def console() -> "Flask":
     b, s = backend(), settings()
     console = Console(
         inspect=OperatorQueries(b.ledger(), s.policy(), clock),
-        operate=OperatorActions(b.ledger(), publisher(), s.policy(), clock),
+        operate=OperatorActions(b.ledger(), publisher(), _policy_with_addresses(), clock),
+        erasure=erasure(),
         dead_letters=dead_letters(),
         environ=os.environ,
         warnings=s.warnings(),
@@ -267,15 +289,29 @@ def console() -> "Flask":
     return create_console(console)
 
 
+def _policy_with_addresses() -> "Policy":
+    """The operator's choices, with the key of the hashes of addresses, which few functions hold."""
+    return replace(settings().policy(), address_secret=settings()[declared.ADDRESS_SECRET])
+
+
+@cache
+def erasure() -> "Erasure":
+    """The service behind `make forget` and the console's button."""
+    from shared.services.erasure import Erasure
+
+    return Erasure(backend().ledger(), dead_letters())
+
+
 @cache
 def deferral(url_variable: str) -> "Deferral":
-    """How the messages of one function are deferred. url_variable: RESOLVE_URL or DELIVER_URL."""
+    """How the messages of one function are deferred. url_variable: RESOLVE_URL, DELIVER_URL or FORWARD_URL."""
     from shared.services.deferral import Deferral
 
     b, names = backend(), settings().names()
     url, topic = {
         "RESOLVE_URL": (declared.RESOLVE_URL, names.events_topic),
         "DELIVER_URL": (declared.DELIVER_URL, names.notices_topic),
+        "FORWARD_URL": (declared.FORWARD_URL, names.status_topic),
     }[url_variable]
     return Deferral(b.scheduler(), names.retries, settings().required(url), b.bus(), topic, clock)
 
@@ -286,7 +322,8 @@ def dead_letters() -> "DeadLetterService":
     from shared.services.dead_letters import DeadLetterService
 
     b, s = backend(), settings()
-    return DeadLetterService(b.ledger(), b.dead_letters(), b.bus(), s.names(), s.policy(), clock)
+    ports, forwards = (b.ledger(), b.dead_letters(), b.bus()), bool(s[declared.STATUS_WEBHOOK_URL])
+    return DeadLetterService(*ports, s.names(), s.policy(), clock, forwards=forwards)
 
 
 @cache
@@ -325,7 +362,9 @@ def fallback() -> "Fallback":
     """What takes over when a message does not arrive."""
     from shared.services.fallback import Fallback
 
-    return Fallback(backend().ledger(), backend().bus(), settings().names().notices_topic, clock)
+    s = settings()
+    days = s[declared.SUPPRESSION_DAYS]
+    return Fallback(backend().ledger(), backend().bus(), s.names().notices_topic, clock, days)
 
 
 @cache
@@ -351,11 +390,11 @@ def _channel(channel: ChannelName, name: str) -> "Channel":
 
 
 def receivers() -> "Mapping[str, ReceiptVerifier]":
-    """Those of the providers in use that report. They need no more than the secret that proves who reports."""
+    """Those that report of the providers in use, or used before. Each needs only the secret that proves who reports."""
     s = settings()
     made = [
         backend().receipts(channel) if name == "outbox" else providers.receipt_verifier(channel, name, s)
-        for channel, name in s.providers().items()
+        for channel, name in dict.fromkeys([*s.providers().items(), *s.receipt_senders()])
     ]
     return {verifier.name: verifier for verifier in made if verifier}
 
@@ -371,18 +410,43 @@ def renderer() -> "Render":
     """The texts, checked first where they are the operator's own."""
     from shared.text.wording import Words
 
-    s = settings()
-    directory, language = s[declared.TEMPLATES_DIR], s[declared.TEMPLATES_LANGUAGE]
-    folder = Path(directory) if directory else None
-    if folder or language != "en":  # the built-in texts need no proof, and a start without Jinja2 is a faster one
-        _prove(folder, language)
-    return Words(s[declared.BRAND_NAME], folder, language)
+    return Words(settings().brands(), settings().policy(), texts())
 
 
-def _prove(folder: Path | None, language: str) -> None:
+def texts() -> "Texts":
+    """Where the texts are, the operator's own checked."""
+    return _texts(settings()[declared.TEMPLATES_DIR], settings()[declared.TEMPLATES_LANGUAGE])
+
+
+@cache
+def _texts(directory: str, language: str) -> "Texts":
+    """The built-in texts need no check, and a start without Jinja2 is a faster one."""
+    from shared.text.render import ENGLISH, Texts
+
+    found = Texts(Path(directory) if directory else None, language)
+    if found.templates_dir or language != ENGLISH:
+        _prove(found)
+    return found
+
+
+@cache
+def link_page() -> "Callable[[Followed], str]":
+    """The page for a link that leads nowhere, in the name of its site and in the signer's language."""
+    from shared.text.pages import link_page
+
+    brands, found = settings().brands(), texts()
+
+    def page(followed: "Followed") -> str:
+        brand = brands.of(followed.site)
+        return link_page(followed.reason, brand, found, found.choose(*followed.languages, brand.language))
+
+    return page
+
+
+def _prove(found: "Texts") -> None:
     from shared.text.check import check_templates
 
     try:
-        check_templates(folder, language)
+        check_templates(found)
     except (ValueError, OSError) as e:
         raise SettingError(f"TEMPLATES_DIR: {e}") from None

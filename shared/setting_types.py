@@ -3,6 +3,7 @@
 From the declarations come the checks at the start, the console's page of settings, and the files of `make generate`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 T = TypeVar("T")
+DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 
 
 class SettingError(Exception):
@@ -158,6 +160,13 @@ def _url(value: str) -> str:
     if value and (not parts.hostname or not (parts.scheme == "https" or local)):
         raise ValueError
     return value.rstrip("/")
+
+
+def domain(value: str) -> str:
+    """A domain in lower case, without a scheme; "" where it may be left out. Raises ValueError."""
+    if value and not DOMAIN.fullmatch(value.lower()):
+        raise ValueError("a domain expected")
+    return value.lower()
 
 
 def _words(value: str) -> tuple[str, ...]:

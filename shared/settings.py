@@ -5,15 +5,20 @@ none needs a secret it does not use. A wrong or missing value stops the start wi
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.adapters.clickwrap.payload import FIELDS, Fields
+import msgspec
+
+from shared.adapters import status_webhook
+from shared.adapters.clickwrap.payload import FIELDS, METADATA, Fields
 from shared.adapters.providers import registry as providers
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, RECEIPTS_BASE_URL
+from shared.adapters.shorteners import links as own_links
 from shared.adapters.shorteners import registry as shorteners
+from shared.domain.brands import Brand, Brands, address_in
 from shared.domain.model import ChannelName
 from shared.domain.policy import Policy
 from shared.services.resource_names import ResourceNames
@@ -24,6 +29,7 @@ from shared.setting_types import (
     ShortenerSpec,
     Values,
     choice,
+    domain,
     number,
     secret,
     text,
@@ -78,9 +84,27 @@ def _zone(value: str) -> str:
 
 def _fields(value: str) -> Fields:
     given: dict[str, Any] = json.loads(value)
-    if not isinstance(given, dict) or set(given) - set(FIELDS):
+    if not isinstance(given, dict) or not all(name in FIELDS or METADATA.fullmatch(name) for name in given):
         raise ValueError
     return {**FIELDS, **{k: tuple(map(str, [v] if isinstance(v, str) else v)) for k, v in given.items()}}
+
+
+def _brands(value: str) -> Mapping[str, Brand]:
+    """Strict: a misspelt name would leave a site's messages in another brand's name."""
+    sites = msgspec.json.decode(value, type=dict[str, dict[str, str]])
+    if unknown := {name for given in sites.values() for name in given} - set(Brand.__struct_fields__):
+        raise ValueError(unknown)
+    return {site: _checked(Brand(**given)) for site, given in sites.items()}
+
+
+def _checked(brand: Brand) -> Brand:
+    from shared.adapters.providers.common.mail import own_address  # most functions read no addresses
+
+    for address in filter(None, (brand.email_from, brand.email_reply_to)):
+        own_address(address)
+    if brand.links_domain:
+        domain(brand.links_domain)
+    return brand
 
 
 def _tokens(value: str) -> tuple[str, ...]:
@@ -88,6 +112,13 @@ def _tokens(value: str) -> tuple[str, ...]:
     if not 1 <= len(tokens) <= 2:
         raise ValueError
     return tokens
+
+
+def _former(value: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if set(names) - {name for _, name in providers.every()}:
+        raise ValueError
+    return names
 
 
 # -- where it runs
@@ -101,6 +132,7 @@ BACKEND = choice(
     example="emulators",
 )
 GOOGLE_CLOUD_PROJECT = text("GOOGLE_CLOUD_PROJECT", "the project", None, example="clickwrap-local")
+FIRESTORE_DATABASE = text("FIRESTORE_DATABASE", "Firestore database", "(default)")
 LOCATION = text("LOCATION", "region of the Cloud Tasks queues", None, example="local")
 EVENTS_TOPIC = text("EVENTS_TOPIC", "topic of the webhooks' events", "clickwrap-events")
 NOTICES_TOPIC = text("NOTICES_TOPIC", "topic of the notices to signers", "signer-notices")
@@ -123,6 +155,11 @@ RESOLVE_URL = url(
     "RESOLVE_URL",
     "where a deferred event comes back to; required by `resolve`",
     example="http://127.0.0.1:8080/resolve",
+)
+FORWARD_URL = url(
+    "FORWARD_URL",
+    "where a deferred change of status comes back to; required by `forward`",
+    example="http://127.0.0.1:8080/forward",
 )
 TASKS_SERVICE_ACCOUNT = text("TASKS_SERVICE_ACCOUNT", "whose identity token tasks carry; required on gcp")
 OIDC_AUDIENCE = text("OIDC_AUDIENCE", "the audience of that token; empty: the URL that is called")
@@ -150,10 +187,10 @@ CLICKWRAP_WEBHOOK_TOKENS: Setting[tuple[str, ...]] = Setting(
 )
 CLICKWRAP_FIELDS: Setting[Fields] = Setting(
     name="CLICKWRAP_FIELDS",
-    meaning='JSON, field to list of paths: replaces the paths of a field, like `{"title": ["name"]}`; '
-    "`make probe` shows which path is found",
+    meaning='JSON, field to list of paths: replaces the paths of a field, like `{"title": ["name"]}`, or adds one for '
+    'the templates, like `{"metadata.deal": ["custom_data.deal"]}`; `make probe` shows which path is found',
     parse=_fields,
-    wanted=f"JSON: field -> list of paths, of {', '.join(FIELDS)}",
+    wanted=f"JSON: field -> list of paths, of {', '.join(FIELDS)}, metadata.<name>, signer.metadata.<name>",
     default="{}",
 )
 CLICKWRAP_SITES = words("CLICKWRAP_SITES", "comma-separated; webhooks of other sites are answered 200 and ignored")
@@ -176,6 +213,12 @@ API_RATE_PER_MINUTE = number(
 
 SMS_PROVIDER = choice("SMS_PROVIDER", SMS_PROVIDERS, "none", "`outbox` is local only")
 EMAIL_PROVIDER = choice("EMAIL_PROVIDER", EMAIL_PROVIDERS, "none", "`outbox` is local only")
+FORMER_PROVIDERS: Setting[tuple[str, ...]] = Setting(
+    name="FORMER_PROVIDERS",
+    meaning="comma-separated; providers used before, whose receipts are still taken: leave one here for a few days",
+    parse=_former,
+    wanted=f"names of providers, comma-separated: of {', '.join(sorted({*SMS_PROVIDERS[:-2], *EMAIL_PROVIDERS[:-2]}))}",
+)
 CHANNEL_POLICY = choice(
     "CHANNEL_POLICY",
     CHANNEL_POLICIES,
@@ -202,8 +245,25 @@ SHORTENER = choice(
 # -- messages
 
 BRAND_NAME = text("BRAND_NAME", "who writes, in every message", "Ironclad Clickwrap")
+BRAND_CONTACT = text(
+    "BRAND_CONTACT",
+    "where a signer may ask: an address, a number or a page, in e-mails and on the page of a dead link; "
+    "empty: `EMAIL_REPLY_TO`, else `EMAIL_FROM`",
+)
+BRANDS: Setting[Mapping[str, Brand]] = Setting(
+    name="BRANDS",
+    meaning='JSON, id of a Clickwrap site to its own brand: `{"12": {"name": "Acme", "links_domain": "go.acme.com"}}`; '
+    "also `contact`, `email_from`, `email_reply_to`, `sms_from`, `language`",
+    parse=_brands,
+    wanted=f"JSON: site -> of {', '.join(Brand.__struct_fields__)}",
+    default="{}",
+)
 TEMPLATES_DIR = text("TEMPLATES_DIR", "a folder with texts of your own")
-TEMPLATES_LANGUAGE = text("TEMPLATES_LANGUAGE", "a folder in `TEMPLATES_DIR`; its texts go first", "en")
+TEMPLATES_LANGUAGE = text(
+    "TEMPLATES_LANGUAGE",
+    "for signers of whom the API names no language there are texts in: `en`, `es`, `fr`, ...",
+    "en",
+)
 COMPLETION_LINK = choice(
     "COMPLETION_LINK",
     ("request_url", "download_url", "auto"),
@@ -241,6 +301,19 @@ DEFAULT_TIMEZONE: Setting[str] = Setting(
 PROGRESS_TO = choice("PROGRESS_TO", ("others", "all", "none"), "others", "who hears that a signer has signed")
 PROGRESS_MAX_SIGNERS = whole("PROGRESS_MAX_SIGNERS", "no progress messages above so many signers", 10)
 
+# -- your own systems
+
+STATUS_WEBHOOK_URL = url("STATUS_WEBHOOK_URL", "your own endpoint for every change of a request's status; empty: none")
+STATUS_WEBHOOK_SECRETS: Setting[tuple[bytes, ...]] = Setting(
+    name="STATUS_WEBHOOK_SECRETS",
+    meaning="signs what is posted there, as Standard Webhooks describes; two during a rotation, comma-separated",
+    parse=status_webhook.secrets,
+    wanted="one or two of whsec_ and 24 to 64 bytes in base64",
+    default=None,
+    secret=True,
+    needed_by=("forward",),
+)
+
 # -- housekeeping, and local use
 
 RETENTION_DAYS: Setting[int] = Setting(
@@ -257,6 +330,19 @@ CONSOLE_OPERATORS = words(
 EVIDENCE_KEY = text(
     "EVIDENCE_KEY",
     "key that signs evidence: a version of a Cloud KMS key (`projects/...`), or a PEM file, which is made if missing",
+)
+SUPPRESSION_DAYS: Setting[int] = Setting(
+    name="SUPPRESSION_DAYS",
+    meaning=f"32 to {MAX_DAYS}; when a blocked address is tried again although no operator has cleared it",
+    parse=_retention,
+    wanted=f"a number of days, 32 to {MAX_DAYS}",
+    default="365",
+)
+ADDRESS_SECRET = secret(
+    "ADDRESS_SECRET",
+    "key of the hashes under which blocked addresses are kept",
+    needed_by=("deliver", "console"),
+    example="local-address-secret",
 )
 LOG_LEVEL = text("LOG_LEVEL", "least level of what is logged", "INFO")
 SECONDS_PER_DAY = number(
@@ -283,6 +369,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
     "Where it runs": (
         BACKEND,
         GOOGLE_CLOUD_PROJECT,
+        FIRESTORE_DATABASE,
         LOCATION,
         EVENTS_TOPIC,
         NOTICES_TOPIC,
@@ -292,6 +379,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         REMIND_URL,
         DELIVER_URL,
         RESOLVE_URL,
+        FORWARD_URL,
         TASKS_SERVICE_ACCOUNT,
         OIDC_AUDIENCE,
     ),
@@ -309,6 +397,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
     "Channels": (
         SMS_PROVIDER,
         EMAIL_PROVIDER,
+        FORMER_PROVIDERS,
         CHANNEL_POLICY,
         SHORTENER,
         EMAIL_FROM,
@@ -319,6 +408,8 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
     ),
     "Messages": (
         BRAND_NAME,
+        BRAND_CONTACT,
+        BRANDS,
         TEMPLATES_DIR,
         TEMPLATES_LANGUAGE,
         COMPLETION_LINK,
@@ -329,7 +420,8 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
     ),
-    "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, EVIDENCE_KEY, LOG_LEVEL),
+    "Your own systems": (STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
+    "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
 }
 
@@ -405,6 +497,20 @@ class Settings(Values):
             day=day,
         )
 
+    def brands(self) -> Brands:
+        """In whose name messages go out."""
+        contact = self[BRAND_CONTACT] or address_in(self._plain(EMAIL_REPLY_TO) or self._plain(EMAIL_FROM))
+        return Brands(Brand(name=self[BRAND_NAME], contact=contact), self[BRANDS])
+
+    def links_domains(self) -> tuple[str, ...]:
+        """The domains of short links, the relay's own first."""
+        named = (self[own_links.DOMAIN], *(brand.links_domain for brand in self[BRANDS].values()))
+        return tuple(dict.fromkeys(filter(None, named)))
+
+    def _plain(self, setting: Setting[Any]) -> str:
+        """As it is written: parsing an address loads much that the function `links` needs for nothing else."""
+        return self._environ.get(setting.name, "").strip()
+
     def providers(self) -> dict[ChannelName, str]:
         """The provider of each channel that has one."""
         chosen = {ChannelName.SMS: self[SMS_PROVIDER], ChannelName.EMAIL: self[EMAIL_PROVIDER]}
@@ -413,9 +519,26 @@ class Settings(Values):
     def warnings(self) -> list[str]:
         """What is allowed, but better done otherwise: a line each, that names the variable."""
         found = [self._shared_domain()] if self[SHORTENER] in SHARED_DOMAINS else []
+        found.append(self.link_warning())
         if self[SMS_PROVIDER] == "twilio" and not self[RECEIPTS_BASE_URL]:
             found.append("RECEIPTS_BASE_URL is not set: Twilio will not tell what arrived")
         return list(filter(None, found))
+
+    def receipt_senders(self) -> list[tuple[ChannelName, str]]:
+        """Channel and name of each provider whose receipts are taken: in use, or not long ago."""
+        chosen, former = set(self.providers().items()), self[FORMER_PROVIDERS]
+        return [pair for pair in providers.every() if pair in chosen or pair[1] in former]
+
+    def link_warning(self) -> str:
+        """What becomes of texts whose links are on a domain of Google's; "" where they are not."""
+        base = self[own_links.BASE_URL]
+        ours = self[own_links.DOMAIN] or self[SHORTENER] != "links" or not own_links.on_shared_domain(base)
+        if ours or self[SMS_PROVIDER] in ("none", "outbox"):
+            return ""
+        return (
+            "texts go out with links on cloudfunctions.net, a shared domain: carriers in the US and Canada "
+            "filter them; set LINKS_DOMAIN to a domain of your own"
+        )
 
     def _shared_domain(self) -> str:
         name, variable = self[SHORTENER], f"{self[SHORTENER].upper()}_DOMAIN"

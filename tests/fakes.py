@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.adapters.clickwrap.webhook import ClickwrapWebhook
 from shared.adapters.collections import CHANGED
@@ -65,10 +66,13 @@ class FakeLedger(Ledger):
         self.documents: dict[tuple[type, str], tuple[Any, int]] = {}
         self.faults = faults or Faults()
         self.races = 0  # so many puts are lost to somebody else
+        self.undecodable: set[str] = set()  # keys of documents that a later version has written
         self._version = 0
 
     def get(self, kind: type[Any], key: str) -> Stored[Any] | None:
         self.faults.point()
+        if key in self.undecodable:
+            raise msgspec.ValidationError("Invalid enum value 'voided' - at `$.status`")
         found = self.documents.get((kind, key))
         self.faults.point()
         return Stored(*found) if found else None
@@ -96,10 +100,26 @@ class FakeLedger(Ledger):
         due = [(r.next_at, key) for key, r in self.all(Request).items() if r.next_at and r.next_at <= now]
         return [key for _, key in sorted(due)][:limit]
 
+    def postpone(self, request: str, until: datetime) -> None:
+        self.faults.point()
+        item, version = self.documents[Request, request]
+        self.documents[Request, request] = (replace(item, next_at=until), version)
+        self.faults.point()
+
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         self.faults.point()
         found = {key: r for key, r in self.all(NoticeRecord).items() if r.request_id == request}
         return {key: r for key, r in found.items() if signer in ("", r.signer)}
+
+    def keys(self, kind: type[msgspec.Struct], request: str) -> Sequence[str]:
+        self.faults.point()
+        return [key for key, item in self.all(kind).items() if item.request_id == request]
+
+    def delete(self, kind: type[msgspec.Struct], keys: Iterable[str]) -> None:
+        self.faults.point()
+        for key in keys:
+            self.documents.pop((kind, key), None)
+        self.faults.point()
 
     def newest(
         self, kind: type[Any], limit: int, *, only: Only | None = None, after: Mark | None = None

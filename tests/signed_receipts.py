@@ -86,9 +86,9 @@ def sendgrid(url: str, events: list[Any], at: datetime) -> ReceiptRequest:
     )
 
 
-def mailgun(url: str, event: dict[str, Any], key: str, at: datetime) -> ReceiptRequest:
-    """https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks"""
-    timestamp, token = str(int(at.timestamp())), "e0b5477167110d68991efc6b9f89f0a11066af27834600e123"
+def mailgun(url: str, event: dict[str, Any], key: str, at: datetime, token: str = "") -> ReceiptRequest:
+    """https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks; a token for each event"""
+    timestamp, token = str(int(at.timestamp())), token or hashlib.sha256(json.dumps(event).encode()).hexdigest()[:50]
     signature = {
         "timestamp": timestamp,
         "token": token,

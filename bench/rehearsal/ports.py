@@ -56,6 +56,12 @@ class MemoryLedger(Ledger):
             heapq.heappush(self._due, (at, key))  # it stays due until it is written again
         return list(found)
 
+    def postpone(self, request: str, until: datetime) -> None:
+        self._simulation.spend(DATABASE)
+        item, version = self._items[Request, request]
+        self._items[Request, request] = (msgspec.structs.replace(item, next_at=until), version)
+        heapq.heappush(self._due, (until, request))
+
     def waiting(self, now: datetime) -> int:
         """How many requests are due for a recheck."""
         return sum(at <= now and self._items[Request, key][0].next_at == at for at, key in self._due)
@@ -68,6 +74,12 @@ class MemoryLedger(Ledger):
     def all(self, kind: type[Any]) -> Iterable[Any]:
         """Every document of a kind."""
         return (item for (of, _), (item, _) in self._items.items() if of is kind)
+
+    def keys(self, kind: type[msgspec.Struct], request: str) -> Sequence[str]:
+        raise NotImplementedError
+
+    def delete(self, kind: type[msgspec.Struct], keys: Iterable[str]) -> None:
+        raise NotImplementedError
 
     def newest(
         self, kind: type[Any], limit: int, *, only: Only | None = None, after: Mark | None = None

@@ -9,6 +9,7 @@ from shared import bootstrap, entrypoint
 from shared.domain.model import Event
 
 DEFERRAL = functools.partial(bootstrap.deferral, "RESOLVE_URL")
+CHECK = "relay-check"  # the request of the heartbeat and of `make smoke`: it only has to arrive
 
 entrypoint.start(bootstrap.resolve)
 entrypoint.start(DEFERRAL)
@@ -16,4 +17,9 @@ entrypoint.start(DEFERRAL)
 
 @functions_framework.cloud_event
 def resolve(event: CloudEvent) -> None:
-    entrypoint.subscriber(event, Event, bootstrap.resolve().event, DEFERRAL)
+    entrypoint.subscriber(event, Event, genuine, DEFERRAL)
+
+
+def genuine(event: Event) -> None:
+    if event.request != CHECK:
+        bootstrap.resolve().event(event)

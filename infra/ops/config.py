@@ -11,7 +11,16 @@ from infra.ops.shell import Stop
 from shared.settings import declared
 
 # Settings of the deployment, for Terraform and the commands here; the functions do not get them.
-FOR_DEPLOYMENT = ("PROJECT", "REGION", "STATE_BUCKET", "OPERATORS", "ALERT_EMAILS", "PUBLIC_BY_IAM")
+FOR_DEPLOYMENT = (
+    "PROJECT",
+    "REGION",
+    "STATE_BUCKET",
+    "MIN_INSTANCES",
+    "PRIVATE_INGRESS",
+    "OPERATORS",
+    "ALERT_EMAILS",
+    "PUBLIC_BY_IAM",
+)
 LINE = re.compile(r"(?:export\s+)?([A-Z][A-Z0-9_]*)=(.*)")
 
 
@@ -134,6 +143,9 @@ def needed(function: Function, environ: dict[str, str]) -> list[str]:
 def holds(condition: str, environ: Mapping[str, str]) -> bool:
     """Whether a condition of functions.json, like "SMS_PROVIDER=twilio", is true with these settings."""
     name, _, value = condition.partition("=")
+    if name == "RECEIPTS":
+        former = environ.get("FORMER_PROVIDERS", "").replace(" ", "").split(",")
+        return value in (environ.get("SMS_PROVIDER"), environ.get("EMAIL_PROVIDER"), *former)
     return environ.get(name, DEFAULTS.get(name)) == value
 
 

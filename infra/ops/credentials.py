@@ -151,7 +151,7 @@ PROBES = (
     Probe("e-mail by SendGrid", "EMAIL_PROVIDER=sendgrid", sendgrid),
     Probe("e-mail by Mailgun", "EMAIL_PROVIDER=mailgun", mailgun),
     Probe("e-mail by Postmark", "EMAIL_PROVIDER=postmark", postmark),
-    Probe("short links", "SHORTENER=links", own_links),
+    Probe("the function links", "SHORTENER=links", own_links),
     Probe("short links by Bitly", "SHORTENER=bitly", bitly),
     Probe("short links by Rebrandly", "SHORTENER=rebrandly", rebrandly),
 )

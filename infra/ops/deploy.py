@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.ops import bundle, config, shell, terraform
+from infra.ops import bundle, canary, config, secret_manager, shell, terraform
 from infra.ops.function_table import Function, chosen, secret_id
 from infra.ops.guard import changing
 from infra.ops.preflight import check_start, placeholders
@@ -18,6 +18,9 @@ from infra.ops.terraform import Outputs
 
 RUNTIME = "python311"
 LABEL = "clickwrap-relay"
+# The buildpack compiles all code anew, bound to the times of the files; the image then gives them other times, and each
+# start would compile it once more. With this variable, compiled code is bound to the content of its source instead.
+KEEP_BYTECODE = "SOURCE_DATE_EPOCH=1"
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -31,13 +34,31 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def deploy() -> int:
-    outputs = terraform.outputs()
-    plans = [plan_for(function, outputs) for function in chosen()]
+    functions, outputs = chosen(), terraform.outputs()
+    share = canary.percent()
+    plans = [plan_for(function, outputs) for function in functions]
+    _refuse_without_secrets(plans)
+    before = canary.hold(functions) if share else {}
+    if _deploy_all(plans, outputs):
+        return 1  # under CANARY, the earlier revisions answer everything
+    return canary.release(before) if before else 0
+
+
+def _refuse_without_secrets(plans: list[Plan]) -> None:
+    """Raises Stop. A function without one of its secrets fails only at the end of its build, minutes later."""
+    needed = dict.fromkeys(variable for plan in plans for variable in config.needed(plan.function, plan.environ))
+    absent = [variable for variable in needed if not shell.dry() and not secret_manager.has_version(variable)]
+    if absent:
+        raise Stop(f"{', '.join(absent)} have no value yet: run `make secrets`")
+
+
+def _deploy_all(plans: list[Plan], outputs: Outputs) -> bool:
+    """Whether something failed."""
     with ThreadPoolExecutor(len(plans)) as pool:
         failures = [failure for failure in pool.map(lambda plan: _deploy_one(plan, outputs), plans) if failure]
     for failure in dict.fromkeys(failures):
         shell.say(failure)
-    return 1 if failures else 0
+    return bool(failures)
 
 
 def plan_for(function: Function, outputs: Outputs) -> Plan:
@@ -78,19 +99,34 @@ def deployment(plan: Plan, outputs: Outputs) -> list[str]:
         f"--build-service-account={outputs.build_service_account}",
         f"--docker-repository={outputs.docker_repository}",
         *(f"--memory={f.memory}", f"--cpu={f.cpu}", f"--concurrency={f.concurrency}", f"--timeout={f.timeout}s"),
-        *(f"--min-instances={f.min_instances}", f"--max-instances={f.max_instances}"),
-        f"--ingress-settings={f.ingress}",
-        *_egress(outputs),
+        *(f"--min-instances={min_instances(f)}", f"--max-instances={f.max_instances}"),
+        f"--ingress-settings={ingress(f)}",
+        *_egress(f, outputs),
         f"--env-vars-file={os.path.relpath(plan.env_file)}",
         _secrets(f, plan.environ),
         f"--update-labels=app={LABEL},bundle={plan.digest}",
+        f"--set-build-env-vars={KEEP_BYTECODE}",
+        # Without it, traffic that a rollback or a canary has pinned would stay where it is.
+        *([] if canary.percent() else ["--serve-all-traffic-latest-revision"]),
         "--allow-unauthenticated" if "allUsers" in outputs.invokers[f.name] else "--no-allow-unauthenticated",
     ]
 
 
-def _egress(outputs: Outputs) -> list[str]:
-    """A VPC connector gives outgoing calls a fixed IP address; without one, an earlier connector is removed."""
-    if outputs.vpc_connector:
+def min_instances(function: Function) -> int:
+    """MIN_INSTANCES=0 lets a test project cost nothing while it is idle, at the price of slow first calls."""
+    given = config.decided("MIN_INSTANCES")
+    return min(function.min_instances, int(given)) if given.isdigit() else function.min_instances
+
+
+def ingress(function: Function) -> str:
+    """PRIVATE_INGRESS=internal-only closes to the internet what only Google calls; the console's proxy is outside."""
+    called_by_google = function.caller not in (None, "operators")
+    return config.decided("PRIVATE_INGRESS", function.ingress) if called_by_google else function.ingress
+
+
+def _egress(function: Function, outputs: Outputs) -> list[str]:
+    """A VPC connector gives calls to Clickwrap and the providers a fixed IP address. Without one, an earlier goes."""
+    if outputs.vpc_connector and function.api_share:
         return [f"--vpc-connector={outputs.vpc_connector}", "--egress-settings=all"]
     return ["--clear-vpc-connector"]
 

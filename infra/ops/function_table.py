@@ -16,7 +16,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     timeout: seconds. api_share: its share of the calls to Clickwrap's API, 0 for none.
     caller: push, tasks, scheduler or operators. deferred: Cloud Tasks delivers its deferred messages, and calls it too.
-    secrets: variable -> "always", or the setting that needs it, like "SMS_PROVIDER=twilio".
+    secrets: variable -> "always", or the setting that needs it, like "SMS_PROVIDER=twilio"; see `holds`.
     packages: the packages that its code imports, as requirements.txt names them.
     """
 

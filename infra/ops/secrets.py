@@ -12,7 +12,12 @@ from infra.ops import secret_manager, shell, terraform
 from infra.ops.guard import changing
 from infra.ops.shell import Stop
 
-GENERATED = ("CLICKWRAP_WEBHOOK_TOKENS", "LINKS_SECRET")  # our own secrets: empty input generates a random value
+GENERATED = (
+    "CLICKWRAP_WEBHOOK_TOKENS",
+    "LINKS_SECRET",
+    "ADDRESS_SECRET",
+    "POSTMARK_WEBHOOK_TOKEN",
+)  # our own secrets: empty input generates a random value
 BYTES = 32  # of a generated secret
 
 

@@ -240,6 +240,350 @@ run "where_a_policy_forbids_allusers" {
   }
 }
 
+run "a_prefix_begins_every_name" {
+  command = apply
+
+  variables {
+    prefix = "eu-"
+  }
+
+  assert {
+    condition     = alltrue([for t in concat(values(google_pubsub_topic.relay), values(google_pubsub_topic.dead)) : startswith(t.name, "eu-")])
+    error_message = "Topics begin with the prefix."
+  }
+
+  assert {
+    condition     = alltrue([for s in concat(values(google_pubsub_subscription.push), values(google_pubsub_subscription.kept)) : startswith(s.name, "eu-")])
+    error_message = "Subscriptions begin with the prefix."
+  }
+
+  assert {
+    condition     = alltrue([for a in google_service_account.relay : startswith(a.account_id, "eu-relay-")])
+    error_message = "Accounts begin with the prefix."
+  }
+
+  assert {
+    condition     = alltrue([for q in google_cloud_tasks_queue.relay : startswith(q.name, "eu-")]) && alltrue([for s in google_secret_manager_secret.relay : startswith(s.secret_id, "eu-")])
+    error_message = "Queues and secrets begin with the prefix."
+  }
+
+  assert {
+    condition     = local.urls["links"] == "https://us-central1-acme-relay-test.cloudfunctions.net/eu-links"
+    error_message = "Functions begin with the prefix."
+  }
+
+  assert {
+    condition     = local.function_secrets["receive"] == { CLICKWRAP_WEBHOOK_TOKENS = "eu-clickwrap-webhook-tokens" }
+    error_message = "A function reads the secret under its full name."
+  }
+}
+
+run "an_account_has_room_for_the_longest_prefix" {
+  command = apply
+
+  variables {
+    prefix = "abcdefghi-"
+  }
+
+  assert {
+    condition     = alltrue([for a in google_service_account.relay : length(a.account_id) <= 30])
+    error_message = "Google takes 30 characters."
+  }
+}
+
+run "labels_are_added_to_ours" {
+  command = apply
+
+  variables {
+    labels = { team = "legal" }
+  }
+
+  assert {
+    condition     = alltrue([for t in google_pubsub_topic.relay : t.labels == tomap({ app = "clickwrap-relay", team = "legal" })])
+    error_message = "Topics have both labels."
+  }
+
+  assert {
+    condition     = alltrue([for s in google_secret_manager_secret.relay : s.labels["team"] == "legal"])
+    error_message = "Secrets have the label."
+  }
+}
+
+run "where_messages_and_secrets_rest" {
+  command = apply
+
+  variables {
+    storage_regions = ["europe-west1", "europe-west4"]
+  }
+
+  assert {
+    condition     = alltrue([for t in concat(values(google_pubsub_topic.relay), values(google_pubsub_topic.dead)) : toset(t.message_storage_policy[0].allowed_persistence_regions) == toset(["europe-west1", "europe-west4"])])
+    error_message = "Messages rest in the named regions only, dead letters too."
+  }
+
+  assert {
+    condition     = alltrue([for s in google_secret_manager_secret.relay : length(s.replication[0].auto) == 0 && [for r in s.replication[0].user_managed[0].replicas : r.location] == ["europe-west1", "europe-west4"]])
+    error_message = "Secrets rest in the named regions only."
+  }
+}
+
+run "google_decides_where_nothing_is_named" {
+  command = apply
+
+  assert {
+    condition     = alltrue([for t in google_pubsub_topic.relay : length(t.message_storage_policy) == 0])
+    error_message = "No policy on storage."
+  }
+
+  assert {
+    condition     = alltrue([for s in google_secret_manager_secret.relay : length(s.replication[0].auto) == 1 && length(s.replication[0].user_managed) == 0])
+    error_message = "Secrets are replicated by Google."
+  }
+}
+
+run "a_key_of_ones_own_encrypts_all_that_is_stored" {
+  command = apply
+
+  variables {
+    kms_key = "projects/k/locations/us/keyRings/r/cryptoKeys/relay"
+  }
+
+  assert {
+    condition     = google_firestore_database.relay.cmek_config[0].kms_key_name == "projects/k/locations/us/keyRings/r/cryptoKeys/relay"
+    error_message = "The database has the key."
+  }
+
+  assert {
+    condition     = alltrue([for t in concat(values(google_pubsub_topic.relay), values(google_pubsub_topic.dead)) : t.kms_key_name == "projects/k/locations/us/keyRings/r/cryptoKeys/relay"])
+    error_message = "Topics have the key."
+  }
+
+  assert {
+    condition     = alltrue([for s in google_secret_manager_secret.relay : s.replication[0].auto[0].customer_managed_encryption[0].kms_key_name == "projects/k/locations/us/keyRings/r/cryptoKeys/relay"])
+    error_message = "Secrets have the key."
+  }
+
+  assert {
+    condition     = google_artifact_registry_repository.functions.kms_key_name == "projects/k/locations/us/keyRings/r/cryptoKeys/relay"
+    error_message = "Images have the key."
+  }
+}
+
+run "a_key_and_regions_together" {
+  command = apply
+
+  variables {
+    kms_key         = "projects/k/locations/us/keyRings/r/cryptoKeys/relay"
+    storage_regions = ["us-central1"]
+  }
+
+  assert {
+    condition     = alltrue([for s in google_secret_manager_secret.relay : s.replication[0].user_managed[0].replicas[0].customer_managed_encryption[0].kms_key_name == "projects/k/locations/us/keyRings/r/cryptoKeys/relay"])
+    error_message = "Each copy of a secret has the key."
+  }
+}
+
+run "without_a_key_google_has_one" {
+  command = apply
+
+  assert {
+    condition     = length(google_firestore_database.relay.cmek_config) == 0
+    error_message = "No key is named."
+  }
+}
+
+run "a_database_of_another_name" {
+  command = apply
+
+  variables {
+    database           = "relay-eu"
+    firestore_location = "eur3"
+  }
+
+  assert {
+    condition     = google_firestore_database.relay.name == "relay-eu" && google_firestore_database.relay.location_id == "eur3"
+    error_message = "Name and location are as given."
+  }
+
+  assert {
+    condition     = local.environment["FIRESTORE_DATABASE"] == "relay-eu"
+    error_message = "The functions are told."
+  }
+
+  assert {
+    condition     = alltrue([for b in google_project_iam_member.database : strcontains(b.condition[0].expression, "databases/relay-eu")])
+    error_message = "Rights hold for this database only."
+  }
+}
+
+run "rights_on_documents" {
+  command = apply
+
+  assert {
+    condition     = alltrue([for r in google_project_iam_custom_role.database : !contains(r.permissions, "datastore.entities.delete")])
+    error_message = "No function may delete a document."
+  }
+
+  assert {
+    condition     = local.database_roles["receipts"] == "relayWriter" && !contains(google_project_iam_custom_role.database["relayWriter"].permissions, "datastore.entities.list")
+    error_message = "receipts cannot list documents."
+  }
+
+  assert {
+    condition     = toset(google_project_iam_custom_role.database["relayReader"].permissions) == toset(["datastore.databases.get", "datastore.entities.get"])
+    error_message = "links reads and does nothing else."
+  }
+}
+
+run "daily_copies_of_the_database" {
+  command = apply
+
+  assert {
+    condition     = google_firestore_backup_schedule.daily[0].retention == "1209600s" && length(google_firestore_backup_schedule.daily[0].daily_recurrence) == 1
+    error_message = "A copy a day is kept for 14 days."
+  }
+}
+
+run "no_copies" {
+  command = apply
+
+  variables {
+    backup_days = 0
+  }
+
+  assert {
+    condition     = length(google_firestore_backup_schedule.daily) == 0
+    error_message = "0 days mean no copies."
+  }
+}
+
+run "reads_by_people_are_logged" {
+  command = apply
+
+  assert {
+    condition     = toset(keys(google_project_iam_audit_config.reads)) == toset(["datastore.googleapis.com", "pubsub.googleapis.com", "secretmanager.googleapis.com"])
+    error_message = "Database, messages and secrets are audited."
+  }
+
+  assert {
+    condition     = alltrue(flatten([for c in google_project_iam_audit_config.reads : [for l in c.audit_log_config : length(l.exempted_members) == length(google_service_account.relay)]]))
+    error_message = "The functions are exempted: their reads name link codes."
+  }
+}
+
+run "no_audit" {
+  command = apply
+
+  variables {
+    audit_reads = false
+  }
+
+  assert {
+    condition     = length(google_project_iam_audit_config.reads) == 0
+    error_message = "Nothing is configured."
+  }
+}
+
+run "a_connector_needs_its_service" {
+  command = apply
+
+  variables {
+    vpc_connector = "relay"
+  }
+
+  assert {
+    condition     = contains(keys(google_project_service.required), "vpcaccess.googleapis.com")
+    error_message = "The service is enabled."
+  }
+}
+
+run "no_connector" {
+  command = apply
+
+  assert {
+    condition     = !contains(keys(google_project_service.required), "vpcaccess.googleapis.com")
+    error_message = "The service is not enabled for nothing."
+  }
+}
+
+run "the_public_addresses_are_called_from_outside" {
+  command = apply
+
+  assert {
+    condition     = google_monitoring_uptime_check_config.public["receive"].http_check[0].accepted_response_status_codes[0].status_value == 405
+    error_message = "receive answers a GET with 405."
+  }
+
+  assert {
+    condition     = google_monitoring_uptime_check_config.public["links"].http_check[0].accepted_response_status_codes[0].status_value == 404
+    error_message = "links answers 404 for an unknown code."
+  }
+
+  assert {
+    condition     = alltrue([for c in google_monitoring_uptime_check_config.public : length(c.content_matchers) == 1 && c.http_check[0].validate_ssl])
+    error_message = "The text tells it from the answer of Google."
+  }
+}
+
+run "the_heartbeat" {
+  command = apply
+
+  assert {
+    condition     = alltrue([for j in google_cloud_scheduler_job.heartbeat : j.schedule == "*/15 * * * *"])
+    error_message = "Every 15 minutes."
+  }
+
+  assert {
+    condition     = jsondecode(base64decode(google_cloud_scheduler_job.heartbeat["resolve"].pubsub_target[0].data)).request == "relay-check"
+    error_message = "The request that resolve ignores."
+  }
+
+  assert {
+    condition     = alltrue([for c in google_monitoring_alert_policy.heartbeat.conditions : c.condition_threshold[0].duration == "2700s"])
+    error_message = "Three that are missing are told."
+  }
+}
+
+run "the_objective" {
+  command = apply
+
+  variables {
+    availability = 0.99
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.objective["fast"].conditions[0].condition_prometheus_query_language[0].query, "> 0.144")
+    error_message = "14.4 times the allowed rate."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.objective["slow"].conditions[0].condition_prometheus_query_language[0].query, "[6h]")
+    error_message = "The slow one looks back six hours."
+  }
+}
+
+run "every_alert_tells_every_address" {
+  command = apply
+
+  variables {
+    alert_emails = ["a@example.com", "b@example.com"]
+  }
+
+  assert {
+    condition     = alltrue([for p in concat(values(google_monitoring_alert_policy.threshold), values(google_monitoring_alert_policy.objective), [google_monitoring_alert_policy.heartbeat, google_monitoring_alert_policy.public_address]) : length(p.notification_channels) == 2])
+    error_message = "Two addresses, two channels."
+  }
+}
+
+run "the_dashboard" {
+  command = apply
+
+  assert {
+    condition     = length(jsondecode(google_monitoring_dashboard.relay.dashboard_json).gridLayout.widgets) == length(local.charts)
+    error_message = "A chart for each entry."
+  }
+}
+
 run "wrong_values_are_refused" {
   command = plan
 
@@ -253,6 +597,11 @@ run "wrong_values_are_refused" {
     oldest_message_seconds = 1
     provider_failure_ratio = 1
     webhook_silence_hours  = 24
+    prefix                 = "Acme"
+    database               = "x"
+    backup_days            = 99
+    kms_key                = "relay"
+    availability           = 1
   }
 
   expect_failures = [
@@ -265,5 +614,10 @@ run "wrong_values_are_refused" {
     var.oldest_message_seconds,
     var.provider_failure_ratio,
     var.webhook_silence_hours,
+    var.prefix,
+    var.database,
+    var.backup_days,
+    var.kms_key,
+    var.availability,
   ]
 }

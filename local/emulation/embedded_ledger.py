@@ -2,7 +2,7 @@
 
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -64,12 +64,27 @@ class EmbeddedLedger(Ledger):
         with port_transaction(self._database) as db:
             return [key for (key,) in db.execute(query, (COLLECTIONS[Request], now.timestamp(), limit))]
 
+    def postpone(self, request: str, until: datetime) -> None:
+        query = "update documents set next_at = ? where collection = ? and key = ?"
+        with port_transaction(self._database) as db:
+            db.execute(query, (until.timestamp(), COLLECTIONS[Request], request))
+
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         query = "select key, json from documents where collection = ? and request_id = ?"
         with port_transaction(self._database) as db:
             rows = db.execute(query, (COLLECTIONS[NoticeRecord], request)).fetchall()
         found = {key: _load(json, NoticeRecord) for key, json in rows}
         return {key: record for key, record in found.items() if signer in ("", record.signer)}
+
+    def keys(self, kind: type[msgspec.Struct], request: str) -> Sequence[str]:
+        query = "select key from documents where collection = ? and request_id = ?"
+        with port_transaction(self._database) as db:
+            return [key for (key,) in db.execute(query, (COLLECTIONS[kind], request))]
+
+    def delete(self, kind: type[msgspec.Struct], keys: Iterable[str]) -> None:
+        with port_transaction(self._database) as db:
+            rows = [(COLLECTIONS[kind], key) for key in keys]
+            db.executemany("delete from documents where collection = ? and key = ?", rows)
 
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None

@@ -17,7 +17,7 @@ import msgspec
 
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 
 KEY = secrets.token_bytes(32)
 HEADER = "X-Outbox-Signature"
@@ -70,6 +70,8 @@ class OutboxReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 class OutboxReceipts:
     """The receipts of the outbox on one channel: JSON, signed with a key that only this process has."""
+
+    limits = ReceiptLimits(headers=(HEADER,))
 
     def __init__(self, name: str) -> None:
         self.name = name

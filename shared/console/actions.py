@@ -5,7 +5,7 @@ from collections.abc import Callable
 import flask
 import msgspec
 
-from shared.console.context import case_of, console, may_act, owned, person
+from shared.console.context import case_of, console, may_act, person
 from shared.console.masking import Shown
 from shared.domain import eligibility
 from shared.domain.model import NoticeRecord
@@ -19,13 +19,14 @@ BOTH = ["GET", "POST"]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a confirmation shows. blocker: why it cannot be done; "" if it can."""
+    """What a confirmation shows. blocker: why it cannot be done; "" if it can. fields: sent along, hidden."""
 
     title: str
     effects: list[str]
     button: str
     back: str
     blocker: str = ""
+    fields: dict[str, str] = {}
 
 
 @actions.route("/requests/<key>/resend/<notice>", methods=BOTH)
@@ -80,11 +81,31 @@ def read(key: str) -> PageResponse:
     return asked(plan, lambda why: console().operate.read_again(key, why), "read")
 
 
-@actions.route("/suppressions/<key>/clear", methods=BOTH)
-def clear(key: str) -> PageResponse:
-    """Clears a blocked address. `?request=`: of which of its signers."""
+@actions.route("/requests/<key>/forget", methods=BOTH)
+def forget(key: str) -> PageResponse:
+    """Deletes what is known of a request."""
+    case_of(key)
+    plan = Plan(
+        title="Delete its personal data",
+        effects=[
+            "Its signers, the records of its messages, its links, blocked addresses and dead letters are deleted.",
+            "Nothing is sent for it any more. This cannot be undone.",
+        ],
+        button="Delete",
+        back=_page(key),
+    )
+    return asked(plan, lambda why: console().erasure.forget(key, why.who), "forget")
+
+
+@actions.post("/suppressions/clear")
+def clear() -> PageResponse:
+    """Clears a blocked address. Its key is never in a page's address, which ends up in logs.
+
+    request: a field with the id of the request on whose page it was pressed; "" for none.
+    """
+    key = flask.request.form.get("address", "")
     found = console().inspect.suppression(key) or flask.abort(404, "There is no such address.")
-    of = flask.request.args.get("request", "")
+    of = flask.request.form.get("request", "")
     plan = Plan(
         title="Clear a blocked address",
         effects=[
@@ -96,6 +117,7 @@ def clear(key: str) -> PageResponse:
         button="Clear the address",
         back=_page(of) if of else flask.url_for("pages.suppressions"),
         blocker="it is cleared already" if found.cleared_at else "",
+        fields={"address": key, "request": of},
     )
     return asked(plan, lambda why: console().operate.clear(key, why), "clear")
 
@@ -106,7 +128,8 @@ def _whose(key: str, request: str) -> str:
     if case is None:
         return "Only a hash of the address is kept; open this from the page of a request to see whose it is."
     shown = Shown(case.request, personal=False)
-    people = [f"{shown.label(k)} ({' or '.join(shown.addresses(case.request.signers[k]))})" for k in owned(case, key)]
+    owners = [k for k in case.owners.get(key, ()) if k in case.request.signers]
+    people = [f"{shown.label(k)} ({' or '.join(shown.addresses(case.request.signers[k]))})" for k in owners]
     return f"It is the address of {', '.join(people) or 'nobody on this request any more'}."
 
 
@@ -132,11 +155,11 @@ def _page(key: str) -> str:
     return flask.url_for("pages.request", key=key)
 
 
-def asked(plan: Plan, act: Callable[[Why], None], done: str) -> PageResponse:
-    """Shows the confirmation on GET, and acts on POST. Aborts with 403 for a reader."""
+def asked(plan: Plan, act: Callable[[Why], object], done: str) -> PageResponse:
+    """Shows the confirmation first, and acts once a reason is posted. Aborts with 403 for a reader."""
     if not may_act():
         flask.abort(403, "you may read the console and not act: CONSOLE_OPERATORS does not name you")
-    if flask.request.method == "GET":
+    if "why" not in flask.request.form:
         return flask.render_template("confirm.html", plan=plan, fault="")
     try:
         why = Why(person(), flask.request.form.get("why", "")[:500])

@@ -7,10 +7,9 @@ import flask
 import msgspec
 
 from shared.console import security
-from shared.domain.model import ChannelName, address_key
-from shared.domain.signers import address_of
 from shared.ports import Mark
 from shared.services.dead_letters import DeadLetterService
+from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_queries import Case, Choice, Narrow, OperatorQueries
 
@@ -25,6 +24,7 @@ DONE = {
     "drop": "Forgotten.",
     "read": "The API is read within a minute.",
     "bulk": "The messages are on their way once more; each is recorded with its request.",
+    "forget": "Its personal data is deleted: only this stub is left.",
 }
 
 
@@ -35,6 +35,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
         inspect: what the pages show.
         operate: what the buttons do.
         dead_letters: those kept, and their replay.
+        erasure: deletes what is known of a request.
         environ: the settings, shown with secrets hidden.
         warnings: what in the settings needs attention.
         clock: the time now.
@@ -47,6 +48,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     inspect: OperatorQueries
     operate: OperatorActions
     dead_letters: DeadLetterService
+    erasure: Erasure
     environ: Mapping[str, str]
     warnings: Sequence[str] = ()
     clock: Callable[[], datetime]
@@ -67,13 +69,6 @@ def case_of(key: str, choice: Choice | None = None) -> Case:
     return console().inspect.case(key, console().dead_letters.notices, choice) or flask.abort(
         404, f"There is no request {key!r}."
     )
-
-
-def owned(case: Case, address: str) -> list[str]:
-    """Keys of the signers who have this address (its key)."""
-    both = (ChannelName.SMS, ChannelName.EMAIL)
-    signers = case.request.signers.items()
-    return [key for key, s in signers if address in {address_key(c, address_of(s, c)) for c in both}]
 
 
 def person() -> str:

@@ -65,7 +65,7 @@ def _suppressions(narrow: Narrow) -> Iterable[Row]:
     inspect = console().inspect
     for key, s in inspect.every(inspect.suppressions, MOST_ROWS):
         if isinstance(s, Suppression):
-            yield key, s.channel, masked(s.reason), s.since, s.cleared_at, s.cleared_by, s.cleared_why
+            yield key[:12], s.channel, masked(s.reason), s.since, s.cleared_at, s.cleared_by, s.cleared_why
 
 
 def _attention(narrow: Narrow) -> Iterable[Row]:

@@ -12,11 +12,10 @@ import flask
 from shared.console import searches
 from shared.console.chart import WORDS, chart
 from shared.console.configuration import configuration, warnings
-from shared.console.context import case_of, console, cursor, done, mark, narrowed, owned, person
+from shared.console.context import case_of, console, cursor, done, mark, narrowed, person
 from shared.console.masking import Shown
 from shared.console.words import MEANINGS
-from shared.domain.model import NoticeRecord, NoticeState, Status, address_key
-from shared.domain.signers import address_of
+from shared.domain.model import NoticeRecord, NoticeState, Status
 from shared.domain.timeline import spoken
 from shared.domain.verdict import Cause, Reach
 from shared.services.operator_queries import MOST, NOT_ARRIVED, Case, Choice, Page
@@ -148,7 +147,6 @@ def _case(case: Case, *, personal: bool) -> str:
         ahead=[m for m in case.moments if m.at > case.now],
         choice=_choice(),
         reaches=Counter(v.reach for v in case.verdicts.values()),
-        owners={key: owned(case, key) for key in case.blocked},
         blocker=lambda notice, record: _blocker(case, notice, record),
     )
 
@@ -157,8 +155,7 @@ def _blocker(case: Case, notice: str, record: NoticeRecord) -> str:
     """Why a message cannot be sent once more; "" if it can."""
     if reason := console().operate.blocker(case.request, notice, record):
         return reason
-    signer = case.request.signers[record.signer]
-    found = case.blocked.get(address_key(record.channel, address_of(signer, record.channel)))
+    found = case.blocked.get(record.address)
     return f"the address is blocked: {found.reason}" if found else ""
 
 
@@ -197,7 +194,17 @@ def _figures() -> Mapping[str, object]:
 @pages.get("/suppressions")
 def suppressions() -> str:
     """The addresses that are blocked."""
-    page = console().inspect.suppressions(cursor(flask.request.args.get("after", "")))
+    return _suppressions("")
+
+
+@pages.post("/suppressions")
+def older_suppressions() -> str:
+    """A further page of them. By POST: the place in the list is an address's key, and page addresses end up in logs."""
+    return _suppressions(flask.request.form.get("after", ""))
+
+
+def _suppressions(after: str) -> str:
+    page = console().inspect.suppressions(cursor(after))
     return flask.render_template("suppressions.html", page=page, mark=mark, done=done())
 
 

@@ -1,6 +1,6 @@
 """May this notice be sent now? (state, notice, now) -> send, suppress, fail or defer, asked just before the claim."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import msgspec
@@ -13,8 +13,9 @@ from shared.domain.policy import Policy, into_window, other_channel
 from shared.domain.signers import address_of, pending
 from shared.domain.signing_order import is_due
 
-CAUSE_MAY_PASS = 900.0  # seconds until a deferred notice is evaluated again
-INVITATION_PENDING = 300.0  # seconds until a reminder asks again whether its invitation has left
+CAUSE_MAY_PASS = 900.0  # seconds after it became due that a deferred notice is evaluated again; then twice that, ...
+LEAST_WAIT = 61.0  # seconds: a shorter one is no deferral
+DAYS_AFTER_INVITATION = 0.5  # least time between an invitation and a reminder
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -34,17 +35,17 @@ class Fail(msgspec.Struct, frozen=True):
 
 
 class Defer(msgspec.Struct, frozen=True):
-    """Not yet; `after` in seconds."""
+    """Not yet; `after` in seconds. None: when its cause may have passed."""
 
     reason: str
-    after: float
+    after: float | None = None
 
 
 Decision = Send | Suppress | Fail | Defer
 
 
-def evaluate(request: Request, notice: Notice, now: datetime, policy: Policy, *, invited: bool = True) -> Decision:
-    """invited: whether this signer's invitation has left (only a reminder asks)."""
+def evaluate(request: Request, notice: Notice, now: datetime, policy: Policy) -> Decision:
+    """A reminder that may leave waits for its invitation besides: `after_invitation`."""
     signer = request.signers.get(notice.signer)
     if signer is None or signer.state is SignerState.REMOVED:
         return Suppress("the signer is no longer on the request")
@@ -53,21 +54,52 @@ def evaluate(request: Request, notice: Notice, now: datetime, policy: Policy, *,
     decision = _by_state(request, notice, signer, now, policy)
     if isinstance(decision, Send | Defer) and _is_late(request, notice, signer, now, policy):
         return Fail("too late")
-    if isinstance(decision, Send) and notice.kind is Kind.REMINDER and not invited:
-        return _defer("the invitation has not left yet", policy, INVITATION_PENDING)
     return decision
+
+
+def after_invitation(
+    request: Request, notice: Notice, records: Iterable[NoticeRecord], now: datetime, policy: Policy
+) -> Send | Defer:
+    """Whether a reminder, which may leave otherwise, follows its invitation at a distance. records: this signer's."""
+    signer = request.signers[notice.signer]
+    mine = [r for r in records if (r.kind, r.round) == (Kind.INVITATION, request.round)]
+    left = [min(t.at for t in r.history if t.state in SENT_STATES) for r in mine if r.state in SENT_STATES]
+    if left:
+        wait = (max(left) + policy.days(DAYS_AFTER_INVITATION) - now).total_seconds()
+        return Defer("the invitation has only just left", wait) if wait > 0 else Send()
+    if signer.adopted or _never_leaves(signer, mine, now, policy):
+        return Send()
+    return Defer("the invitation has not left yet", wait_for_cause(request, notice, now, policy))
+
+
+def _never_leaves(signer: Signer, invitations: list[NoticeRecord], now: datetime, policy: Policy) -> bool:
+    """All were refused; or, purged or never begun, they would come too late."""
+    if invitations:
+        return all(r.state in NOT_SENT_STATES for r in invitations)
+    return now - (signer.invited_at or now) >= useful_for(Kind.INVITATION, policy)
+
+
+def wait_for_cause(request: Request, notice: Notice, now: datetime, policy: Policy) -> float:
+    """Seconds until a deferred notice is evaluated again: at 15 minutes since it became due, at 30, at 60, ...
+
+    So a long pause costs few calls of the API, and copies of one notice meet and become one task.
+    """
+    due, wait = since(request, notice, request.signers[notice.signer], now), policy.span(CAUSE_MAY_PASS, floor=1)
+    while due + wait < now + policy.span(LEAST_WAIT):
+        wait *= 2
+    return (due + wait - now).total_seconds()
 
 
 def _by_state(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Decision:
     if KINDS[notice.kind].waits and not address_of(signer, notice.channel):
-        return _defer("the API's answer lacks the signer's address", policy)
-    if not _same_address(request, notice, signer, policy):
-        return Suppress("the address has changed or is no longer to be used")
-    return CHECKS[notice.kind](request, notice, signer, now, policy)
-
-
-def _defer(reason: str, policy: Policy, after: float = CAUSE_MAY_PASS) -> Defer:
-    return Defer(reason, policy.span(after, floor=1).total_seconds())
+        decision: Decision = Defer("the API's answer lacks the signer's address")
+    elif not _same_address(request, notice, signer, policy):
+        decision = Suppress("the address has changed or is no longer to be used")
+    else:
+        decision = CHECKS[notice.kind](request, notice, signer, now, policy)
+    if isinstance(decision, Defer) and decision.after is None:
+        return Defer(decision.reason, wait_for_cause(request, notice, now, policy))
+    return decision
 
 
 def _is_late(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> bool:
@@ -88,14 +120,6 @@ def needed(request: Request) -> int:
     return sum(pending(s) for s in request.signers.values())
 
 
-def invitation_left(signer: Signer, records: list[NoticeRecord], round_: int, now: datetime, policy: Policy) -> bool:
-    """Whether a reminder need not wait for the invitation any more. records: this signer's notices."""
-    mine = [r for r in records if (r.kind, r.round) == (Kind.INVITATION, round_)]
-    if not mine:  # purged or never begun: it will not come any more once it would be too late
-        return now - (signer.invited_at or now) >= useful_for(Kind.INVITATION, policy)
-    return any(r.state in SENT_STATES for r in mine) or all(r.state in NOT_SENT_STATES for r in mine)
-
-
 def _same_address(request: Request, notice: Notice, signer: Signer, policy: Policy) -> bool:
     stands_in = bool(notice.instead_of) and any(other_channel(policy, c) is notice.channel for c in signer.channels)
     same = as_planned(request, notice).notice == notice.notice
@@ -110,9 +134,8 @@ def _check_invitation(request: Request, notice: Notice, signer: Signer, now: dat
         return Suppress("already signed")
     reason = _not_now(request, signer)
     if not reason:
-        return _open(request, policy)
-    comes_again = KINDS[notice.kind].waits and signer.role is Role.SIGNER
-    return _defer(reason, policy) if comes_again else Suppress(reason)
+        return _open(request)
+    return Defer(reason) if signer.role is Role.SIGNER else Suppress(reason)
 
 
 def _not_now(request: Request, signer: Signer) -> str:
@@ -121,11 +144,11 @@ def _not_now(request: Request, signer: Signer) -> str:
     return f"the request is {request.status}" if request.status in (Status.EXPIRED, Status.GONE) else ""
 
 
-def _open(request: Request, policy: Policy) -> Decision:
+def _open(request: Request) -> Decision:
     if request.status is Status.OPEN:
         return Send()
     if request.status in (Status.PAUSED, Status.DISPUTED):
-        return _defer(f"the request is {request.status}", policy)
+        return Defer(f"the request is {request.status}")
     return Suppress(f"the request is {request.status}")
 
 
@@ -136,7 +159,7 @@ def _check_reminder(request: Request, notice: Notice, signer: Signer, now: datet
     if request.reminders_stopped:
         return Suppress("an operator has stopped the reminders")
     if request.unmatched:
-        return _defer("a signature could not be matched to a signer", policy)
+        return Defer("a signature could not be matched to a signer")
     opens = into_window(now, signer.mobile, policy)
     return Defer("outside the send window", (opens - now).total_seconds()) if opens > now else decision
 

@@ -17,7 +17,7 @@ class KindFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     due_since: when it became due; None where the state does not say.
     answer_age: seconds; it may rest on an answer of the API no older than this. None: on the stored state.
-    waits: deferred, not suppressed, while the cause may pass: nothing sends it again later.
+    waits: deferred, not suppressed, while the cause may pass.
     second_try: worth the risk of a double once an answer was lost.
     link: what its link leads to: "sign", "document", or "" for no link.
     """
@@ -50,7 +50,7 @@ def _completed_at(request: Request, notice: Notice, signer: Signer) -> datetime 
 
 KINDS: dict[Kind, KindFacts] = {
     Kind.INVITATION: KindFacts(useful_days=7, due_since=_invited_at, answer_age=60.0, waits=True, second_try=True),
-    Kind.REMINDER: KindFacts(useful_days=7, due_since=_reminder_due_at, answer_age=0.0),
+    Kind.REMINDER: KindFacts(useful_days=7, due_since=_reminder_due_at, answer_age=0.0, waits=True),
     Kind.PROGRESS: KindFacts(useful_days=1, due_since=_signature_at, link=""),
     Kind.COMPLETION: KindFacts(useful_days=7, due_since=_completed_at, waits=True, second_try=True, link="document"),
 }
@@ -58,8 +58,8 @@ KINDS: dict[Kind, KindFacts] = {
 
 def useful_for(kind: Kind, policy: Policy, reminder_day: int = 0) -> timedelta:
     """How long a notice of this kind is worth sending, from when it became due."""
-    later = [d for d in policy.reminder_days if d > reminder_day] if kind is Kind.REMINDER else []
-    return policy.days(min(later) - reminder_day if later else KINDS[kind].useful_days)
+    later = [d - reminder_day for d in policy.reminder_days if d > reminder_day] if kind is Kind.REMINDER else []
+    return policy.days(min([KINDS[kind].useful_days, *later]))
 
 
 def signed_by(request: Request, notice: Notice) -> Signer | None:

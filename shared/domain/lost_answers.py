@@ -9,7 +9,7 @@ from shared.domain.model import NoticeRecord, NoticeState
 from shared.domain.notice_record import NOT_THERE, changed_to
 from shared.domain.policy import Policy
 
-ASK_FOR = 3_600.0  # seconds for which a provider that does not answer is asked; then it counts as one that cannot say
+MAX_UNANSWERED = 30  # questions to a provider that does not answer; then it counts as one that cannot say
 SHORTEST_LAG = 5.0  # seconds, however short a day is
 FOUND = "found at the provider, which was asked"
 
@@ -33,7 +33,7 @@ def answered(record: NoticeRecord, answer: Answer, now: datetime, lag: float, po
     if isinstance(answer, CannotSay):
         return replace(record, ask_at=None)
     if isinstance(answer, RetryLater):
-        return _asked_later(record, now + max(ask_after(lag, policy), timedelta(seconds=answer.after or 0)), policy)
+        return _asked_later(record, now + max(ask_after(lag, policy), timedelta(seconds=answer.after or 0)))
     if record.missing_since and record.attempts >= policy.max_attempts:
         return replace(record, ask_at=None)
     if record.missing_since:
@@ -41,6 +41,6 @@ def answered(record: NoticeRecord, answer: Answer, now: datetime, lag: float, po
     return replace(record, missing_since=now, ask_at=now + ask_after(lag, policy))
 
 
-def _asked_later(record: NoticeRecord, at: datetime, policy: Policy) -> NoticeRecord:
-    over = at - record.history[-1].at > policy.span(ASK_FOR, floor=60)
-    return replace(record, ask_at=None if over else at)
+def _asked_later(record: NoticeRecord, at: datetime) -> NoticeRecord:
+    unanswered = record.unanswered + 1
+    return replace(record, unanswered=unanswered, ask_at=at if unanswered < MAX_UNANSWERED else None)

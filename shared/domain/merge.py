@@ -29,6 +29,7 @@ from shared.domain.signing_order import advance_signing
 
 MAX_SIGNERS = 1_000
 SIGNED_LAG, COMPLETE_LAG, GONE_LAG = 120.0, 600.0, 600.0  # seconds a denial is taken for a lagging answer
+KEPT_UNLESS_TOLD = ("sender", "site", "language", "created_at", "expires_at", "download_url")
 ROUND_AGE = 600.0  # seconds: a signature's least age to be doubted
 
 
@@ -104,12 +105,10 @@ class _Merge:
         hint = self.event.title_hint if self.event else ""
         return replace(
             b,
+            **{name: getattr(a, name) or getattr(b, name) for name in KEPT_UNLESS_TOLD},
             title=a.title or b.title or hint,
-            sender=a.sender or b.sender,
+            metadata=b.metadata | a.metadata,
             ordered=b.ordered if a.ordered is None else a.ordered,
-            created_at=a.created_at or b.created_at,
-            expires_at=a.expires_at or b.expires_at,
-            download_url=a.download_url or b.download_url,
             adopted=b.adopted and not is_sent(self.event),
             not_found_since=None,
         )
@@ -120,9 +119,9 @@ class _Merge:
             return self.answer.status
         if self._all_signed():
             return Status.COMPLETE
-        if self.answer.expires_at and self.answer.expires_at <= self.now:
-            return Status.EXPIRED
-        return Status.OPEN if False in self.flags and self._is(EventType.COMPLETE) else None
+        if self._is(EventType.COMPLETE):  # a date that has passed is no denial: the completion may have come before
+            return Status.OPEN if False in self.flags else None
+        return Status.EXPIRED if self.answer.expires_at and self.answer.expires_at <= self.now else None
 
     def _all_signed(self) -> bool:
         missed = any(pending(s) for k, s in self.signers.items() if k not in self.seen)

@@ -110,8 +110,7 @@ class Reminder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     due_at: datetime
     task: str  # the fence: the one Cloud Task name that may fire it
-    hop: int = 0  # counts the tasks made for this step: a deleted task's name cannot be used again
-    done: bool = False
+    hop: int = 0  # makes another name: a deleted task's cannot be used again
 
 
 class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -137,7 +136,10 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     invited_at: datetime | None = None
     signed_at: datetime | None = None
     missing_since: datetime | None = None  # absent from the API's answer since
+    lacking_since: datetime | None = None  # present since without an address that is stored
     reminders: dict[str, Reminder] = {}  # by step
+    language: str = ""  # as the API says it: "de", "pt-BR"
+    metadata: dict[str, str] = {}  # for the templates, by name
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -162,6 +164,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     title: str = ""
     sender: str = ""
+    site: str = ""
+    language: str = ""  # as the API says it, for signers of whom it says none
+    metadata: dict[str, str] = {}  # for the templates, by name
     status: Status = Status.OPEN
     round: int = 1
     adopted: bool = False
@@ -176,6 +181,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unmatched: tuple[str, ...] = ()  # signer ids of events that fit nobody
     unconfirmed_since: datetime | None = None  # since when the API calls a confirmed signature undone
     not_found_since: datetime | None = None  # since when the API answers 404
+    unread_since: datetime | None = None  # since when no recheck has got an answer
     checked_at: datetime | None = None
     changed_at: datetime | None = None
     status_sequence: int = 0  # counts the commits that changed what `request-status` tells
@@ -215,11 +221,12 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     reason: str = ""
     segments: int = 0
     text: str = ""  # as sent, the link's code masked
-    address: str = ""  # key of its Suppression, should there be one: a hash
+    address: str = ""  # key of its Suppression, should there be one: `policy.address_key`
     fallback: str = ""  # the notice that goes by the other channel if this one does not arrive; "" for none
     instead_of: str = ""  # the notice whose fallback this one is
     history: tuple[Transition, ...] = ()
     ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
+    unanswered: int = 0  # questions about it to which the provider gave no answer
     missing_since: datetime | None = None  # when the provider first said that it has no such message
     changed_at: datetime | None = None  # time of the last step
     purge_at: datetime | None = None
@@ -236,7 +243,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`suppressions/{address hash}`: an address that must not be tried again, until an operator clears it."""
+    """`suppressions/{address key}`: an address that must not be tried again, until an operator clears it."""
 
     channel: ChannelName
     reason: str
@@ -244,6 +251,7 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     cleared_at: datetime | None = None
     cleared_by: str = ""
     cleared_why: str = ""
+    purge_at: datetime | None = None
 
 
 class Outage(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,6 +286,8 @@ class ApiSigner(msgspec.Struct, frozen=True, kw_only=True):
     order: int | None = None
     request_url: str = ""
     signed: bool | None = None
+    language: str = ""
+    metadata: dict[str, str] = {}
 
 
 class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -286,17 +296,15 @@ class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     title: str = ""
     sender: str = ""
+    site: str = ""
+    language: str = ""
+    metadata: dict[str, str] = {}
     status: Status | None = None
     ordered: bool | None = None
     created_at: datetime | None = None
     expires_at: datetime | None = None
     download_url: str = ""
     signers: tuple[ApiSigner, ...] = ()
-
-
-def address_key(channel: ChannelName, address: str) -> str:
-    """The id of an address's Suppression."""
-    return digest(channel, address)
 
 
 def digest(*parts: object) -> str:

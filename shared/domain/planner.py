@@ -47,14 +47,12 @@ def notices(request: Request, now: datetime, policy: Policy) -> dict[str, Notice
 
 def tasks(request: Request, now: datetime, policy: Policy) -> dict[str, Due]:
     """Every reminder task that the state implies and Cloud Tasks can hold, by name."""
-    if request.status not in (Status.OPEN, Status.PAUSED):
-        return {}
     reach = now + policy.days(TASK_REACH_DAYS)
     return {
         r.task: Due(key, int(day), r)
         for key, signer in request.signers.items()
         for day, r in signer.reminders.items()
-        if not r.done and now < r.due_at <= reach
+        if now < r.due_at <= reach
     }
 
 

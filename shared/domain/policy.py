@@ -1,5 +1,6 @@
 """The operator's choices, and the pure rules that follow from them: channels, addresses, send windows, spans."""
 
+import hmac
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     progress_to: str = "others"
     progress_max_signers: int = 10
     retention_days: int = 90
+    address_secret: str = ""  # ADDRESS_SECRET, given only to the functions that ask whether an address is blocked
     max_attempts: int = 20
     completion_link: str = "request_url"
     day: float = 86_400.0
@@ -49,6 +51,12 @@ def choose_channels(
     if policy.channels == "send_to":
         return tuple(c for c in usable if send_to.get(c, not send_to))
     return tuple(c for c in usable if policy.channels in ("all", c))
+
+
+def address_key(channel: ChannelName, address: str, policy: Policy) -> str:
+    """The id of an address's Suppression. Keyed (HMAC), since a hash alone of a number can be found by trying all."""
+    named = msgspec.json.encode((channel, address))
+    return hmac.digest(policy.address_secret.encode(), named, "sha256").hex()
 
 
 def beside(channel: ChannelName) -> ChannelName:

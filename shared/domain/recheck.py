@@ -1,7 +1,7 @@
 """When a request is read again without an event, which events are handled, and when its personal data goes."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -14,6 +14,8 @@ from shared.domain.status_event import changed_last, counted_status
 STATUS_TOLD = 1_200.0  # seconds until a recheck tells a changed status once more
 SECOND_READING = 300.0  # seconds between two readings of what one answer alone is not believed
 EVENTS_KEPT, EVENTS_DAYS = 500, 31
+UNREAD_AGAIN, UNREAD_MOST = 300.0, 86_400.0  # seconds, least and most, between two rechecks that get no answer
+LIVE = (Status.OPEN, Status.PAUSED, Status.DISPUTED)
 RECHECK: dict[Status, Callable[[float], float | None]] = {
     # seconds until the next recheck, by the seconds since the last change: less often as a request ages
     Status.OPEN: lambda age: min(max(900.0, age / 2), 86_400.0),
@@ -41,9 +43,25 @@ def record_reading(
         changed_at=now if news or request.changed_at is None else request.changed_at,
         purge_at=_purge_at(counted, now, policy),
         checked_at=now,
+        unread_since=None,
         search=words_of(request),
     )
     return replace(request, next_at=next_check_at(request, event, now, policy))
+
+
+def unread(request: Request, now: datetime, policy: Policy, after: float) -> Request:
+    """The state after a recheck that got no answer. after: seconds to wait at least.
+
+    It is tried more and more rarely, and a live request falls silent like one without news.
+    """
+    if _silent(request, now, policy):
+        return record_reading(request, request, None, now, policy)
+    since = request.unread_since or now
+    wait = min(max(UNREAD_AGAIN, (now - since).total_seconds() * 86_400 / policy.day / 2), UNREAD_MOST)
+    at = max(now + policy.span(wait, floor=1), now + timedelta(seconds=after))
+    told = replace(request, checked_at=now)  # its status was told before the call that failed
+    planned = None if request.status in LIVE else next_check_at(told, None, now, policy)
+    return replace(request, unread_since=since, next_at=max(at, planned or at))
 
 
 def _purge_at(request: Request, now: datetime, policy: Policy) -> datetime | None:
@@ -78,9 +96,8 @@ def stub(request: Request) -> Request:
 
 def _silent(request: Request, now: datetime, policy: Policy) -> bool:
     """No news for 30 days past the last reminder step."""
-    live = request.status in (Status.OPEN, Status.PAUSED, Status.DISPUTED)
     last_step = policy.days(max(policy.reminder_days, default=0) + 30)
-    return live and now - (request.changed_at or now) > last_step
+    return request.status in LIVE and now - (request.changed_at or now) > last_step
 
 
 def event_key(event: str) -> str:
@@ -126,7 +143,8 @@ def _second_reading_due(request: Request) -> bool:
     """Whether one answer alone said something that a second one must confirm."""
     not_found = request.not_found_since is not None and request.status is not Status.GONE
     missing = any(s.missing_since and s.state is not SignerState.REMOVED for s in request.signers.values())
-    return bool(request.unconfirmed_since) or not_found or missing
+    expired = request.status is Status.EXPIRED and changed_last(request)
+    return bool(request.unconfirmed_since) or not_found or missing or expired
 
 
 def _reminder_checks(request: Request, now: datetime, policy: Policy) -> list[datetime]:
@@ -134,5 +152,5 @@ def _reminder_checks(request: Request, now: datetime, policy: Policy) -> list[da
     if request.status not in (Status.OPEN, Status.PAUSED):
         return []
     grace = policy.span(REMIND_GRACE, floor=2)
-    due = [r.due_at + grace for s in request.signers.values() for r in s.reminders.values() if not r.done]
+    due = [r.due_at + grace for s in request.signers.values() for r in s.reminders.values()]
     return [at for at in due if at > now]

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -11,6 +12,7 @@ from shared.domain.policy import Policy, choose_channels, normal_email, normal_m
 
 Signers = dict[str, Signer]  # by key
 MAX_UNUSABLE = 64  # characters kept of what is no address
+ADDRESS_KEPT = 3_600.0  # seconds for which answers must lack an address that is stored until it is gone
 
 
 def matched(
@@ -23,7 +25,8 @@ def matched(
     for place, row in enumerate(named):
         key = keys.get(place) or _new_key(row, signers)
         seen[key] = row
-        signers[key] = _refreshed(signers.get(key) or Signer(number=len(signers) + 1), row, policy)
+        old = signers.get(key) or Signer(number=len(signers) + 1)
+        signers[key] = _refreshed(old, row, now, policy)
     for key in signers.keys() - seen.keys():
         signers[key] = _absent(signers[key], now, policy, reading)
     return signers, seen
@@ -41,24 +44,47 @@ def _new_key(seen: ApiSigner, signers: Signers) -> str:
     return key
 
 
-def _refreshed(old: Signer, seen: ApiSigner, policy: Policy) -> Signer:
-    email, mobile = normal_email(seen.email), normal_mobile(seen.mobile, policy.region) if seen.mobile else ""
-    back = old.state is SignerState.REMOVED
-    return replace(
-        old,
+def _refreshed(old: Signer, seen: ApiSigner, now: datetime, policy: Policy) -> Signer:
+    reached = _with_addresses(old, seen, now, policy)
+    fresh = replace(
+        reached,
         aliases=tuple(dict.fromkeys((*old.aliases, *seen.ids))),
         name=seen.name or old.name,
-        email=email,
-        mobile=mobile,
-        unusable=_unusable({ChannelName.SMS: (seen.mobile, mobile), ChannelName.EMAIL: (seen.email, email)}),
         send_to=seen.send_to or old.send_to,
-        channels=choose_channels(policy, seen.send_to or old.send_to, email, mobile),
+        channels=choose_channels(policy, seen.send_to or old.send_to, reached.email, reached.mobile),
         role=seen.role,
         order=seen.order,
         request_url=seen.request_url or old.request_url,
-        state=SignerState.WAITING if back else old.state,
+        language=seen.language or old.language,
+        metadata=old.metadata | seen.metadata,
+        state=_state_of(old, seen),
         missing_since=None,
     )
+    return replace(fresh, invited_at=now, reminders={}) if _moved(old, fresh) else fresh
+
+
+def _with_addresses(old: Signer, seen: ApiSigner, now: datetime, policy: Policy) -> Signer:
+    """Their addresses as the answer has them; one that it lacks is kept for a while: it may be this answer's fault."""
+    email, mobile = normal_email(seen.email), normal_mobile(seen.mobile, policy.region) if seen.mobile else ""
+    unusable = _unusable({ChannelName.SMS: (seen.mobile, mobile), ChannelName.EMAIL: (seen.email, email)})
+    fresh = replace(old, email=email, mobile=mobile, unusable=unusable, lacking_since=None)
+    kept = replace(fresh, email=email or old.email, mobile=mobile or old.mobile)
+    since = old.lacking_since or now
+    gone = kept == fresh or now - since >= policy.span(ADDRESS_KEPT, floor=2)
+    return fresh if gone else replace(kept, lacking_since=since)
+
+
+def _state_of(old: Signer, seen: ApiSigner) -> SignerState:
+    """Whoever comes back has still signed, where a webhook said so in this round and the answer does not deny it."""
+    if old.state is not SignerState.REMOVED:
+        return old.state
+    return SignerState.SIGNED if old.signed_at and seen.signed is None else SignerState.WAITING
+
+
+def _moved(old: Signer, fresh: Signer) -> bool:
+    """Whether nobody at their present addresses has been invited: a number was corrected, or a delegate took over."""
+    told, used = ({address_of(s, c) for c in s.channels} for s in (old, fresh))
+    return fresh.state is SignerState.INVITED and not fresh.adopted and bool(used) and not used & told
 
 
 def _unusable(addresses: dict[ChannelName, tuple[str, str]]) -> dict[ChannelName, str]:
@@ -77,16 +103,21 @@ def _absent(signer: Signer, now: datetime, policy: Policy, reading: float) -> Si
 
 def reopened(signers: Signers, undone: Collection[str]) -> Signers:
     """For a new round, those whose signature no longer stands and those still due are invited anew."""
-    back = {
-        "state": SignerState.WAITING,
+    back: dict[str, Any] = {
         "adopted": False,
         "confirmed": False,
         "invited_at": None,
         "signed_at": None,
         "reminders": {},
     }
-    again = {k for k, s in signers.items() if k in undone or s.state is SignerState.INVITED}
-    return {k: replace(s, **back) if k in again else s for k, s in signers.items()}
+    return {
+        key: replace(s, **back, state=_again(s.state)) if key in undone or s.state is not SignerState.SIGNED else s
+        for key, s in signers.items()
+    }
+
+
+def _again(state: SignerState) -> SignerState:
+    return state if state is SignerState.REMOVED else SignerState.WAITING
 
 
 def pending(signer: Signer) -> bool:

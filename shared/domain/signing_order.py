@@ -10,15 +10,13 @@ from shared.domain.signers import Signers, pending
 
 
 def advance_signing(signers: Signers, request: Request, now: datetime, policy: Policy, *, sent: bool) -> Signers:
-    """Invites whoever is newly due; reminders are called off or planned again. sent: by a `request_sent`."""
+    """Invites whoever is newly due. Reminders outlast an expiry, which may be undone. sent: by a `request_sent`."""
     signers = dict(signers)
     for key, signer in signers.items():
         if request.status is Status.OPEN and _is_turn(signer, signers, request, sent):
             signers[key] = _invited(key, signer, request, now, policy)
-        elif request.status is not Status.OPEN and request.status is not Status.PAUSED:
-            signers[key] = replace(signer, reminders={})
         elif signer.state is SignerState.INVITED and not signer.reminders:
-            # after an expiry that did not last, the steps still ahead come back under new task names
+            # invited anew at another address: under new task names
             hop = int(now.timestamp())
             signers[key] = replace(signer, reminders=_reminders(key, signer, request, now, policy, hop))
     return signers

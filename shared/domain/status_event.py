@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from shared.domain.model import Request, SignerState
@@ -34,15 +35,27 @@ def status_data(request: Request) -> dict[str, Any]:
     }
 
 
-def status_event(request: Request) -> dict[str, object]:
-    """CloudEvents 1.0, JSON format. Id, sequence and time are of the commit that changed the status."""
-    return {
-        "specversion": "1.0",
-        "id": f"{request.id}.{request.status_sequence}",
-        "source": "clickwrap-relay",
-        "type": f"clickwrap.request.{request.status.value}",
-        "subject": request.id,
-        "time": request.status_at or request.checked_at,
-        "datacontenttype": "application/json",
-        "data": {**status_data(request), "sequence": request.status_sequence},
-    }
+class StatusEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on `request-status`: CloudEvents 1.0, JSON format."""
+
+    specversion: str = "1.0"
+    id: str
+    source: str = "clickwrap-relay"
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str = "application/json"
+    data: dict[str, Any]
+
+
+def status_event(request: Request) -> StatusEvent:
+    """Id, sequence and time are of the commit that changed the status."""
+    at = request.status_at or request.checked_at
+    assert at is not None, "a stored request was read at some time"
+    return StatusEvent(
+        id=f"{request.id}.{request.status_sequence}",
+        type=f"clickwrap.request.{request.status.value}",
+        subject=request.id,
+        time=at,
+        data={**status_data(request), "sequence": request.status_sequence},
+    )

@@ -189,9 +189,10 @@ def _called_off(
     }
     for day, planned in steps(signer, policy).items():
         reminder = signer.reminders.get(str(day))
-        if reminder and not reminder.done and reminder.due_at > now:
-            yield Moment(at=reminder.due_at, what=f"Reminder of day {day} due", signer=key, mark="due")
-        elif reminder is None and day not in begun:
+        if reminder and request.status in (Status.OPEN, Status.PAUSED):
+            if reminder.due_at > now:
+                yield Moment(at=reminder.due_at, what=f"Reminder of day {day} due", signer=key, mark="due")
+        elif day not in begun:
             why = _why_off(signer, request, planned, now)
             yield Moment(at=planned, what=f"Reminder of day {day} called off", why=why, signer=key, mark="cancelled")
 

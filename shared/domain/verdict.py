@@ -27,7 +27,6 @@ from shared.domain.model import (
     SignerState,
     Status,
     Suppression,
-    address_key,
 )
 from shared.domain.notice_record import second_try_wait
 from shared.domain.policy import Policy, other_channel
@@ -305,7 +304,7 @@ class _Signer:
     def _deferred(self, notice: Notice, decision: Defer) -> Verdict:
         if decision.reason != "outside the send window":
             return _of(notice, Reach.WAITING, Cause.HELD, f"{_the(notice)} is held back: {decision.reason}")
-        opens = self._known.now + timedelta(seconds=decision.after)
+        opens = self._known.now + timedelta(seconds=decision.after or 0)
         return _of(notice, Reach.SCHEDULED, Cause.SEND_WINDOW, f"{_the(notice)} waits for the send window", opens)
 
     def _down(self, channel: ChannelName, what: str) -> Verdict | None:
@@ -342,7 +341,7 @@ class _Signer:
         signer, request = self._signer, self._request
         if signer.state is not SignerState.INVITED or request.status not in (Status.OPEN, Status.PAUSED):
             return verdict
-        ahead = [r.due_at for r in signer.reminders.values() if not r.done and r.due_at > self._known.now]
+        ahead = [r.due_at for r in signer.reminders.values() if r.due_at > self._known.now]
         reason = STOPPED if request.reminders_stopped else "" if ahead else "the last one has been"
         reason = reason or self._no_way()
         return replace(verdict, no_reminder=reason) if reason else replace(verdict, reminder=min(ahead))
@@ -358,7 +357,9 @@ class _Signer:
         return "" if "" in reasons else f"the address is blocked: {reasons[0]}"
 
     def _blocked(self, channel: ChannelName) -> str:
-        found = self._known.blocked.get(address_key(channel, address_of(self._signer, channel)))
+        """Why the address that was last written to must not be used; "" if it may, or if nothing was sent yet."""
+        sent = [r for r in self._known.records.values() if r.channel is channel and r.address]
+        found = self._known.blocked.get(max(sent, key=_last).address) if sent else None
         return found.reason if found and not found.cleared_at else ""
 
 

@@ -11,8 +11,8 @@ from shared.domain import eligibility, notice_record, planner
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.kinds import KINDS
 from shared.domain.merge import merge
-from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request, Status, address_key
-from shared.domain.policy import Policy
+from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request, Status
+from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.ports import Channel, ClickwrapApi, Ledger, MessageFinder, NotFound, Outgoing, Render
 from shared.services.circuit_breaker import CircuitBreaker
@@ -113,15 +113,11 @@ class Deliver:
     # -- evaluate
 
     def _evaluate(self, request: Request, notice: Notice) -> eligibility.Decision:
-        invited = self._invitation_left(request, notice)
-        return eligibility.evaluate(request, notice, self._clock(), self._policy, invited=invited)
-
-    def _invitation_left(self, request: Request, notice: Notice) -> bool:
-        signer = request.signers.get(notice.signer)
-        if notice.kind is not Kind.REMINDER or signer is None or signer.adopted:
-            return True
-        records = list(self._ledger.records(request.id, signer=notice.signer).values())
-        return eligibility.invitation_left(signer, records, request.round, self._clock(), self._policy)
+        decision = eligibility.evaluate(request, notice, self._clock(), self._policy)
+        if notice.kind is not Kind.REMINDER or not isinstance(decision, eligibility.Send):
+            return decision
+        records = self._ledger.records(request.id, signer=notice.signer).values()
+        return eligibility.after_invitation(request, notice, records, self._clock(), self._policy)
 
     def _defer(self, notice: Notice, decision: eligibility.Defer) -> None:
         if self._claims.is_open(notice):
@@ -133,14 +129,18 @@ class Deliver:
         """None when the address must not be used: then the notice is closed, and the other channel takes over."""
         address = address_of(request.signers[notice.signer], notice.channel)
         instead = planner.fallback_of(request, notice, self._policy)
-        fields = {"address": address_key(notice.channel, address), "fallback": instead.notice if instead else ""}
+        fields = {
+            "address": address_key(notice.channel, address, self._policy),
+            "fallback": instead.notice if instead else "",
+        }
         if reason := self._fallback.suppressed(fields["address"]):
             self._suppress(notice, f"the address is not to be used: {reason}", fields)
             return None
         link = self._links.link_for(request, notice)
         words = self._render(request, notice, link)
         told = {"provider": channel.name, "text": masked(words.text, link), "segments": words.segments}
-        message = Outgoing(notice=notice.notice, to=address, text=words.text, subject=words.subject, html=words.html)
+        written = {name: getattr(words, name) for name in ("text", "subject", "html", "sender", "reply_to")}
+        message = Outgoing(notice=notice.notice, to=address, **written)
         return Composed(message, {**fields, **told})
 
     def _suppress(self, notice: Notice, reason: str, fields: dict[str, str]) -> None:

@@ -1,29 +1,61 @@
 """Rechecks every request whose `next_at` has come: repairs what a lost webhook, task or message left behind."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
+import msgspec
 from msgspec.structs import replace
 
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import RelayStatus, Request
 from shared.domain.policy import Policy
+from shared.domain.recheck import unread
 from shared.ports import ClickwrapApi, Ledger
 from shared.services.relay_status import update_status
 
 MAX_REQUESTS = 200  # requests a pass; the next pass continues, since `next_at` orders them
 MAX_PASS = 50.0  # seconds a pass may take: the scheduler calls every minute
-POSTPONED = 300.0  # seconds until a request that could not be read is due again: it must not delay the others
+UNDECODABLE_AGAIN = 3_600.0  # seconds until a document that cannot be decoded is tried again
 MAX_FAILURES_IN_A_ROW = 100  # failures in a row that end a pass
+REFUSAL_WEIGHT = 34  # a failure that names a wait (quota, credentials) counts for so many: three in a row end a pass
 LIST_EVERY = 3_600.0  # seconds between two lists of a site's requests
 LIST_LIMIT = 1_000  # newest requests of a site that are listed
 
 log = logging.getLogger(__name__)
 
 
+Each = Callable[[Callable[[str], None], Iterable[str]], None]
+
+
+def one_by_one(do: Callable[[str], None], items: Iterable[str]) -> None:
+    """Calls `do` with each item."""
+    for item in items:
+        do(item)
+
+
+class _Pass:
+    """The counts of one pass, to which several threads add, and when it ends."""
+
+    def __init__(self, end: datetime) -> None:
+        self.rechecked = self.postponed = self._in_a_row = 0
+        self._end, self._lock = end, threading.Lock()
+
+    def is_over(self, now: datetime) -> bool:
+        return self._in_a_row >= MAX_FAILURES_IN_A_ROW or now > self._end
+
+    def count(self, failure: int) -> None:
+        with self._lock:
+            self.rechecked, self.postponed = self.rechecked + (not failure), self.postponed + bool(failure)
+            self._in_a_row = self._in_a_row + failure if failure else 0
+
+
 class Reconcile:
-    """sites: whose requests are listed too, so that a request whose every webhook was lost is found."""
+    """sites: whose requests are listed too, so that a request whose every webhook was lost is found.
+
+    each: calls a function with every request of a pass, side by side where that is wanted.
+    """
 
     def __init__(
         self,
@@ -33,9 +65,10 @@ class Reconcile:
         sites: Sequence[str],
         policy: Policy,
         clock: Callable[[], datetime],
+        each: Each = one_by_one,
     ) -> None:
         self._ledger, self._recheck_request, self._api = ledger, recheck, api
-        self._sites, self._policy, self._clock = sites, policy, clock
+        self._sites, self._policy, self._clock, self._each = sites, policy, clock, each
 
     def run(self) -> dict[str, int]:
         """Counts of requests rechecked and of those postponed to a later pass. Raises RetryLater."""
@@ -49,31 +82,37 @@ class Reconcile:
         return counts
 
     def _pass(self, due: Iterable[str]) -> dict[str, int]:
-        end, rechecked, later, in_a_row = self._clock() + timedelta(seconds=MAX_PASS), 0, 0, 0
-        for request in due:
-            if in_a_row == MAX_FAILURES_IN_A_ROW or self._clock() > end:
-                break
-            done = self._recheck(request)
-            rechecked, later, in_a_row = rechecked + done, later + (not done), 0 if done else in_a_row + 1
-        return {"rechecked": rechecked, "postponed": later}
+        run = _Pass(self._clock() + timedelta(seconds=MAX_PASS))
 
-    def _recheck(self, request: str) -> bool:
+        def one(request: str) -> None:
+            if not run.is_over(self._clock()):
+                run.count(self._recheck(request))
+
+        self._each(one, due)
+        return {"rechecked": run.rechecked, "postponed": run.postponed}
+
+    def _recheck(self, request: str) -> int:
+        """0 when it was rechecked, else how heavily the failure counts. One request must not delay the others."""
         try:
             self._recheck_request(request)
-        except (RetryLater, PermanentFailure) as e:  # one request must not delay the others
+        except (RetryLater, PermanentFailure) as e:
             log.warning("reconcile: not now", extra={"json": {"request": request, "reason": e.reason}})
-            self._postpone(request)
-            return False
+            after = e.after if isinstance(e, RetryLater) else None
+            self._postpone(request, after or 0.0)
+            return REFUSAL_WEIGHT if after else 1
         except Exception as e:  # nor may a fault of ours
             fault = {"alert": "reconcile_fault", "request": request, "fault": type(e).__name__}
             log.error("reconcile: unexpected", extra={"json": fault})
-            self._postpone(request)
-            return False
-        return True
+            self._postpone(request, 0.0)
+            return 1
+        return 0
 
-    def _postpone(self, request: str) -> None:
-        later = self._clock() + self._policy.span(POSTPONED, floor=1)
-        self._ledger.update(Request, request, lambda old: replace(old, next_at=later) if old else None)
+    def _postpone(self, request: str, after: float) -> None:
+        now = self._clock()
+        try:
+            self._ledger.update(Request, request, lambda old: unread(old, now, self._policy, after) if old else None)
+        except msgspec.DecodeError:
+            self._ledger.postpone(request, now + self._policy.span(UNDECODABLE_AGAIN, floor=1))
 
     # -- requests never heard of
 

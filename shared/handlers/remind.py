@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
-from msgspec.structs import replace
 
 from shared.domain import planner
 from shared.domain.errors import RetryLater
@@ -32,19 +31,15 @@ class Remind:
         self._ledger, self._publisher, self._policy, self._clock = ledger, publisher, policy, clock
 
     def fire(self, firing: Firing) -> str:
-        """Publishes the reminder, then marks it done, so that a crash in between only repeats it. Raises RetryLater."""
-        _, after = self._ledger.update(Request, firing.request, lambda stored: self._published(stored, firing))
-        return "not due" if after is None else "published"
-
-    def _published(self, request: Request | None, firing: Firing) -> Request | None:
-        """The state with this reminder marked done; None where the task is not to be obeyed."""
-        reminder = _obeyed(request, firing)
-        if request is None or reminder is None:
-            return None
+        """Publishes the reminder. Fired twice, it is published twice and sent once. Raises RetryLater."""
+        stored = self._ledger.get(Request, firing.request)
+        reminder = _obeyed(stored.item, firing) if stored else None
+        if stored is None or reminder is None:
+            return "not due"
         if (early := reminder.due_at - self._clock()) > MAX_CLOCK_SKEW:
             raise RetryLater("the task came before its time", after=early.total_seconds())
-        self._publisher.publish(self._due_notices(request, firing, reminder))
-        return _marked_done(request, firing)
+        self._publisher.publish(self._due_notices(stored.item, firing, reminder))
+        return "published"
 
     def _due_notices(self, request: Request, firing: Firing, reminder: Reminder) -> list[Notice]:
         wanted = (firing.signer, Kind.REMINDER, firing.reminder_day)
@@ -52,16 +47,10 @@ class Remind:
         return [n for n in implied.values() if (n.signer, n.kind, n.reminder_day) == wanted]
 
 
-def _obeyed(request: Request | None, firing: Firing) -> Reminder | None:
-    signer = request.signers.get(firing.signer) if request else None
-    if request is None or signer is None or request.status is not Status.OPEN:
+def _obeyed(request: Request, firing: Firing) -> Reminder | None:
+    signer = request.signers.get(firing.signer)
+    if signer is None or request.status is not Status.OPEN:
         return None
     reminder = signer.reminders.get(str(firing.reminder_day))
-    fits = reminder is not None and reminder.task == firing.task and not reminder.done
+    fits = reminder is not None and reminder.task == firing.task
     return reminder if fits and signer.state is SignerState.INVITED else None
-
-
-def _marked_done(request: Request, firing: Firing) -> Request:
-    signer, day = request.signers[firing.signer], str(firing.reminder_day)
-    reminders = {**signer.reminders, day: replace(signer.reminders[day], done=True)}
-    return replace(request, signers={**request.signers, firing.signer: replace(signer, reminders=reminders)})

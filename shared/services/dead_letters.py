@@ -17,11 +17,13 @@ from shared.domain.model import Event, Notice, NoticeRecord, Request
 from shared.domain.notice_record import IN_PROGRESS, is_idle
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key
+from shared.domain.status_event import StatusEvent
 from shared.ports import Bus, DeadLetters, Ledger, Message
 from shared.services.publisher import notice_message
 from shared.services.resource_names import ResourceNames
 
 LIMIT = 1_000  # letters of a topic: each is leased for a minute
+EVERY = 10_000  # letters of a topic that are searched for those of one request
 MAX_AT_ONCE = (
     200  # letters of a topic that are shown or replayed at once, within the console's 60 s: each is some reads
 )
@@ -46,7 +48,7 @@ class ReplayPreview(msgspec.Struct, frozen=True):
 
 
 class DeadLetterService:
-    """The dead letters of both topics."""
+    """The dead letters of all topics. forwards: whether changes of status are posted to an endpoint."""
 
     def __init__(
         self,
@@ -56,12 +58,14 @@ class DeadLetterService:
         names: ResourceNames,
         policy: Policy,
         clock: Callable[[], datetime],
+        *,
+        forwards: bool = False,
     ) -> None:
-        self._ledger, self._letters, self._bus = ledger, letters, bus
+        self._ledger, self._letters, self._bus, self._forwards = ledger, letters, bus, forwards
         self._names, self._policy, self._clock = names, policy, clock
 
     def held(self) -> list[ReplayPreview]:
-        """The dry run: the oldest MAX_AT_ONCE of both topics. Raises RetryLater."""
+        """The dry run: the oldest MAX_AT_ONCE of each topic. Raises RetryLater."""
         return [preview for topic in self._topics() for preview in self._previews(topic)]
 
     def notices(self) -> set[str]:
@@ -87,8 +91,19 @@ class DeadLetterService:
                 count += len(chosen)
         return count
 
-    def _topics(self) -> tuple[str, str]:
-        return self._names.events_topic, self._names.notices_topic
+    def forget(self, request: str) -> int:
+        """Drops every letter of a request, also one that cannot be read but names it. Raises RetryLater."""
+        named, count = msgspec.json.encode(request), 0
+        for topic in self._topics():
+            with self._letters.open(topic, EVERY) as held:
+                found = [letter for letter in held if named in letter.data]
+                self._letters.drop(found)
+                count += len(found)
+        return count
+
+    def _topics(self) -> tuple[str, ...]:
+        status = (self._names.status_topic,) if self._forwards else ()
+        return self._names.events_topic, self._names.notices_topic, *status
 
     def _previews(self, topic: str) -> list[ReplayPreview]:
         with self._letters.open(topic, LIMIT) as held:
@@ -115,6 +130,8 @@ class DeadLetterService:
         try:
             if letter.topic == self._names.events_topic:
                 return self._preview_event(letter, msgspec.json.decode(letter.data, type=Event))
+            if letter.topic == self._names.status_topic:
+                return _preview_status(letter, msgspec.json.decode(letter.data, type=StatusEvent))
             return self._preview_notice(letter, msgspec.json.decode(letter.data, type=Notice))
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             return ReplayPreview(letter, "unreadable message", ReplayOutcome.STUCK, f"nothing: it cannot be read ({e})")
@@ -177,6 +194,12 @@ def _notice_id(data: bytes) -> str:
         return msgspec.json.decode(data, type=Notice).notice
     except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
+
+
+def _preview_status(letter: DeadLetter, event: StatusEvent) -> ReplayPreview:
+    return ReplayPreview(
+        letter, f"{event.type} {event.id}", ReplayOutcome.REPLAY, "posts it to STATUS_WEBHOOK_URL once more"
+    )
 
 
 def _described(notice: Notice) -> str:

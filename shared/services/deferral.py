@@ -13,8 +13,9 @@ from shared.domain.errors import RetryLater
 from shared.domain.model import digest
 from shared.ports import PUBLISHED_AT, Bus, Message, Scheduler, Task
 
-NACK_UP_TO = 60.0  # seconds; Pub/Sub's own backoff serves up to here
-MIN_WAIT_OF_TASK = 65.0  # seconds; in less than a minute, the new task could have the name of the one under way
+NACK_DELAY = 10.0  # seconds until Pub/Sub brings a nacked message again: a longer wait that is asked for is a task
+NACK_UP_TO = 60.0  # seconds; a wait that nobody asked for is left to Pub/Sub's own backoff up to here
+MIN_WAIT_OF_TASK = 15.0  # seconds; in less than NACK_DELAY, the new task could have the name of the one under way
 MAX_WAIT = 86_400.0  # seconds until the message is tried again
 MAX_UNSTATED_WAIT = 900.0  # seconds
 REASON_LENGTH = 1_000  # characters; Pub/Sub takes 1,024 bytes
@@ -64,15 +65,15 @@ class Deferral:
             )
             return True
         after = _after(now, message, retry)
-        if after <= NACK_UP_TO and not message.by_task:
+        if after <= (NACK_UP_TO if retry.after is None else NACK_DELAY) and not message.by_task:
             return False
         after = max(after, MIN_WAIT_OF_TASK if message.by_task else 0.0)
         self._create(message, retry, now, now + timedelta(seconds=min(after, MAX_WAIT)))
         return True
 
     def _create(self, message: Arrived, retry: RetryLater, now: datetime, at: datetime) -> None:
-        # copies deferred within one minute share a task; the minute makes the name new each time
-        name = "defer-" + digest(base64.b64encode(message.data).decode(), int(at.timestamp() // 60))[:48]
+        # copies deferred within ten seconds share a task; the time makes the name new each time
+        name = "defer-" + digest(base64.b64encode(message.data).decode(), int(at.timestamp() // NACK_DELAY))[:48]
         since = at if retry.after is not None else message.failing_since or now
         attributes = {**message.attributes, FAILING_SINCE: since.isoformat()}
         body = push_envelope(message.data, name, message.published_at or now, attributes)

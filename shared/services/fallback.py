@@ -4,7 +4,7 @@ Both come before the notice's own record is written: after a crash in between th
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -14,12 +14,22 @@ from shared.domain.policy import beside
 from shared.ports import Bus, Ledger
 from shared.services.publisher import notice_message
 
+SUPPRESSION_DAYS = 365
+
 
 class Fallback:
-    """Suppresses addresses and publishes the notice that takes over."""
+    """Suppresses addresses and publishes the notice that takes over. suppression_days: how long an address is kept."""
 
-    def __init__(self, ledger: Ledger, bus: Bus, topic: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        bus: Bus,
+        topic: str,
+        clock: Callable[[], datetime],
+        suppression_days: int = SUPPRESSION_DAYS,
+    ) -> None:
         self._ledger, self._bus, self._topic, self._clock = ledger, bus, topic, clock
+        self._retention = timedelta(days=suppression_days)
 
     def suppressed(self, address: str) -> str:
         """Why nothing may go to this address (its key); "" when it may be used. Raises RetryLater."""
@@ -27,13 +37,14 @@ class Fallback:
         return stored.item.reason if stored and not stored.item.cleared_at else ""
 
     def suppress(self, record: NoticeRecord, reason: str, at: datetime) -> None:
-        """Nothing more goes to the record's address until an operator clears it. Raises RetryLater.
+        """Nothing more goes to the record's address until an operator clears it, or it expires. Raises RetryLater.
 
         at: when it was found at fault; what an operator has cleared since then stays cleared.
         """
         if not record.address:
             return
-        fresh = Suppression(channel=record.channel, reason=reason, since=at)
+        purge_at = self._clock() + self._retention
+        fresh = Suppression(channel=record.channel, reason=reason, since=at, purge_at=purge_at)
         self._ledger.update(Suppression, record.address, lambda old: fresh if _outdated(old, at) else None)
 
     def publish(self, key: str, record: NoticeRecord) -> None:

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from shared.domain import lost_answers
 from shared.domain.errors import CannotSay, RetryLater
-from shared.domain.model import Notice, NoticeRecord, NoticeState, Request, address_key
+from shared.domain.model import Notice, NoticeRecord, NoticeState, Request
 from shared.domain.notice_record import ask_wait, wait_after_lost_answer
-from shared.domain.policy import Policy
+from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.ports import Ledger, MessageFinder, Sought, Stored
 from shared.services.claims import log_outcome
@@ -45,7 +45,7 @@ class LostAnswers:
     def _answer(self, request: Request, notice: Notice, record: NoticeRecord) -> lost_answers.Answer:
         finder, signer = self._finders.get(record.provider), request.signers.get(notice.signer)
         to = address_of(signer, notice.channel) if signer else ""
-        if finder is None or signer is None or address_key(notice.channel, to) != record.address:
+        if finder is None or signer is None or address_key(notice.channel, to, self._policy) != record.address:
             return CannotSay("the provider or the address has changed since")
         try:
             return finder.find(self._sought(request, notice, record, to))

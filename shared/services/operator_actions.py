@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from shared.domain import eligibility, planner
 from shared.domain.model import (
+    ChannelName,
     Note,
     Notice,
     NoticeRecord,
@@ -17,10 +18,9 @@ from shared.domain.model import (
     SignerState,
     Status,
     Suppression,
-    address_key,
 )
 from shared.domain.notice_record import IN_PROGRESS
-from shared.domain.policy import Policy
+from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.domain.signing_order import ahead
 from shared.ports import Ledger, Stored
@@ -166,6 +166,10 @@ class OperatorActions:
             raise ActionRefused("it has just changed: reload the page")
         log.info("operator: address cleared", extra={"json": {"address": address[:12], "who": why.who}})
 
+    def address_key(self, channel: ChannelName, address: str) -> str:
+        """The key of an address's Suppression, should there be one."""
+        return address_key(channel, address, self._policy)
+
     # -- how
 
     def _change(
@@ -195,7 +199,7 @@ class OperatorActions:
         return stored.item
 
     def _blocked(self, signer: Signer, record: NoticeRecord) -> str:
-        stored = self._ledger.get(Suppression, address_key(record.channel, address_of(signer, record.channel)))
+        stored = self._ledger.get(Suppression, self.address_key(record.channel, address_of(signer, record.channel)))
         return stored.item.reason if stored and not stored.item.cleared_at else ""
 
     def _reminded(self, key: str, signer: Signer, request: Request) -> Signer:

@@ -56,7 +56,7 @@ class Case(msgspec.Struct, frozen=True):
     """All that is known of one request.
 
     moments, answers: of the signers chosen. verdicts: of all. more: whether other signers follow those chosen.
-    blocked: the addresses in it that must not be used, by key.
+    blocked: the addresses in it that must not be used, by key; owners: the signers who were written to there.
     """
 
     request: Request
@@ -66,6 +66,7 @@ class Case(msgspec.Struct, frozen=True):
     verdicts: dict[str, Verdict]
     more: bool
     blocked: dict[str, Suppression]
+    owners: dict[str, list[str]]
     now: datetime
 
 
@@ -259,8 +260,8 @@ class OperatorQueries:
         chosen, more = (choice or Choice(size=len(found))).of(found)
         records = {k: r for k, r in known.records.items() if r.signer in chosen}
         moments = timeline(request, records, known.now, self._policy, chosen)
-        told = answers(chosen, moments, known.now)
-        return Case(request, records, moments, told, found, more, dict(known.blocked), known.now)
+        told, owners = answers(chosen, moments, known.now), _owners(known)
+        return Case(request, records, moments, told, found, more, dict(known.blocked), owners, known.now)
 
     def reached(self, rows: Iterable[tuple[str, msgspec.Struct]]) -> dict[str, dict[Reach, int]]:
         """Of each request of a list, how many signers have which verdict."""
@@ -329,6 +330,14 @@ class OperatorQueries:
         young = [row for row in rows if not narrow.since or _mark(*row)[0].date() >= narrow.since]
         page = _cut([row for row in young if narrow.fits(row[1])], rows)
         return page if len(young) == len(rows) or len(page.rows) == PAGE else Page(page.rows, None)
+
+
+def _owners(known: Known) -> dict[str, list[str]]:
+    found: dict[str, dict[str, None]] = {key: {} for key in known.blocked}
+    for record in known.records.values():
+        if record.address in found:
+            found[record.address][record.signer] = None
+    return {key: list(signers) for key, signers in found.items()}
 
 
 def needs_attention(verdict: Verdict) -> bool:

@@ -24,14 +24,15 @@ from shared.domain.model import (
     Status,
     Suppression,
     Transition,
-    address_key,
 )
 from shared.domain.planner import notice_for
+from shared.domain.policy import Policy, address_key
 from shared.domain.search import words_of
 from shared.ports import Message
 from shared.services.relay_status import RELAY
 from tests.e2e.stack import Running
 
+POLICY = Policy(address_secret="local-address-secret")
 SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL
 STOP = "twilio: the recipient has opted out (STOP) (21610)"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -102,7 +103,7 @@ def prepare(stack: Running, now: datetime) -> dict[str, str]:
         RelayStatus, RELAY, lambda old: replace(old or RelayStatus(), circuits={"email smtp": outage})
     )
     blocked = Suppression(channel=SMS, reason=STOP, since=now)
-    embedded.ledger.put(address_key(SMS, "+13175550102"), blocked, None)
+    embedded.ledger.put(address_key(SMS, "+13175550102", POLICY), blocked, None)
     for case in CASES:
         request, records = MAKERS[case.id](now)
         request = replace(request, id=case.id, title=f"Lease: {case.title}", sender="Ann Sender", changed_at=now)
@@ -164,7 +165,7 @@ def _invalid(now: datetime) -> Made:
 
 
 def _opted_out(now: datetime) -> Made:
-    key = address_key(SMS, "+13175550102")
+    key = address_key(SMS, "+13175550102", POLICY)
     return _alone(_signer(2, now), _record(now, NoticeState.FAILED, STOP, address=key))
 
 

@@ -159,7 +159,7 @@ def test_clearing_an_address_names_the_signer_and_warns_of_stop(
     page: Page, sentences: dict[str, str], axe: Axe
 ) -> None:
     page.goto("/console/requests/case-02")
-    page.get_by_role("link", name="Clear it").click()
+    page.get_by_role("button", name="Clear it").click()
     expect(page.get_by_role("main")).to_contain_text("It is the address of 1. E. S.")
     expect(page.get_by_role("main")).to_contain_text("until they text START")
     axe(page)

@@ -101,5 +101,5 @@ def test_the_generated_files_follow(project: Path) -> None:
     assert 'contains(["acme", "apprise", ' in made["infra/choices.tf"]
     table = json.loads((project / "infra/functions.json").read_text())
     assert table["deliver"]["secrets"]["ACME_TOKEN"] == "SMS_PROVIDER=acme"
-    assert table["receipts"]["secrets"]["ACME_WEBHOOK_SECRET"] == "SMS_PROVIDER=acme"
+    assert table["receipts"]["secrets"]["ACME_WEBHOOK_SECRET"] == "RECEIPTS=acme"
     python(project, "-m", "pytest", "-q", "tests/infra/test_generated.py")

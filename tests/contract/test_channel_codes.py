@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
 from shared.adapters.providers.email import mailgun as mailguns
+from shared.adapters.providers.email import postmark as postmarks
 from shared.adapters.providers.email import sendgrid as sendgrids
 from shared.adapters.providers.sms import twilio as twilios
-from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
-from shared.ports import Channel, Outgoing
+from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
+from shared.ports import Channel, Outgoing, Sought
 from shared.setting_types import SettingError, Values
 from tests.contract.channel_kit import EMAIL, NOTICE, NOW, SMS
 from tests.contract.test_channels import (
     TestMailgun as OfMailgun,
+)
+from tests.contract.test_channels import (
+    TestPostmark as OfPostmark,
 )
 from tests.contract.test_channels import (
     TestTwilio as OfTwilio,
@@ -23,6 +28,7 @@ from tests.contract.test_channels import (
     postmark,
     postmark_answer,
     sendgrid,
+    sendgrid_refusal,
     twilio,
     twilio_refusal,
     vonage,
@@ -124,13 +130,88 @@ def test_an_id_without_the_documented_verdict_is_unknown(
         channel(server.url).send(message)
 
 
-def test_a_messaging_service_takes_the_place_of_a_number_and_no_receipts_are_asked_for_without_a_place_for_them() -> (
-    None
-):
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"TWILIO_MESSAGING_SERVICE_SID": "MG77"}, {"MessagingServiceSid": "MG77"}),
+        (
+            {"TWILIO_MESSAGING_SERVICE_SID": "MG77", "TWILIO_FROM": "+15005550006"},
+            {"MessagingServiceSid": "MG77", "From": "+15005550006"},
+        ),
+    ],
+)
+def test_a_messaging_service_stands_alone_or_with_one_of_its_numbers_and_without_a_place_no_receipts_are_asked_for(
+    given: dict[str, str], sent: dict[str, str]
+) -> None:
     with StandIn(OfTwilio.parts["accept"]) as server:
-        values = {"TWILIO_ACCOUNT_SID": "AC0123", "TWILIO_AUTH_TOKEN": "t", "TWILIO_MESSAGING_SERVICE_SID": "MG77"}
+        values = {"TWILIO_ACCOUNT_SID": "AC0123", "TWILIO_AUTH_TOKEN": "t", **given}
         twilios.Sender(Values({**values, "TWILIO_API_URL": server.url + "/"}), lambda: NOW).send(SMS)
-        assert server.asked[0].form() == {"To": SMS.to, "MessagingServiceSid": "MG77", "Body": SMS.text}
+        assert server.asked[0].form() == {"To": SMS.to, "Body": SMS.text, **sent}
+
+
+@pytest.mark.parametrize(
+    ("channel", "reply"),
+    [
+        (sendgrid, sendgrid_refusal(400, "The from email does not contain a valid address.", "from.email")),
+        (sendgrid, sendgrid_refusal(400, "The from object must be provided.", "from")),
+        (mailgun, Reply(400, {"message": "'from' parameter is not a valid address. please check documentation"})),
+        (mailgun, Reply(400, {"message": "from parameter is missing"})),
+        (postmark, postmark_answer(422, 300, "Invalid 'From' address: 'legal@example'.")),
+    ],
+)
+def test_a_refused_sender_keeps_the_message_for_the_operator(channel: Callable[[str], Channel], reply: Reply) -> None:
+    with StandIn(reply) as server, pytest.raises(RetryLater, match="EMAIL_FROM") as raised:
+        channel(server.url).send(EMAIL)
+    assert raised.value.after == 900
+
+
+SEND_GRID = {"SENDGRID_API_KEY": "k", "EMAIL_FROM": "legal@example.com"}
+MAIL_GUN = {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "d.example", "EMAIL_FROM": "legal@example.com"}
+
+
+def test_sendgrid_gets_the_operators_categories() -> None:
+    with StandIn(Reply(202, b"", {"X-Message-Id": "1"})) as server:
+        values = {**SEND_GRID, "SENDGRID_API_URL": server.url, "SENDGRID_CATEGORIES": "signing, legal"}
+        sendgrids.Sender(Values(values), lambda: NOW).send(EMAIL)
+        sent = server.asked[0].json()
+    assert sent["categories"] == ["signing", "legal"]
+    assert "mail_settings" not in sent
+
+
+def test_in_sendgrids_sandbox_a_200_is_its_yes_and_elsewhere_it_is_none() -> None:
+    with StandIn(Reply(200, b"{}")) as server:
+        values = {**SEND_GRID, "SENDGRID_API_URL": server.url}
+        sandbox = sendgrids.Sender(Values({**values, "SENDGRID_SANDBOX": "on"}), lambda: NOW)
+        assert sandbox.send(EMAIL) == Accepted("")
+        assert server.asked[0].json()["mail_settings"] == {"sandbox_mode": {"enable": True}}
+        with pytest.raises(OutcomeUnknown):
+            sendgrids.Sender(Values(values), lambda: NOW).send(EMAIL)
+
+
+def test_mailgun_gets_the_operators_tags() -> None:
+    with StandIn(OfMailgun.parts["accept"]) as server:
+        values = {**MAIL_GUN, "MAILGUN_API_URL": server.url, "MAILGUN_TAGS": "signing,legal"}
+        mailguns.Sender(Values(values), lambda: NOW).send(EMAIL)
+        assert parse_qs(server.asked[0].body.decode())["o:tag"] == ["signing", "legal"]
+
+
+def test_more_labels_than_a_message_may_bear_are_refused_at_the_start() -> None:
+    labels = ",".join("abcdefghijk")
+    with pytest.raises(SettingError, match="SENDGRID_CATEGORIES"):
+        sendgrids.Sender(Values({**SEND_GRID, "SENDGRID_CATEGORIES": labels}), lambda: NOW)
+    with pytest.raises(SettingError, match="MAILGUN_TAGS"):
+        mailguns.Sender(Values({**MAIL_GUN, "MAILGUN_TAGS": labels}), lambda: NOW)
+
+
+def test_postmark_sends_and_searches_in_the_operators_stream() -> None:
+    values = {"POSTMARK_SERVER_TOKEN": "t", "EMAIL_FROM": "legal@example.com", "POSTMARK_MESSAGE_STREAM": "signing"}
+    with StandIn(OfPostmark.parts["accept"], Reply(200, {"Messages": []})) as server:
+        sender = postmarks.Sender(Values({**values, "POSTMARK_API_URL": server.url}), lambda: NOW)
+        sender.send(EMAIL)
+        sender.find(Sought(notice=NOTICE, to=EMAIL.to, text="", since=NOW))
+        sent, asked = server.asked
+    assert sent.json()["MessageStream"] == "signing"
+    assert "messagestream=signing" in asked.path
 
 
 def test_a_sender_name_that_begins_like_a_messaging_service_is_a_sender_name() -> None:

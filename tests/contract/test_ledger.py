@@ -58,7 +58,7 @@ FULL_SIGNER = Signer(
     invited_at=NOW,
     signed_at=NOW + timedelta(microseconds=1),
     missing_since=NOW,
-    reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1, done=True), "7": Reminder(due_at=NOW, task="u")},
+    reminders={"3": Reminder(due_at=NOW, task="t" * 64, hop=1), "7": Reminder(due_at=NOW, task="u")},
 )
 NOTICE = Notice(
     notice="n1", request="r1", signer="5f", kind=Kind.REMINDER, reminder_day=3, channel=ChannelName.SMS, round=2
@@ -120,6 +120,19 @@ def ledger(implementation: str, tmp_path: Path, request: pytest.FixtureRequest) 
     embedded = Embedded(tmp_path / "ports.db", lambda: NOW, Pace(1, 1))
     yield embedded.ledger
     embedded.stop()
+
+
+def test_the_documents_of_a_request_are_found_and_deleted(ledger: Ledger) -> None:
+    for number in range(3):
+        ledger.put(f"n{number}", replace(RECORD, request_id="r1" if number else "r2"), None)
+        ledger.put(f"l{number}", replace(LINK, request_id="r1" if number else "r2"), None)
+    assert sorted(ledger.keys(NoticeRecord, "r1")) == ["n1", "n2"]
+    ledger.delete(NoticeRecord, ["n1", "n2", "never-there"])
+    ledger.delete(Link, [])
+    assert ledger.keys(NoticeRecord, "r1") == []
+    assert ledger.get(NoticeRecord, "n1") is None
+    assert ledger.keys(NoticeRecord, "r2") == ["n0"]
+    assert sorted(ledger.keys(Link, "r1")) == ["l1", "l2"]
 
 
 class Newer(msgspec.Struct, kw_only=True):
@@ -302,6 +315,17 @@ def test_due_gives_the_longest_due_first_and_nothing_ahead_of_its_time(ledger: L
     ledger.put("never", Request(id="never"), None)
     assert ledger.due(NOW, 10) == ["r3", "r2", "r1", "now"]
     assert ledger.due(NOW, 2) == ["r3", "r2"]
+
+
+def test_a_postponed_request_is_due_later_and_its_document_stays(ledger: Ledger) -> None:
+    ledger.put("r1", replace(FULL_REQUEST, next_at=NOW), None)
+    ledger.postpone("r1", NOW + timedelta(minutes=5))
+    assert ledger.due(NOW + timedelta(minutes=4), 10) == []
+    assert ledger.due(NOW + timedelta(minutes=5), 10) == ["r1"]
+    stored = ledger.get(Request, "r1")
+    assert stored is not None
+    assert replace(stored.item, next_at=NOW) == FULL_REQUEST
+    assert ledger.put("r1", Request(id="r1"), stored.version) is not None
 
 
 def test_records_gives_the_notices_of_one_request_by_id(ledger: Ledger) -> None:

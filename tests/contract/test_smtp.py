@@ -178,7 +178,13 @@ REPLIES: list[tuple[str, str, Outcome, object]] = [
     ("RCPT", "550 5.1.1 no mailbox", PermanentFailure, True),
     ("RCPT", "550 5.1.10 null MX", PermanentFailure, True),
     ("RCPT", "550 No such user here", PermanentFailure, True),
-    ("RCPT", "550 5.7.1 relaying denied, user unknown to us", PermanentFailure, False),
+    ("RCPT", "550 5.7.1 relaying denied, user unknown to us", RetryLater, 900),
+    ("RCPT", "554 5.7.1 <ann@example.com>: Relay access denied", RetryLater, 900),
+    ("RCPT", "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", RetryLater, 900),
+    ("RCPT", "550 not permitted to relay through this server without authentication", RetryLater, 900),
+    ("RCPT", "550 5.7.1 rejected by policy", PermanentFailure, False),
+    ("RCPT", "354 go on", RetryLater, None),
+    ("MAIL", "354 go on", RetryLater, None),
     ("RCPT", "552 5.2.2 mailbox full", PermanentFailure, False),
     ("RCPT", "450 4.2.0 greylisted", RetryLater, None),
     ("RCPT", "530 5.7.0 authenticate first", RetryLater, 900),
@@ -197,6 +203,36 @@ def test_the_servers_refusals_are_told_apart(stage: str, reply: str, outcome: Ou
     error: Any = raised.value
     assert (error.after if isinstance(error, RetryLater) else error.suppress) == detail
     assert reply.split()[0] in error.reason
+
+
+@pytest.mark.parametrize("reply", ["354 go on", "299", "600 what"])
+def test_only_a_documented_yes_after_the_message_is_one(reply: str) -> None:
+    with SmtpStandIn(replies={"DATA": reply}) as server:
+        if reply == "299":
+            assert smtp(address(server)).send(EMAIL)
+        else:
+            with pytest.raises(OutcomeUnknown):
+                smtp(address(server)).send(EMAIL)
+
+
+@pytest.mark.parametrize(
+    ("reply", "advice"),
+    [
+        ((535, b"5.7.8 bad credentials"), "check the user and password"),
+        ((550, b"5.7.30 Basic authentication is not supported for Client Submission."), "takes no passwords any more"),
+        ((535, b"5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled"), "switched off"),
+    ],
+)
+def test_a_refused_login_says_what_to_do(
+    reply: tuple[int, bytes], advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise smtplib.SMTPAuthenticationError(*reply)
+
+    monkeypatch.setattr(smtplib.SMTP, "login", refuse)
+    with SmtpStandIn(login=True) as server, pytest.raises(RetryLater, match=advice) as raised:
+        smtp(address(server)).send(EMAIL)
+    assert raised.value.after == 900
 
 
 @pytest.mark.parametrize(
@@ -269,6 +305,8 @@ def test_a_connection_lost_within_the_message_is_unknown(monkeypatch: pytest.Mon
         ("smtps://mail.example", ("smtps", "mail.example", 465, "", "")),
         ("smtp+starttls://mail.example", ("smtp+starttls", "mail.example", 587, "", "")),
         ("smtp://u%40x:p%3A%2F%40@[::1]:2525", ("smtp", "::1", 2525, "u@x", "p:/@")),
+        ("smtp://u:p@localhost", ("smtp", "localhost", 25, "u", "p")),
+        ("smtps://u:p@mail.example", ("smtps", "mail.example", 465, "u", "p")),
     ],
 )
 def test_an_smtp_url_is_read(url: str, expected: tuple[object, ...]) -> None:
@@ -277,7 +315,18 @@ def test_an_smtp_url_is_read(url: str, expected: tuple[object, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "mail.example", "http://u:hush@h", "smtp://u:hush@", "smtp://u:hush@h:x", "smtp://u:hushé@h"]
+    "url",
+    [
+        "",
+        "mail.example",
+        "http://u:hush@h",
+        "smtps://u:hush@",
+        "smtps://u:hush@h:x",
+        "smtps://u:hushé@h",
+        "smtp://u:hush@mail.example",
+        "smtp://u:hush@127.0.0.1.example",
+        "smtp://u:hush@10.0.0.1",
+    ],
 )
 def test_an_smtp_url_that_cannot_be_used_is_named_without_its_password(url: str) -> None:
     with pytest.raises(ValueError, match="SMTP_URL") as raised:

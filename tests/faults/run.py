@@ -81,6 +81,8 @@ class Run:
             Row("calls of the providers", self._provider.faults.calls),
             Row("  of them gone wrong", self._provider.faults.served.total()),
             Row("  of them with their answer lost", self._provider.lost_answers),
+            Row("questions to the providers", self._provider.questions.calls),
+            Row("  of them gone wrong", self._provider.questions.served.total()),
             Row("SIGKILLs", self._running.kills),
             Row("  sends cut off by them", len(self._running.cut_claims)),
             *([Row("connections cut", chaos.cuts), Row("emulators paused", chaos.pauses)] if emulated else []),
@@ -101,12 +103,13 @@ class Run:
         lost = [row for kind in kinds for row in self._lost(v, kind)]
         return [
             *lost,
-            Row("sent twice after a lost answer, as recorded", len(v.second_tries()), allowed),
+            Row("sent twice after a lost answer, as recorded", len(v.second_tries()), 0),
             Row("doubled otherwise", len(v.doubled()), 0),
             Row("sent to whom nothing was due", len(v.undue()), 0),
             Row("sent before it was true", len(v.untrue()), 0),
             Row("sent though the API had said signed, complete or expired", len(v.against_the_api()), 0),
             Row("recorded as `unknown`", v.unknowns(), allowed),
+            Row("  left `unknown` for good", v.unknown_for_good(), allowed // 100),
             Row("invitations and completions without their second try", len(v.second_tries_owed()), 0),
             Row("notices left planned or sending", len(v.not_at_rest()), 0),
             Row("ledger and provider disagree", len(v.book_differs()), 0),
@@ -164,7 +167,7 @@ class Run:
         at_work = sum(count(NoticeRecord, ("state", s), most=MANY) for s in (NoticeState.PLANNED, NoticeState.SENDING))
         verdict = self._verdict()
         missing = [*verdict.lost("invitation"), *verdict.lost("completion"), *verdict.lost("reminder", day)]
-        return at_work + len(verdict.second_tries_owed()) + len(missing)
+        return at_work + verdict.to_be_asked() + len(verdict.second_tries_owed()) + len(missing)
 
     def _quiet(self) -> None:
         provider = self._provider

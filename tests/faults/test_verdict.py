@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Request, Transition, address_key
+from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Request, Transition
+from shared.domain.policy import address_key
 from tests.fakes import FakeLedger
 from tests.fakes import Faults as Crashes
 from tests.faults.api import Api, Told
@@ -14,7 +15,7 @@ from tests.faults.provider import Provider, Sent
 from tests.faults.script import Person, Play, plays
 from tests.faults.script import Step as Act
 from tests.faults.table import Row, table
-from tests.faults.verdict import Decision
+from tests.faults.verdict import KEYED, Decision
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 ANN = Person(1, "Ann", "ann@example.com", "+13172000001", ("sms",))
@@ -95,7 +96,7 @@ class Book:
             round=1,
             state=states[-1],
             history=history,
-            address=address_key(channel, person.addresses[0]),
+            address=address_key(channel, person.addresses[0], KEYED),
             changed_at=self.now,
         )
         self.ledger.put(key, fresh, stored.version if stored else None)

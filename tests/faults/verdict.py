@@ -4,8 +4,9 @@ from collections import defaultdict
 from datetime import timedelta
 from functools import cached_property
 
-from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Request, address_key
+from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Request
 from shared.domain.notice_record import NOT_AGAIN
+from shared.domain.policy import Policy, address_key
 from shared.ports import Ledger
 from tests.faults.api import Api
 from tests.faults.oracle import Due, Effect
@@ -13,6 +14,7 @@ from tests.faults.provider import Provider, Sent
 from tests.faults.script import DAY, STEPS, Play
 
 MANY = 1_000_000
+KEYED = Policy(address_secret="local-address-secret")  # as the local stack sets it
 UNDER_WAY = 5.0  # seconds from a gate's reading to the provider's first byte, on a busy machine
 FRESH = 5.0  # seconds for which an invitation may rely on the API's last answer, at this length of a day
 RETENTION = timedelta(seconds=90 * DAY)
@@ -59,7 +61,7 @@ class Decision:
 
     @cached_property
     def _addresses(self) -> dict[str, str]:
-        return {address_key(ChannelName.EMAIL if "@" in to else ChannelName.SMS, to): to for to in self._whose}
+        return {address_key(ChannelName.EMAIL if "@" in to else ChannelName.SMS, to, KEYED): to for to in self._whose}
 
     # -- what went wrong
 
@@ -150,6 +152,13 @@ class Decision:
         claimed = {k for k, r in self.records.items() if r.state in GONE_OUT}
         sure = {k for k, r in self.records.items() if r.state is not NoticeState.UNKNOWN and r.state in GONE_OUT}
         return sorted((sure - booked) | (booked - claimed))
+
+    def unknown_for_good(self) -> int:
+        """How many notices are left of which nobody knows whether they arrived."""
+        return sum(r.state is NoticeState.UNKNOWN for r in self.records.values())
+
+    def to_be_asked(self) -> int:
+        return sum(r.state is NoticeState.UNKNOWN and r.ask_at is not None for r in self.records.values())
 
     def unknowns(self) -> int:
         return sum(map(_lost_answers, self.records.values()))

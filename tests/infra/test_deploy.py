@@ -23,6 +23,11 @@ OPERATORS="group:ops@example.com user:ann@example.com"
 """
 
 
+@pytest.fixture(autouse=True)
+def with_secrets(tools: Tools) -> None:
+    tools.with_secrets()
+
+
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
     """One deployment that many look at."""
@@ -31,6 +36,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
     with pytest.MonkeyPatch.context() as patch:
         around(tools, folder / "dist", patch)
         tools.relay_env(RELAY)
+        tools.with_secrets()
         assert deploy.deploy() == 0
         yield tools
 
@@ -116,6 +122,7 @@ def test_a_binding_comes_after_the_deployment_that_makes_its_service(deployed: T
 def test_secrets_are_those_of_the_chosen_providers_and_none_is_a_plain_variable(deployed: Tools) -> None:
     assert flags(deployed, "deliver")["--set-secrets"].split(",") == [
         "CLICKWRAP_API_TOKEN=clickwrap-api-token:latest",
+        "ADDRESS_SECRET=address-secret:latest",
         "LINKS_SECRET=links-secret:latest",
         "TWILIO_AUTH_TOKEN=twilio-auth-token:latest",
         "POSTMARK_SERVER_TOKEN=postmark-server-token:latest",
@@ -205,6 +212,36 @@ def test_a_wrong_setting_is_found_before_anything_is_uploaded(tools: Tools) -> N
 def test_a_missing_provider_setting_is_named(tools: Tools) -> None:
     tools.relay_env("SMS_PROVIDER=twilio\nTWILIO_FROM=+15005550006\n")
     assert tools.run("deploy", FUNCTIONS="deliver").stderr == "deliver: cannot start: TWILIO_ACCOUNT_SID is not set\n"
+
+
+def test_a_secret_without_a_value_is_found_before_the_first_build(tools: Tools) -> None:
+    tools.answer("versions list clickwrap-api-token", out="")
+    done = tools.run("deploy", FUNCTIONS="resolve receive")
+    assert done.stderr == "CLICKWRAP_API_TOKEN have no value yet: run `make secrets`\n"
+    assert not tools.asked("functions deploy")
+
+
+def test_compiled_code_is_bound_to_its_source_and_not_to_times(deployed: Tools) -> None:
+    assert flags(deployed, "links")["--set-build-env-vars"] == "SOURCE_DATE_EPOCH=1"
+
+
+def test_only_functions_that_call_out_take_the_connector(here: Tools) -> None:
+    here.answer("output -json", json.dumps({"vpc_connector": {"value": "relay"}}))
+    assert deploy.deploy() == 0
+    assert {name for name in WRITTEN if "--vpc-connector" in flags(here, name)} == {"resolve", "deliver", "reconcile"}
+
+
+def test_a_test_project_may_have_no_idle_instance(here: Tools) -> None:
+    here.relay_env("MIN_INSTANCES=0\n")
+    assert deploy.deploy() == 0
+    assert {flags(here, name)["--min-instances"] for name in WRITTEN} == {"0"}
+
+
+def test_what_only_google_calls_may_be_closed_to_the_internet(here: Tools) -> None:
+    here.relay_env("PRIVATE_INGRESS=internal-only\n")
+    assert deploy.deploy() == 0
+    closed = {name for name in WRITTEN if flags(here, name)["--ingress-settings"] == "internal-only"}
+    assert closed == {"resolve", "deliver", "remind", "reconcile"}
 
 
 def test_a_dry_run_prints_the_commands_and_runs_none(tools: Tools) -> None:

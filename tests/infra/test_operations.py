@@ -1,14 +1,19 @@
 """The commands besides deploy: what they ask, what they change, what they keep to themselves."""
 
 import json
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from infra.ops import destroy, infra, smoke
-from infra.ops.function_table import written
+from infra.ops.function_table import ROOT, written
+from infra.ops.report import Finding
 from infra.ops.shell import Stop
 from infra.ops.smoke import Run
+from shared.domain.model import Event
+from shared.handlers import links
 from tests.infra.parsed import blocks
 from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn
@@ -25,7 +30,8 @@ def added(tools: Tools) -> dict[str, str]:
 
 def test_each_needed_secret_without_a_value_is_asked_for_and_never_shown(tools: Tools) -> None:
     tools.relay_env("EMAIL_PROVIDER=smtp\nEMAIL_FROM=a@example.com\n")
-    tools.answer("list links-secret", out="projects/1/secrets/links-secret/versions/1\n")
+    for name in ("links-secret", "address-secret"):
+        tools.answer(f"list {name}", out=f"projects/1/secrets/{name}/versions/1\n")
     done = tools.run("secrets", stdin="of-the-hook\nAPI TOKEN\nsmtps://u:p@h\n")
     assert done.returncode == 0, done.stderr
     assert added(tools) == {
@@ -39,8 +45,12 @@ def test_each_needed_secret_without_a_value_is_asked_for_and_never_shown(tools: 
 
 
 def test_what_nobody_gives_us_is_made_up(tools: Tools) -> None:
-    assert tools.run("secrets", stdin="\napi\n\n").returncode == 0
+    tools.relay_env("EMAIL_PROVIDER=postmark\nEMAIL_FROM=a@example.com\n")
+    for given in ("clickwrap-api-token", "postmark-server-token"):
+        tools.answer(f"list {given}", out="1\n")
+    assert tools.run("secrets", stdin="\n\n\n").returncode == 0
     made = added(tools)
+    assert len(made["postmark-webhook-token"]) >= 43
     assert len(made["clickwrap-webhook-tokens"]) >= 43
     assert len(made["links-secret"]) >= 43
     assert made["links-secret"] != made["clickwrap-webhook-tokens"]
@@ -69,6 +79,7 @@ def test_a_second_run_asks_nothing(tools: Tools) -> None:
 
 
 def test_a_rotation_takes_both_tokens_until_clickwrap_sends_the_new_one(tools: Tools) -> None:
+    tools.with_secrets()
     tools.answer("versions access latest", out="old\n")
     done = tools.run("rotate")
     assert done.returncode == 0, done.stderr
@@ -82,6 +93,7 @@ def test_a_rotation_takes_both_tokens_until_clickwrap_sends_the_new_one(tools: T
 
 
 def test_its_second_run_refuses_the_old_one_once_the_operator_says_so(tools: Tools) -> None:
+    tools.with_secrets()
     tools.answer("versions access latest", out="new,old\n")
     assert tools.run("rotate", stdin="no\n").stderr == "nothing changed: both tokens are accepted\n"
     assert not added(tools)
@@ -307,6 +319,51 @@ def test_the_task_carries_the_identity_and_audience_that_resolve_gives_its_own(h
     (asked,) = here.asked("tasks create-http-task")
     assert "--oidc-service-account-email=relay-tasks@demo-project.iam.gserviceaccount.com" in asked.command
     assert "--oidc-token-audience=https://us-central1-demo-project.cloudfunctions.net/remind" in asked.command
+
+
+def test_the_event_that_proves_the_other_push_is_one_that_resolve_ignores(here: Tools) -> None:
+    here.answer('service_name="resolve"', out="200\n")
+    (finding,) = smoke.event(run())
+    assert finding.advice == ""
+    (asked,) = here.asked("topics publish clickwrap-events")
+    sent = json.loads(next(w for w in asked.command if w.startswith("--message=")).removeprefix("--message="))
+    assert msgspec.convert(sent, Event).request == "relay-check"
+    assert 'CHECK = "relay-check"' in (ROOT / "functions/resolve/main.py").read_text()
+
+
+@pytest.mark.parametrize(("check", "text"), [(smoke.link, smoke.UNKNOWN_LINK), (smoke.receipt, smoke.NO_PROVIDER)])
+def test_a_404_of_a_public_function_is_told_from_googles(
+    here: Tools, monkeypatch: pytest.MonkeyPatch, check: Callable[[Run], Iterator[Finding]], text: str
+) -> None:
+    with StandIn(Reply(404, text.encode()), Reply(404, b"Page not found")) as function:
+        monkeypatch.setattr(smoke.config, "url", lambda name: function.url)
+        assert [finding.advice for finding in check(run())] == [""]
+        assert "answers 404 to an unknown" in next(check(run())).advice
+
+
+def test_the_texts_by_which_they_are_told_apart_are_those_of_the_functions() -> None:
+    assert smoke.UNKNOWN_LINK in links.UNKNOWN.reason
+    assert smoke.NO_PROVIDER in (ROOT / "functions/receipts/main.py").read_text()
+
+
+def test_a_stranger_is_refused_by_the_console(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    with StandIn(Reply(403)) as console:
+        monkeypatch.setattr(smoke.config, "url", lambda name: console.url)
+        here.answer('service_name="console"', out="403\n")
+        assert next(smoke.closed(run())).advice == ""
+        here.answer('service_name="console"', out="200\n")
+        assert "answers 200" in next(smoke.closed(run())).advice
+
+
+def test_a_right_that_holds_only_after_a_minute_is_waited_for(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = iter(["", "403", "403", "200"])
+    monkeypatch.setattr(smoke, "_logged_status", lambda *_: next(seen))
+    run_of_seconds = Run("mark", datetime(2026, 1, 1, tzinfo=UTC), iter(range(100)).__next__, lambda seconds: None)
+    assert next(smoke.scheduler(run_of_seconds)).advice == ""
+
+
+def test_smoke_tests_every_function() -> None:
+    assert set(smoke.CHECKS) == {function.name for function in written()}
 
 
 @pytest.mark.parametrize("status", ["401", "403"])

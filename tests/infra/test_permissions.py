@@ -79,7 +79,7 @@ DATABASE = "google_project_iam_member.database"  # its role differs by function
 
 def bindings() -> Iterator[tuple[str, dict[str, Any]]]:
     for kind in resource_kinds():
-        if "_iam_" in kind:
+        if kind.endswith(("_iam_member", "_iam_binding", "_iam_policy")):
             yield from ((f"{kind}.{name}", body) for name, body in resources(kind).items())
 
 
@@ -96,7 +96,7 @@ def invocations() -> set[Grant]:
 
 
 def granted() -> set[Grant]:
-    found = {(f"relay-{name}", role, "project") for name, role in local("database_roles").items()}
+    found = {(f"relay-{name}", role, "database") for name, role in local("database_roles").items()}
     for address, body in bindings():
         if address != DATABASE:
             found |= {(who, body["role"], what) for who, what in BINDINGS[address](body)}
@@ -161,9 +161,29 @@ def test_the_terraform_code_names_the_public_for_public_functions_only() -> None
     ]
 
 
-def test_rights_on_the_whole_project_are_the_database_and_the_builds_log() -> None:
+def test_the_only_right_on_the_whole_project_is_the_builds_log() -> None:
     on_project = {role for _, role, what in granted() if what == "project"}
-    assert on_project == {"roles/datastore.user", "roles/datastore.viewer", "roles/logging.logWriter"}
+    assert on_project == {"roles/logging.logWriter"}
+
+
+def test_no_function_may_delete_a_document_and_public_ones_may_not_list_any() -> None:
+    permissions = {name: local("database_permissions")[role] for name, role in local("database_roles").items()}
+    assert not [name for name, given in permissions.items() if "datastore.entities.delete" in given]
+    public = {name for name, row in functions().items() if row["public"]}
+    assert not [name for name in public & permissions.keys() if "datastore.entities.list" in permissions[name]]
+    assert permissions["links"] == ["datastore.databases.get", "datastore.entities.get"]
+
+
+def test_a_right_on_documents_holds_for_the_relays_database_only() -> None:
+    condition = resources("google_project_iam_member")["database"]["condition"][0]["expression"]
+    assert condition.replace("\\", "") == 'resource.name == "projects/${var.project}/databases/${var.database}"'
+
+
+def test_what_the_functions_read_is_in_no_audit_log() -> None:
+    """The name of a link's document is its code."""
+    (config,) = resources("google_project_iam_audit_config").values()
+    exempted = config["dynamic"][0]["audit_log_config"]["content"][0]["exempted_members"]
+    assert exempted == "${[for account in google_service_account.relay : account.member]}"
 
 
 @pytest.mark.parametrize(
@@ -210,6 +230,7 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]
         "CLICKWRAP_WEBHOOK_TOKENS": "token",
         "CLICKWRAP_API_TOKEN": "token",
         "LINKS_BASE_URL": "https://l.example",
+        "ADDRESS_SECRET": "secret",
         "LINKS_SECRET": "secret",
         **{f"{name}_URL": f"https://{name.lower()}.example" for name in ("REMIND", "RESOLVE", "DELIVER")},
     }
@@ -236,8 +257,9 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]
 
 NEEDS = {
     "roles/pubsub.publisher": "bus",
-    "roles/datastore.user": "ledger",
-    "roles/datastore.viewer": "ledger",
+    "relayReader": "ledger",
+    "relayWriter": "ledger",
+    "relaySearcher": "ledger",
     "roles/cloudtasks.enqueuer": "scheduler",
     "roles/cloudtasks.taskDeleter": "scheduler",
 }

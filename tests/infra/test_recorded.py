@@ -43,7 +43,8 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     tools.without("gcloud")  # the real one; Terraform's state is no part of this
     tools.relay_env(RELAY)
     secrets = [f"projects/demo-project/secrets/{secret_id(variable)}" for variable in every_secret()]
-    (folder / "state.json").write_text(json.dumps({name: {"name": name} for name in secrets}))
+    versions = [f"{name}/versions/1" for name in secrets]
+    (folder / "state.json").write_text(json.dumps({n: {"name": n, "state": "ENABLED"} for n in [*secrets, *versions]}))
     options = ["--out", str(folder / "calls.jsonl"), "--state", str(folder / "state.json")]
     environ = {**os.environ, "RELAY_ENV": str(folder / "tools" / "relay.env")}
     environ["PATH"] = f"{folder / 'tools' / 'bin'}:{environ['PATH']}"
@@ -75,7 +76,13 @@ def test_every_function_is_created_as_the_table_says(calls: list[dict[str, Any]]
 
 def test_the_secrets_are_the_tables_for_these_providers(calls: list[dict[str, Any]]) -> None:
     given = {name: variables(body) for name, body in created(calls).items()}
-    assert given["deliver"] == {"CLICKWRAP_API_TOKEN", "LINKS_SECRET", "VONAGE_API_SECRET", "MAILGUN_API_KEY"}
+    assert given["deliver"] == {
+        "CLICKWRAP_API_TOKEN",
+        "ADDRESS_SECRET",
+        "LINKS_SECRET",
+        "VONAGE_API_SECRET",
+        "MAILGUN_API_KEY",
+    }
     assert given["receipts"] == {"VONAGE_SIGNATURE_SECRET", "MAILGUN_SIGNING_KEY"}
     assert given["receive"] == {"CLICKWRAP_WEBHOOK_TOKENS"}
     for name, body in created(calls).items():

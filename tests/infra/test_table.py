@@ -51,11 +51,12 @@ COMPOSITION = {"shared.bootstrap"}  # these name everything, and import only wha
 
 
 def configurations(function: Function) -> list[dict[str, str]]:
-    """Every provider and shortener, with no secret but those that the table gives."""
+    """Every provider and shortener, with others used before, and with no secret but those that the table gives."""
     choices = itertools.zip_longest(SMS_PROVIDERS, EMAIL_PROVIDERS, SHORTENERS, fillvalue="none")
     found = []
     for sms, email, shortener in choices:
-        chosen = {"SMS_PROVIDER": sms, "EMAIL_PROVIDER": email, "SHORTENER": shortener}
+        former = "" if sms == "twilio" else "twilio, mailgun"
+        chosen = {"SMS_PROVIDER": sms, "EMAIL_PROVIDER": email, "SHORTENER": shortener, "FORMER_PROVIDERS": former}
         environ = PLACE | PROVIDER_SETTINGS | {k: "none" if v == "outbox" else v for k, v in chosen.items()}
         found.append(environ | placeholders(config.needed(function, environ)))
     return found

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import types
@@ -16,11 +17,12 @@ import pytest
 from local.emulation.embedded_tasks import CALL_TIMEOUT
 from local.emulation.topology import Queue, Subscription
 from local.stack.backends import pushes
-from shared import bootstrap
+from shared import bootstrap, entrypoint
 from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
 from shared.adapters.gcp.tasks import DISPATCH_DEADLINE
 from shared.domain.dead_letters import dead_topic, kept_by
-from shared.domain.model import NoticeRecord, Request
+from shared.domain.model import Notice, NoticeRecord, Request
+from shared.handlers import links
 from shared.services.claims import LEASE
 from shared.services.resource_names import ResourceNames
 from shared.settings import Settings
@@ -68,8 +70,9 @@ def test_no_subscription_expires_or_keeps_what_was_acknowledged() -> None:
 
 def test_dead_letters_are_kept_under_the_names_of_the_code() -> None:
     dead, kept = resources("google_pubsub_topic")["dead"], resources("google_pubsub_subscription")["kept"]
-    assert dead["name"] == dead_topic("${each.key}")
-    assert kept["name"].replace("${google_pubsub_topic.dead[each.key].name}", dead["name"]) == kept_by("${each.key}")
+    topic = "${google_pubsub_topic.relay[each.key].name}"
+    assert dead["name"] == dead_topic(topic)
+    assert kept["name"].replace("${google_pubsub_topic.dead[each.key].name}", dead["name"]) == kept_by(topic)
     assert "push_config" not in kept
 
 
@@ -96,7 +99,7 @@ def test_the_queues_are_those_of_the_code_and_retry_for_ever() -> None:
 
 
 def test_reconcile_is_called_every_minute_with_an_identity() -> None:
-    (job,) = resources("google_cloud_scheduler_job").values()
+    job = resources("google_cloud_scheduler_job")["reconcile"]
     assert job["schedule"] == "* * * * *"
     assert job["http_target"][0]["uri"] == '${local.urls["reconcile"]}'
     assert 'relay["scheduler"]' in job["http_target"][0]["oidc_token"][0]["service_account_email"]
@@ -223,7 +226,9 @@ def compose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_a_function_starts_with_the_secrets_it_is_given(
     compose: Any, function: str, condition: str, choice: dict[str, str]
 ) -> None:
-    holds = {"always", condition} | ({"SHORTENER=links"} if "SHORTENER" not in choice else set())
+    holds = {"always", condition, f"RECEIPTS={condition.partition('=')[2]}"} | (
+        {"SHORTENER=links"} if "SHORTENER" not in choice else set()
+    )
     given = {name for name, when in functions()[function]["secrets"].items() if when in holds}
     environ = {**PLAIN, **choice, **{name: VALUES.get(name, "secret") for name in given}}
     assert compose(function, environ)
@@ -234,7 +239,8 @@ def test_a_function_starts_with_the_secrets_it_is_given(
 
 def policies() -> list[str]:
     named = [body["display_name"] for name, body in resources("google_monitoring_alert_policy").items()]
-    return [*local("alerts"), *(name.removeprefix("Relay: ") for name in named if "${" not in name)]
+    own = (name.removeprefix("Relay: ").partition(", ${")[0] for name in named)
+    return [*local("alerts"), *(name for name in own if "${" not in name)]
 
 
 def runbook() -> dict[str, str]:
@@ -320,14 +326,77 @@ def test_every_other_alert_of_the_code_is_explained_in_the_runbook() -> None:
     assert explained == alerts_in_code() - set(local("own_alerts"))
 
 
+# -- proof of life
+
+
+def test_the_public_addresses_are_called_from_outside_and_their_answers_are_those_of_the_functions() -> None:
+    checks = {
+        name: (check["path"].rpartition("/")[2], check["status"]) for name, check in local("public_checks").items()
+    }
+    assert checks == {"receive": ('${local.services_of["receive"]}', 405), "links": ("uptime-check-relay", 404)}
+    says = {name: check["says"] for name, check in local("public_checks").items()}
+    assert says["links"] in links.UNKNOWN.reason
+    assert links.CODE.fullmatch("uptime-check-relay"), "it is looked up, so the database is asked too"
+    assert f'"{says["receive"]}' in (ROOT / "shared/entrypoint.py").read_text()
+
+
+def test_a_heartbeat_of_resolve_is_an_event_that_it_ignores(monkeypatch: pytest.MonkeyPatch) -> None:
+    beat = local("heartbeats")["resolve"]
+    monkeypatch.setattr(entrypoint, "start", lambda make: None)
+    main = types.SimpleNamespace(**runpy.run_path(str(ROOT / "functions/resolve/main.py"), {"__name__": "resolve"}))
+    event = msgspec.convert(beat["data"], main.Event, strict=False)
+    assert event.request == main.CHECK
+    monkeypatch.setattr(bootstrap, "resolve", lambda: pytest.fail("it was handled"))
+    main.genuine(event)
+
+
+def test_a_heartbeat_of_deliver_is_of_another_channel_than_its_subscription() -> None:
+    beat = local("heartbeats")["deliver"]
+    assert msgspec.convert(beat["data"], Notice, strict=False).channel.value != beat["attributes"]["channel"]
+
+
+def test_a_missing_heartbeat_is_told_and_comes_after_three_of_them() -> None:
+    assert resources("google_cloud_scheduler_job")["heartbeat"]["schedule"] == "*/15 * * * *"
+    condition = resources("google_monitoring_alert_policy")["heartbeat"]["dynamic"][0]["conditions"]["content"][0]
+    assert condition["condition_threshold"][0]["duration"] == "2700s"
+    assert condition["condition_threshold"][0]["evaluation_missing_data"] == "EVALUATION_MISSING_DATA_ACTIVE"
+
+
+def test_a_lost_right_of_the_public_is_told() -> None:
+    alert = local("alerts")["public access lost"]
+    assert (alert["threshold"], alert["severity"]) == (0, "CRITICAL")
+    assert 'response_code=\\"403\\"' in alert["filter"] or 'response_code="403"' in alert["filter"]
+
+
+def test_copies_of_the_database_are_made_every_day() -> None:
+    (schedule,) = resources("google_firestore_backup_schedule").values()
+    assert schedule["daily_recurrence"] == [{}]
+    assert blocks("variable")["backup_days"]["default"] == 14
+
+
+def test_nothing_that_is_bound_to_a_service_agent_waits_for_the_services() -> None:
+    """A deferred data source would have all those bindings replaced."""
+    text = (INFRA / "versions.tf").read_text()
+    assert "depends_on" not in text[text.index('data "google_project"') :]
+
+
+def test_infra_can_be_a_module() -> None:
+    assert not [
+        path.name
+        for path in INFRA.glob("*.tf")
+        if path.name != "root.tf" and re.search(r"^(provider|  backend) ", path.read_text(), re.M)
+    ]
+    naming = ("google_project_iam_member", "google_service_account_iam_member")
+    given = {
+        (kind, name)
+        for kind in resource_kinds() - set(naming)
+        for name, body in resources(kind).items()
+        if body.get("project") != "${var.project}"
+    }
+    assert given == set()
+
+
 # -- form
-
-
-def test_the_readme_lists_every_input_and_output() -> None:
-    text = (INFRA / "README.md").read_text()
-    inputs, outputs = text.split("## Inputs")[1].split("## Outputs")
-    assert re.findall(r"^\| `(\w+)`", inputs, re.MULTILINE) == list(blocks("variable"))
-    assert re.findall(r"^\| `(\w+)`", outputs.split("\n## ")[0], re.MULTILINE) == list(blocks("output"))
 
 
 def test_variables_are_typed_and_described_and_outputs_described() -> None:
@@ -354,4 +423,4 @@ def test_the_paths_of_links_rest_in_no_log() -> None:
     text = (INFRA / "monitoring.tf").read_text()
     exclusion = text[text.index('resource "google_logging_project_exclusion"') :]
     assert "run.googleapis.com/requests" in exclusion
-    assert 'service_name=\\"links\\"' in exclusion
+    assert 'service_name=\\"${var.prefix}links\\"' in exclusion

@@ -45,7 +45,9 @@ def clear() -> None:
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Embedded]:
     """What `make run` would have left."""
-    environ = {"BACKEND": "embedded", "REMIND_URL": "http://127.0.0.1:1/remind", "LOCAL_DIR": str(tmp_path)}
+    environ = {"BACKEND": "embedded", "REMIND_URL": "http://127.0.0.1:1/remind", "LOCAL_DIR": str(tmp_path)} | {
+        "ADDRESS_SECRET": "s"
+    }
     monkeypatch.setattr(os, "environ", {**os.environ, **environ})  # a command adds its defaults to it
     embedded = Embedded(tmp_path / "relay.db", lambda: NOW, Pace(1, 1))
     ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters

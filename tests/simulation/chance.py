@@ -125,7 +125,9 @@ class Chance:
         if self._random() >= self._receipts:
             return None
         r = self._r
-        reports: list[Any] = [(r.choice((0.0, 1.0, 60.0, 2_000.0)), r.choices(("delivered", "undelivered", "accepted"), (7, 2, 1))[0])]
+        reports: list[Any] = [
+            (r.choice((0.0, 1.0, 60.0, 2_000.0)), r.choices(("delivered", "undelivered", "accepted"), (7, 2, 1))[0])
+        ]
         if r.random() < 0.3:
             reports.append((r.choice((0.0, 1.0, 300.0)), r.choice(("delivered", "undelivered"))))
         return "receipt", tuple(reports), r.random() < 0.1

@@ -83,12 +83,13 @@ class Kernel:
         task.greenlet = greenlet(body)
         self._enter(task)
 
-    def suspend(self, seconds: float) -> None:
-        """Lets others run, as long as this task is frozen, its call is slow or a lock is held."""
+    def suspend(self, seconds: float | None) -> None:
+        """Lets others run, as long as this task is frozen or its call is slow; None: until it is woken."""
         task = self.current
         assert task is not None
         self.waiting.add(task)
-        self.after(seconds, lambda: self._resume(task))
+        if seconds is not None:
+            self.after(seconds, lambda: self.wake(task))
         self._hub.switch()
 
     def kill(self, instance: Any) -> None:
@@ -112,7 +113,8 @@ class Kernel:
             if task.greenlet is not None:
                 self._enter(task, Crash)
 
-    def _resume(self, task: Task) -> None:
+    def wake(self, task: Task) -> None:
+        """Goes on with a suspended task; only from outside of all tasks."""
         if task in self.waiting:
             self.waiting.discard(task)
             self._enter(task)
@@ -132,11 +134,17 @@ class Lock:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._held = kernel, False
+        self._queue: list[Task] = []
 
     def __enter__(self) -> None:
         while self._held:
-            self._kernel.suspend(0.05)
+            assert self._kernel.current is not None
+            self._queue.append(self._kernel.current)
+            self._kernel.suspend(None)
         self._held = True
 
     def __exit__(self, *_: object) -> None:
         self._held = False
+        for task in self._queue:
+            self._kernel.after(0, lambda task=task: self._kernel.wake(task))
+        self._queue.clear()

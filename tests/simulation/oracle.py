@@ -48,8 +48,15 @@ class Oracle:
     def bound(self) -> timedelta:
         """How long the repair of anything may take: a lost webhook is found by a recheck."""
         age = self.settled_at - self.p.start
-        rare = "expire" in self.acts or "request_complete" in self.forged  # then it is read once a day
+        # Then the request is read once a day.
+        rare = "expire" in self.acts or "request_complete" in self.forged or "request_expired" in self.forged
+        rare = rare or ("status", "expired") in self.decided
         return min(max(2 * HOUR, age), DAY) + HOUR + DAY * bool(self.p.policy.window) + 1.2 * DAY * rare
+
+    @cached_property
+    def decided(self) -> set[Any]:
+        """What went wrong, the first two figures of each."""
+        return {d[:2] for of in self.p.made.values() for d in of.values() if d[0] != "receipt"}
 
     @cached_property
     def at_rest(self) -> bool:
@@ -87,11 +94,19 @@ class Oracle:
         """When an answer had its effect: its task ended well. The version of the facts that it showed."""
         return [(at, i) for at, task, how in self.p.tasks if how == "ok" for _, i, _ in task.told if i >= 0]
 
-    def known(self, sent: Sent) -> int:
-        """The newest version of the facts that the relay knew when it began to deliver this."""
+    @cached_property
+    def said(self) -> list[tuple[datetime, int]]:
+        """When an answer came, whether or not it had an effect."""
+        return [(at, i) for _, task, _ in self.p.tasks for at, i, _ in task.told if i >= 0]
+
+    def known(self, sent: Sent) -> list[int]:
+        """The newest version of the facts that the relay must have known when it began to deliver this, and newer ones
+        that it may have known.
+        """
         begun = sent.task.started - SECOND
-        others = [i for at, i in self.told if at < begun]
-        return max([*others, *(i for _, i, _ in sent.task.told)], default=-1)
+        own = [i for _, i, _ in sent.task.told]
+        surely = max([i for at, i in self.told if at < begun] + own, default=-1)
+        return [surely, *(i for at, i in self.said if at <= sent.at and i > surely)] if surely >= 0 else []
 
     def addresses(self, name: str) -> set[str]:
         rows = (f.row(name) for f in self.p.versions)
@@ -184,15 +199,18 @@ class Oracle:
             return f"rests on what was known {sent.at - asked} before"
         if sent.kind == "reminder" and not sent.task.told:
             return "without asking the API"
-        known = self.known(sent)
-        if known < 0 or sent.kind == "completion":
+        if sent.kind == "completion":
             return ""
+        reasons = [self._against(sent, i) for i in self.known(sent)]
+        return reasons[0] if reasons and all(reasons) else ""
+
+    def _against(self, sent: Sent, known: int) -> str:
+        """Why these facts forbid it; "" if they do not."""
         facts = self.p.versions[known]
-        row = facts.row(sent.name)
         if facts.status is Status.COMPLETE and not self.p.script.silent:
             return "complete was known"
         if sent.kind in ("invitation", "reminder"):
-            return self._not_due(sent, facts, row, known)
+            return self._not_due(sent, facts, facts.row(sent.name), known)
         return ""
 
     def _not_due(self, sent: Sent, facts: Facts, row: Row | None, known: int) -> str:
@@ -223,12 +241,13 @@ class Oracle:
         """Ahead of the fact: a completion, or news of a signature."""
         for sent in self.p.book:
             so_far = self.p.versions[: sent.version + 1]
-            if sent.kind == "completion" and not any(f.status is Status.COMPLETE for f in so_far):
-                if not (self.p.script.silent and "request_complete" in self.forged):
-                    yield f"{sent.effect}: nothing was complete"
-            if sent.kind == "progress" and not any((r := f.row(sent.about)) and r.signed for f in so_far):
-                if "request_signed" not in self.forged:
-                    yield f"{sent.effect}: {sent.about} had not signed"
+            complete = any(f.status is Status.COMPLETE for f in so_far)
+            believed = self.p.script.silent and "request_complete" in self.forged
+            if sent.kind == "completion" and not complete and not believed:
+                yield f"{sent.effect}: nothing was complete"
+            signed = any(_signed(f, sent.about) for f in so_far) or "request_signed" in self.forged
+            if sent.kind == "progress" and not signed:
+                yield f"{sent.effect}: {sent.about} had not signed"
 
     # -- lost
 
@@ -247,13 +266,20 @@ class Oracle:
     def excused(self) -> bool:
         """Something visible to an operator holds it back, or the script has made it unclear what is due."""
         letters = any(self.p.relay.ports.letters.letters.values())
-        silent = self.p.script.silent and (self.forged or {"revise", "expire", "pause"} & self.acts)
+        unheard = any(not self._first("request_signed", name) for name in self.signatures)
+        silent = self.p.script.silent and (unheard or self.forged or {"revise", "expire", "pause"} & self.acts)
         return letters or bool(silent) or "request_expired" in self.forged or bool(self.forged & {"request_signed"})
+
+    @cached_property
+    def signatures(self) -> set[str]:
+        """Who has signed at any time."""
+        return {r.person.name for f in self.p.versions for r in f.rows if r.signed}
 
     @cached_property
     def unsure(self) -> set[str]:
         """Signers without an id, of whom a changed list cannot tell who is who."""
         moved = {"shuffle", "remove", "delegate", "add", "correct"} & self.acts or self._lied_about_signers
+        moved = moved or self.p.script.silent
         return {p.name for p in self.p.script.people if not p.ids} if moved else set()
 
     @cached_property
@@ -341,12 +367,17 @@ class Oracle:
 
     def late(self) -> Iterator[str]:
         """Where nothing went wrong, everything is on time."""
-        if self.p.disturbed_until > self.p.start or self.p.policy.window or self.forged or {"outage", "unreadable"} & self.acts:
+        if (
+            self.p.disturbed_until > self.p.start
+            or self.p.policy.window
+            or self.forged
+            or {"outage", "unreadable"} & self.acts
+        ):
             return
         for sent in self.p.book:
-            if sent.kind == "completion" and (heard := self._first("request_complete", "")):
-                if sent.at - heard > 10 * MINUTE and not self.p.resends:
-                    yield f"{sent.effect}: {sent.at - heard} after its webhook"
+            heard = self._first("request_complete", "") or sent.at
+            if sent.kind == "completion" and sent.at - heard > 10 * MINUTE and not self.p.resends:
+                yield f"{sent.effect}: {sent.at - heard} after its webhook"
 
     def _first(self, kind: str, who: str) -> datetime | None:
         return min((at for at, k, w in self.p.hooks if (k, w) == (kind, who)), default=None)
@@ -358,9 +389,9 @@ class Oracle:
             if sent.kind == "invitation":
                 first.setdefault((sent.name, sent.to), sent.at)
             invited = first.get((sent.name, sent.to))
-            if sent.kind == "reminder" and invited and sent.at - invited < 12 * HOUR and not self.revisions:
-                if not self.p.resends and "correct" not in self.acts and not self.refused:
-                    yield f"{sent.effect}: {sent.at - invited} after the invitation"
+            plain = not (self.revisions or self.p.resends or "correct" in self.acts or self.refused)
+            if plain and sent.kind == "reminder" and invited and sent.at - invited < 12 * HOUR:
+                yield f"{sent.effect}: {sent.at - invited} after the invitation"
 
     def stuck(self) -> Iterator[str]:
         """Begun or published, and neither sent nor ended with a reason."""
@@ -387,13 +418,12 @@ class Oracle:
 
     def forgotten_acceptance(self) -> Iterator[str]:
         """In the book, and the ledger says that it was not sent."""
-        if self.p.end - self.settled_at < 3 * HOUR:
+        if self.p.end - self.settled_at < 3 * HOUR or self.refused or self.p.resends:
             return
         for sent in self.p.book:
             found = self.ledger.documents.get((NoticeRecord, sent.notice))
             if found and found[0].state in (NoticeState.FAILED, NoticeState.SUPPRESSED, NoticeState.PLANNED):
-                if not self.refused and not self.p.resends:
-                    yield f"{sent.effect}: {found[0].state}, {found[0].reason}"
+                yield f"{sent.effect}: {found[0].state}, {found[0].reason}"
 
     def letters(self) -> Iterator[str]:
         """Only what cannot be read, or names nothing known, ends as a dead letter."""
@@ -431,7 +461,7 @@ class Oracle:
 
     def round(self) -> Iterator[str]:
         """No more rounds than revisions."""
-        if self.request and self.request.round > 1 + self.revisions:
+        if self.request and self.request.round > 1 + self.revisions and not self.unsure:
             yield f"round {self.request.round}, after {self.revisions} revisions"
 
     def status_stream(self) -> Iterator[str]:
@@ -445,7 +475,7 @@ class Oracle:
         states = {k: s.state.value for k, s in self.request.signers.items()}
         expected = (self.request.status.value, self.request.round, states)
         if (shown["status"], shown["round"], shown["signers"]) != expected:
-            yield f"a consumer shows {shown['status']}, round {shown['round']}; it is {expected[0]}, round {expected[1]}"
+            yield f"a consumer shows {shown}, it is {expected}"
 
     # -- personal data, budget
 
@@ -467,18 +497,19 @@ class Oracle:
                 yield f"{kind.__name__} {key[:8]} holds an address {self.p.end - self.settled_at} after the end"
 
     def budget(self) -> Iterator[str]:
-        """Calls of the API within a day, when nothing happens any more."""
-        asked = [at for at in self.p.relay.ports.api.asked if at > self.settled_at + HOUR]
-        waiting = sum(key not in self.p.relay.ports.ledger.all(NoticeRecord) for key in self.p.relay.published)
-        open_ = sum(r.state is NoticeState.PLANNED for r in self.ledger.all(NoticeRecord).values())
-        most = 70 + 110 * (waiting + open_)
-        first = 0
-        for n, at in enumerate(asked):
-            while at - asked[first] > DAY:
-                first += 1
-            if n - first + 1 > most:
-                yield f"{n - first + 1} calls within a day, {most} would do"
-                return
+        """Calls of the API within a day, when nothing happens any more: for one notice, and for all else."""
+        calls: dict[str, list[datetime]] = defaultdict(list)
+        for at, notice in self.p.relay.ports.api.asked:
+            if at > self.settled_at + HOUR:
+                calls[notice].append(at)
+        for notice, times in calls.items():
+            most, first = (200 if notice else 60), 0
+            for n, at in enumerate(times):
+                while at - times[first] > DAY:
+                    first += 1
+                if n - first + 1 > most:
+                    yield f"{n - first + 1} calls within a day for {notice[:8] or 'rechecks'}, {most} would do"
+                    break
 
     def asked_in_vain(self) -> Iterator[str]:
         """A reminder that has left is not asked for again."""
@@ -487,9 +518,9 @@ class Oracle:
             for sent in task.booked:
                 if how == "ok" and not task.disturbed:
                     left.setdefault(sent.notice, at)
-            if task.label.startswith("deliver reminder") and task.told and task.notice in left:
-                if task.started > left[task.notice]:
-                    yield f"{task.label}: the API was asked for a reminder that had left"
+            again = task.label.startswith("deliver reminder") and task.told and task.notice in left
+            if again and task.started > left[task.notice]:
+                yield f"{task.label}: the API was asked for a reminder that had left"
 
 
 def consumer(events: list[bytes]) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from tests.simulation.kernel import Crash, Kernel
 
 LOST = "the answer was lost"
 REFUSED = "cannot be reached"
+LONG = 60.0  # seconds
 ERRS_FOR = timedelta(seconds=240)
 
 
@@ -46,6 +47,7 @@ class Calls:
         task, what = self.kernel.current, decision[0]
         assert task is not None
         if what == "slow":
+            task.disturbed = task.disturbed or decision[1] > LONG
             self.kernel.suspend(decision[1])
             return effect()
         task.disturbed = True
@@ -190,7 +192,7 @@ class SimApi:
         self._calls = calls
         self.versions: list[tuple[datetime, ApiRequest]] = []
         self.outage: RetryLater | None = None
-        self.asked: list[datetime] = []
+        self.asked: list[tuple[datetime, str]] = []  # when, and for which notice, "" for none
         self._wrong_since: datetime | None = None
         self.silent = False
 
@@ -206,7 +208,7 @@ class SimApi:
     def _answer(self) -> tuple[ApiRequest | None, int, bool]:
         """The answer, the version of the facts that it shows, and whether it shows them whole."""
         kernel = self._calls.kernel
-        self.asked.append(kernel.now)
+        self.asked.append((kernel.now, kernel.current.notice if kernel.current else ""))
         if self.outage is not None:
             raise self.outage
         newest = len(self.versions) - 1
@@ -303,4 +305,3 @@ def words(request: Request, notice: Notice, link: str) -> Wording:
     about = next((s.name for s in request.signers.values() if s.number == notice.about), "")
     text = f"{notice.kind.value}|{notice.reminder_day}|{about}|{notice.round}|{name}|{link}"
     return Wording(text=text, segments=1)
-

@@ -348,5 +348,3 @@ class Relay:
 
 def _backoff(attempt: int, first: float) -> float:
     return min(first * 2 ** (attempt - 1), MAX_BACKOFF)
-
-

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import phonenumbers
-from phonenumbers import timezone
 
+from shared.domain import policy, search, signers
 from shared.domain.errors import OutcomeUnknown, RetryLater
 from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Request, Status, Suppression
 from shared.domain.policy import Policy
@@ -125,7 +125,7 @@ class _Play:
             return
         until = self.kernel.now + timedelta(seconds=lasts or 0.0)
         self.played.disturbed_until = max(self.played.disturbed_until, until)
-        handler, call = task.label.partition(" ")[0], name.partition(" m")[0]
+        handler, call = task.label.partition(" ")[0].partition("/")[0], name
         self.played.pairs.add((handler, call, self._state(), str(what)))
 
     def _state(self) -> str:
@@ -164,7 +164,9 @@ class _Play:
         signer = (person.ids[0] if person.ids else person.mobile or person.email) if person else who
         for delay, key in copies:
             body = {"event_type": kind, "id": f"{key}-{kind}-{who}", "request": "r1", "signer": signer or None}
-            self.kernel.after(delay, lambda body=body: self.relay.post(body, lambda taken: self._hooked(taken, kind, who)))
+            self.kernel.after(
+                delay, lambda body=body: self.relay.post(body, lambda taken: self._hooked(taken, kind, who))
+            )
 
     def _hooked(self, taken: bool, kind: str, who: str) -> None:
         if taken:
@@ -280,18 +282,20 @@ OPERATOR = ("resend", "stop", "restart", "clear", "replay")
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without our log, and with the slow pure functions of phonenumbers remembered."""
+    """Without our log, and with slow functions that depend on nothing but their arguments remembered."""
     log = logging.getLogger("shared")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)
-    parse, zones = phonenumbers.parse, timezone.time_zones_for_number
-    phonenumbers.parse = _parse
+    whole = [(place, name, getattr(place, name)) for place, name in PURE]
+    for place, name, function in whole:
+        setattr(place, name, _remembered(function))
     try:
         yield
     finally:
         log.setLevel(level)
-        phonenumbers.parse = parse
-        timezone.time_zones_for_number = zones
+        for place, name, function in whole:
+            setattr(place, name, function)
 
 
-_parse = lru_cache(maxsize=1_000)(phonenumbers.parse)
+PURE = ((search, "folded"), (signers, "normal_mobile"), (policy, "zone_of"), (phonenumbers, "parse"))
+_remembered = cache(lru_cache(maxsize=5_000))

@@ -286,7 +286,9 @@ class _Draw:
             more = [Act(at + when(), "extend", hooks=self._copies() if self._odds(0.5) else ())]
             return [Act(at, "expire", hooks=self._copies()), *(more if self._odds(0.5) else [])]
         if what == "revise":
-            again = [Act(at + when(), "sign", p.name, self._copies(), self._copies()) for p in people if self._odds(0.6)]
+            again = [
+                Act(at + when(), "sign", p.name, self._copies(), self._copies()) for p in people if self._odds(0.6)
+            ]
             return [Act(at, "revise", hooks=self._copies() if self._odds(0.7) else ()), *again]
         if what in ("delegate", "add"):
             name = f"dan{len(extra)}"
@@ -294,7 +296,11 @@ class _Draw:
             ids = (name, mailbox) if mailbox else (name,)
             extra.append(Person(name, ids, f"+1317555020{len(extra)}", mailbox, order=9))
             signs = Act(at + when(), "sign", name, self._copies(), self._copies())
-            new = Act(at, "delegate", who, value=name) if what == "delegate" else Act(at, "add", name, value=r.randrange(2))
+            new = (
+                Act(at, "delegate", who, value=name)
+                if what == "delegate"
+                else Act(at, "add", name, value=r.randrange(2))
+            )
             return [new, *([signs] if self._odds(0.6) else [])]
         if what == "correct":
             return [Act(at, "correct", who, value=f"+1317555030{r.randrange(3)}")]
@@ -313,7 +319,13 @@ class _Draw:
             how = r.choice(("later", "lost", "403", "429"))
             return Act(when(), "outage", which, value=(lasts, how))
         if what == "forged":
-            return Act(when(), "forged", r.choice((*[p.name for p in people], "nobody")), self._copies(), value=r.choice(("request_signed", "request_complete", "request_expired", "request_sent")))
+            return Act(
+                when(),
+                "forged",
+                r.choice((*[p.name for p in people], "nobody")),
+                self._copies(),
+                value=r.choice(("request_signed", "request_complete", "request_expired", "request_sent")),
+            )
         if what == "unreadable":
             return Act(when(), "unreadable", value=r.choice((MINUTE, 20 * MINUTE, 2 * HOUR)))
         return Act(when(), what, value=r.randrange(100))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ CLOUD = {
     "REMIND_URL": "https://remind.example",
     "RESOLVE_URL": "https://resolve.example",
     "LINKS_BASE_URL": "https://l.example",
+    "ADDRESS_SECRET": "secret",
     "LINKS_SECRET": "secret",
     "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
 }
@@ -72,6 +74,8 @@ def test_each_function_is_composed_for_the_cloud_without_a_call(given: Any, func
         ("remind", "LOCATION"),
         ("remind", "TASKS_SERVICE_ACCOUNT"),
         ("deliver", "LINKS_SECRET"),
+        ("deliver", "ADDRESS_SECRET"),
+        ("console", "ADDRESS_SECRET"),
         ("deliver", "LINKS_BASE_URL"),
         ("deliver", "TWILIO_AUTH_TOKEN"),
         ("deliver", "SMTP_URL"),
@@ -196,6 +200,17 @@ def test_receipts_need_what_proves_them_and_no_key_to_send_with(given: Any) -> N
         bootstrap.receivers()
 
 
+def test_receipts_of_a_provider_that_was_left_are_taken_while_it_is_named(given: Any) -> None:
+    proofs = {"TWILIO_AUTH_TOKEN": "t", "VONAGE_SIGNATURE_SECRET": "s"}
+    given(**CLOUD, **proofs, SMS_PROVIDER="vonage")
+    assert set(bootstrap.receivers()) == {"vonage"}
+    given(**CLOUD, **proofs, SMS_PROVIDER="vonage", FORMER_PROVIDERS="twilio, smtp")
+    assert set(bootstrap.receivers()) == {"vonage", "twilio"}
+    given(**CLOUD, SMS_PROVIDER="vonage", FORMER_PROVIDERS="twilo")
+    with pytest.raises(SettingError, match=r"FORMER_PROVIDERS 'twilo' must be .*twilio"):
+        bootstrap.receivers()
+
+
 def test_the_shortener_is_chosen_by_its_name(given: Any) -> None:
     given(**CLOUD)
     assert isinstance(bootstrap.shortener(), OwnLinks)
@@ -223,3 +238,10 @@ def test_an_instance_imports_the_adapters_it_uses_and_no_other() -> None:
         "providers.sms.twilio",
         "shorteners.links",
     }
+
+
+def test_the_requests_of_a_pass_are_rechecked_side_by_side() -> None:
+    together = Barrier(bootstrap.RECHECKS_AT_ONCE)
+    met = []
+    bootstrap._side_by_side(lambda request: met.append((request, together.wait(10))), map(str, range(8)))
+    assert sorted(request for request, _ in met) == list("01234567")

@@ -37,7 +37,8 @@ def sendgrid() -> flask.typing.ResponseReturnValue:
     if wrong := first_wrong(_sendgrid_checks(body)):
         refuse(400, _sendgrid_error("This field is missing or not valid", wrong))
     bodies = {part["type"]: part["value"] for part in body["content"]}
-    to, notice = body["personalizations"][0]["to"][0]["email"], body.get("custom_args", {}).get("notice", "")
+    person = body["personalizations"][0]
+    to, notice = person["to"][0]["email"], person.get("custom_args", {}).get("notice", "")
     key = keep("email", to, bodies["text/plain"], body["subject"], bodies.get("text/html", ""), notice=notice)
     return "", 202, {"X-Message-Id": key}
 
@@ -81,4 +82,8 @@ def _sendgrid_checks(body: Any) -> Iterator[tuple[str, bool]]:
     yield "from.email", bool(ADDRESS.fullmatch(body.get("from", {}).get("email", "")))
     yield "subject", bool(body.get("subject"))
     yield "content", content[0].get("type") == "text/plain" and all(part.get("value") for part in content)
-    yield "custom_args", all(isinstance(value, str) for value in body.get("custom_args", {}).values())
+    yield "custom_args", not isinstance(body.get("custom_args", ""), dict)  # the description has text here, if anything
+    yield (
+        "personalizations.0.custom_args",
+        all(isinstance(value, str) for value in people[0].get("custom_args", {}).values()),
+    )

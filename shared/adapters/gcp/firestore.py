@@ -5,7 +5,7 @@ and conflict often.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=msgspec.Struct)
 WHO = "Firestore"
+DELETED_AT_ONCE = 500  # documents
 
 # Refused by https://firebase.google.com/docs/firestore/quotas#limits: as a map's key and as a document's id.
 RESERVED_KEY = re.compile(r"(__.*__)?", re.DOTALL)
@@ -65,6 +66,11 @@ class FirestoreLedger(Ledger):
             query = self._collection(Request).where(filter=FieldFilter("next_at", "<=", now)).order_by("next_at")
             return [key_of(found.id) for found in _run(query.limit(limit).select(["__name__"]))]
 
+    def postpone(self, request: str, until: datetime) -> None:
+        """One write of one field."""
+        with reaching(WHO):
+            self._document(Request, request).update({"next_at": until}, **limits())
+
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         """Two equalities need no composite index."""
         from google.cloud.firestore import FieldFilter
@@ -73,6 +79,24 @@ class FirestoreLedger(Ledger):
             query = self._collection(NoticeRecord).where(filter=FieldFilter("request_id", "==", request))
             query = query.where(filter=FieldFilter("signer", "==", signer)) if signer else query
             return {key_of(found.id): load(found.to_dict(), NoticeRecord) for found in _run(query)}
+
+    def keys(self, kind: type[msgspec.Struct], request: str) -> Sequence[str]:
+        """One query, of ids only."""
+        from google.cloud.firestore import FieldFilter
+
+        with reaching(WHO):
+            query = self._collection(kind).where(filter=FieldFilter("request_id", "==", request))
+            return [key_of(found.id) for found in _run(query.select(["__name__"]))]
+
+    def delete(self, kind: type[msgspec.Struct], keys: Iterable[str]) -> None:
+        """One call for DELETED_AT_ONCE of them."""
+        documents = [self._document(kind, key) for key in keys]
+        with reaching(WHO):
+            for at in range(0, len(documents), DELETED_AT_ONCE):
+                batch = self._client().batch()
+                for document in documents[at : at + DELETED_AT_ONCE]:
+                    batch.delete(document)
+                batch.commit(**limits())
 
     def newest(
         self, kind: type[T], limit: int, *, only: Only | None = None, after: Mark | None = None

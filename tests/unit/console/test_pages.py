@@ -32,9 +32,11 @@ from shared.domain.model import (
     SignerState,
     Status,
     Suppression,
-    address_key,
 )
+from shared.domain.policy import Policy, address_key
+from shared.domain.recheck import stub
 from shared.domain.verdict import Reach
+from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_queries import PAGE, SIGNERS, OperatorQueries
 from shared.services.relay_status import RELAY
@@ -50,10 +52,12 @@ def eric(*, name: str = "Eric Smith", **fields: Any) -> ApiSigner:
 
 
 def made(world: World, office: Office | None = None, **fields: Any) -> FlaskClient:
+    desk = (office or Office()).desk
     console = Console(
         inspect=OperatorQueries(world.ledger, world.policy, world.clock),
         operate=OperatorActions(world.ledger, world.publisher, world.policy, world.clock),
-        dead_letters=(office or Office()).desk,
+        dead_letters=desk,
+        erasure=Erasure(world.ledger, desk),
         clock=world.clock,
         day=timedelta(days=1),
         **{"local": True, "environ": {}, **fields},
@@ -291,14 +295,35 @@ class TestActions:
         assert "not stopped" in client.get("/requests/r1/resume").text
 
     def test_a_blocked_address_is_shown_where_it_matters_and_cleared(self, world, client):
-        key = address_key(ChannelName.SMS, PHONES["a"])
+        key = address_key(ChannelName.SMS, PHONES["a"], Policy())
         world.ledger.put(key, Suppression(channel=ChannelName.SMS, reason="landline", since=world.now), None)
-        link = f"/suppressions/{key}/clear"
-        assert link in client.get("/requests/r1").text
-        assert link in client.get("/suppressions").text
-        press(client, link, why="it was ported")
+        field = f'name="address" value="{key}"'
+        assert field in client.get("/requests/r1").text
+        assert field in client.get("/suppressions").text
+        assert "It was blocked because: landline" in press(client, "/suppressions/clear", address=key).text
+        press(client, "/suppressions/clear", address=key, why="it was ported")
         assert "by local: it was ported" in client.get("/suppressions").text
-        assert link not in client.get("/requests/r1").text
+        assert field not in client.get("/requests/r1").text
+
+    def test_the_key_of_an_address_is_in_no_page_address(self, world, client):
+        for n in range(PAGE + 1):
+            blocked = Suppression(channel=ChannelName.SMS, reason="landline", since=world.now - timedelta(hours=n))
+            world.ledger.put(address_key(ChannelName.SMS, f"+1317555{n:04}", Policy()), blocked, None)
+        world.ledger.put(address_key(ChannelName.SMS, PHONES["a"], Policy()), blocked, None)
+        for path in ("/suppressions", "/requests/r1"):
+            addresses = re.findall(r'(?:href|action)="([^"]*)"', client.get(path).text)
+            assert not [a for a in addresses for key in world.ledger.all(Suppression) if key in a]
+        after = re.search(r'name="after" value="([^"]*)"', client.get("/suppressions").text)
+        assert "landline" in press(client, "/suppressions", after=after[1]).text
+
+    def test_the_data_of_a_request_is_deleted_once_confirmed(self, world, client):
+        assert "This cannot be undone" in client.get("/requests/r1/forget").text
+        assert not world.request().forgotten
+        press(client, "/requests/r1/forget", why="Eric asked for it")
+        assert world.request() == stub(world.request())
+        page = client.get("/requests/r1?done=forget").text
+        assert "only this stub is left" in page
+        assert "/requests/r1/forget" not in page
 
     def test_nothing_is_done_without_a_reason(self, world, client):
         answer = press(client, "/requests/r1/stop", why=" ")
@@ -512,7 +537,7 @@ def test_a_number_that_lacks_a_digit_is_masked():
 
 
 def blocked(world: World) -> str:
-    key = address_key(ChannelName.SMS, PHONES["a"])
+    key = address_key(ChannelName.SMS, PHONES["a"], world.policy)
     reason = "twilio: the recipient has opted out (STOP) (21610)"
     world.ledger.put(key, Suppression(channel=ChannelName.SMS, reason=reason, since=world.now), None)
     return key
@@ -525,14 +550,15 @@ class TestBlocked:
         assert "The address by sms of <bdi>1. E. S.</bdi> is blocked" in page
         assert f"/requests/r1/resend/{failed(world)}" not in page
         assert "Not again: the address is blocked" in page
-        assert f"/suppressions/{key}/clear?request=r1" in page
+        assert f'name="address" value="{key}"><input type="hidden" name="request" value="r1"' in page
 
     def test_clearing_says_whose_it_is_and_warns_of_stop(self, world):
         key, client = blocked(world), made(world)
-        page = client.get(f"/suppressions/{key}/clear?request=r1").text
+        asked = {"address": key, "request": "r1"}
+        page = press(client, "/suppressions/clear", **asked).text
         assert "It is the address of 1. E. S. (+1•••01 or e•••@example.com)" in page
         assert "until they text START" in page
-        answer = press(client, f"/suppressions/{key}/clear?request=r1", why="they texted START")
+        answer = press(client, "/suppressions/clear", **asked, why="they texted START")
         assert answer.location == "/requests/r1?done=clear"
 
 

@@ -5,8 +5,19 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.eligibility import Defer, Fail, Send, Suppress, evaluate, since
-from shared.domain.model import ChannelName, Kind, Notice, Request, Role, SignerState, Status
+from shared.domain.eligibility import Defer, Fail, Send, Suppress, after_invitation, evaluate, since
+from shared.domain.model import (
+    ChannelName,
+    Kind,
+    Notice,
+    NoticeState,
+    Request,
+    Role,
+    SignerState,
+    Status,
+    Transition,
+)
+from shared.domain.notice_record import first_record
 from shared.domain.planner import notice_for
 from shared.domain.policy import Policy
 from tests.fakes import START, seen
@@ -43,7 +54,7 @@ class TestInvitation:
         assert invitation(signed(two, 1)) == Suppress("already signed")
 
     def test_waits_while_another_signer_comes_first_again(self, two):
-        assert invitation(with_signer(two, 1, request_url="")) == Defer("not this signer's turn", 900)
+        assert invitation(with_signer(two, 1, request_url="")) == Defer("not this signer's turn", 840)
         assert isinstance(invitation(with_signer(two, 1, role=Role.RECIPIENT)), Suppress)
 
     def test_waits_for_an_address_that_one_answer_lacked(self, two):
@@ -60,15 +71,18 @@ class TestInvitation:
 
     @pytest.mark.parametrize("status", [Status.EXPIRED, Status.GONE])
     def test_waits_while_an_end_may_not_last(self, two, status):
-        assert invitation(replace(two, status=status)) == Defer(f"the request is {status}", 900)
+        assert invitation(replace(two, status=status)) == Defer(f"the request is {status}", 840)
 
     @pytest.mark.parametrize("status", [Status.COMPLETE, Status.DORMANT])
     def test_is_suppressed_when_the_request_is_over(self, two, status):
         assert invitation(replace(two, status=status)) == Suppress(f"the request is {status}")
 
     @pytest.mark.parametrize("status", [Status.PAUSED, Status.DISPUTED])
-    def test_waits_while_the_request_stands_still(self, two, status):
-        assert invitation(replace(two, status=status)) == Defer(f"the request is {status}", 900)
+    @pytest.mark.parametrize(("age", "again"), [(0, 15), (1, 15), (14, 30), (16, 30), (59, 120), (200, 240)])
+    def test_waits_while_the_request_stands_still_the_longer_the_longer(self, two, status, age, again):
+        """Copies of one notice, deferred at different times, come again at the same."""
+        wait = (again - age) * 60
+        assert invitation(replace(two, status=status), START + age * MINUTE) == Defer(f"the request is {status}", wait)
 
     def test_is_too_late_after_seven_days(self, two):
         assert isinstance(invitation(two, START + 7 * DAY - MINUTE), Send)
@@ -77,14 +91,38 @@ class TestInvitation:
 
 
 class TestReminder:
-    def at(self, request, now, **given):
-        return evaluate(request, notice(request, Kind.REMINDER, step=3), now, POLICY, **given)
+    def at(self, request, now):
+        return evaluate(request, notice(request, Kind.REMINDER, step=3), now, POLICY)
 
     def test_leaves_when_due(self, two):
         assert self.at(two, START + 3 * DAY) == Send()
 
-    def test_waits_for_the_invitation(self, two):
-        assert self.at(two, START + 3 * DAY, invited=False) == Defer("the invitation has not left yet", 300)
+    @pytest.mark.parametrize(
+        ("states", "wait"),
+        [  # of the invitation, each with its hour; seconds that the reminder waits
+            ([], 900),
+            ([("planned", 0)], 900),
+            ([("sending", 0), ("accepted", 0)], 0),
+            ([("sending", 59), ("accepted", 60)], 0),  # 12 hours before
+            ([("sending", 70), ("accepted", 71), ("delivered", 72)], 11 * 3600),
+            ([("sending", 71), ("unknown", 71)], 11 * 3600),
+            ([("failed", 0)], 0),
+        ],
+    )
+    def test_follows_the_invitation_at_half_a_day(self, two, states, wait):
+        history = tuple(Transition(at=START + timedelta(hours=h), state=NoticeState(s)) for s, h in states)
+        first = first_record(notice(two, Kind.INVITATION), NoticeState.PLANNED, START, POLICY)
+        records = [replace(first, state=history[-1].state, history=history)] if history else []
+        given = after_invitation(two, notice(two, Kind.REMINDER, step=3), records, START + 3 * DAY, POLICY)
+        assert (given.after if isinstance(given, Defer) else 0) == wait
+
+    @pytest.mark.parametrize("status", [Status.EXPIRED, Status.GONE, Status.PAUSED, Status.DISPUTED])
+    def test_waits_while_an_end_may_not_last(self, two, status):
+        assert isinstance(self.at(replace(two, status=status), START + 3 * DAY), Defer)
+
+    def test_waits_for_an_address_that_one_answer_lacks(self, two):
+        reminder = notice(two, Kind.REMINDER, step=3)
+        assert isinstance(evaluate(with_signer(two, 1, mobile=""), reminder, START + 3 * DAY, POLICY), Defer)
 
     def test_waits_for_the_send_window(self, two):
         late = START + 3 * DAY + timedelta(hours=11)  # 21:00 in Indiana

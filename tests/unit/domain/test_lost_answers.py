@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from shared.domain import notice_record
 from shared.domain.errors import Accepted, CannotSay, RetryLater
-from shared.domain.lost_answers import ASK_FOR, Answer, answered
+from shared.domain.lost_answers import MAX_UNANSWERED, Answer, answered
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Transition
 from shared.domain.notice_record import NOT_THERE, ask_wait
 from shared.domain.policy import Policy
@@ -51,7 +51,8 @@ BUSY, REFUSED, FOUND = RetryLater("busy"), CannotSay("it keeps no list"), Accept
         ((RetryLater("busy", after=600),), UNKNOWN, 10 * MINUTE),
         ((REFUSED,), UNKNOWN, None),
         ((None, REFUSED), UNKNOWN, None),
-        ((RetryLater("busy", after=ASK_FOR),), UNKNOWN, None),
+        ((BUSY,) * MAX_UNANSWERED, UNKNOWN, None),
+        ((None, *(BUSY,) * (MAX_UNANSWERED - 1), None), PLANNED, None),
     ],
 )
 def test_nothing_is_sent_again_unless_the_provider_denies_it_twice(
@@ -63,13 +64,6 @@ def test_nothing_is_sent_again_unless_the_provider_denies_it_twice(
     assert before.ask_at
     assert (after.ask_at and after.ask_at - before.ask_at) == asked_again_after
     assert after.provider_id == ("SM1" if state is NoticeState.ACCEPTED else "")
-
-
-def test_a_provider_that_never_answers_is_not_asked_for_ever() -> None:
-    record, asked = lost(), 0
-    while record.ask_at:
-        record, asked = told(record, BUSY), asked + 1
-    assert asked == ASK_FOR / LAG
 
 
 @pytest.mark.parametrize("kind", Kind)

@@ -84,7 +84,7 @@ class TestExpiredAgainstTheApi:
     def test_stops_where_the_api_is_silent(self):
         request = later(sent(*TWO), answer(*SILENT, status=None), EXPIRED).request
         assert request.status is Status.EXPIRED
-        assert not any(s.reminders for s in request.signers.values())
+        assert request.next_at == request.checked_at + timedelta(minutes=5)  # a second reading
 
     def test_is_ignored_where_the_api_denies(self):
         request = later(sent(*TWO), answer(*TWO), EXPIRED).request
@@ -95,14 +95,17 @@ class TestExpiredAgainstTheApi:
         said = answer(*SILENT, status=None, expires_at=START)
         assert later(sent(*TWO), said).request.status is Status.EXPIRED
 
-    def test_resumes_under_new_tasks_when_a_later_answer_shows_it_open(self):
+    def test_keeps_its_reminders_for_a_later_answer_that_shows_it_open(self):
         open_ = sent(*TWO)
         expired = later(open_, answer(*TWO, status=Status.EXPIRED), EXPIRED).request
         resumed = later(expired, answer(*TWO), minutes=60).request
         old, new = who(open_, "a").reminders, who(resumed, "a").reminders
         assert resumed.status is Status.OPEN
-        assert [new[d].due_at for d in new] == [old[d].due_at for d in old]
-        assert not {r.task for r in old.values()} & {r.task for r in new.values()}
+        assert old == new
+
+    def test_by_a_date_that_has_passed_denies_no_completion(self):
+        past = answer(*SILENT, status=None, expires_at=START)
+        assert later(sent(*SILENT), past, COMPLETE, minutes=9).request.status is Status.COMPLETE
 
     @pytest.mark.parametrize("kind", [None, EXPIRED])
     def test_does_not_undo_a_completion(self, kind):

@@ -19,6 +19,10 @@ def row(text: str, *, signed: bool | None = False) -> ApiSigner:
     return ApiSigner(ids=tuple(ids.split()), name=name, request_url="u", signed=signed)
 
 
+def seen_as(**fields) -> ApiSigner:
+    return replace(seen("a"), **fields)
+
+
 class TestAdoption:
     @pytest.mark.parametrize("kind", [None, SIGNED, COMPLETE])
     def test_a_request_met_otherwise_invites_nobody(self, kind):
@@ -181,6 +185,43 @@ class TestWhoIsWho:
         rows = [row("jane f@x"), row("john f@x")]
         with pytest.raises(RetryLater):
             later(sent(*rows), answer(*rows), SIGNED, "f@x", age=119)
+
+    def test_an_address_is_gone_once_answers_have_lacked_it_for_an_hour(self):
+        stored = sent(seen("a", email="a@x.org"))
+        first = later(stored, answer(seen("a", mobile="", email="a@x.org"))).request
+        assert who(first, "a").mobile == "+13175550101"
+        again = later(first, answer(seen("a", email="a@x.org")), minutes=3).request
+        assert who(again, "a").lacking_since is None
+        second = later(first, answer(seen("a", mobile="", email="a@x.org")), minutes=61).request
+        assert (who(second, "a").mobile, who(second, "a").lacking_since) == ("", None)
+
+    @pytest.mark.parametrize(
+        ("before", "after", "anew"),
+        [
+            ({}, {"mobile": "+13175550199"}, True),  # a number corrected, or a delegate in place
+            ({}, {"email": "a@x.org"}, False),  # one more address
+            ({"mobile": ""}, {"email": "a@x.org"}, True),  # the first one
+            ({"email": "a@x.org"}, {"email": "b@x.org"}, False),  # one of two corrected
+            ({}, {"name": "Changed"}, False),
+        ],
+    )
+    def test_whoever_reads_at_other_addresses_only_is_invited_anew(self, before, after, anew):
+        stored = sent(seen_as(**before))
+        signer = who(later(stored, answer(seen_as(**before | after)), minutes=60 * 24 * 22).request, "a")
+        assert (signer.invited_at == START + timedelta(days=22)) is anew
+        assert (min(r.due_at for r in signer.reminders.values()) > START + timedelta(days=24)) is anew
+
+    def test_an_adopted_signer_is_not_invited_at_another_address(self):
+        met = later(None, answer(seen("a"))).request
+        assert who(later(met, answer(seen("a", mobile="+13175550199")), minutes=9).request, "a").adopted
+
+    def test_whose_signature_a_webhook_told_has_signed_after_a_passing_absence(self):
+        stored = later(sent(*SILENT), answer(*SILENT, status=None), SIGNED, "a").request
+        for minutes in (2, 8):
+            stored = later(stored, answer(SILENT[1], status=None), minutes=minutes).request
+        assert states(stored) == ["removed", "invited"]
+        assert states(later(stored, answer(*SILENT, status=None), minutes=9).request) == ["signed", "invited"]
+        assert states(later(stored, answer(*TWO), minutes=9).request) == ["invited", "invited"]  # the API denies it
 
     def test_two_with_one_id_are_both_kept(self):
         twins = (seen("a"), seen("a", mobile="+13175550199"))

@@ -2,10 +2,20 @@
 
 import pytest
 
-from shared.domain.model import ChannelName
-from shared.domain.policy import Policy, choose_channels, normal_email, normal_mobile
+from shared.domain.model import ChannelName, digest
+from shared.domain.policy import Policy, address_key, choose_channels, normal_email, normal_mobile
 
 SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL
+
+
+def test_the_key_of_an_address_is_found_by_nobody_without_the_secret():
+    ours, theirs = Policy(address_secret="a"), Policy(address_secret="b")
+    number = "+13175551234"
+    assert address_key(SMS, number, ours) == address_key(SMS, number, ours)
+    assert (
+        len({address_key(SMS, number, ours), address_key(SMS, number, theirs), address_key(EMAIL, number, ours)}) == 3
+    )
+    assert digest(SMS, number) != address_key(SMS, number, Policy())
 
 
 class TestAddresses:

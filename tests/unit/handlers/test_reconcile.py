@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import EventType, RelayStatus, Request, Status
+from shared.domain.recheck import UNREAD_AGAIN
 from shared.handlers import reconcile
 from tests.fakes import START, World, answer, seen
 
@@ -43,7 +44,7 @@ class TestAPass:
         world.api.truth["poison"] = RetryLater("garbage")
         world.says(seen("a"))
         assert world.reconcile.run() == {"rechecked": 1, "postponed": 1}
-        assert world.ledger.all(Request)["poison"].next_at == world.now + timedelta(seconds=reconcile.POSTPONED)
+        assert world.ledger.all(Request)["poison"].next_at == world.now + timedelta(seconds=UNREAD_AGAIN)
 
     def test_stops_when_nothing_can_be_read_and_goes_on_a_minute_later(self):
         world = World()
@@ -63,6 +64,58 @@ class TestAPass:
         assert world.reconcile.run() == {"rechecked": 1, "postponed": 1}
         assert [r.json["alert"] for r in caplog.records if "alert" in r.json] == ["reconcile_fault"]
         assert "+1317" not in caplog.text
+
+    def test_a_document_that_cannot_be_decoded_delays_nobody_else_and_is_tried_every_hour(self):
+        world = World()
+        due(world, "r1", "newer")
+        world.ledger.undecodable = {"newer"}
+        world.says(seen("a"))
+        assert world.reconcile.run() == {"rechecked": 1, "postponed": 1}
+        assert world.ledger.due(world.now + 59 * MINUTE, 9) == ["r1"]
+        assert world.ledger.due(world.now + HOUR, 9)[-1] == "newer"
+
+    def test_three_refusals_in_a_row_end_it_since_they_concern_every_call(self):
+        world = World()
+        names = [f"r{n}" for n in range(200)]
+        due(world, *names)
+        world.api.truth = dict.fromkeys(names, RetryLater("the API answered 429", after=600.0))
+        assert world.reconcile.run() == {"rechecked": 0, "postponed": 3}
+        postponed = [r.next_at for r in world.ledger.all(Request).values() if r.unread_since]
+        assert postponed == [world.now + timedelta(seconds=600)] * 3
+
+    def test_refusals_of_some_sites_do_not_end_it(self):
+        world = World()
+        due(world, *[f"{kind}{n}" for n in range(20) for kind in ("own", "refused")])
+        for n in range(20):
+            world.api.truth[f"own{n}"] = answer(seen("a"))
+            world.api.truth[f"refused{n}"] = RetryLater("403", after=900.0)
+        assert world.reconcile.run() == {"rechecked": 20, "postponed": 20}
+
+    def test_a_request_that_can_no_longer_be_read_is_asked_for_rarely_and_forgotten_in_the_end(self):
+        world = World()
+        world.says(seen("a"))
+        world.hear(SENT)
+        world.api.truth["r1"] = RetryLater("the API refuses CLICKWRAP_API_TOKEN (403)", after=900.0)
+        calls = world.api.calls
+        for _ in range(140 * 24 * 6):
+            world.now += 10 * MINUTE
+            world.reconcile.run()
+        assert world.api.calls - calls < 70
+        assert world.request().forgotten
+        told = [msgspec.json.decode(m.data)["data"]["status"] for m in world.bus.topics[world.names.status_topic]]
+        assert told[-1] == Status.DORMANT
+
+    def test_an_answer_ends_the_backoff(self):
+        world = World()
+        world.says(seen("a"))
+        world.hear(SENT)
+        truth, world.api.truth["r1"] = world.api.truth["r1"], RetryLater("503")
+        world.advance(10 * HOUR, reconcile=True)
+        assert world.request().next_at > world.now + HOUR
+        world.api.truth["r1"] = truth
+        world.now = world.request().next_at
+        world.reconcile.run()
+        assert world.request().unread_since is None
 
     def test_ends_before_the_next_one_begins(self):
         world = World()

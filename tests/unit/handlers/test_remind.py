@@ -2,13 +2,15 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from shared.domain.errors import PermanentFailure, RetryLater
-from shared.domain.model import NoticeState, Status
+from shared.domain.model import NoticeRecord, NoticeState, Status
+from shared.domain.policy import Policy
 from shared.handlers.remind import Firing
 from tests.fakes import World, seen
-from tests.lifecycles import DAY, EXPIRED, HOUR, MINUTE, SENT, begun, sign
+from tests.lifecycles import COMPLETE, DAY, EXPIRED, HOUR, MINUTE, SENT, begun, sign
 
 
 class TestReminders:
@@ -32,12 +34,55 @@ class TestReminders:
         world = begun("a")
         world.says(seen("a"), status=Status.EXPIRED)
         world.hear(EXPIRED)
-        assert world.scheduler.tasks == {}
         world.advance(4 * DAY)
         assert len(world.sent()) == 1
         world.says(seen("a"))
         world.advance(4 * DAY, reconcile=True)
-        assert [t for t in world.told() if t[0] == "reminder"] == [("reminder", "a", 7)]
+        assert [t for t in world.told() if t[0] == "reminder"] == [("reminder", "a", 3), ("reminder", "a", 7)]
+
+    @pytest.mark.parametrize("forged", [COMPLETE, EXPIRED])
+    def test_of_the_day_of_an_end_that_did_not_last_are_sent_after_it(self, forged):
+        world = begun("a")
+        world.advance(3 * DAY - HOUR, reconcile=True)
+        world.says(seen("a"), status=Status.EXPIRED if forged is EXPIRED else Status.OPEN)
+        world.hear(forged)
+        world.advance(2 * HOUR, reconcile=True)
+        assert world.request().status in (Status.EXPIRED, Status.DISPUTED)
+        world.says(seen("a"))
+        world.hear(SENT, key="extended")
+        world.advance(2 * DAY, reconcile=True)
+        assert ("reminder", "a", 3) in world.told()
+
+    def test_one_stray_answer_that_says_expired_silences_for_minutes(self):
+        world = begun("a")
+        world.advance(3 * DAY - MINUTE)
+        world.says(seen("a"), status=Status.EXPIRED)
+        world.resolve.recheck("r1")
+        world.advance(2 * MINUTE)
+        world.says(seen("a"))
+        world.advance(30 * MINUTE, reconcile=True)
+        assert ("reminder", "a", 3) in world.told()
+
+    def test_are_not_sent_again_when_their_records_are_purged(self):
+        world = begun("a", policy=Policy(reminder_days=(7, 60), retention_days=32))
+        for _ in range(55):
+            world.advance(DAY, reconcile=True)
+            for place, (item, _) in list(world.ledger.documents.items()):
+                if isinstance(item, NoticeRecord) and item.purge_at <= world.now:
+                    del world.ledger.documents[place]
+        assert len(world.sent()) == 2
+
+    def test_of_one_request_are_published_once_each_and_cost_no_write(self):
+        world = World(Policy(progress_to="none"))
+        world.says(*(seen(f"s{n}", mobile=f"+13175550{n + 100}") for n in range(40)))
+        world.hear(SENT)
+        world.now += 3 * DAY + MINUTE
+        written = dict(world.ledger.documents)
+        before = len(world.bus.topics[world.names.notices_topic])
+        for task in [t for t in world.scheduler.tasks.values() if t.at <= world.now]:
+            world.remind.fire(msgspec.json.decode(task.body, type=Firing))
+        assert len(world.bus.topics[world.names.notices_topic]) == before + 40
+        assert world.ledger.documents == written
 
     @pytest.mark.parametrize("wrong", [{"task": "x"}, {"signer": "x"}, {"request": "x"}, {"reminder_day": 5}])
     def test_only_the_task_that_the_state_names_is_obeyed(self, wrong):
@@ -47,7 +92,7 @@ class TestReminders:
         firing = {"request": "r1", "signer": key, "reminder_day": 3, "task": task, **wrong}
         assert world.remind.fire(Firing(**firing)) == "not due"
 
-    def test_a_task_before_its_time_comes_again_and_a_second_one_does_nothing(self):
+    def test_a_task_before_its_time_comes_again_and_a_second_one_sends_nothing(self):
         world = begun("a")
         key = world.signer("a")
         reminder = world.request().signers[key].reminders["3"]
@@ -55,8 +100,10 @@ class TestReminders:
         with pytest.raises(RetryLater, match="before its time"):
             world.remind.fire(firing)
         world.now = reminder.due_at - timedelta(seconds=1)
-        assert world.remind.fire(firing) == "published"
-        assert world.remind.fire(firing) == "not due"
+        assert [world.remind.fire(firing) for _ in range(2)] == ["published"] * 2
+        world.now = reminder.due_at
+        world.pump()
+        assert [t for t in world.told() if t[0] == "reminder"] == [("reminder", "a", 3)]
 
     def test_a_task_is_not_obeyed_while_the_request_is_paused(self):
         world = begun("a")
@@ -83,17 +130,6 @@ class TestReminders:
         assert ("reminder", "a", 3) in world.told()
         assert world.api.calls - calls < 10
 
-    def test_a_lost_race_is_run_again_and_five_are_left_to_later(self):
-        world = begun("a")
-        task = min(world.scheduler.tasks.values(), key=lambda t: t.at)
-        world.now, world.ledger.races = task.at, 1
-        world.fire(task)
-        assert ("reminder", "a", 3) in world.told()
-        task = min(world.scheduler.tasks.values(), key=lambda t: t.at)
-        world.now, world.ledger.races = task.at, 5
-        with pytest.raises(RetryLater, match="keep changing"):
-            world.fire(task)
-
     def test_the_api_is_asked_live_so_a_signature_just_made_is_not_reminded(self):
         world = begun("a", "b")
         world.says(seen("a", signed=True), seen("b"))
@@ -110,7 +146,9 @@ class TestReminders:
         assert world.states("reminder") == []
         assert any("reminder" in data.decode() for _, _, data in world.later)
         world.sms.always = None
-        world.advance(6 * HOUR + MINUTE)
+        world.advance(17 * HOUR)  # it leaves after 6 hours at most
+        assert world.told() == [("invitation", "a", 0)]
+        world.advance(2 * DAY)
         assert world.told() == [("invitation", "a", 0), ("reminder", "a", 3)]
 
     def test_need_not_wait_for_an_invitation_that_will_never_come(self):

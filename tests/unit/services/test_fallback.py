@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import PermanentFailure, RetryLater
-from shared.domain.model import ChannelName, EventType, NoticeRecord, NoticeState, Suppression, address_key
-from shared.domain.policy import Policy
+from shared.domain.model import ChannelName, EventType, NoticeRecord, NoticeState, Suppression
+from shared.domain.policy import Policy, address_key
 from shared.handlers.receipts import Receipts
 from tests.fakes import PHONES, Crash, seen
 from tests.receipt_world import MAIL, SMS_FIRST, ReceiptWorld
@@ -101,18 +101,16 @@ class TestADeadAddress:
         relay.hear(SENT)
         return relay
 
-    def test_is_remembered_with_its_reason(self):
+    def test_is_remembered_with_its_reason_for_a_year(self):
         relay = self.refused()
-        found = relay.ledger.all(Suppression)[address_key(ChannelName.SMS, PHONES["a"])]
-        assert (found.channel, found.reason, found.since) == (
-            ChannelName.SMS,
-            "opted out",
-            relay.now - timedelta(seconds=1),
-        )
+        found = relay.ledger.all(Suppression)[address_key(ChannelName.SMS, PHONES["a"], Policy())]
+        at = relay.now - timedelta(seconds=1)
+        assert (found.channel, found.reason, found.since) == (ChannelName.SMS, "opted out", at)
+        assert found.purge_at == at + timedelta(days=365)
 
     def test_is_remembered_from_a_receipt_too(self, relay):
         relay.told_of(UNDELIVERED, "landline", suppress=True)
-        assert list(relay.ledger.all(Suppression)) == [address_key(ChannelName.SMS, PHONES["a"])]
+        assert list(relay.ledger.all(Suppression)) == [address_key(ChannelName.SMS, PHONES["a"], Policy())]
 
     def test_is_not_tried_again_and_the_other_channel_goes_at_once(self):
         relay = self.refused()
@@ -124,7 +122,7 @@ class TestADeadAddress:
 
     def test_is_tried_again_once_cleared_and_remembered_anew(self):
         relay = self.refused()
-        key = address_key(ChannelName.SMS, PHONES["a"])
+        key = address_key(ChannelName.SMS, PHONES["a"], Policy())
         stored = relay.ledger.get(Suppression, key)
         relay.ledger.put(key, replace(stored.item, cleared_at=relay.now), stored.version)
         relay.sms.outcomes = [PermanentFailure("landline", suppress=True)]
@@ -135,7 +133,7 @@ class TestADeadAddress:
     def test_keeps_its_first_reason(self):
         relay = self.refused()
         relay.fallback.suppress(
-            replace(relay.first(), address=address_key(ChannelName.SMS, PHONES["a"])), "again", relay.now
+            replace(relay.first(), address=address_key(ChannelName.SMS, PHONES["a"], Policy())), "again", relay.now
         )
         assert [s.reason for s in relay.ledger.all(Suppression).values()] == ["opted out"]
 

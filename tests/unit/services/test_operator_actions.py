@@ -15,10 +15,9 @@ from shared.domain.model import (
     NoticeState,
     Status,
     Suppression,
-    address_key,
 )
 from shared.domain.planner import notice_for, notices, tasks
-from shared.domain.policy import Policy
+from shared.domain.policy import Policy, address_key
 from shared.services.operator_actions import ActionRefused, OperatorActions, Why
 from tests.fakes import PHONES, Crash, World, seen
 
@@ -107,7 +106,7 @@ class TestResend:
             operate(world).resend("r1", key_of(world, NoticeState.PLANNED), WHY)
 
     def test_to_a_blocked_address_is_refused_until_it_is_cleared(self, world):
-        key = address_key(ChannelName.SMS, PHONES["a"])
+        key = address_key(ChannelName.SMS, PHONES["a"], Policy())
         world.ledger.put(key, Suppression(channel=ChannelName.SMS, reason="opted out", since=world.now), None)
         first = key_of(world, NoticeState.FAILED)
         with pytest.raises(ActionRefused, match="opted out"):

@@ -15,6 +15,7 @@ SETTINGS_WAIT = 900.0  # seconds until a message is tried again that only an ope
 SKEW = timedelta(minutes=5)
 # Where a signature covers the body, seeing it again does no harm, and a provider's retries of a day may reuse it.
 RETRIES = timedelta(hours=25)
+MAX_FIELDS = 200  # of a form or a query
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -40,6 +41,7 @@ ADDRESS = partial(Rule, suppress=True)
 AGAIN = partial(Rule, retry=True)
 # The message is right and a setting is wrong: the message waits for the operator instead of being lost.
 SETTINGS = partial(Rule, retry=True, after=SETTINGS_WAIT)
+SENDER = SETTINGS("it refuses the sender's address; check EMAIL_FROM")
 
 
 def by_status(status: int, credentials: str, url: str) -> Rule:
@@ -58,7 +60,9 @@ def by_status(status: int, credentials: str, url: str) -> Rule:
 def form(body: bytes) -> list[tuple[str, str]]:
     """Raises InvalidSignature for what is no form."""
     try:
-        return parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), errors="strict")
+        return parse_qsl(
+            body.decode(), keep_blank_values=True, strict_parsing=bool(body), errors="strict", max_num_fields=MAX_FIELDS
+        )
     except ValueError:
         raise InvalidSignature("the body is not a form") from None
 
@@ -67,8 +71,8 @@ def decoded(body: bytes) -> Any:
     """Raises InvalidSignature for what is not JSON."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InvalidSignature("the body is not JSON") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidSignature("the body is not JSON, or nested too deeply") from None
 
 
 def mapping(value: object) -> Mapping[str, Any]:

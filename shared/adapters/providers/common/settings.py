@@ -26,6 +26,17 @@ EMAIL_FROM: "Setting[Address | None]" = Setting(
 EMAIL_REPLY_TO: "Setting[Address | None]" = Setting(
     name="EMAIL_REPLY_TO", meaning="where replies go, in the same form", parse=_address, wanted=ADDRESS
 )
+MOST_LABELS = 10  # of one message, at SendGrid and at Mailgun
+
+
+def several(value: str) -> list[str]:
+    """Up to ten labels, comma-separated."""
+    labels = [label.strip() for label in value.split(",") if label.strip()]
+    if len(labels) > MOST_LABELS:
+        raise ValueError
+    return labels
+
+
 RECEIPTS_BASE_URL = url(
     "RECEIPTS_BASE_URL",
     "public base of `receipts`; a provider posts to `<base>/<provider>`. Twilio and Vonage are told it with each "

@@ -7,6 +7,7 @@ Receipts: https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/we
 Signature: https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
 """
 
+import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, re
 from shared.adapters.providers.common.rules import (
     ADDRESS,
     REFUSED,
+    SENDER,
     SKEW,
     Rule,
     by_status,
@@ -31,12 +33,12 @@ from shared.adapters.providers.common.rules import (
     mapping,
     moment,
 )
-from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
+from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, several
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
-from shared.setting_types import ProviderSpec, Values, secret, text, url
+from shared.setting_types import ProviderSpec, Setting, Values, secret, text, url
 
 API_KEY = secret("MAILGUN_API_KEY", "the account's key")
 DOMAIN = text("MAILGUN_DOMAIN", "the sending domain", None)
@@ -44,11 +46,17 @@ API_URL = url("MAILGUN_API_URL", "another base (the EU's)", "https://api.mailgun
 SIGNING_KEY = secret(
     "MAILGUN_SIGNING_KEY", "the HTTP webhook signing key; proves receipts; empty: they are refused", ""
 )
+TAGS: Setting[list[str]] = Setting(
+    name="MAILGUN_TAGS",
+    meaning="comma-separated; tags of each message, for Mailgun's statistics",
+    parse=several,
+    wanted="up to ten words, comma-separated",
+)
 LAG = 120.0  # seconds; Mailgun names none for its logs
 SPEC = ProviderSpec(
     title="Mailgun",
     documentation="https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages",
-    sending=(API_KEY, DOMAIN, API_URL, EMAIL_FROM, EMAIL_REPLY_TO),
+    sending=(API_KEY, DOMAIN, API_URL, TAGS, EMAIL_FROM, EMAIL_REPLY_TO),
     receipts=(SIGNING_KEY,),
     lag=LAG,
 )
@@ -56,6 +64,7 @@ SPEC = ProviderSpec(
 # The signature covers a timestamp and a token, not the event: a short life is all that protects it once it is seen.
 TOLERANCE = timedelta(minutes=15)
 WAIT = re.compile(r"try again after (\d{1,6}) seconds?", re.IGNORECASE)
+INVALID_FROM = re.compile(r"'?from'? parameter is (missing|not a valid address)", re.IGNORECASE)
 INVALID_TO = re.compile(r"'?to'? parameter is not a valid address", re.IGNORECASE)
 
 # `event`, with `severity` where it has one. A temporary failure is retried by Mailgun.
@@ -79,6 +88,7 @@ class Sender:
 
     def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
         self._url, self._login = f"{values[API_URL]}/v3/{values[DOMAIN]}/messages", basic("api", values[API_KEY])
+        self._tags = {"o:tag": values[TAGS]} if values[TAGS] else {}
         self._logs_url, self._clock = f"{values[API_URL]}/v1/analytics/logs", clock
         self._letterhead, self._http = Letterhead(values), Http("Mailgun", clock, deadline, _check)
 
@@ -111,7 +121,7 @@ class Sender:
             "pagination": {"sort": "timestamp:desc", "limit": PAGE},
         }
 
-    def _form(self, message: Outgoing) -> dict[str, str]:
+    def _form(self, message: Outgoing) -> dict[str, str | list[str]]:
         headers = {f"h:{name}": value for name, value in marks(message).items()}
         if self._letterhead.reply_to:
             headers["h:Reply-To"] = str(self._letterhead.reply_to)
@@ -123,21 +133,34 @@ class Sender:
             **({"html": message.html} if message.html else {}),
             "o:tracking": "no",  # it would send a signing URL, which is a credential, through another host
             "v:notice": message.notice,
+            **self._tags,
             **headers,
         }
 
 
 class ReceiptVerifier:
     name = "mailgun"
+    limits = ReceiptLimits(max_body=256 * 1024)  # it repeats the message's headers and variables
 
     def __init__(self, values: Values) -> None:
         self._key = values[SIGNING_KEY].encode()
+        self._seen: dict[str, tuple[datetime, bytes]] = {}
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
         """One event. Raises InvalidSignature."""
         body = mapping(decoded(request.body))
-        self._verify(mapping(body.get("signature")), now)
+        signature = mapping(body.get("signature"))
+        self._verify(signature, now)
+        self._remember(field_text(signature.get("token")), request.body, now)
         return _receipt(mapping(body.get("event-data")), now)
+
+    def _remember(self, token: str, body: bytes, now: datetime) -> None:
+        """A token proves one body only. This instance remembers those it has seen; the same body may come again."""
+        for old, (at, _) in list(self._seen.items()):
+            if now - at > TOLERANCE + SKEW:
+                self._seen.pop(old, None)
+        if self._seen.setdefault(token, (now, hashlib.sha256(body).digest()))[1] != hashlib.sha256(body).digest():
+            raise InvalidSignature("the signature was used for another event before")
 
     def _verify(self, signature: Mapping[str, Any], now: datetime) -> None:
         """Hex of HMAC-SHA256 over timestamp and token."""
@@ -158,8 +181,11 @@ def _check(answer: HttpResponse) -> None:
 
 
 def _refusal(answer: HttpResponse) -> Exception:
-    if answer.status == 400 and INVALID_TO.search(field_text(answer.json().get("message"))):
+    said = field_text(answer.json().get("message")) if answer.status == 400 else ""
+    if INVALID_TO.search(said):
         return ADDRESS("the address is not valid").error("Mailgun", 400)
+    if INVALID_FROM.search(said):
+        return SENDER.error("Mailgun", 400)
     rule = by_status(answer.status, "MAILGUN_API_KEY, MAILGUN_DOMAIN", "MAILGUN_DOMAIN, MAILGUN_API_URL")
     return rule.error("Mailgun", f"HTTP {answer.status}")
 

@@ -4,7 +4,8 @@ Send: https://postmarkapp.com/developer/api/email-api
 Codes: https://postmarkapp.com/developer/api/overview#error-codes
 Search: https://postmarkapp.com/developer/api/messages-api#outbound-message-search, and by metadata:
 https://postmarkapp.com/support/article/1125-custom-metadata-faq
-Receipts: https://postmarkapp.com/developer/webhooks/webhooks-overview, .../bounce-webhook, .../delivery-webhook
+Receipts: https://postmarkapp.com/developer/webhooks/webhooks-overview, .../bounce-webhook, .../delivery-webhook,
+.../subscription-change-webhook
 """
 
 import base64
@@ -18,11 +19,21 @@ from urllib.parse import urlencode
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, field_text
 from shared.adapters.providers.common.lookup import listed
 from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
-from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, decoded, mapping
+from shared.adapters.providers.common.rules import (
+    ADDRESS,
+    AGAIN,
+    REFUSED,
+    SENDER,
+    SETTINGS,
+    Rule,
+    by_status,
+    decoded,
+    mapping,
+)
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
 from shared.setting_types import ProviderSpec, Values, secret, text, url
 
@@ -80,6 +91,12 @@ BOUNCES: dict[str, tuple[NoticeState, Rule]] = {
 }
 DELIVERED = (NoticeState.DELIVERED, REFUSED(""))
 COMPLAINED = (NoticeState.DELIVERED, ADDRESS("reported as spam"))
+# `SuppressionReason` of a SubscriptionChange: https://postmarkapp.com/developer/webhooks/subscription-change-webhook
+SUPPRESSIONS: dict[str, tuple[NoticeState, Rule]] = {
+    "HardBounce": (NoticeState.UNDELIVERED, ADDRESS("bounced")),
+    "SpamComplaint": COMPLAINED,
+    "ManualSuppression": (NoticeState.DELIVERED, ADDRESS("has opted out")),
+}
 
 
 class Sender:
@@ -130,6 +147,7 @@ class Sender:
 
 class ReceiptVerifier:
     name = "postmark"
+    limits = ReceiptLimits(headers=("Authorization", TOKEN_HEADER), max_body=256 * 1024)
 
     def __init__(self, values: Values) -> None:
         self._token = values[WEBHOOK_TOKEN].encode()
@@ -162,12 +180,19 @@ def _refusal(answer: HttpResponse) -> Exception:
     known = REFUSALS.get(code) if isinstance(code, int) else None
     if code == 300 and "'To'" in field_text(told.get("Message")):
         known = ADDRESS("the address is not valid")
+    if code == 300 and "'From'" in field_text(told.get("Message")):
+        known = SENDER
     rule = known or by_status(answer.status, "POSTMARK_SERVER_TOKEN", "POSTMARK_API_URL")
     return rule.error("Postmark", field_text(code) or f"HTTP {answer.status}")
 
 
 def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
-    kinds = {"Delivery": DELIVERED, "SpamComplaint": COMPLAINED, "Bounce": BOUNCES.get(field_text(event.get("Type")))}
+    kinds = {
+        "Delivery": DELIVERED,
+        "SpamComplaint": COMPLAINED,
+        "Bounce": BOUNCES.get(field_text(event.get("Type"))),
+        "SubscriptionChange": _suppression(event),
+    }
     known = kinds.get(field_text(event.get("RecordType")))
     if not known:
         return []
@@ -186,8 +211,14 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
     ]
 
 
+def _suppression(event: Mapping[str, Any]) -> tuple[NoticeState, Rule] | None:
+    """None when the address may be written to again: that an operator here decides."""
+    stopped = event.get("SuppressSending") is True
+    return SUPPRESSIONS.get(field_text(event.get("SuppressionReason"))) if stopped else None
+
+
 def _when(event: Mapping[str, Any], now: datetime) -> datetime:
-    told = field_text(event.get("DeliveredAt") or event.get("BouncedAt"))
+    told = field_text(event.get("DeliveredAt") or event.get("BouncedAt") or event.get("ChangedAt"))
     try:
         at = datetime.fromisoformat(told)
     except ValueError:

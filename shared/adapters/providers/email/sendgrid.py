@@ -18,13 +18,23 @@ from urllib.parse import quote
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, bearer, field_text
 from shared.adapters.providers.common.lookup import earliest, listed
 from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
-from shared.adapters.providers.common.rules import ADDRESS, REFUSED, RETRIES, Rule, by_status, decoded, fresh, moment
-from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
+from shared.adapters.providers.common.rules import (
+    ADDRESS,
+    REFUSED,
+    RETRIES,
+    SENDER,
+    Rule,
+    by_status,
+    decoded,
+    fresh,
+    moment,
+)
+from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, several
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
-from shared.setting_types import ProviderSpec, Values, secret, text, url
+from shared.setting_types import ProviderSpec, Setting, Values, choice, secret, text, url
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -34,16 +44,25 @@ API_URL = url("SENDGRID_API_URL", "another base", "https://api.sendgrid.com")
 WEBHOOK_PUBLIC_KEY = text(
     "SENDGRID_WEBHOOK_PUBLIC_KEY", "as SendGrid shows it; proves receipts; empty: they are refused"
 )
+CATEGORIES: Setting[list[str]] = Setting(
+    name="SENDGRID_CATEGORIES",
+    meaning="comma-separated; categories of each message, for SendGrid's statistics",
+    parse=several,
+    wanted="up to ten words, comma-separated",
+)
+SANDBOX_MODE = choice("SENDGRID_SANDBOX", ("off", "on"), "off", "`on`: SendGrid checks each message and sends none")
 LAG = 300.0  # seconds; SendGrid only says "near real time"
 SPEC = ProviderSpec(
     title="SendGrid",
     documentation="https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send",
-    sending=(API_KEY, API_URL, EMAIL_FROM, EMAIL_REPLY_TO),
+    sending=(API_KEY, API_URL, CATEGORIES, SANDBOX_MODE, EMAIL_FROM, EMAIL_REPLY_TO),
     receipts=(WEBHOOK_PUBLIC_KEY,),
     lag=LAG,
 )
 
 MOST_LOOKED_AT = 10  # messages to one address; each is a call
+
+SANDBOX = {"mail_settings": {"sandbox_mode": {"enable": True}}}
 
 # SendGrid's click tracking would send a signing URL, which is a credential, through another host.
 NO_TRACKING = {
@@ -67,6 +86,8 @@ EVENTS: dict[str, tuple[NoticeState, Rule]] = {
 # Reasons to drop a message that lie with its address; the others lie with the message or the account.
 ADDRESS_DROPS = ("Bounced Address", "Unsubscribed Address", "Spam Reporting Address", "Invalid")
 
+SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
+
 
 class Sender:
     """deadline: seconds of wall clock."""
@@ -75,6 +96,7 @@ class Sender:
 
     def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
         self._url, self._login = f"{values[API_URL]}/v3/mail/send", bearer(values[API_KEY])
+        self._categories, self._sandbox = values[CATEGORIES], values[SANDBOX_MODE] == "on"
         self._logs_url = f"{values[API_URL]}/v3/logs"
         self._letterhead, self._http = Letterhead(values), Http("SendGrid", clock, deadline)
 
@@ -83,6 +105,10 @@ class Sender:
         if answer.status >= 300:
             raise _refusal(answer)
         message_id = answer.headers.get("x-message-id", "")
+        if self._sandbox and answer.status == 200:
+            return Accepted(
+                ""
+            )  # checked and not sent: https://www.twilio.com/docs/sendgrid/for-developers/sending-email/sandbox-mode
         if answer.status != 202 or not message_id:
             raise OutcomeUnknown(f"SendGrid answered {answer.status} without a message id")
         return Accepted(message_id)
@@ -110,19 +136,21 @@ class Sender:
         content = [("text/plain", message.text), ("text/html", message.html)]
         reply_to = self._letterhead.reply_to
         return {
-            "personalizations": [{"to": [{"email": recipient_of(message)}]}],
+            "personalizations": [{"to": [{"email": recipient_of(message)}], "custom_args": {"notice": message.notice}}],
             "from": _named(self._letterhead.sender),
             **({"reply_to": _named(reply_to)} if reply_to else {}),
             "subject": message.subject,
             "content": [{"type": kind, "value": value} for kind, value in content if value],
             "headers": marks(message),
-            "custom_args": {"notice": message.notice},
             "tracking_settings": NO_TRACKING,
+            **({"categories": self._categories} if self._categories else {}),
+            **(SANDBOX if self._sandbox else {}),
         }
 
 
 class ReceiptVerifier:
     name = "sendgrid"
+    limits = ReceiptLimits(headers=(SIGNATURE,), max_body=4 * 1024 * 1024)  # a batch of events
 
     def __init__(self, values: Values) -> None:
         self._public_key = values[WEBHOOK_PUBLIC_KEY]
@@ -143,7 +171,7 @@ class ReceiptVerifier:
         from cryptography.hazmat.primitives.asymmetric import ec
 
         timestamp = request.headers.get("X-Twilio-Email-Event-Webhook-Timestamp", "")
-        given = request.headers.get("X-Twilio-Email-Event-Webhook-Signature", "")
+        given = request.headers.get(SIGNATURE, "")
         try:
             signature = base64.b64decode(given, validate=True)
             self._key.verify(signature, timestamp.encode() + request.body, ec.ECDSA(hashes.SHA256()))
@@ -187,6 +215,8 @@ def _refusal(answer: HttpResponse) -> Exception:
     )
     if answer.status == 400 and any(f.startswith("personalizations.") and ".to" in f for f in fields):
         return ADDRESS("the address is not valid").error("SendGrid", 400)
+    if answer.status == 400 and any(f == "from" or f.startswith("from.") for f in fields):
+        return SENDER.error("SendGrid", 400)
     rule = by_status(answer.status, "SENDGRID_API_KEY, EMAIL_FROM", "SENDGRID_API_URL")
     return rule.error("SendGrid", f"HTTP {answer.status}")
 

@@ -25,11 +25,19 @@ from shared.ports import Outgoing
 from shared.setting_types import ProviderSpec, Setting, Values
 
 PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 CREDENTIALS = SETTINGS("it refuses the login; check the user and password in SMTP_URL")
+# Microsoft's: https://techcommunity.microsoft.com/blog/exchange/exchange-online-to-retire-basic-auth-for-client-submission-smtp-auth/4114750
+NO_PASSWORDS = {
+    "5.7.30": SETTINGS("it takes no passwords any more; choose another provider"),
+    "5.7.139": SETTINGS("login by password is switched off for this account; ask its administrator"),
+}
 OF_MAILBOX = {450, 451, 452}  # RFC 5321 §4.2.2: the mailbox, not the server, is busy or full; greylisting too
 LOGIN_WANTED = 530  # RFC 4954 §6
 NO_TLS = SETTINGS("no trusted TLS with it; check SMTP_URL")
 SENDER = SETTINGS("it refuses the sender; check EMAIL_FROM, or the login in SMTP_URL")
+RELAYING = SETTINGS("it does not relay for us; check the login in SMTP_URL, or allow this host there")
+RELAYING_WORDS = re.compile(r"relay", re.IGNORECASE)
 # Enhanced codes (RFC 3463 §3.2, RFC 7505) of an address that does not exist; of servers without them, the words.
 ENHANCED = re.compile(r"^[245]\.\d{1,3}\.\d{1,3}\b")
 NO_SUCH_CODE = {"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
@@ -54,13 +62,17 @@ def parse_smtp_url(url: str) -> Server:
     if parts.scheme not in PORTS or not parts.hostname:
         raise ValueError("SMTP_URL: smtp://, smtps:// or smtp+starttls://user:password@host:port expected")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if user and parts.scheme == "smtp" and parts.hostname not in LOOPBACK:
+        raise ValueError(
+            "SMTP_URL: smtp:// would send the password in the clear; smtps:// or smtp+starttls:// expected"
+        )
     if not (user + password).isascii():
         raise ValueError("SMTP_URL: user and password in ASCII expected")  # smtplib can send no others
     return Server(parts.scheme, parts.hostname, port or PORTS[parts.scheme], user, password)
 
 
-FORM = "smtp://, smtps:// or smtp+starttls://user:password@host:port"
-URL = Setting(name="SMTP_URL", meaning=f"`{FORM}`", parse=parse_smtp_url, wanted=FORM, default=None, secret=True)
+FORM = "smtps:// or smtp+starttls://user:password@host:port, or without a login smtp://host:port"
+URL = Setting(name="SMTP_URL", meaning=FORM, parse=parse_smtp_url, wanted=FORM, default=None, secret=True)
 SPEC = ProviderSpec(
     title="SMTP",
     documentation="https://www.rfc-editor.org/rfc/rfc5321",
@@ -135,7 +147,8 @@ class Sender:
         try:
             smtp.login(self._server.user, self._server.password)
         except smtplib.SMTPAuthenticationError as refused:
-            _check((refused.smtp_code, b""), CREDENTIALS)
+            reply = refused.smtp_code, _octets(refused.smtp_error)
+            _check(reply, CREDENTIALS)
         except smtplib.SMTPServerDisconnected:
             raise
         except smtplib.SMTPException:
@@ -148,36 +161,46 @@ class Sender:
             raise PermanentFailure("SMTP: the server takes no addresses beyond ASCII (SMTPUTF8)")
         _check(smtp.mail(sender, options), SENDER)
         reply = smtp.rcpt(recipient)
-        _check(reply, ADDRESS("no such recipient") if _unknown(reply[1]) else REFUSED("it refuses the recipient"))
+        _check(reply, _of_recipient(reply[1]))
 
 
-def _unknown(words: bytes) -> bool:
-    said = words.decode("ascii", "replace")
-    if enhanced := ENHANCED.match(said):
-        return enhanced[0] in NO_SUCH_CODE
-    return bool(NO_SUCH_WORDS.search(said))
+def _of_recipient(words: bytes) -> Rule:
+    said, enhanced = words.decode("ascii", "replace"), _enhanced(words)
+    if enhanced in NO_SUCH_CODE or (not enhanced and NO_SUCH_WORDS.search(said)):
+        return ADDRESS("no such recipient")
+    return RELAYING if RELAYING_WORDS.search(said) else REFUSED("it refuses the recipient")
+
+
+def _enhanced(words: bytes) -> str:
+    """The enhanced status code that a reply begins with; "" where it has none."""
+    found = ENHANCED.match(words.decode("ascii", "replace"))
+    return found[0] if found else ""
+
+
+def _octets(words: bytes | str) -> bytes:
+    return words if isinstance(words, bytes) else words.encode(errors="replace")
 
 
 def _content(smtp: smtplib.SMTP, mail: bytes) -> None:
-    _check(smtp.docmd("DATA"), REFUSED("it refuses the message"))
+    _check(smtp.docmd("DATA"), REFUSED("it refuses the message"), fine=3)
     dotted = re.sub(rb"(?m)^\.", b"..", mail)
     try:
         smtp.send(dotted + b".\r\n")
         reply = smtp.getreply()
     except OSError as fault:
         raise OutcomeUnknown(f"SMTP: the message left, its answer was lost ({type(fault).__name__})") from None
-    if not 200 <= reply[0] < 600:
+    if reply[0] // 100 not in (2, 4, 5):
         raise OutcomeUnknown("SMTP: the message left, its answer makes no sense")
     _check(reply, REFUSED("it refuses the message"))
 
 
-def _check(reply: tuple[int, bytes], refusal: Rule) -> None:
-    """The server's words stay out of the errors, as they may hold the address; its codes are enough."""
+def _check(reply: tuple[int, bytes], refusal: Rule, fine: int = 2) -> None:
+    """The server's words stay out of the errors, as they may hold the address. fine: first digit of the code wanted."""
     code, words = reply
-    if 200 <= code < 400:
+    if code // 100 == fine:
         return
-    enhanced = ENHANCED.match(words.decode("ascii", "replace"))
-    said = f"{code} {enhanced[0]}" if enhanced else str(code)
+    said = f"{code} {_enhanced(words)}".rstrip()
     if not 500 <= code < 600:
         raise RetryLater(f"SMTP: not now ({said})", of_message=code in OF_MAILBOX)
-    raise (CREDENTIALS if code == LOGIN_WANTED else refusal).error("SMTP", said)
+    rule = NO_PASSWORDS.get(_enhanced(words)) or (CREDENTIALS if code == LOGIN_WANTED else refusal)
+    raise rule.error("SMTP", said)

@@ -21,15 +21,15 @@ from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETT
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
 from shared.setting_types import ProviderSpec, SettingError, Values, secret, text, url
 
 ACCOUNT_SID = text("TWILIO_ACCOUNT_SID", "the account", None)
 AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", "the account's token; proves receipts too")
-FROM = text("TWILIO_FROM", "an E.164 number, a short code or a sender name; wins over the next")
+FROM = text("TWILIO_FROM", "an E.164 number, a short code or a sender name; with the next, one of its senders")
 MESSAGING_SERVICE_SID = text(
-    "TWILIO_MESSAGING_SERVICE_SID", "a Messaging Service in its place (`MG...`); one is required"
+    "TWILIO_MESSAGING_SERVICE_SID", "a Messaging Service (`MG...`); one of the two is required"
 )
 API_URL = url("TWILIO_API_URL", "another base", "https://api.twilio.com")
 LAG = 60.0  # seconds; Twilio names none, and lists a message from its creation on
@@ -144,6 +144,7 @@ class Sender:
 
 class ReceiptVerifier:
     name = "twilio"
+    limits = ReceiptLimits(headers=("X-Twilio-Signature",))
 
     def __init__(self, values: Values) -> None:
         self._key = values[AUTH_TOKEN].encode()
@@ -171,18 +172,28 @@ class ReceiptVerifier:
 
     def _verify(self, request: ReceiptRequest, fields: list[tuple[str, str]]) -> None:
         """Base64 of HMAC-SHA1 over the public URL and every field, sorted by name, without separators."""
-        signed = request.url + "".join(name + value for name, value in sorted(set(fields)))
-        expected = base64.b64encode(hmac.digest(self._key, signed.encode(), hashlib.sha1)).decode()
-        given = request.headers.get("X-Twilio-Signature", "")
-        if not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
+        signed = "".join(name + value for name, value in sorted(set(fields)))
+        given = request.headers.get("X-Twilio-Signature", "").encode(errors="replace")
+        if not any(hmac.compare_digest(self._signature(url + signed), given) for url in _spellings(request.url)):
             raise InvalidSignature("X-Twilio-Signature does not fit; check TWILIO_AUTH_TOKEN, RECEIPTS_BASE_URL")
+
+    def _signature(self, signed: str) -> bytes:
+        return base64.b64encode(hmac.digest(self._key, signed.encode(), hashlib.sha1))
+
+
+def _spellings(url: str) -> set[str]:
+    """Twilio signs the URL with or without its port, a default one too; its own libraries try both."""
+    parts = urlsplit(url)
+    host = parts.netloc.removesuffix(f":{parts.port}") if parts.port else parts.netloc
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return {url, parts._replace(netloc=host).geturl(), parts._replace(netloc=f"{host}:{port}").geturl()}
 
 
 def _sender(values: Values) -> dict[str, str]:
     sender, service = values[FROM], values[MESSAGING_SERVICE_SID]
     if not sender and not service:
         raise SettingError(f"{FROM.name} is not set, nor {MESSAGING_SERVICE_SID.name}: one is required")
-    return {"From": sender} if sender else {"MessagingServiceSid": service}
+    return {name: value for name, value in (("From", sender), ("MessagingServiceSid", service)) if value}
 
 
 def _created(message: Mapping[str, Any]) -> datetime:

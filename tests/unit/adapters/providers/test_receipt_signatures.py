@@ -170,6 +170,51 @@ def test_twilio_signs_the_public_url_with_its_query(url: str) -> None:
         KITS["twilio"].reader().receipts(replaced(genuine, url=url), NOW)
 
 
+@pytest.mark.parametrize(
+    ("signed_url", "public_url"),
+    [
+        ("https://relay.example:443/r/twilio?n=1", "https://relay.example/r/twilio?n=1"),
+        ("https://relay.example/r/twilio?n=1", "https://relay.example:443/r/twilio?n=1"),
+        ("https://relay.example/r/twilio?n=1", "https://relay.example:8443/r/twilio?n=1"),
+        ("https://relay.example:8443/r/twilio?n=1", "https://relay.example:8443/r/twilio?n=1"),
+        ("http://[::1]:80/r/twilio?n=1", "http://[::1]/r/twilio?n=1"),
+    ],
+)
+def test_twilio_may_sign_the_url_with_or_without_its_port(signed_url: str, public_url: str) -> None:
+    genuine = signed.twilio(signed_url, {"MessageStatus": "delivered", "MessageSid": "SM1"}, "t0ken")
+    assert KITS["twilio"].reader().receipts(replaced(genuine, url=public_url), NOW)
+
+
+def test_another_port_is_another_url() -> None:
+    genuine = signed.twilio("https://relay.example:8443/r", {"MessageStatus": "delivered"}, "t0ken")
+    with pytest.raises(InvalidSignature):
+        KITS["twilio"].reader().receipts(replaced(genuine, url="https://relay.example:9443/r"), NOW)
+
+
+def with_event(request: ReceiptRequest, **changes: str) -> ReceiptRequest:
+    """The same signature, over another event."""
+    body = json.loads(request.body)
+    body["event-data"] |= changes
+    return replaced(request, body=json.dumps(body).encode())
+
+
+def test_a_mailgun_signature_proves_one_event_only_though_that_may_come_again() -> None:
+    reader, genuine = KITS["mailgun"].reader(), KITS["mailgun"].request("delivered")
+    for _ in range(2):
+        assert reader.receipts(genuine, NOW)
+    forged = with_event(genuine, event="failed", severity="permanent")
+    for wait in (timedelta(0), timedelta(minutes=15)):
+        with pytest.raises(InvalidSignature, match="used for another event"):
+            reader.receipts(forged, NOW + wait)
+
+
+def test_a_mailgun_token_is_forgotten_once_its_signature_is_too_old_to_be_used() -> None:
+    reader, event = KITS["mailgun"].reader(), {"event": "delivered", "user-variables": {"notice": NOTICE}}
+    for at in (NOW, NOW + timedelta(minutes=21)):
+        event = {**event, "id": at.isoformat()}
+        assert reader.receipts(signed.mailgun("https://r.example", event, "s1gning", at, token="t"), at)
+
+
 def test_twilios_own_example_verifies() -> None:
     """Url, fields, token and signature as Twilio's documentation prints them."""
     fields = {
@@ -317,6 +362,37 @@ def test_a_complaint_means_it_arrived_and_that_nothing_more_may_be_sent() -> Non
     event = {"event": "complained", "user-variables": {"notice": NOTICE}}
     [receipt] = KITS["mailgun"].reader().receipts(signed.mailgun("https://r.example", event, "s1gning", NOW), NOW)
     assert (receipt.state, receipt.suppress) == (NoticeState.DELIVERED, True)
+
+
+@pytest.mark.parametrize(
+    ("why", "state"),
+    [
+        ("ManualSuppression", NoticeState.DELIVERED),
+        ("SpamComplaint", NoticeState.DELIVERED),
+        ("HardBounce", NoticeState.UNDELIVERED),
+    ],
+)
+def test_an_address_that_postmark_stops_is_suppressed_here_and_a_reactivated_one_is_left_alone(
+    why: str, state: NoticeState
+) -> None:
+    """As https://postmarkapp.com/developer/webhooks/subscription-change-webhook shows it."""
+    event = {
+        "RecordType": "SubscriptionChange",
+        "MessageID": "m",
+        "ServerID": 123456,
+        "MessageStream": "outbound",
+        "ChangedAt": "2026-03-01T10:53:34Z",
+        "Recipient": "ann@example.com",
+        "Origin": "Recipient",
+        "SuppressSending": True,
+        "SuppressionReason": why,
+        "Metadata": {"notice": NOTICE},
+    }
+    [receipt] = KITS["postmark"].reader().receipts(signed.postmark("https://r.example", event, "h00k"), NOW)
+    assert (receipt.notice, receipt.state, receipt.suppress) == (NOTICE, state, True)
+    assert receipt.at == NOW.replace(hour=10, minute=53, second=34)
+    again = {**event, "SuppressSending": False, "SuppressionReason": None}
+    assert KITS["postmark"].reader().receipts(signed.postmark("https://r.example", again, "h00k"), NOW) == []
 
 
 def test_no_reason_repeats_the_recipients_address() -> None:

@@ -1,0 +1,78 @@
+locals {
+  # Title => what a chart shows: a filter, how each series is aligned, and by what it is split.
+  charts = {
+    "Requests by function and answer" = {
+      filter = "${local.requests_to} AND resource.labels.service_name=monitoring.regex.full_match(\"${join("|", values(local.services_of))}\")"
+      align  = "ALIGN_RATE"
+      by     = ["resource.label.service_name", "metric.label.response_code_class"]
+    }
+    "Notices by state" = {
+      filter = local.notice_metric
+      align  = "ALIGN_SUM"
+      by     = ["metric.label.state"]
+    }
+    "Logged alerts by kind" = {
+      filter = local.alert_metric
+      align  = "ALIGN_SUM"
+      by     = ["metric.label.alert"]
+    }
+    "Messages waiting, oldest in seconds" = {
+      filter = "${local.subscription} AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      align  = "ALIGN_MAX"
+      by     = ["resource.label.subscription_id"]
+    }
+    "Dead letters" = {
+      filter = "${local.subscription} AND resource.labels.subscription_id=monitoring.regex.full_match(\".*-dead-kept\") AND metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\""
+      align  = "ALIGN_MAX"
+      by     = ["resource.label.subscription_id"]
+    }
+    "Tasks waiting" = {
+      filter = "resource.type=\"cloud_tasks_queue\" AND metric.type=\"cloudtasks.googleapis.com/queue/depth\""
+      align  = "ALIGN_MAX"
+      by     = ["resource.label.queue_id"]
+    }
+    "Time to answer, 99th percentile, in ms" = {
+      filter = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/request_latencies\""
+      align  = "ALIGN_PERCENTILE_99"
+      by     = ["resource.label.service_name"]
+    }
+    "Instances" = {
+      filter = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/container/instance_count\""
+      align  = "ALIGN_MAX"
+      by     = ["resource.label.service_name"]
+    }
+  }
+}
+
+resource "google_monitoring_dashboard" "relay" {
+  project = var.project
+
+  dashboard_json = jsonencode({
+    displayName = "Clickwrap Relay"
+    labels      = local.labels
+    gridLayout = {
+      columns = 2
+      widgets = [for title, chart in local.charts : {
+        title = title
+        xyChart = {
+          dataSets = [{
+            plotType = "LINE"
+            timeSeriesQuery = {
+              timeSeriesFilter = {
+                filter = chart.filter
+                aggregation = {
+                  alignmentPeriod    = "300s"
+                  perSeriesAligner   = chart.align
+                  crossSeriesReducer = startswith(chart.align, "ALIGN_MAX") || startswith(chart.align, "ALIGN_PERCENTILE") ? "REDUCE_MAX" : "REDUCE_SUM"
+                  groupByFields      = chart.by
+                }
+              }
+            }
+          }]
+        }
+      }]
+    }
+  })
+
+  depends_on = [google_project_service.required]
+}

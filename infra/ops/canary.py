@@ -1,0 +1,74 @@
+"""`make deploy CANARY=10`: let new revisions answer 10 of 100 calls first, and all of them only if nothing fails.
+
+`make smoke` must pass, and for a while the new revisions must log no error and answer no 5xx. Otherwise the earlier
+ones answer everything again.
+"""
+
+import os
+import time
+from datetime import UTC, datetime
+
+from infra.ops import config, revisions, shell, smoke
+from infra.ops.function_table import Function
+from infra.ops.revisions import Release
+from infra.ops.shell import Stop, ask
+
+WATCHED = 300.0  # seconds after `make smoke`; logs can be read after up to a minute
+
+
+def percent() -> int:
+    """The part of the calls in CANARY, 0 for none. Raises Stop."""
+    given = os.environ.get("CANARY", "")
+    if given and not (given.isdigit() and 0 < int(given) < 100):
+        raise Stop(
+            "CANARY must be a whole number from 1 to 99: the part of the calls that new revisions answer at first"
+        )
+    return int(given or 0)
+
+
+def hold(functions: list[Function]) -> Release:
+    """Before a deployment: the revisions that answer now go on to do so. Returns them."""
+    now = revisions.serving(functions)
+    for name, revision in now.items():
+        revisions.shift(name, {revision: 100})
+    return now
+
+
+def release(before: Release) -> int:
+    """After a deployment: try the new revisions, then keep them or go back. Returns the exit status."""
+    since = datetime.now(UTC)
+    new = {name: revisions.newest(name) for name in before}
+    changed = {name: revision for name, revision in new.items() if revision != before[name]}
+    for name, revision in changed.items():
+        revisions.shift(name, {revision: percent(), before[name]: 100 - percent()})
+    wrong = _wrong(changed, since)
+    for name in before:
+        revisions.shift(name, {before[name]: 100}) if wrong else revisions.shift_to_newest(name)
+    shell.say(
+        f"The earlier revisions answer everything again: {wrong}" if wrong else "The new revisions answer everything."
+    )
+    return 1 if wrong else 0
+
+
+def _wrong(changed: Release, since: datetime) -> str:
+    """What speaks against the new revisions, "" if nothing."""
+    if smoke.smoke():
+        return "`make smoke` failed, see above"
+    if shell.dry() or not changed:
+        return ""
+    time.sleep(WATCHED)
+    named = " OR ".join(f'"{revision}"' for revision in changed.values())
+    failed = (
+        f'resource.type="cloud_run_revision" AND resource.labels.revision_name=({named}) AND '
+        f'(severity>=ERROR OR httpRequest.status>=500) AND timestamp>="{since:%Y-%m-%dT%H:%M:%SZ}"'
+    )
+    found = ask(
+        "gcloud",
+        "logging",
+        "read",
+        failed,
+        f"--project={config.project()}",
+        "--limit=1",
+        "--format=value(resource.labels.revision_name)",
+    )
+    return f"{found} logged an error, see `make logs`" if found else ""

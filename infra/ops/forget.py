@@ -1,0 +1,51 @@
+"""`make forget REQUEST=id`: delete what is known of one request, so that only its stub is left.
+
+Without CONFIRM=1 it only tells what it would delete.
+"""
+
+import getpass
+import os
+import sys
+
+from infra.ops import guard
+from infra.ops.shell import Stop
+from local.stack.offline import offline_ports
+from shared import bootstrap
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.model import Request
+from shared.setting_types import SettingError
+
+
+def run(request: str, *, confirmed: bool) -> int:
+    """Returns the exit status: 1 without a request's id."""
+    if not request:
+        print("forget: set REQUEST to a request's id", file=sys.stderr)
+        return 1
+    if not confirmed:
+        found = bootstrap.backend().ledger().get(Request, request)
+        print(f"{request} is {found.item.status if found else 'not known: only dead letters may hold its data'}.")
+        print("Its messages' records, links, blocked addresses and dead letters would be deleted, and nothing is sent")
+        print("for it any more. `make forget CONFIRM=1` does it. It cannot be undone.")
+        return 0
+    erased = bootstrap.erasure().forget(request, getpass.getuser())
+    print(
+        f"{request}: {'a stub is left' if erased.known else 'no such request was known'}; deleted {erased.notices} "
+        f"records of messages, {erased.links} links, {erased.suppressions} blocked addresses, "
+        f"{erased.dead_letters} dead letters"
+    )
+    return 0
+
+
+def main() -> int:
+    try:
+        if os.environ.get("BACKEND") == "gcp":
+            guard.check()
+        with offline_ports():
+            return run(os.environ.get("REQUEST", ""), confirmed=bool(os.environ.get("CONFIRM")))
+    except (SettingError, RetryLater, PermanentFailure, Stop) as e:
+        print(f"forget: {e}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

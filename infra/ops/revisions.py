@@ -1,0 +1,78 @@
+"""Cloud Run's revisions of the functions: which one answers, and which ones passed `make smoke` together.
+
+The latter, the releases, are kept in the bucket of Terraform's state, the newest first.
+"""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from infra.ops import config, shell
+from infra.ops.function_table import Function
+from infra.ops.shell import Stop, ask, do
+
+KEPT = 10  # releases
+Release = dict[str, str]  # function -> revision
+
+
+def serving(functions: list[Function]) -> Release:
+    """The revision of each function that answers most calls. A function that is not deployed is left out."""
+    with ThreadPoolExecutor(len(functions)) as pool:
+        found = pool.map(lambda function: _traffic(function.name), functions)
+    return {f.name: revision for f, revision in zip(functions, found, strict=True) if revision}
+
+
+def _traffic(service: str) -> str:
+    try:
+        shown = ask(*_services("describe", service), "--format=json(status.traffic)")
+    except Stop as stop:
+        if "cannot find service" in str(stop).lower():
+            return ""
+        raise
+    parts = json.loads(shown or "{}").get("status", {}).get("traffic", [])
+    return str(max(parts, key=lambda part: part.get("percent", 0))["revisionName"]) if parts else ""
+
+
+def newest(service: str) -> str:
+    """The revision that was made last, whether or not it answers."""
+    return ask(*_services("describe", service), "--format=value(status.latestReadyRevisionName)")
+
+
+def shift(service: str, shares: Mapping[str, int]) -> None:
+    """Divide a function's calls among revisions. shares: revision -> per cent."""
+    divided = ",".join(f"{revision}={percent}" for revision, percent in shares.items() if percent)
+    do(*_services("update-traffic", service), f"--to-revisions={divided}", "--quiet", "--format=none")
+
+
+def shift_to_newest(service: str) -> None:
+    """From now on, each new revision answers all calls at once."""
+    do(*_services("update-traffic", service), "--to-latest", "--quiet", "--format=none")
+
+
+def _services(verb: str, service: str) -> list[str]:
+    return ["gcloud", "run", "services", verb, service, *config.place()]
+
+
+def releases() -> list[Release]:
+    """The releases that passed, the newest first. Raises Stop."""
+    try:
+        kept: list[Release] = json.loads(ask("gcloud", "storage", "cat", _object()) or "[]")
+    except Stop as stop:
+        if "matched no objects" in str(stop) or "404" in str(stop):
+            return []
+        raise
+    return kept
+
+
+def keep(kept: list[Release]) -> None:
+    do("gcloud", "storage", "cp", "-", _object(), "--quiet", text=json.dumps(kept[:KEPT]))
+
+
+def remember(release: Release) -> None:
+    """Put a release that passed before the others."""
+    if release and not shell.dry():
+        keep([release, *(earlier for earlier in releases() if earlier != release)])
+
+
+def _object() -> str:
+    return f"gs://{config.state_bucket()}/relay/{config.project()}/releases.json"

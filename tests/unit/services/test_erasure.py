@@ -1,0 +1,95 @@
+"""Erasure on request leaves the stub and nothing else, whatever was kept about the request."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from infra.ops import forget as command
+from shared import bootstrap
+from shared.domain.errors import PermanentFailure
+from shared.domain.model import EventType, Link, NoticeRecord, Request, Suppression
+from shared.domain.recheck import stub
+from shared.services.erasure import Erased, Erasure
+from tests.fakes import Crash, seen
+from tests.unit.services.test_dead_letters import Office
+
+SENT, SIGNED, COMPLETE, _ = EventType
+OTHER = "r2"
+
+
+def kept_about(office: Office, request: str) -> int:
+    """How many documents besides its own, and dead letters, name a request."""
+    stored = [
+        msgspec.json.encode(item) for (kind, _), (item, _) in office.ledger.documents.items() if kind is not Request
+    ]
+    return sum(f'"{request}"'.encode() in one for one in (*stored, *(one.data for one in office.letters.letters)))
+
+
+@pytest.fixture
+def office() -> Office:
+    """r1 has been through everything; of r2 something is kept too."""
+    office = Office()
+    office.sms.outcomes = [PermanentFailure("landline", suppress=True)]
+    office.hear(SENT)
+    office.dead_event(SIGNED)
+    office.dead_event(data=b'{"request":"r1", of a newer version')
+    office.dead_event(data=msgspec.json.encode(msgspec.structs.replace(office.event(SIGNED), request=OTHER)))
+    for request in ("r1", OTHER):
+        office.ledger.put(f"code-of-{request}", Link(request_id=request, signer="s", round=1), None)
+    return office
+
+
+@pytest.fixture
+def erasure(office: Office) -> Erasure:
+    return Erasure(office.ledger, office.desk)
+
+
+def test_the_stub_is_left_and_nothing_else(office, erasure):
+    assert len(office.ledger.all(Suppression)) == 1
+    before = office.request()
+    assert erasure.forget("r1", "pat") == Erased(True, 2, 1, 1, 2)
+    assert office.request() == stub(before)
+    assert (kept_about(office, "r1"), kept_about(office, OTHER)) == (0, 2)
+    assert not office.ledger.all(NoticeRecord)
+    assert not office.ledger.all(Suppression)
+
+
+def test_nothing_follows_from_what_still_arrives(office, erasure):
+    office.says(seen("a", signed=True), seen("b"))
+    office.resolve.event(office.event(SIGNED, "a"))
+    assert office.bus.pending
+    erasure.forget("r1", "pat")
+    sent = office.sent()
+    office.pump()  # notices that were on their way
+    office.hear(COMPLETE)
+    office.advance(timedelta(days=20), reconcile=True)
+    assert office.sent() == sent
+    assert not office.ledger.all(NoticeRecord) or all(not r.text for r in office.records())
+    assert office.request().signers == {}
+
+
+def test_after_a_crash_anywhere_it_is_repeated_and_nothing_is_left(office, erasure):
+    office.faults.count = 0
+    snapshot = dict(office.ledger.documents)
+    erasure.forget("r1", "pat")
+    for point in range(office.faults.count):
+        office.ledger.documents = dict(snapshot)
+        office.faults.count, office.faults.at = 0, point
+        with pytest.raises(Crash):
+            erasure.forget("r1", "pat")
+        erasure.forget("r1", "pat")
+        assert kept_about(office, "r1") == 0
+        assert not office.ledger.all(Suppression)
+
+
+def test_the_command_tells_first_and_deletes_once_confirmed(office, erasure, monkeypatch, capsys):
+    monkeypatch.setattr(bootstrap, "backend", lambda: type("B", (), {"ledger": lambda self: office.ledger})())
+    monkeypatch.setattr(bootstrap, "erasure", lambda: erasure)
+    assert command.run("", confirmed=True) == 1
+    assert command.run("r1", confirmed=False) == 0
+    assert kept_about(office, "r1")
+    assert command.run("r1", confirmed=True) == 0
+    assert "2 records of messages, 1 links, 1 blocked addresses, 2 dead letters" in capsys.readouterr().out
+    assert command.run("never-heard-of", confirmed=True) == 0
+    assert "no such request was known" in capsys.readouterr().out
