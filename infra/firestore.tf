@@ -93,6 +93,7 @@ resource "google_firestore_index" "notices_by_state" {
 }
 
 resource "google_firestore_index" "notices_by_provider_id" {
+  project    = var.project
   database   = google_firestore_database.relay.name
   collection = "notices"
 

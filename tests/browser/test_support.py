@@ -29,6 +29,7 @@ PAGES = (
     "requests/case-11",
     "requests/case-02/stop",
     "requests/case-02/read",
+    "requests/case-02/forget",
     "requests/nobody",
 )
 
