@@ -16,6 +16,7 @@ from shared.console.context import case_of, console, cursor, done, mark, narrowe
 from shared.console.masking import Shown
 from shared.console.words import MEANINGS
 from shared.domain.model import NoticeRecord, NoticeState, Status
+from shared.domain.notice_record import attempts
 from shared.domain.timeline import spoken
 from shared.domain.verdict import Cause, Reach
 from shared.services.operator_queries import MOST, NOT_ARRIVED, Case, Choice, Page
@@ -147,6 +148,8 @@ def _case(case: Case, *, personal: bool) -> str:
         ahead=[m for m in case.moments if m.at > case.now],
         choice=_choice(),
         reaches=Counter(v.reach for v in case.verdicts.values()),
+        attempts=attempts,
+        project="" if console().local else console().environ.get("GOOGLE_CLOUD_PROJECT", ""),
         blocker=lambda notice, record: _blocker(case, notice, record),
     )
 

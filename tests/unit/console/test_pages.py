@@ -708,6 +708,20 @@ def test_the_api_is_read_at_once_when_asked(world, client):
     assert "Operator: the API is read again" in client.get("/requests/r1").text
 
 
+def test_each_try_of_a_message_is_told_with_its_outcome_and_how_long_it_took(world):
+    world.says(seen("c"))
+    world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
+    world.sms.outcomes = [RetryLater("503", after=60)]
+    world.resolve.event(replace(world.event(SENT), request="r2"))
+    world.pump()
+    world.advance(timedelta(hours=1))
+    client = made(world, local=False, environ={"GOOGLE_CLOUD_PROJECT": "acme"})
+    page = client.get("/requests/r2").text
+    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: planned after 0.0 s \(503\)", page)
+    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: accepted after 0.0 s", page)
+    assert "console.cloud.google.com/logs/query;query=jsonPayload.notice" in page
+
+
 def test_webhooks_are_told_by_their_type(client):
     assert "Webhook request_sent handled" in client.get("/requests/r1").text
 
