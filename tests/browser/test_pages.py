@@ -40,7 +40,7 @@ def test_a_dead_link_says_so_accessibly(page: Page, stack: Running, errors: Erro
     answer = page.goto("/l/nobody-ever-made-this-one")
     assert answer is not None
     assert answer.status == 404
-    expect(page.get_by_role("main")).to_contain_text("Ironclad Clickwrap")
+    expect(page.get_by_role("contentinfo")).to_contain_text("Ironclad Clickwrap")
     axe(page)
     assert "404" in errors.pop()
 
