@@ -90,8 +90,8 @@ def narrowed() -> Narrow:
         since, until = (date.fromisoformat(args[n]) if args.get(n) else None for n in ("since", "until"))
     except ValueError:
         flask.abort(400, "a day is written as 2026-03-02")
-    channel, provider, cause = (args.get(n, "").strip()[:100] for n in ("channel", "provider", "cause"))
-    return Narrow(since=since, until=until, channel=channel, provider=provider, cause=cause)
+    words = {n: args.get(n, "").strip()[:100] for n in ("channel", "provider", "cause", "site")}
+    return msgspec.structs.replace(Narrow(since=since, until=until), **words)
 
 
 def done() -> str:

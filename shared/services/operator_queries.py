@@ -92,9 +92,12 @@ class Narrow(msgspec.Struct, frozen=True, kw_only=True):
     channel: str = ""
     provider: str = ""
     cause: str = ""
+    site: str = ""
 
     def fits(self, item: msgspec.Struct) -> bool:
         """Whether a document belongs to the list, its day aside."""
+        if isinstance(item, Request):
+            return self.site in ("", item.site)
         if not isinstance(item, NoticeRecord):
             return True
         wanted = ((self.channel, item.channel), (self.provider, item.provider or "none"), (self.cause, _cause(item)))

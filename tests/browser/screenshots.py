@@ -5,11 +5,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
+from shared.domain.model import ChannelName, Kind
 from tests.browser.cases import prepare, settings
 from tests.browser.chromium import chromium
 from tests.e2e.stack import ERICS, JANES, ROOT, Running, until
+from tests.texts import written
 
 DOCS = ROOT / "docs"
 SIZE = {"width": 1280, "height": 900}
@@ -46,6 +48,15 @@ def take_cases(stack: Running, page: Page, now: datetime) -> None:
         page.locator("#verdicts").screenshot(path=DOCS / "console" / f"{key}.png")
 
 
+def take_mails(browser: Browser) -> None:
+    """An invitation as a computer and a telephone show it, in light and in dark."""
+    html = written(Kind.INVITATION, ChannelName.EMAIL, "en").html
+    for name, width, scheme in (("email", 720, "light"), ("email-narrow-dark", 360, "dark")):
+        page = browser.new_page(viewport={"width": width, "height": 640}, color_scheme=scheme)
+        page.set_content(html)
+        page.screenshot(path=DOCS / f"{name}.png")
+
+
 def main() -> None:
     now = datetime.now(UTC)
     runs: list[tuple[dict[str, str], Callable[[Running, Page], None]]] = [
@@ -54,6 +65,7 @@ def main() -> None:
     ]
     (DOCS / "console").mkdir(exist_ok=True)
     with chromium() as browser:
+        take_mails(browser)
         for environ, shots in runs:
             with tempfile.TemporaryDirectory() as directory:
                 stack = Running(Path(directory), "embedded", **environ)

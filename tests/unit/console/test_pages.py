@@ -608,6 +608,9 @@ class TestLists:
             assert (here in client.get(f"/messages?state=failed&{query}").text) is there, query
         assert "/requests/r1" in client.get(f"/requests?since={day}").text
         assert "/requests/r1" not in client.get("/requests?until=2020-01-01").text
+        world.ledger.put("of-a-site", replace(world.request(), id="of-a-site", site="acme"), None)
+        of_site = client.get("/requests?site=acme").text
+        assert ("/requests/of-a-site" in of_site, "/requests/r1" in of_site) == (True, False)
 
     def test_of_messages_name_the_signer_and_the_request(self, client):
         page = client.get("/messages").text
@@ -659,6 +662,7 @@ class TestBulk:
         world.resolve.event(replace(world.event(SIGNED, "a"), request="q3"))
         world.pump()  # b of q3 is invited
         world.sms.sent.clear()
+        world.now += timedelta(minutes=1)
         return world
 
     def test_first_counts_and_sends_nothing(self, outage):
