@@ -28,6 +28,7 @@ PROOFS = {
     "EMAIL_FROM": "relay@example.com",
     "RECEIPTS_BASE_URL": providers.RECEIPTS,
     "GOOGLE_CLOUD_PROJECT": "p",
+    "ADDRESS_SECRET": "key",
 }
 SMS = ("twilio", "vonage")
 
