@@ -13,10 +13,10 @@ from shared.handlers.receipts import Receipts, Taken
 from shared.ports import ReceiptVerifier
 from shared.setting_types import Values
 from tests import signed_receipts as signed
+from tests.contract.test_channels import RECEIPTS as BASE
 from tests.fakes import PHONES, START
 from tests.simulated_time import invited
 
-BASE = "https://receipts.test"
 HELP = "Acme: write to legal@acme.example & we help"
 VALUES = Values({"TWILIO_AUTH_TOKEN": "t0ken", "VONAGE_SIGNATURE_SECRET": "s1gning", "TWILIO_HELP_REPLY": HELP})
 VERIFIERS: dict[str, ReceiptVerifier] = {
