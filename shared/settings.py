@@ -303,6 +303,9 @@ PROGRESS_MAX_SIGNERS = whole("PROGRESS_MAX_SIGNERS", "no progress messages above
 
 # -- your own systems
 
+STATUS_SIGNER_IDS = choice(
+    "STATUS_SIGNER_IDS", ("on", "off"), "off", "whether changes of status hold your own ids of the signers"
+)
 STATUS_WEBHOOK_URL = url("STATUS_WEBHOOK_URL", "your own endpoint for every change of a request's status; empty: none")
 STATUS_WEBHOOK_SECRETS: Setting[tuple[bytes, ...]] = Setting(
     name="STATUS_WEBHOOK_SECRETS",
@@ -416,7 +419,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
     ),
-    "Your own systems": (STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
+    "Your own systems": (STATUS_SIGNER_IDS, STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
     "Housekeeping": (RETENTION_DAYS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
 }
@@ -489,6 +492,7 @@ class Settings(Values):
             progress_max_signers=self[PROGRESS_MAX_SIGNERS],
             retention_days=self[RETENTION_DAYS],
             max_attempts=self[MAX_ATTEMPTS],
+            status_signer_ids=self[STATUS_SIGNER_IDS] == "on",
             completion_link=self[COMPLETION_LINK],
             day=day,
         )

@@ -23,7 +23,7 @@ class Status(StrEnum):
     PAUSED = "paused"
     COMPLETE = "complete"
     EXPIRED = "expired"
-    GONE = "gone"  # the API answers 404 for good
+    GONE = "gone"  # the API answers 404 for good, or calls it cancelled
     DORMANT = "dormant"  # silent for 30 days past its last step: no longer rechecked
     DISPUTED = "disputed"  # a webhook says complete, the API denies it
 
@@ -177,6 +177,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     signers: dict[str, Signer] = {}
     events: dict[str, datetime] = {}  # handled, by id
     unmatched: tuple[str, ...] = ()  # signer ids of events that fit nobody
+    unmatched_since: datetime | None = None  # of the first of them
+    resent_at: datetime | None = None  # when the newest `request_sent` after the first was received
     unconfirmed_since: datetime | None = None  # since when the API calls a confirmed signature undone
     not_found_since: datetime | None = None  # since when the API answers 404
     unread_since: datetime | None = None  # since when no recheck has got an answer

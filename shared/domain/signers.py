@@ -32,8 +32,9 @@ def matched(
 
 
 def _known_by(seen: ApiSigner, place: int) -> ApiSigner:
-    """A row without any id is matched by its number, or else by its place: it is never a new signer."""
-    return seen if seen.ids else replace(seen, ids=(seen.mobile or f"#{place}",))
+    """A row without any id is matched by its number or address, or else by its place: it is never a new signer."""
+    contacts = [text for text in (seen.mobile, seen.email.strip().lower()) if text]
+    return seen if seen.ids else replace(seen, ids=(*contacts, f"#{place}"))
 
 
 def _new_key(seen: ApiSigner, signers: Signers) -> str:

@@ -61,14 +61,24 @@ def parse_smtp_url(url: str) -> Server:
         raise ValueError("SMTP_URL: its host or port cannot be read") from None
     if parts.scheme not in PORTS or not parts.hostname:
         raise ValueError("SMTP_URL: smtp://, smtps:// or smtp+starttls://user:password@host:port expected")
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if user and parts.scheme == "smtp" and parts.hostname not in LOOPBACK:
-        raise ValueError(
-            "SMTP_URL: smtp:// would send the password in the clear; smtps:// or smtp+starttls:// expected"
+    return _guarded(
+        Server(
+            parts.scheme,
+            parts.hostname,
+            port or PORTS[parts.scheme],
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
         )
-    if not (user + password).isascii():
+    )
+
+
+def _guarded(server: Server) -> Server:
+    """Raises ValueError where its password could be read on the way, or cannot be sent."""
+    if server.user and server.scheme == "smtp" and server.host not in LOOPBACK:
+        raise ValueError("SMTP_URL: smtp:// sends a password in the clear; smtps:// or smtp+starttls:// expected")
+    if not (server.user + server.password).isascii():
         raise ValueError("SMTP_URL: user and password in ASCII expected")  # smtplib can send no others
-    return Server(parts.scheme, parts.hostname, port or PORTS[parts.scheme], user, password)
+    return server
 
 
 FORM = "smtps:// or smtp+starttls://user:password@host:port, or without a login smtp://host:port"

@@ -17,7 +17,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -42,7 +42,7 @@ from shared.domain.inbound import InboundText, keyword_of
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing
-from shared.setting_types import ProviderSpec, Values, secret, text, url
+from shared.setting_types import Probe, ProviderSpec, Values, secret, text, url
 from shared.text.segments import GSM7, segments
 
 API_KEY = text("VONAGE_API_KEY", "the account's key", None)
@@ -55,6 +55,13 @@ SPEC = ProviderSpec(
     documentation="https://developer.vonage.com/en/api/sms",
     sending=(API_KEY, API_SECRET, FROM, API_URL, RECEIPTS_BASE_URL),
     receipts=(SIGNATURE_SECRET,),
+    probe=Probe(  # https://developer.vonage.com/en/api/account: the balance
+        url=lambda v: (
+            f"{v[API_URL]}/account/get-balance?{urlencode({'api_key': v[API_KEY], 'api_secret': v[API_SECRET]})}"
+        ),
+        headers=lambda v: {},
+        secret=API_SECRET,
+    ),
     cannot_find="only its Reports API lists messages, minutes later and as a product of its own that is paid for",
 )
 CREDENTIALS = "VONAGE_API_KEY, VONAGE_API_SECRET"
