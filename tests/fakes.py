@@ -72,7 +72,7 @@ class FakeLedger(Ledger):
     def get(self, kind: type[Any], key: str) -> Stored[Any] | None:
         self.faults.point()
         if key in self.undecodable:
-            raise msgspec.ValidationError("Invalid enum value 'voided' - at `$.status`")
+            raise PermanentFailure("a document in requests cannot be read by this version")
         found = self.documents.get((kind, key))
         self.faults.point()
         return Stored(*found) if found else None
@@ -130,6 +130,9 @@ class FakeLedger(Ledger):
         ]
         listed = sorted((f for f in found if after is None or f[:2] < after), key=lambda f: f[:2], reverse=True)
         return [(key, document) for _, key, document in listed[:limit]]
+
+    def beginning(self, kind: type[Any], prefix: str, limit: int) -> Sequence[tuple[str, Any]]:
+        return sorted((key, d) for key, d in self.all(kind).items() if key.startswith(prefix))[:limit]
 
     def count(self, kind: type[Any], only: Only, *, most: int, since: datetime | None = None) -> int:
         found = self.newest(kind, 1_000_000, only=only)

@@ -79,9 +79,16 @@ def state_after(record: NoticeRecord, receipt: Receipt) -> NoticeState | None:
     if record.state in UNSETTLED:
         return state
     if record.state is NoticeState.ACCEPTED:
-        return None if state is NoticeState.ACCEPTED else state
+        return None if state is NoticeState.ACCEPTED or _of_first_try(record, receipt) else state
     bounced = record.state is NoticeState.DELIVERED and state is NoticeState.UNDELIVERED
     return state if bounced and receipt.at > record.history[-1].at else None
+
+
+def _of_first_try(record: NoticeRecord, receipt: Receipt) -> bool:
+    """Whether it says that a try did not arrive whose answer was lost, while a later one was accepted."""
+    other = receipt.provider_id and receipt.provider_id != record.provider_id
+    lost = any(t.state is NoticeState.UNKNOWN for t in record.history)
+    return bool(other) and lost and receipt.state is NoticeState.UNDELIVERED
 
 
 def shortened(history: tuple[Transition, ...]) -> tuple[Transition, ...]:
@@ -102,6 +109,25 @@ def _unsettled_tries(record: NoticeRecord) -> int:
     for transition in record.history:
         count = 0 if transition.why == NOT_THERE else count + _is_lost(transition)
     return count
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One call of the provider. seconds: how long until its outcome was recorded; None while it is not."""
+
+    at: datetime
+    outcome: NoticeState
+    why: str
+    seconds: float | None
+
+
+def attempts(record: NoticeRecord) -> list[Attempt]:
+    """The calls of the provider that the history still holds, the first one first."""
+    found = []
+    for step, after in zip(record.history, (*record.history[1:], None), strict=True):
+        if step.state is NoticeState.SENDING:
+            took = (after.at - step.at).total_seconds() if after else None
+            found.append(Attempt(step.at, after.state if after else step.state, after.why if after else "", took))
+    return found
 
 
 # -- what a state allows

@@ -19,7 +19,6 @@ LEAST_READ, REMEMBERED = 20, 50  # answers: before that nothing is usual; about 
 ALERT_HELD = "held: a webhook says what the API usually tells and does not now"
 ALERT_UNPROVEN = "unproven: believed complete without a Signed of every signer; the API does not say"
 ALERT_UNHEARD = "unheard: a webhook is the first of a request that is complete already; nobody is told"
-ALERT_FORGED = "forged: the API has denied a webhook's signature for a day; the signer is reminded again"
 ALERT_LATE_SENT = "late_sent: a webhook says sent of a request known for longer than webhooks are repeated"
 
 
@@ -70,17 +69,6 @@ def doubted(signer: Signer, now: datetime) -> Signer:
     """Signed, as a webhook says and the API denies: they are not reminded, and nobody is told until the API agrees."""
     since = signer.doubted_since or now
     return replace(signer, state=SignerState.SIGNED, reminders={}, doubted_since=since)
-
-
-def is_forged(signer: Signer, now: datetime, policy: Policy) -> bool:
-    """Whether the API has denied a webhook's signature for a day."""
-    return signer.doubted_since is not None and now - signer.doubted_since >= policy.days(1)
-
-
-def unsigned(signer: Signer) -> Signer:
-    """As before the webhook: reminders still ahead are planned again."""
-    state = SignerState.INVITED if signer.invited_at else SignerState.WAITING
-    return replace(signer, state=state, doubted_since=None)
 
 
 def ended_long_ago(before: Request, now: datetime, policy: Policy) -> bool:

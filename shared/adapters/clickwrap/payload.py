@@ -80,7 +80,9 @@ STATUSES = {
     "complete": Status.COMPLETE,
     "completed": Status.COMPLETE,
     "expired": Status.EXPIRED,
+    **dict.fromkeys(("cancelled", "canceled", "voided", "withdrawn", "declined", "deleted"), Status.GONE),
 }
+RECIPIENTS = {"recipient", "cc"}
 SIGNED = {
     **dict.fromkeys(("signed", "complete", "completed", "agreed"), True),
     **dict.fromkeys(("unsigned", "not_signed", "not signed", "pending", "sent", "open", "viewed", "waiting"), False),
@@ -223,7 +225,7 @@ def read_signer(row: Any, fields: Fields = FIELDS, hosts: Hosts = PUBLIC) -> Api
         email=reader.text("email"),
         mobile=reader.text("mobile"),
         send_to=_send_to(reader),
-        role=Role.RECIPIENT if reader.text("role").lower() == Role.RECIPIENT else Role.SIGNER,
+        role=Role.RECIPIENT if reader.text("role").lower() in RECIPIENTS else Role.SIGNER,
         order=next((int(t) for t in reader.texts("order") if t.isdecimal()), None),
         request_url=reader.url("request_url", hosts),
         language=reader.text("language"),

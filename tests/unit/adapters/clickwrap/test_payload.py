@@ -108,6 +108,8 @@ def test_nothing_in_the_place_of_signers_is_no_signer(rows):
         ({"status": "paused"}, Status.PAUSED),
         ({"status": "expired"}, Status.EXPIRED),
         ({"status": "archived"}, None),
+        ({"status": "Cancelled"}, Status.GONE),
+        ({"status": "voided", "expired": False}, Status.GONE),
         ({"status": "archived", "state": "complete"}, Status.COMPLETE),
         ({"status": 5}, None),
         ({"status": None}, None),
