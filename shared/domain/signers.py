@@ -60,7 +60,9 @@ def _refreshed(old: Signer, seen: ApiSigner, now: datetime, policy: Policy) -> S
         state=_state_of(old, seen),
         missing_since=None,
     )
-    return replace(fresh, invited_at=now, reminders={}) if _moved(old, fresh) else fresh
+    if not _moved(old, fresh):
+        return fresh
+    return replace(fresh, invited_at=now, reminders={d: r for d, r in old.reminders.items() if r.due_at > now})
 
 
 def _with_addresses(old: Signer, seen: ApiSigner, now: datetime, policy: Policy) -> Signer:
