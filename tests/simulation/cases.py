@@ -1,6 +1,6 @@
 """A case is a script and what goes wrong in it: drawn from a seed, shrunk when it fails, and kept in a file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.simulation.oracle import breaches
 from tests.simulation.run import Played, play
 from tests.simulation.script import Act, Script, script
 
-REGRESSIONS = Path(__file__).parent / "regressions.jsonl"
+KEPT = Path(__file__).parent / "cases.jsonl"
 Breach = tuple[str, str]  # rule, sentence
 
 
@@ -56,27 +56,44 @@ def _judged(played: Played) -> Outcome:
 # -- kept in a file
 
 
-def regressions() -> list[Case]:
-    """The cases that failed once."""
-    return [msgspec.json.decode(line, type=Case) for line in REGRESSIONS.read_bytes().splitlines() if line.strip()]
+def kept() -> dict[str, Case]:
+    """The cases that failed once, by name."""
+    cases = [msgspec.json.decode(line, type=Case) for line in KEPT.read_bytes().splitlines()]
+    return {case.name: case for case in cases}
+
+
+def keep(case: Case, name: str) -> None:
+    """Adds a case, or replaces the one of this name."""
+    cases = {**kept(), name: replace(case, name=name)}
+    KEPT.write_bytes(b"".join(msgspec.json.encode(c) + b"\n" for c in cases.values()))
 
 
 # -- shrunk
 
 
-def shrunk(case: Case, rule: str, most: int = 400) -> Case:
+def breaks(case: Case, rule: str) -> bool:
+    """Whether it breaks a rule, be it known or not."""
+    return any(r == rule for r, _ in breaches(play(case.script, Given(case.decisions))))
+
+
+def fails(case: Case, rule: str) -> bool:
+    """Whether it breaks a rule in a way that is not known."""
+    return any(r == rule for r, _ in run_case(case).breaches)
+
+
+def shrunk(case: Case, rule: str, wanted: Callable[[Case, str], bool] = fails, most: int = 400) -> Case:
     """The shortest case found that still breaks the rule. most: runs to spend on it."""
     left = most
-    changed = True
-    while changed and left > 0:
-        changed = False
+    while left > 0:
         for smaller in _smaller(case):
             left -= 1
-            if any(r == rule for r, _ in run_case(smaller).breaches):
-                case, changed = smaller, True
+            if wanted(smaller, rule):
+                case = smaller
                 break
             if left <= 0:
                 break
+        else:
+            break
     return replace(case, decisions=_used(case))
 
 

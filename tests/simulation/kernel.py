@@ -22,7 +22,10 @@ class Crash(BaseException):
 class Task:
     """One call of a handler on one instance."""
 
-    __slots__ = ("booked", "calls", "disturbed", "ended", "greenlet", "instance", "label", "notice", "started", "told")
+    __slots__ = (
+        "booked", "calls", "cut", "disturbed", "ended", "ended_at", "greenlet", "instance", "label", "notice",
+        "started", "told",
+    )  # fmt: skip
 
     def __init__(self, label: str, instance: Any, started: datetime) -> None:
         self.label, self.instance, self.started = label, instance, started
@@ -32,6 +35,8 @@ class Task:
         self.told: list[Any] = []  # what the API told this task
         self.booked: list[Any] = []  # what the provider took from it
         self.disturbed = False  # by a fault of its own or of what it called
+        self.cut = False  # what it did may not be recorded: it died, was frozen, or a call of its failed
+        self.ended_at: datetime | None = None
         self.notice = ""  # id of the notice it delivers
 
 
@@ -77,7 +82,7 @@ class Kernel:
                 how = "crash", None
             except Exception as e:
                 how = "error", e
-            task.ended = True
+            task.ended, task.ended_at = True, self.now
             done(*how)
 
         task.greenlet = greenlet(body)
@@ -97,7 +102,7 @@ class Kernel:
         for task in sorted((t for t in self.waiting if t.instance is instance), key=lambda t: t.label):
             self.waiting.discard(task)
             assert task.greenlet is not None
-            task.disturbed = True
+            task.disturbed = task.cut = True
             self._enter(task, Crash)
 
     def note(self, *what: object) -> None:

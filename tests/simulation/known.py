@@ -10,11 +10,11 @@ from tests.simulation.run import Played
 
 @dataclass(frozen=True)
 class Known:
-    """seed: one in which it still happens. applies: whether a breach of the rule may be this one."""
+    """case: in `cases.jsonl`, one in which it still happens. applies: whether a breach of the rule may be this one."""
 
     rule: str
+    case: str
     reason: str
-    seed: int
     applies: Callable[[Played], bool] = lambda played: True
 
 
@@ -36,6 +36,20 @@ def _frozen_at_claim(played: Played) -> bool:
     return any(d[0] in ("slow", "late") and d[1] > 60 for d in claims)
 
 
+def _paused(played: Played) -> bool:
+    """Somebody counts as invited by others, of a request that was announced to us."""
+    found = played.relay.ports.ledger.documents.get((Request, "r1"))
+    return bool(found) and not found[0].adopted and any(s.adopted for s in found[0].signers.values())
+
+
+def _revised(played: Played) -> bool:
+    return any(a.what == "revise" for a in played.script.acts)
+
+
+def _resent(played: Played) -> bool:
+    return any(a.what == "resend" for a in played.script.acts)
+
+
 def _believed(played: Played) -> bool:
     """A signature that the API denies, and that only a webhook has told."""
     found = played.relay.ports.ledger.documents.get((Request, "r1"))
@@ -45,15 +59,20 @@ def _believed(played: Played) -> bool:
 
 
 KNOWN = (
-    Known("asked in vain", "a reminder that comes twice asks the API before the ledger", 11),
-    Known("other channel", "one answer without a number moves a signer to the other channel", 3318, _lied),
-    Known("state", "a Signed webhook handled after a revision is believed for good", 11349, _believed),
-    Known("lost", "a Signed webhook handled after a revision is believed for good", 12237, _believed),
+    Known("asked in vain", "twice", "a reminder that comes twice asks the API before the ledger"),
+    Known("other channel", "numberless", "one answer without a number moves a signer to the other channel", _lied),
+    Known("lost", "short expiry", "an expiry that does not last calls off the reminders due in it", _expired),
+    Known("state", "late signature", "a Signed webhook handled after a revision is believed for good", _believed),
+    Known("lost", "late signature 2", "a Signed webhook handled after a revision is believed for good", _believed),
     Known(
-        "against what was known", "a delivery frozen before its claim sends on what it read long ago", 11519, _frozen
+        "against what was known", "frozen", "a delivery frozen before its claim sends on what it read before", _frozen
     ),
-    Known("stuck", "a delivery frozen at its claim leaves the notice planned", 10153, _frozen_at_claim),
-    Known("lost", "an expiry that does not last calls off the reminders due in it", 372, _expired),
+    Known("stuck", "frozen at claim", "a delivery frozen at its claim leaves the notice planned", _frozen_at_claim),
+    Known("forgotten acceptance", "frozen at claim 2", "the same, of a notice that was accepted", _frozen_at_claim),
+    Known("round", "two rounds", "a revision soon after a signature makes two rounds", _revised),
+    Known("doubled", "two rounds", "a revision soon after a signature makes two rounds", _revised),
+    Known("budget", "copies", "a notice that waits for an expired request is asked for in several copies", _resent),
+    Known("lost", "paused Sent", "a Sent webhook handled while the request is paused invites nobody", _paused),
 )
 
 

@@ -130,10 +130,11 @@ class Oracle:
         return found
 
     def disturbed_tries(self, kind: str, name: str, detail: int | str = "") -> int:
-        """Tries to send that a fault hit: each may have ended as `unknown`."""
+        """Tries to send whose outcome may not be known: each may have ended as `unknown`."""
         start = f"deliver {kind} {detail}".strip() + " "
         tasks = [t for _, t, _ in self.p.tasks if t.label.startswith(start) and f" {name} " in t.label]
-        return sum(t.disturbed for t in tasks)
+        frozen = [t for t in tasks if t.ended_at is None or t.ended_at - t.started > 80 * SECOND]
+        return sum(t.cut for t in tasks) + len(frozen)
 
     # -- the rules
 
@@ -159,7 +160,9 @@ class Oracle:
         """A try whose outcome was not known, and one more, long enough after it."""
         first, *rest = tries
         apart = rest[0].at - first.task.started > timedelta(seconds=890)
-        return len(rest) == 1 and first.kind in ONCE_MORE and first.task.disturbed and apart
+        ended = first.task.ended_at
+        unknown = first.task.cut or ended is None or ended > rest[0].task.started - SECOND
+        return len(rest) == 1 and first.kind in ONCE_MORE and unknown and apart
 
     def other_channel(self) -> Iterator[str]:
         """With a channel in reserve, the same thing goes by both only after the first has failed."""
@@ -220,6 +223,8 @@ class Oracle:
             return "their signature was known"
         if row is not None and row.role is not Role.SIGNER:
             return "they had delegated"
+        if row is not None and not facts.turn(row) and not facts.revision:  # one answer does not make a new round
+            return "it was not their turn"
         own = [i for _, i, honest in sent.task.told if honest]
         if sent.kind == "reminder" and len(own) == len(sent.task.told):
             shown = self.p.versions[own[-1]]
@@ -240,6 +245,8 @@ class Oracle:
     def untrue(self) -> Iterator[str]:
         """Ahead of the fact: a completion, or news of a signature."""
         for sent in self.p.book:
+            if {sent.name, sent.about} & self.unsure:
+                continue
             so_far = self.p.versions[: sent.version + 1]
             complete = any(f.status is Status.COMPLETE for f in so_far)
             believed = self.p.script.silent and "request_complete" in self.forged
@@ -322,6 +329,52 @@ class Oracle:
             return False
         return any((s.name, s.kind) == (name, kind) for s in self.p.book)
 
+    def in_reserve(self) -> Iterator[str]:
+        """What the first channel refused for good goes by the other."""
+        facts = self.final
+        if facts is None or not self.p.policy.channels.endswith("-first") or self.excused or not self.at_rest:
+            return
+        moved = {"correct", "delegate", "remove", "add", "clear", "revise", "shuffle"} & self.acts
+        if moved or self.unsure or self._lied_about_signers or not self.announced or self.forged:
+            return
+        kind = {Status.COMPLETE: "completion", Status.OPEN: "invitation"}.get(facts.status, "")
+        for row in facts.rows if kind else ():
+            both = {a for a in (row.person.mobile, row.person.email) if a}
+            reached = any((s.name, s.kind) == (row.person.name, kind) for s in self.p.book)
+            due = kind == "completion" or facts.turn(row)
+            unsure = self.disturbed_tries(kind, row.person.name) > 1
+            if due and self.refused & both and len(both) == 2 and not self.refused >= both and not (reached or unsure):
+                yield f"{kind} to {row.person.name}: by neither channel"
+
+    def stopped(self) -> Iterator[str]:
+        """No reminder after an operator has stopped them."""
+        for sent in self.p.book:
+            states = [stopped for at, stopped in self.p.stopped if at < sent.task.started - SECOND]
+            if sent.kind == "reminder" and states and states[-1] and not self.p.resends:
+                yield f"{sent.effect} at {sent.at:%d %H:%M:%S}"
+
+    def suppressed(self) -> Iterator[str]:
+        """Nothing goes to an address after a receipt has said that it is at fault, until an operator clears it."""
+        whose = {s.notice: s.to for s in self.p.book}
+        faults = [(at, whose[notice]) for at, notice, _, suppress in self.p.receipts if suppress]
+        for sent in self.p.book if "clear" not in self.acts else ():
+            if any(to == sent.to and at < sent.task.started - SECOND for at, to in faults):
+                yield f"{sent.effect} at {sent.at:%d %H:%M:%S}"
+
+    def receipts(self) -> Iterator[str]:
+        """What a receipt said of a message that left once is what is known of it."""
+        times, states = defaultdict(int), defaultdict(set)
+        for sent in self.p.book:
+            times[sent.notice] += 1
+        for _, notice, state, _ in self.p.receipts:
+            states[notice].add(state)
+        for notice, told in states.items():
+            found = self.ledger.documents.get((NoticeRecord, notice))
+            if found is None or times[notice] != 1 or told == {"accepted"} or self.p.end - self.settled_at < 3 * HOUR:
+                continue
+            if found[0].state.value not in told:
+                yield f"{found[0].kind}: known as {found[0].state}, told {sorted(told)}"
+
     def _lost_reminders(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         name = row.person.name
         if self.p.stopped or "stop" in self.acts or self.forged:
@@ -359,9 +412,10 @@ class Oracle:
             if not sents and not self.disturbed_tries("progress", row.person.name, self._number(about)):
                 yield f"progress about {about} to {row.person.name} at {address}"
 
-    def _number(self, name: str) -> int:
+    def _number(self, name: str) -> int | str:
+        """By which the relay calls this signer; "" once their data is gone."""
         signers = self.request.signers.values() if self.request else ()
-        return next((s.number for s in signers if s.name == name), 0)
+        return next((s.number for s in signers if s.name == name), "")
 
     # -- late, stuck, silent
 
@@ -378,6 +432,10 @@ class Oracle:
             heard = self._first("request_complete", "") or sent.at
             if sent.kind == "completion" and sent.at - heard > 10 * MINUTE and not self.p.resends:
                 yield f"{sent.effect}: {sent.at - heard} after its webhook"
+            if sent.kind == "reminder" and not self.p.script.skew and len(self.p.times) == 1:
+                invited = min(s.at for s in self.p.book if s.name == sent.name)
+                if sent.at - invited - sent.day * DAY > MINUTE:
+                    yield f"{sent.effect}: late by {sent.at - invited - sent.day * DAY}"
 
     def _first(self, kind: str, who: str) -> datetime | None:
         return min((at for at, k, w in self.p.hooks if (k, w) == (kind, who)), default=None)
@@ -503,7 +561,7 @@ class Oracle:
             if at > self.settled_at + HOUR:
                 calls[notice].append(at)
         for notice, times in calls.items():
-            most, first = (200 if notice else 60), 0
+            most, first = (300 if notice else 60), 0
             for n, at in enumerate(times):
                 while at - times[first] > DAY:
                     first += 1
@@ -553,6 +611,10 @@ RULES: dict[str, Rule] = {
     "untrue": Oracle.untrue,
     "lost": Oracle.lost,
     "late": Oracle.late,
+    "in reserve": Oracle.in_reserve,
+    "stopped": Oracle.stopped,
+    "suppressed": Oracle.suppressed,
+    "receipts": Oracle.receipts,
     "too close": Oracle.too_close,
     "stuck": Oracle.stuck,
     "forgotten acceptance": Oracle.forgotten_acceptance,

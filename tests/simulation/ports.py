@@ -51,6 +51,7 @@ class Calls:
             self.kernel.suspend(decision[1])
             return effect()
         task.disturbed = True
+        task.cut = task.cut or what != "late"
         if what == "refused":
             raise RetryLater(REFUSED, *decision[1:])
         if what == "crash before":
@@ -79,7 +80,7 @@ class SimLedger(Ledger):
         def reached() -> Any:
             if self.down:
                 if task := self._calls.kernel.current:
-                    task.disturbed = True
+                    task.disturbed = task.cut = True
                 raise RetryLater("the database cannot be reached")
             return effect()
 
@@ -91,7 +92,7 @@ class SimLedger(Ledger):
     def _get(self, kind: type[Any], key: str) -> Stored[Any] | None:
         found = self.documents.get((kind, key))
         if found and key in self.unreadable:
-            raise PermanentFailure("a document in requests cannot be read by this version")
+            raise msgspec.ValidationError("Invalid enum value 'voided' - at `$.status`")
         return Stored(*found) if found else None
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
@@ -124,8 +125,9 @@ class SimLedger(Ledger):
         self._call("postpone", lambda: self._postpone((Request, request), until))
 
     def _postpone(self, place: tuple[type, str], until: datetime) -> None:
-        item, version = self.documents[place]
-        self.documents[place] = (replace(item, next_at=until), version)
+        self._version += 1
+        self.documents[place] = (replace(self.documents[place][0], next_at=until), self._version)
+        self.on_request(self.documents[place][0])
 
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         return self._call("records", lambda: self._records(request, signer))
@@ -141,6 +143,9 @@ class SimLedger(Ledger):
         found = [(getattr(d, field), k, d) for k, d in self.all(kind).items() if getattr(d, field) and fits(d, only)]
         listed = sorted((f for f in found if after is None or f[:2] < after), key=lambda f: f[:2], reverse=True)
         return [(key, document) for _, key, document in listed[:limit]]
+
+    def beginning(self, kind: type[Any], prefix: str, limit: int) -> Sequence[tuple[str, Any]]:
+        return sorted((key, d) for key, d in self.all(kind).items() if key.startswith(prefix))[:limit]
 
     def count(self, kind: type[Any], only: Only, *, most: int, since: datetime | None = None) -> int:
         found = self.newest(kind, 1_000_000, only=only)
@@ -217,14 +222,14 @@ class SimApi:
             raise self.outage
         newest = len(self.versions) - 1
         wrong = kernel.decide(kernel.current, "answer")  # type: ignore[arg-type]
-        if wrong is None or not self._may_err() or (wrong[0] == "status" and self.silent):
+        if wrong is None or not self._may_err() or (self.silent and wrong[0] in ("status", "unsigned")):
             self._wrong_since = None
             return (self.versions[newest][1] if self.versions else None), newest, True
         kernel.note("answer", *wrong)
         if wrong[0] == "stale":
             index = sum(at <= kernel.now - timedelta(seconds=wrong[1]) for at, _ in self.versions) - 1
             return (self.versions[index][1] if index >= 0 else None), index, True
-        told = -1 if wrong[0] in ("404", "empty") else newest
+        told = -1 if wrong[0] in ("404", "empty", "unsigned") else newest
         return self._wrong(wrong, newest), told, False
 
     def _may_err(self) -> bool:
@@ -237,6 +242,8 @@ class SimApi:
         if wrong[0] == "404" or not self.versions:
             return None
         answer = self.versions[index][1]
+        if wrong[0] == "unsigned":
+            return replace(answer, status=Status.OPEN, signers=tuple(replace(s, signed=False) for s in answer.signers))
         if wrong[0] == "status":
             return replace(answer, status=Status(wrong[1]))
         if wrong[0] == "empty":
@@ -259,6 +266,7 @@ class SimChannel:
         self._calls, self._taken = calls, taken
         self.outage: Exception | None = None
         self.refused: set[str] = set()  # addresses
+        self._in_outage = 0  # calls so far: every other one is taken, though its answer is lost
 
     def send(self, message: Outgoing) -> Accepted:
         return Accepted(self._calls(f"{self.name}.send", lambda: self._send(message), OutcomeUnknown))
@@ -266,12 +274,19 @@ class SimChannel:
     def _send(self, message: Outgoing) -> str:
         kernel = self._calls.kernel
         if self.outage is not None:
-            kernel.current.disturbed = True  # type: ignore[union-attr]
+            self._in_outage += 1
+            task = kernel.current
+            assert task is not None
+            task.disturbed, task.cut = True, isinstance(self.outage, OutcomeUnknown)
+            if task.cut and self._in_outage % 2:
+                self._taken(self.name, message)
             raise self.outage
         refusal = kernel.decide(kernel.current, "refusal")  # type: ignore[arg-type]
         if refusal is not None:
             kernel.note("refusal", *refusal)
-            kernel.current.disturbed = True  # type: ignore[union-attr]
+            assert kernel.current is not None
+            kernel.current.disturbed = True
+            kernel.current.cut = kernel.current.cut or refusal[0] == "not taken"
             if refusal[0] == "permanent":
                 self.refused.add(message.to)
             raise _refusal(refusal)

@@ -67,7 +67,9 @@ class Played:
     stopped: list[tuple[datetime, bool]] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)  # addresses that a provider refused for good, or could not reach
     tasks: list[tuple[datetime, Task, str]] = field(default_factory=list)  # ended: when, which, how
-    losses: list[tuple[datetime, str]] = field(default_factory=list)  # tries whose outcome is not known: when, label
+    receipts: list[tuple[datetime, str, str, bool]] = field(
+        default_factory=list
+    )  # taken: when, notice, state, suppress
     disturbed_until: datetime = START
     pairs: set[tuple[str, ...]] = field(default_factory=set)
     made: Decisions = field(default_factory=dict)
@@ -206,7 +208,7 @@ class _Play:
         ledger.documents[Request, "r0"] = (Request(id="r0", next_at=self.kernel.now), -1)
         ledger.unreadable.add("r0")
         self.relay.plan_pass(self.kernel.now)
-        self.kernel.after(4 * 3_600.0, lambda: ledger.documents.pop((Request, "r0"), None))
+        self.kernel.after(12 * 3_600.0, lambda: ledger.documents.pop((Request, "r0"), None))
 
     # -- the operator
 
@@ -267,7 +269,9 @@ class _Play:
         )
         if suppress:
             self.played.refused.add(entry.to)
-        self.kernel.after(delay + 0.5, lambda: self.relay.report(name, receipt))
+        told = (entry.notice, state, suppress)
+        taken = lambda: self.played.receipts.append((self.kernel.now, *told))  # noqa: E731
+        self.kernel.after(delay + 0.5, lambda: self.relay.report(name, receipt, taken))
 
     def _ended(self, task: Task, how: str) -> None:
         self.played.tasks.append((self.kernel.now, task, how))
