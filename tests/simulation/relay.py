@@ -51,7 +51,7 @@ class Instance:
         self.resolve = Resolve(p.ledger, p.api, publisher, policy, clock)
         links = LinkService(LongLinks(), policy.completion_link)
         self.deliver = Deliver(p.ledger, p.api, p.channels, links, words, fallback, policy, clock)
-        for circuit in self.deliver._sending._circuits.values():  # a real lock would stop all tasks: they are of one thread
+        for circuit in self.deliver._circuits.values():  # a real lock would stop all tasks: they are of one thread
             circuit._lock = Lock(kernel)
         self.remind = Remind(p.ledger, publisher, policy, clock)
         self.reconcile = Reconcile(p.ledger, self.resolve.recheck, p.api, [], policy, clock)
