@@ -124,6 +124,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     email: str = ""  # lower-case; "" when absent or unusable
     mobile: str = ""  # E.164; "" when absent or unusable
+    unusable: dict[ChannelName, str] = {}  # what the API gives as an address and is none, by channel
     send_to: dict[ChannelName, bool] = {}  # as last told
     channels: tuple[ChannelName, ...] = ()
     role: Role = Role.SIGNER
@@ -176,6 +177,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     download_url: str = ""
     signers: dict[str, Signer] = {}
     events: dict[str, datetime] = {}  # handled, by id
+    event_types: dict[str, EventType] = {}  # of these, by the same ids
     unmatched: tuple[str, ...] = ()  # signer ids of events that fit nobody
     unmatched_since: datetime | None = None  # of the first of them
     resent_at: datetime | None = None  # when the newest `request_sent` after the first was received

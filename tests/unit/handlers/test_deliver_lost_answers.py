@@ -172,7 +172,7 @@ def test_a_receipt_settles_it_first_and_nobody_is_asked() -> None:
     world = invited(taken=True)
     (key,) = world.ledger.all(NoticeRecord)
     told = Receipt(notice=key, provider_id="r", state=NoticeState.DELIVERED, at=world.now)
-    receipts = Receipts(world.ledger, {"sms": Verifier(told)}, world.fallback, world.clock)
+    receipts = Receipts(world.ledger, {"sms": Verifier(told)}, world.fallback, world.clock, world.policy)
     receipts.take("sms", None)  # type: ignore[arg-type]
     world.advance(timedelta(hours=1), reconcile=True)
     assert (world.states("invitation"), world.left) == ([NoticeState.DELIVERED], 1)
