@@ -281,7 +281,7 @@ class OperatorQueries:
         for _, troubles in self._together(lambda r: self._troubles(r, control), list(self._suspects().values())):
             for trouble in troubles:
                 v = trouble.verdict
-                cause = Cause.BLOCKED if v.blocked and v.reach not in TROUBLED else v.cause
+                cause = v.cause if v.reach in TROUBLED or v.cause in DELAYED else Cause.BLOCKED
                 found.setdefault(cause, []).append(trouble)
         return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
