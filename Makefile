@@ -56,6 +56,10 @@ simulate: $(STAMP) ## Run random simulations (SEEDS=20000 or 5-9, WORKERS; SEED=
 simulate-faults: $(STAMP) ## Put faults into the relay, one at a time, and show how the simulation finds each (FAULTS=name)
 	@FAULTS="$(FAULTS)" $(BIN)/python -m tests.simulation.faults
 
+.PHONY: restore-drill
+restore-drill: $(STAMP) ## Lose the database of a running relay on emulators, restore it from an export, and go on
+	@$(BIN)/python -m pytest -q tests/e2e/test_restore.py
+
 .PHONY: screenshots
 screenshots: $(STAMP) ## Take the screenshots in docs/ from the local stack with a browser (chromium)
 	@$(BIN)/python -m tests.browser.screenshots
@@ -121,6 +125,14 @@ bundle: $(STAMP) ## Write a folder and a zip for each function to dist/
 .PHONY: bundle-check
 bundle-check: $(STAMP) ## Install each bundle separately, start it as the cloud does, and call it
 	@$(CLOUD).bundle_check
+
+.PHONY: sbom
+sbom: $(STAMP) ## Write what each bundle consists of to dist/sbom/ (CycloneDX)
+	@$(CLOUD).sbom
+
+.PHONY: audit
+audit: $(STAMP) ## Ask for known faults in the packages of each bundle (needs the network)
+	@$(CLOUD).sbom audit
 
 .PHONY: secrets
 secrets: $(STAMP) ## Ask for each secret without a value (RENEW=CLICKWRAP_API_TOKEN asks for a new value)

@@ -246,10 +246,12 @@ def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
 @cache
 def receipts() -> "Receipts":
     """The handler of `receipts`."""
+    from shared.domain.policy import Policy
     from shared.handlers.receipts import Receipts
 
     receipts_base_url()  # a wrong one would refuse every receipt
-    return Receipts(backend().ledger(), receivers(), fallback(), clock)
+    keys = Policy(address_secret=settings()[declared.ADDRESS_SECRET])  # it needs no other choice of the operator's
+    return Receipts(backend().ledger(), receivers(), fallback(), clock, keys)
 
 
 def receipts_base_url() -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import Accepted, RetryLater
+from shared.domain.inbound import InboundText
 from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
 
@@ -194,11 +195,11 @@ class Channel(Protocol):
 
 
 class Sought(msgspec.Struct, frozen=True, kw_only=True):
-    """A message whose answer was lost, as its provider would know it. text: "" where it cannot be told any more."""
+    """A message whose answer was lost, as its provider would know it. fingerprint: of its text, see `lost_answers`."""
 
     notice: str
     to: str
-    text: str
+    fingerprint: str
     since: datetime  # it left no earlier
 
 
@@ -218,8 +219,11 @@ class ReceiptVerifier(Protocol):
     name: str
     limits: ReceiptLimits
 
-    def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
-        """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
+    def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt | InboundText]:
+        """What a request of the provider's says, for any of its messages, ours or not; or a text that came in.
+
+        Raises InvalidSignature.
+        """
 
 
 class StatusEndpoint(Protocol):

@@ -344,7 +344,7 @@ SUPPRESSION_DAYS: Setting[int] = Setting(
 ADDRESS_SECRET = secret(
     "ADDRESS_SECRET",
     "key of the hashes under which blocked addresses are kept",
-    needed_by=("deliver", "console"),
+    needed_by=("deliver", "receipts", "console"),
     example="local-address-secret",
 )
 LOG_LEVEL = text("LOG_LEVEL", "least level of what is logged", "INFO")

@@ -227,6 +227,7 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     fallback: str = ""  # the notice that goes by the other channel if this one does not arrive; "" for none
     instead_of: str = ""  # the notice whose fallback this one is
     history: tuple[Transition, ...] = ()
+    fingerprint: str = ""  # of the text as sent, by which it is known again in the provider's list
     ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
     unanswered: int = 0  # questions about it to which the provider gave no answer
     missing_since: datetime | None = None  # when the provider first said that it has no such message
