@@ -48,6 +48,14 @@ soak: $(STAMP) ## Run the fault suite at full size (SEED repeats a run, SIZE=300
 restore-drill: $(STAMP) ## Lose the database of a running relay on emulators, restore it from an export, and go on
 	@$(BIN)/python -m pytest -q tests/e2e/test_restore.py
 
+.PHONY: simulate
+simulate: $(STAMP) ## Run random simulations (SEEDS=20000 or 5-9, WORKERS; SEED=7 shows that run call by call)
+	@SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/python -m tests.simulation
+
+.PHONY: simulate-faults
+simulate-faults: $(STAMP) ## Put faults into the relay, one at a time, and show how the simulation finds each (FAULTS=name)
+	@FAULTS="$(FAULTS)" $(BIN)/python -m tests.simulation.faults
+
 .PHONY: screenshots
 screenshots: $(STAMP) ## Take the screenshots in docs/ from the local stack with a browser (chromium)
 	@$(BIN)/python -m tests.browser.screenshots
@@ -165,6 +173,10 @@ destroy: $(STAMP) ## Delete the deployed relay (FORCE=1 even with live requests)
 .PHONY: why
 why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id; BACKEND=gcp for the cloud)
 	@$(CLOUD).why
+
+.PHONY: status
+status: $(STAMP) ## Print the latest status event of every request (REQUEST=id for one; BACKEND=gcp for the cloud)
+	@$(CLOUD).status
 
 .PHONY: evidence
 evidence: $(STAMP) ## Write a request's evidence to a file that can be verified (REQUEST=id; BACKEND=gcp for the cloud)

@@ -26,6 +26,7 @@ BENCHES = (
     "operations",
     "cost",
     "sizes",
+    "segments",
 )
 
 

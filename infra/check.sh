@@ -4,8 +4,8 @@
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cp -R "$(dirname "$0")"/{*.tf,*.example,functions.json,tests,examples} "$work"
-rm -f "$work/root.tf" # only the commands of the Makefile need it
+cp -R "$(dirname "$0")"/{*.tf,*.example,functions.json,tests,examples,optional} "$work"
+rm -f "$work"/{root,link_domain}.tf # only the commands of the Makefile need them
 [ -e "${TF_CLI_CONFIG_FILE:-/}" ] || unset TF_CLI_CONFIG_FILE # a file that is not there makes terraform complain
 
 terraform -chdir="$work" fmt -check -recursive
@@ -14,6 +14,9 @@ if [ -n "${INFRA_TOOLS:-}" ]; then
   "${PYTHON:-python3}" "$INFRA_TOOLS/check_tf.py" "$work"
   terraform() { "$INFRA_TOOLS/tf-offline.sh" "$@"; }
   prepare() { terraform -chdir="$1" get; }
+else
+  cp "$work"/optional/*.tf "$work"
+  export TF_VAR_links_domains='["go.example.com"]'
 fi
 prepare "$work"
 terraform -chdir="$work" validate

@@ -4,11 +4,12 @@ locals {
 
   # Maps and lists that grow: with indexes, they would reach the limit of 40,000 index entries per document.
   unindexed = {
-    requests-signers = { collection = "requests", field = "signers" }
-    requests-events  = { collection = "requests", field = "events" }
-    requests-resends = { collection = "requests", field = "resends" }
-    requests-notes   = { collection = "requests", field = "notes" }
-    notices-history  = { collection = "notices", field = "history" }
+    requests-signers  = { collection = "requests", field = "signers" }
+    requests-events   = { collection = "requests", field = "events" }
+    requests-resends  = { collection = "requests", field = "resends" }
+    requests-notes    = { collection = "requests", field = "notes" }
+    requests-metadata = { collection = "requests", field = "metadata" }
+    notices-history   = { collection = "notices", field = "history" }
   }
 }
 

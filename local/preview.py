@@ -2,21 +2,24 @@
 
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from msgspec.structs import replace
 
-from shared.adapters.shorteners.links import BASE_URL
+from shared.adapters.shorteners.links import BASE_URL, DOMAIN, base_url
 from shared.domain.model import ChannelName, Kind
 from shared.setting_types import SettingError
-from shared.settings import BRAND_NAME, TEMPLATES_DIR, Settings
-from shared.text.check import check_templates
-from shared.text.render import ENGLISH, MAX_SEGMENTS, Context, Rendered, folders, render
+from shared.settings import CLICKWRAP_FIELDS, TEMPLATES_DIR, TEMPLATES_LANGUAGE, Settings
+from shared.text.check import WITHOUT_LINK, check_templates
+from shared.text.render import MAX_SEGMENTS, Context, Rendered, Texts, render
 from shared.text.segments import Segments, segments
 
 HERE = Path(__file__).parent
-CODE = "Zk3vQ9xLr7TnWc2MbY5hGd"  # as long as a real code, so that the number of SMS segments is correct
+CODE = "Zk3vQ9xLr7TnWc2M"  # as long as a real code, so that the number of SMS segments is correct
 SAMPLE = Context(
     title="Employment Agreement",
     signer_name="Jane Doe",
@@ -24,6 +27,8 @@ SAMPLE = Context(
     needed=1,
     reminder_day=3,
     sender="Ann Sender",
+    expires=datetime(2026, 3, 31, 17, tzinfo=ZoneInfo("America/New_York")),
+    opt_out=True,
 )
 
 
@@ -34,12 +39,6 @@ class Shown(msgspec.Struct, frozen=True):
     mail: Rendered
 
 
-def languages(templates_dir: Path | None) -> list[str]:
-    """English, and each language that TEMPLATES_DIR has a folder for."""
-    found = sorted(p.name for p in templates_dir.iterdir() if p.is_dir()) if templates_dir else []
-    return [ENGLISH, *(name for name in found if name != ENGLISH and not name.startswith("."))]
-
-
 def page(settings: Settings) -> str:
     """The HTML page.
 
@@ -48,23 +47,47 @@ def page(settings: Settings) -> str:
         OSError: TEMPLATES_DIR does not exist.
     """
     directory = settings[TEMPLATES_DIR]
-    templates_dir = Path(directory) if directory else None
-    link = f"{settings.given(BASE_URL, 'https://links.example.com/l')}/{CODE}"
-    context = msgspec.structs.replace(SAMPLE, link=link, brand=settings.given(BRAND_NAME, SAMPLE.brand))
-    sets = {language: shown(context, templates_dir, language) for language in languages(templates_dir)}
+    texts = Texts(Path(directory) if directory else None, settings[TEMPLATES_LANGUAGE])
+    check_templates(texts)
+    context = sample(settings)
+    languages = sorted(texts.languages(), key=lambda name: (name != texts.language, name))
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
-    style = (HERE / "sandbox" / "static" / "style.css").read_text()
-    values = {"style": style, "sets": sets, "directory": directory, "brand": context.brand, "most": MAX_SEGMENTS}
+    values = {
+        "style": (HERE / "sandbox" / "static" / "style.css").read_text(),
+        "sets": {language: shown(context, texts, language) for language in languages},
+        "directory": directory,
+        "brand": context.brand,
+        "most": MAX_SEGMENTS,
+        "fields": [*(f"metadata.{name}" for name in context.metadata), *(f"signer.{name}" for name in context.signer)],
+    }
     return environment.get_template("preview.html").render(values)
 
 
-def shown(context: Context, templates_dir: Path | None, language: str) -> list[Shown]:
-    check_templates(templates_dir, language)
-    where = folders(templates_dir, language)
+def sample(settings: Settings) -> Context:
+    """What the messages are filled with. A field of metadata stands for itself."""
+    brand = settings.brands().own
+    base = base_url(settings) if settings[DOMAIN] or settings[BASE_URL] else "https://links.example.com"
+    return replace(
+        SAMPLE,
+        link=f"{base}/{CODE}",
+        brand=brand.name,
+        contact=brand.contact or "contact@example.com",
+        metadata=offered(settings, "metadata."),
+        signer={name: f"[{name}]" for name in ("name", "email", "mobile")} | offered(settings, "signer.metadata."),
+    )
 
+
+def offered(settings: Settings, prefix: str) -> dict[str, str]:
+    """The fields of CLICKWRAP_FIELDS that templates may use; `make probe` shows which of them an account has."""
+    names = [name.removeprefix(prefix) for name in settings[CLICKWRAP_FIELDS] if name.startswith(prefix)]
+    return {name: f"[{name}]" for name in names}
+
+
+def shown(context: Context, texts: Texts, language: str) -> list[Shown]:
     def one(kind: Kind) -> Shown:
-        sms = render(kind, ChannelName.SMS, context, where).text
-        return Shown(kind, sms, segments(sms), render(kind, ChannelName.EMAIL, context, where))
+        told = replace(context, opt_out=kind is Kind.INVITATION, link="" if kind in WITHOUT_LINK else context.link)
+        sms = render(kind, ChannelName.SMS, told, texts, language).text
+        return Shown(kind, sms, segments(sms), render(kind, ChannelName.EMAIL, told, texts, language))
 
     return [one(kind) for kind in Kind]
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
-    from shared.handlers.links import Links
+    from shared.handlers.forward import Forward
+    from shared.handlers.links import Followed, Links
     from shared.handlers.receipts import Receipts
     from shared.handlers.receive import Receive
     from shared.handlers.reconcile import Reconcile
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from shared.services.evidence import EvidenceService
     from shared.services.fallback import Fallback
     from shared.services.publisher import Publisher
+    from shared.text.render import Texts
 
 
 class Backend(Protocol):
@@ -193,8 +195,19 @@ def deliver() -> "Deliver":
     policy = _policy_with_addresses()
     for warning in settings().warnings():
         log.warning(warning)
-    links = LinkService(shortener(), policy.completion_link)
+    links = LinkService(shortener(), policy.completion_link, settings().brands())
     return Deliver(backend().ledger(), requests(), channels(), links, renderer(), fallback(), policy, clock)
+
+
+@cache
+def forward() -> "Forward":
+    """The handler of `forward`."""
+    from shared.adapters.status_webhook import StatusWebhook
+    from shared.handlers.forward import Forward
+
+    s = settings()
+    endpoint = StatusWebhook(s.required(declared.STATUS_WEBHOOK_URL), s[declared.STATUS_WEBHOOK_SECRETS], clock)
+    return Forward(endpoint, clock)
 
 
 @cache
@@ -283,13 +296,14 @@ def erasure() -> "Erasure":
 
 @cache
 def deferral(url_variable: str) -> "Deferral":
-    """How the messages of one function are deferred. url_variable: RESOLVE_URL or DELIVER_URL."""
+    """How the messages of one function are deferred. url_variable: RESOLVE_URL, DELIVER_URL or FORWARD_URL."""
     from shared.services.deferral import Deferral
 
     b, names = backend(), settings().names()
     url, topic = {
         "RESOLVE_URL": (declared.RESOLVE_URL, names.events_topic),
         "DELIVER_URL": (declared.DELIVER_URL, names.notices_topic),
+        "FORWARD_URL": (declared.FORWARD_URL, names.status_topic),
     }[url_variable]
     return Deferral(b.scheduler(), names.retries, settings().required(url), b.bus(), topic, clock)
 
@@ -300,7 +314,8 @@ def dead_letters() -> "DeadLetterService":
     from shared.services.dead_letters import DeadLetterService
 
     b, s = backend(), settings()
-    return DeadLetterService(b.ledger(), b.dead_letters(), b.bus(), s.names(), s.policy(), clock)
+    ports, forwards = (b.ledger(), b.dead_letters(), b.bus()), bool(s[declared.STATUS_WEBHOOK_URL])
+    return DeadLetterService(*ports, s.names(), s.policy(), clock, forwards=forwards)
 
 
 @cache
@@ -384,18 +399,43 @@ def renderer() -> "Render":
     """The texts, checked first where they are the operator's own."""
     from shared.text.wording import Words
 
-    s = settings()
-    directory, language = s[declared.TEMPLATES_DIR], s[declared.TEMPLATES_LANGUAGE]
-    folder = Path(directory) if directory else None
-    if folder or language != "en":  # the built-in texts need no proof, and a start without Jinja2 is a faster one
-        _prove(folder, language)
-    return Words(s[declared.BRAND_NAME], folder, language)
+    return Words(settings().brands(), settings().policy(), texts())
 
 
-def _prove(folder: Path | None, language: str) -> None:
+def texts() -> "Texts":
+    """Where the texts are, the operator's own checked."""
+    return _texts(settings()[declared.TEMPLATES_DIR], settings()[declared.TEMPLATES_LANGUAGE])
+
+
+@cache
+def _texts(directory: str, language: str) -> "Texts":
+    """The built-in texts need no check, and a start without Jinja2 is a faster one."""
+    from shared.text.render import ENGLISH, Texts
+
+    found = Texts(Path(directory) if directory else None, language)
+    if found.templates_dir or language != ENGLISH:
+        _prove(found)
+    return found
+
+
+@cache
+def link_page() -> "Callable[[Followed], str]":
+    """The page for a link that leads nowhere, in the name of its site and in the signer's language."""
+    from shared.text.pages import link_page
+
+    brands, found = settings().brands(), texts()
+
+    def page(followed: "Followed") -> str:
+        brand = brands.of(followed.site)
+        return link_page(followed.reason, brand, found, found.choose(*followed.languages, brand.language))
+
+    return page
+
+
+def _prove(found: "Texts") -> None:
     from shared.text.check import check_templates
 
     try:
-        check_templates(folder, language)
+        check_templates(found)
     except (ValueError, OSError) as e:
         raise SettingError(f"TEMPLATES_DIR: {e}") from None

@@ -5,12 +5,13 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import flask
 import msgspec
-from werkzeug.exceptions import RequestEntityTooLarge
 
+from shared import request_body
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.receipts import ReceiptRequest
 from shared.ports import WebhookRejected
@@ -71,16 +72,6 @@ def nack(reason: str) -> None:
     flask.abort(503, reason)
 
 
-def body_of(request: flask.Request, limit: int) -> bytes | None:
-    """The raw body; None when it is larger than `limit` bytes, with or without a Content-Length."""
-    request.max_content_length = limit + 1  # a body without a length is cut there without an error
-    try:
-        body = request.get_data()
-    except RequestEntityTooLarge:
-        return None
-    return body if len(body) <= limit else None
-
-
 def webhook(request: flask.Request, limit: int, receive: "Receive") -> flask.Response:
     """Hands a webhook's body to `receive`. limit: bytes."""
     try:
@@ -96,10 +87,10 @@ def _posted(request: flask.Request, limit: int, receive: "Receive") -> bytes:
     receive.authenticate(cast("Mapping[str, str]", request.headers))
     if request.mimetype != "application/json" or request.content_encoding not in (None, "identity"):
         raise WebhookRejected(415, "only plain application/json is accepted")
-    body = body_of(request, limit)
-    if body is None:
-        raise WebhookRejected(413, f"the body is larger than {limit} bytes")
-    return body
+    try:
+        return request_body.read(request, limit)
+    except request_body.BodyRefused as e:
+        raise WebhookRejected(e.status, e.reason) from e
 
 
 def tail(request: flask.Request) -> str:
@@ -124,10 +115,11 @@ def reply(status: int, document: dict[str, Any], **headers: str) -> flask.Respon
 def early(response: flask.Response) -> flask.Response:
     """Makes the response a streamed one, which the framework sends before it has read the rest of the request.
 
-    Otherwise it would read that into memory, however slowly it arrives. The server discards the rest up to a limit.
+    Otherwise it would read that into memory, however slowly it arrives.
     """
     body = response.get_data()
     response.content_length, response.response = len(body), iter([body])
+    response.call_on_close(partial(request_body.drop_rest, flask.request.environ))
     return response
 
 

@@ -10,7 +10,7 @@ import msgspec
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import Accepted, RetryLater
 from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
-from shared.domain.receipts import Receipt, ReceiptRequest
+from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
 
 T = TypeVar("T", bound=msgspec.Struct)
 PUBLISHED_AT = "published_at"  # attribute that a Bus may add to a message: when, by our own clock
@@ -166,13 +166,18 @@ class ClickwrapApi(Protocol):
 
 
 class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
-    """A rendered message. `subject` and `html` are empty for SMS."""
+    """A rendered message. `subject`, `html` and `reply_to` are empty for SMS.
+
+    sender, reply_to: of the site's brand; "" for the provider's own settings.
+    """
 
     notice: str  # our id, which travels with the send, so that a receipt finds it
     to: str  # E.164 or an e-mail address
     text: str
     subject: str = ""
     html: str = ""
+    sender: str = ""
+    reply_to: str = ""
 
 
 class Channel(Protocol):
@@ -207,9 +212,17 @@ class ReceiptVerifier(Protocol):
     """A provider that tells later what arrived."""
 
     name: str
+    limits: ReceiptLimits
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
         """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
+
+
+class StatusEndpoint(Protocol):
+    """The customer's own endpoint for changes of status."""
+
+    def post(self, key: str, body: bytes) -> None:
+        """Posts one event; a key is posted again where the answer was lost. Raises RetryLater, PermanentFailure."""
 
 
 class SigningKey(Protocol):
@@ -225,12 +238,13 @@ class SigningKey(Protocol):
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What a link in a message leads to, and for whom."""
+    """What a link in a message leads to, and for whom. domain: of the site's brand; "" for the relay's own."""
 
     request: str
     signer: str
     round: int
     url: str
+    domain: str = ""
 
 
 class Shortener(Protocol):
@@ -241,12 +255,14 @@ class Shortener(Protocol):
 
 
 class Wording(msgspec.Struct, frozen=True, kw_only=True):
-    """A rendered notice. An SMS has no `subject` and no `html`; `segments` are its parts, 0 for e-mail."""
+    """A rendered notice, as Outgoing has it. `segments` are an SMS's parts, 0 for e-mail."""
 
     text: str
     subject: str = ""
     html: str = ""
     segments: int = 0
+    sender: str = ""
+    reply_to: str = ""
 
 
 class Render(Protocol):

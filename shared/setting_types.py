@@ -3,6 +3,7 @@
 From the declarations come the checks at the start, the console's page of settings, and the files of `make generate`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 T = TypeVar("T")
+DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 
 
 class SettingError(Exception):
@@ -34,6 +36,18 @@ class Setting(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     local: bool = False  # refused where the relay is deployed
 
 
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that only reads, by which `make doctor` learns whether a provider accepts the credentials.
+
+    secret: what 401 and 403 refuse. advice: what another status means.
+    """
+
+    url: "Callable[[Values], str]"
+    headers: "Callable[[Values], dict[str, str]]"
+    secret: Setting[str]
+    advice: dict[int, str] = {}
+
+
 class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
     """sending, receipts: what its Sender and its ReceiptVerifier read.
 
@@ -46,6 +60,7 @@ class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
     receipts: tuple[Setting[Any], ...] = ()
     lag: float | None = None
     cannot_find: str = ""
+    probe: Probe | None = None
 
     @property
     def settings(self) -> tuple[Setting[Any], ...]:
@@ -158,6 +173,13 @@ def _url(value: str) -> str:
     if value and (not parts.hostname or not (parts.scheme == "https" or local)):
         raise ValueError
     return value.rstrip("/")
+
+
+def domain(value: str) -> str:
+    """A domain in lower case, without a scheme; "" where it may be left out. Raises ValueError."""
+    if value and not DOMAIN.fullmatch(value.lower()):
+        raise ValueError("a domain expected")
+    return value.lower()
 
 
 def _words(value: str) -> tuple[str, ...]:

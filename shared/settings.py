@@ -5,15 +5,20 @@ none needs a secret it does not use. A wrong or missing value stops the start wi
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import time
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.adapters.clickwrap.payload import FIELDS, Fields
+import msgspec
+
+from shared.adapters import status_webhook
+from shared.adapters.clickwrap.payload import FIELDS, METADATA, Fields
 from shared.adapters.providers import registry as providers
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, RECEIPTS_BASE_URL
+from shared.adapters.shorteners import links as own_links
 from shared.adapters.shorteners import registry as shorteners
+from shared.domain.brands import Brand, Brands, address_in
 from shared.domain.model import ChannelName
 from shared.domain.policy import Policy
 from shared.services.resource_names import ResourceNames
@@ -24,6 +29,7 @@ from shared.setting_types import (
     ShortenerSpec,
     Values,
     choice,
+    domain,
     number,
     secret,
     text,
@@ -78,9 +84,27 @@ def _zone(value: str) -> str:
 
 def _fields(value: str) -> Fields:
     given: dict[str, Any] = json.loads(value)
-    if not isinstance(given, dict) or set(given) - set(FIELDS):
+    if not isinstance(given, dict) or not all(name in FIELDS or METADATA.fullmatch(name) for name in given):
         raise ValueError
     return {**FIELDS, **{k: tuple(map(str, [v] if isinstance(v, str) else v)) for k, v in given.items()}}
+
+
+def _brands(value: str) -> Mapping[str, Brand]:
+    """Strict: a misspelt name would leave a site's messages in another brand's name."""
+    sites = msgspec.json.decode(value, type=dict[str, dict[str, str]])
+    if unknown := {name for given in sites.values() for name in given} - set(Brand.__struct_fields__):
+        raise ValueError(unknown)
+    return {site: _checked(Brand(**given)) for site, given in sites.items()}
+
+
+def _checked(brand: Brand) -> Brand:
+    from shared.adapters.providers.common.mail import own_address  # most functions read no addresses
+
+    for address in filter(None, (brand.email_from, brand.email_reply_to)):
+        own_address(address)
+    if brand.links_domain:
+        domain(brand.links_domain)
+    return brand
 
 
 def _tokens(value: str) -> tuple[str, ...]:
@@ -132,6 +156,11 @@ RESOLVE_URL = url(
     "where a deferred event comes back to; required by `resolve`",
     example="http://127.0.0.1:8080/resolve",
 )
+FORWARD_URL = url(
+    "FORWARD_URL",
+    "where a deferred change of status comes back to; required by `forward`",
+    example="http://127.0.0.1:8080/forward",
+)
 TASKS_SERVICE_ACCOUNT = text("TASKS_SERVICE_ACCOUNT", "whose identity token tasks carry; required on gcp")
 OIDC_AUDIENCE = text("OIDC_AUDIENCE", "the audience of that token; empty: the URL that is called")
 
@@ -158,10 +187,10 @@ CLICKWRAP_WEBHOOK_TOKENS: Setting[tuple[str, ...]] = Setting(
 )
 CLICKWRAP_FIELDS: Setting[Fields] = Setting(
     name="CLICKWRAP_FIELDS",
-    meaning='JSON, field to list of paths: replaces the paths of a field, like `{"title": ["name"]}`; '
-    "`make probe` shows which path is found",
+    meaning='JSON, field to list of paths: replaces the paths of a field, like `{"title": ["name"]}`, or adds one for '
+    'the templates, like `{"metadata.deal": ["custom_data.deal"]}`; `make probe` shows which path is found',
     parse=_fields,
-    wanted=f"JSON: field -> list of paths, of {', '.join(FIELDS)}",
+    wanted=f"JSON: field -> list of paths, of {', '.join(FIELDS)}, metadata.<name>, signer.metadata.<name>",
     default="{}",
 )
 CLICKWRAP_SITES = words("CLICKWRAP_SITES", "comma-separated; webhooks of other sites are answered 200 and ignored")
@@ -216,8 +245,25 @@ SHORTENER = choice(
 # -- messages
 
 BRAND_NAME = text("BRAND_NAME", "who writes, in every message", "Ironclad Clickwrap")
+BRAND_CONTACT = text(
+    "BRAND_CONTACT",
+    "where a signer may ask: an address, a number or a page, in e-mails and on the page of a dead link; "
+    "empty: `EMAIL_REPLY_TO`, else `EMAIL_FROM`",
+)
+BRANDS: Setting[Mapping[str, Brand]] = Setting(
+    name="BRANDS",
+    meaning='JSON, id of a Clickwrap site to its own brand: `{"12": {"name": "Acme", "links_domain": "go.acme.com"}}`; '
+    "also `contact`, `email_from`, `email_reply_to`, `sms_from`, `language`",
+    parse=_brands,
+    wanted=f"JSON: site -> of {', '.join(Brand.__struct_fields__)}",
+    default="{}",
+)
 TEMPLATES_DIR = text("TEMPLATES_DIR", "a folder with texts of your own")
-TEMPLATES_LANGUAGE = text("TEMPLATES_LANGUAGE", "a folder in `TEMPLATES_DIR`; its texts go first", "en")
+TEMPLATES_LANGUAGE = text(
+    "TEMPLATES_LANGUAGE",
+    "for signers of whom the API names no language there are texts in: `en`, `es`, `fr`, ...",
+    "en",
+)
 COMPLETION_LINK = choice(
     "COMPLETION_LINK",
     ("request_url", "download_url", "auto"),
@@ -254,6 +300,22 @@ DEFAULT_TIMEZONE: Setting[str] = Setting(
 )
 PROGRESS_TO = choice("PROGRESS_TO", ("others", "all", "none"), "others", "who hears that a signer has signed")
 PROGRESS_MAX_SIGNERS = whole("PROGRESS_MAX_SIGNERS", "no progress messages above so many signers", 10)
+
+# -- your own systems
+
+STATUS_SIGNER_IDS = choice(
+    "STATUS_SIGNER_IDS", ("on", "off"), "off", "whether changes of status hold your own ids of the signers"
+)
+STATUS_WEBHOOK_URL = url("STATUS_WEBHOOK_URL", "your own endpoint for every change of a request's status; empty: none")
+STATUS_WEBHOOK_SECRETS: Setting[tuple[bytes, ...]] = Setting(
+    name="STATUS_WEBHOOK_SECRETS",
+    meaning="signs what is posted there, as Standard Webhooks describes; two during a rotation, comma-separated",
+    parse=status_webhook.secrets,
+    wanted="one or two of whsec_ and 24 to 64 bytes in base64",
+    default=None,
+    secret=True,
+    needed_by=("forward",),
+)
 
 # -- housekeeping, and local use
 
@@ -316,6 +378,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         REMIND_URL,
         DELIVER_URL,
         RESOLVE_URL,
+        FORWARD_URL,
         TASKS_SERVICE_ACCOUNT,
         OIDC_AUDIENCE,
     ),
@@ -344,6 +407,8 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
     ),
     "Messages": (
         BRAND_NAME,
+        BRAND_CONTACT,
+        BRANDS,
         TEMPLATES_DIR,
         TEMPLATES_LANGUAGE,
         COMPLETION_LINK,
@@ -354,6 +419,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
     ),
+    "Your own systems": (STATUS_SIGNER_IDS, STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
     "Housekeeping": (RETENTION_DAYS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
 }
@@ -426,9 +492,24 @@ class Settings(Values):
             progress_max_signers=self[PROGRESS_MAX_SIGNERS],
             retention_days=self[RETENTION_DAYS],
             max_attempts=self[MAX_ATTEMPTS],
+            status_signer_ids=self[STATUS_SIGNER_IDS] == "on",
             completion_link=self[COMPLETION_LINK],
             day=day,
         )
+
+    def brands(self) -> Brands:
+        """In whose name messages go out."""
+        contact = self[BRAND_CONTACT] or address_in(self._plain(EMAIL_REPLY_TO) or self._plain(EMAIL_FROM))
+        return Brands(Brand(name=self[BRAND_NAME], contact=contact), self[BRANDS])
+
+    def links_domains(self) -> tuple[str, ...]:
+        """The domains of short links, the relay's own first."""
+        named = (self[own_links.DOMAIN], *(brand.links_domain for brand in self[BRANDS].values()))
+        return tuple(dict.fromkeys(filter(None, named)))
+
+    def _plain(self, setting: Setting[Any]) -> str:
+        """As it is written: parsing an address loads much that the function `links` needs for nothing else."""
+        return self._environ.get(setting.name, "").strip()
 
     def providers(self) -> dict[ChannelName, str]:
         """The provider of each channel that has one."""
@@ -438,6 +519,7 @@ class Settings(Values):
     def warnings(self) -> list[str]:
         """What is allowed, but better done otherwise: a line each, that names the variable."""
         found = [self._shared_domain()] if self[SHORTENER] in SHARED_DOMAINS else []
+        found.append(self.link_warning())
         if self[SMS_PROVIDER] == "twilio" and not self[RECEIPTS_BASE_URL]:
             found.append("RECEIPTS_BASE_URL is not set: Twilio will not tell what arrived")
         return list(filter(None, found))
@@ -446,6 +528,17 @@ class Settings(Values):
         """Channel and name of each provider whose receipts are taken: in use, or not long ago."""
         chosen, former = set(self.providers().items()), self[FORMER_PROVIDERS]
         return [pair for pair in providers.every() if pair in chosen or pair[1] in former]
+
+    def link_warning(self) -> str:
+        """What becomes of texts whose links are on a domain of Google's; "" where they are not."""
+        base = self[own_links.BASE_URL]
+        ours = self[own_links.DOMAIN] or self[SHORTENER] != "links" or not own_links.on_shared_domain(base)
+        if ours or self[SMS_PROVIDER] in ("none", "outbox"):
+            return ""
+        return (
+            "texts go out with links on cloudfunctions.net, a shared domain: carriers in the US and Canada "
+            "filter them; set LINKS_DOMAIN to a domain of your own"
+        )
 
     def _shared_domain(self) -> str:
         name, variable = self[SHORTENER], f"{self[SHORTENER].upper()}_DOMAIN"

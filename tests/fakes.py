@@ -72,7 +72,7 @@ class FakeLedger(Ledger):
     def get(self, kind: type[Any], key: str) -> Stored[Any] | None:
         self.faults.point()
         if key in self.undecodable:
-            raise msgspec.ValidationError("Invalid enum value 'voided' - at `$.status`")
+            raise PermanentFailure("a document in requests cannot be read by this version")
         found = self.documents.get((kind, key))
         self.faults.point()
         return Stored(*found) if found else None

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bench.rehearsal.simulation import Simulation, seconds_of
 from shared.adapters.clickwrap.client import Bucket
@@ -55,6 +56,12 @@ class MemoryLedger(Ledger):
         for key, at in found.items():
             heapq.heappush(self._due, (at, key))  # it stays due until it is written again
         return list(found)
+
+    def postpone(self, request: str, until: datetime) -> None:
+        self._simulation.spend(DATABASE)
+        item, version = self._items[Request, request]
+        self._items[Request, request] = (replace(item, next_at=until), version)
+        heapq.heappush(self._due, (until, request))
 
     def waiting(self, now: datetime) -> int:
         """How many requests are due for a recheck."""

@@ -8,10 +8,10 @@ import functions_framework
 from shared import bootstrap, entrypoint
 from shared.domain.errors import RetryLater
 from shared.handlers.links import Followed
-from shared.text.pages import link_page
 
 log = logging.getLogger("shared.links")
 entrypoint.start(bootstrap.links)
+entrypoint.start(bootstrap.link_page)
 
 
 @functions_framework.http
@@ -28,14 +28,15 @@ def follow(code: str) -> Followed:
         log.warning("a link could not be followed", extra={"json": {"reason": e.reason}})
     except Exception:  # left to Flask, it would be logged with the path, whose reader may sign
         log.exception("a link could not be followed")
-    return Followed(503, reason="Please try again in a minute.")
+    return Followed(503, reason="busy")
 
 
 def answer(followed: Followed) -> flask.Response:
     """Neither caches nor the next site may learn of a link that lets its bearer sign."""
-    response = flask.Response(link_page(followed.reason), followed.status, mimetype="text/html")
     if followed.location:
         response = flask.Response(status=302, headers={"Location": followed.location})
+    else:
+        response = flask.Response(bootstrap.link_page()(followed), followed.status, mimetype="text/html")
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Robots-Tag"] = "noindex"

@@ -2,6 +2,8 @@
 
 import json
 import re
+import socket
+import ssl
 import sys
 import urllib.error
 import urllib.request
@@ -11,6 +13,8 @@ from infra.ops import config, credentials, secret_manager, shell, terraform
 from infra.ops.function_table import written
 from infra.ops.report import Check, Finding, report
 from infra.ops.shell import Stop, ask
+from shared.setting_types import SettingError
+from shared.settings import Settings
 
 TERRAFORM = (1, 9)  # see infra/versions.tf
 CLOSED = (0, 401, 403, 404)  # how a service that is private or missing answers an anonymous GET; 0 is no answer
@@ -119,6 +123,45 @@ def status_of(url: str, headers: dict[str, str] | None = None) -> int:
         return 0
 
 
+def links() -> Iterator[Finding]:
+    """Whether carriers take our links for ours, and each domain of short links serves them."""
+    settings = Settings(terraform.outputs().environment | config.settings())
+    try:
+        domains, warning = settings.links_domains(), settings.link_warning()
+    except SettingError as e:
+        raise Stop(str(e)) from None
+    if warning:
+        yield Finding("links in texts", warning)
+    for domain in domains:
+        yield Finding(f"link domain {domain}", "" if shell.dry() else _domain_advice(domain))
+
+
+def _domain_advice(domain: str) -> str:
+    """Asks for a code that was never issued, as a signer's phone would."""
+    try:
+        socket.getaddrinfo(domain, 443)
+    except OSError:
+        return "does not resolve: enter the DNS record that `make infra` prints as links_dns"
+    try:
+        with urllib.request.urlopen(f"https://{domain}/doctor", timeout=20) as answer:
+            status = int(answer.status)
+    except urllib.error.HTTPError as refused:
+        status = refused.code
+    except OSError as e:
+        return _unreachable(getattr(e, "reason", e))
+    return (
+        "" if status == 404 else f"answers {status}, not 404: does its DNS record point to links_dns of `make infra`?"
+    )
+
+
+def _unreachable(reason: object) -> str:
+    if isinstance(reason, ssl.SSLError):
+        return (
+            "has no valid certificate: Google issues it up to an hour after its DNS record points to the load balancer"
+        )
+    return "cannot be reached: does its DNS record point to links_dns of `make infra`?"
+
+
 def accounts() -> Iterator[Finding]:
     """Checks each credential with a read-only call. A secret in the environment overrides Secret Manager."""
     environ = terraform.outputs().environment | config.settings()
@@ -133,7 +176,7 @@ def _checked(probe: credentials.Probe, values: credentials.Values) -> Finding:
         advice = probe.check(values, status_of)
     except KeyError as absent:
         advice = f"cannot be checked: {absent.args[0]} is not set"
-    except Stop as stop:
+    except (Stop, SettingError) as stop:
         advice = f"cannot be checked: {stop}"
     return Finding(probe.name, advice)
 
@@ -147,6 +190,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("functions", deployed),
     ("access", privacy),
     ("webhook URL", webhook_url),
+    ("links", links),
     ("accounts", accounts),
 )
 

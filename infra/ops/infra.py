@@ -5,6 +5,7 @@ PLAN=file: `make plan` keeps its plan there, and `make infra` applies that plan 
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from infra.ops import config, shell
 from infra.ops.guard import changing
 from infra.ops.shell import Stop, agreed, errors_of
 from infra.ops.terraform import COMMAND, INFRA, environ, init, step
+from shared.setting_types import SettingError
+from shared.settings import Settings
 
 # Settings of relay.env that are also Terraform variables. A *.tfvars file overrides them.
 TEXTS = (
@@ -30,6 +33,7 @@ LISTS = ("OPERATORS", "ALERT_EMAILS")
 # Parts of errors that pass by themselves: Google shows a new metric after up to ten minutes, a new account or a
 # service just enabled after about one.
 LATE = ("Cannot find metric", "gserviceaccount.com does not exist", "has not been used in project", "SERVICE_DISABLED")
+LINK_DOMAIN = "link_domain.tf"
 MAX_TRIES = 12
 PAUSE = 60.0  # seconds between two tries
 
@@ -69,7 +73,25 @@ def plan() -> None:
 
 
 def _plan(*options: str) -> None:
-    step("plan", "-input=false", *options, *var_file(), **tf_variables())
+    variables = tf_variables()
+    _use_link_domain("TF_VAR_links_domains" in variables)
+    step("plan", "-input=false", *options, *var_file(), **variables)
+
+
+def _use_link_domain(wanted: bool) -> None:
+    """A load balancer costs money each month: its file is part of infra/ only where a domain is set."""
+    if wanted:
+        shutil.copyfile(INFRA / "optional" / LINK_DOMAIN, INFRA / LINK_DOMAIN)
+    else:
+        (INFRA / LINK_DOMAIN).unlink(missing_ok=True)
+
+
+def links_domains() -> tuple[str, ...]:
+    """The domains of short links, the relay's own first. Raises Stop."""
+    try:
+        return Settings({name: config.decided(name) for name in ("LINKS_DOMAIN", "BRANDS")}).links_domains()
+    except SettingError as e:
+        raise Stop(str(e)) from None
 
 
 def _path(name: str) -> Path:
@@ -84,6 +106,7 @@ def tf_variables() -> dict[str, str]:
         config.required("ALERT_EMAILS", "e-mail addresses that get the alerts, separated by spaces")
     values |= {name: config.decided(name) for name in TEXTS if config.decided(name)}
     values |= {name: json.dumps(config.decided(name).split()) for name in LISTS if config.decided(name)}
+    values |= {"LINKS_DOMAINS": json.dumps(domains)} if (domains := links_domains()) else {}
     return {f"TF_VAR_{name.lower()}": value for name, value in values.items()}
 
 

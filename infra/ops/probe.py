@@ -23,6 +23,7 @@ LIMITATIONS = {
     "download_url": "The API gives no download link: completion messages link to the signing URL.",
     "signer.name": "The API gives no names: progress messages say 'Another signer'.",
     "signer.request_url": "The API gives no signing URL: nobody can be invited. Set CLICKWRAP_FIELDS.",
+    "signer.language": "The API names no signer's language: they are written to in the request's, or the default one.",
     "signer.ids": "The API gives no signer ids: signers are identified by their position in the list.",
 }
 

@@ -15,8 +15,8 @@ from infra.ops.shell import Stop
 GENERATED = (
     "CLICKWRAP_WEBHOOK_TOKENS",
     "LINKS_SECRET",
-    "POSTMARK_WEBHOOK_TOKEN",
     "ADDRESS_SECRET",
+    "POSTMARK_WEBHOOK_TOKEN",
 )  # our own secrets: empty input generates a random value
 BYTES = 32  # of a generated secret
 

@@ -16,7 +16,7 @@ from shared.domain.dead_letters import dead_topic
 from shared.domain.model import ChannelName
 from shared.ports import Bus, Channel, DeadLetters, Ledger, Scheduler
 from shared.setting_types import SettingError
-from shared.settings import MAX_DELIVERY_ATTEMPTS
+from shared.settings import MAX_DELIVERY_ATTEMPTS, STATUS_WEBHOOK_URL
 
 if TYPE_CHECKING:
     from local.emulation.embedded import Embedded
@@ -85,7 +85,8 @@ def pushes(base: str) -> list[Subscription]:
         )
 
     per_channel = [push(f"deliver-{c}", names.notices_topic, f"deliver/{c}", c) for c in ("sms", "email")]
-    return [push("resolve", names.events_topic, "resolve"), *per_channel]
+    status = [push("forward", names.status_topic, "forward")] if bootstrap.settings()[STATUS_WEBHOOK_URL] else []
+    return [push("resolve", names.events_topic, "resolve"), *per_channel, *status]
 
 
 def backoff() -> tuple[float, float]:

@@ -21,7 +21,7 @@ from local.stack.clock import Calls, Travel, VirtualClock
 from local.stack.identity import bearer, guarded
 from shared import bootstrap
 from shared.setting_types import SettingError
-from shared.settings import OIDC_AUDIENCE, PORT
+from shared.settings import OIDC_AUDIENCE, PORT, STATUS_WEBHOOK_URL
 
 ROOT = Path(__file__).parents[2]
 MOUNTS = {"receive": "/receive", "resolve": "/resolve", "deliver": "/deliver", "remind": "/remind"} | {
@@ -29,6 +29,7 @@ MOUNTS = {"receive": "/receive", "resolve": "/resolve", "deliver": "/deliver", "
     "links": "/l",
     "receipts": "/receipts",
     "console": "/console",
+    "forward": "/forward",
 }
 BANNER = """Clickwrap Relay ({backend}) on {base}
   sandbox  {base}/sandbox/   create a request, sign it
@@ -56,6 +57,7 @@ def defaults(base: str) -> dict[str, str]:
         "RESOLVE_URL": f"{base}/resolve",
         "DELIVER_URL": f"{base}/deliver",
         "REMIND_URL": f"{base}/remind",
+        "FORWARD_URL": f"{base}/forward",
         "TASKS_SERVICE_ACCOUNT": "tasks@clickwrap-local.iam.gserviceaccount.com",
     }
 
@@ -120,6 +122,8 @@ class Stack(AbstractContextManager["Stack"]):
 
         mounts = self._routes.mounts = {}
         for name, path in MOUNTS.items():
+            if name == "forward" and not bootstrap.settings()[STATUS_WEBHOOK_URL]:
+                continue
             app = create_app(name, str(ROOT / "functions" / name / "main.py"))
             mounts[path] = with_root_path(counted(authenticated(name, app), self._calls))
         token = bootstrap.settings().webhook_tokens[0]

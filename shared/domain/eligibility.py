@@ -63,13 +63,18 @@ def after_invitation(
     """Whether a reminder, which may leave otherwise, follows its invitation at a distance. records: this signer's."""
     signer = request.signers[notice.signer]
     mine = [r for r in records if (r.kind, r.round) == (Kind.INVITATION, request.round)]
-    left = [min(t.at for t in r.history if t.state in SENT_STATES) for r in mine if r.state in SENT_STATES]
+    left = [at for at in map(_left_at, mine) if at]
     if left:
         wait = (max(left) + policy.days(DAYS_AFTER_INVITATION) - now).total_seconds()
         return Defer("the invitation has only just left", wait) if wait > 0 else Send()
     if signer.adopted or _never_leaves(signer, mine, now, policy):
         return Send()
     return Defer("the invitation has not left yet", wait_for_cause(request, notice, now, policy))
+
+
+def _left_at(record: NoticeRecord) -> datetime | None:
+    """When it was first sent, or may have been; None where it was not."""
+    return min((t.at for t in record.history if t.state in SENT_STATES), default=None)
 
 
 def _never_leaves(signer: Signer, invitations: list[NoticeRecord], now: datetime, policy: Policy) -> bool:

@@ -29,6 +29,7 @@ from shared.domain.signing_order import advance_signing
 
 MAX_SIGNERS = 1_000
 SIGNED_LAG, COMPLETE_LAG, GONE_LAG = 120.0, 600.0, 600.0  # seconds a denial is taken for a lagging answer
+KEPT_UNLESS_TOLD = ("sender", "site", "language", "created_at", "expires_at", "download_url")
 ROUND_AGE = 600.0  # seconds: a signature's least age to be doubted
 
 
@@ -94,7 +95,7 @@ class _Merge:
         request = self._status(request)
         request = self._signatures(request)
         request = self._rounds(request)
-        signers = advance_signing(self.signers, request, self.now, self.policy, sent=is_sent(self.event))
+        signers = advance_signing(self.signers, request, self.now, self.policy)
         return record_reading(replace(request, signers=signers), self.before, self.event, self.now, self.policy)
 
     # -- the request
@@ -104,15 +105,21 @@ class _Merge:
         hint = self.event.title_hint if self.event else ""
         return replace(
             b,
+            **{name: getattr(a, name) or getattr(b, name) for name in KEPT_UNLESS_TOLD},
             title=a.title or b.title or hint,
-            sender=a.sender or b.sender,
+            metadata=b.metadata | a.metadata,
             ordered=b.ordered if a.ordered is None else a.ordered,
-            created_at=a.created_at or b.created_at,
-            expires_at=a.expires_at or b.expires_at,
-            download_url=a.download_url or b.download_url,
             adopted=b.adopted and not is_sent(self.event),
             not_found_since=None,
+            resent_at=self._resent_at(),
         )
+
+    def _resent_at(self) -> datetime | None:
+        """When the newest `request_sent` was received that was not the first: the request may have been revised."""
+        known, last = self.before.signers and not self.before.adopted, self.before.resent_at
+        if self.event is None or not is_sent(self.event) or not known:
+            return last
+        return max(self.event.received_at, last or self.event.received_at)
 
     def _said(self) -> Status | None:
         """What the answer says of the whole request, directly or by all its signatures; None when silent."""
@@ -159,7 +166,7 @@ class _Merge:
     def _settled(self, said: Status | None, old: Status) -> Status:
         if said is None:
             return Status.OPEN if old in (Status.GONE, Status.DORMANT) else old
-        if said in (Status.OPEN, Status.PAUSED, Status.EXPIRED) and old is Status.COMPLETE:
+        if said is not Status.COMPLETE and old is Status.COMPLETE:
             return old  # only a new round undoes a completion; its date of expiry may pass
         if old is Status.DISPUTED and said in (Status.OPEN, Status.PAUSED) and self._may_lag():
             return old
@@ -181,20 +188,30 @@ class _Merge:
             self._believe(whose, request)
         if request.status is Status.COMPLETE:
             self._sign_all(request)
-        return replace(request, unmatched=self._unmatched(request, whose))
+        for key in self._refuted():
+            self.alerts.append("refuted: a webhook said signed, the API has denied it for a day")
+            self.signers[key] = replace(self.signers[key], state=SignerState.WAITING, signed_at=None)
+        return self._with_unmatched(request, whose)
 
     def _sign_all(self, request: Request) -> None:
         for key, signer in self.signers.items():
             if signer.state is not SignerState.REMOVED:
                 self._sign(key, request, by_event=False, confirmed=False)
 
-    def _unmatched(self, request: Request, whose: str | None) -> tuple[str, ...]:
-        """Hashes of signer ids that events named and that fit nobody; () once the API itself says who has signed."""
+    def _with_unmatched(self, request: Request, whose: str | None) -> Request:
+        """Hashes of signer ids that events named and that fit nobody, until the API itself says who has signed.
+
+        They hold back reminders for a day from the first: whoever knows the webhook's token could name anybody.
+        """
         unmatched = request.unmatched
         if self.event and self._is(EventType.SIGNED) and whose is None and self.event.signer:
             self.alerts.append("unmatched: a webhook names a signer that the API's answer does not hold")
             unmatched = (*unmatched, digest(self.event.signer)[:16])
-        return tuple(dict.fromkeys(unmatched)) if None in self.flags else ()
+        if None not in self.flags:
+            return replace(request, unmatched=(), unmatched_since=None)
+        since = request.unmatched_since or (self.now if unmatched else None)
+        held = unmatched if since and self.now - since < self.policy.days(1) else ()
+        return replace(request, unmatched=tuple(dict.fromkeys(held)), unmatched_since=since)
 
     def _signer_of_event(self) -> str | None:
         if self.event is None or self.event.type is not EventType.SIGNED:
@@ -251,9 +268,27 @@ class _Merge:
 
     def _believe(self, key: str, request: Request) -> None:
         if self._flag(key) is False and not self._signed(key):
+            if self._precedes(request.resent_at):
+                self.alerts.append(
+                    "outdated: a webhook says signed, the API denies it, and the request was sent anew since"
+                )
+                return
             _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not yet")
             self.alerts.append("believed: a webhook says signed, the API denies it")
         self._sign(key, request, by_event=True, confirmed=False)
+
+    def _precedes(self, at: datetime | None) -> bool:
+        return self.event is not None and at is not None and self.event.received_at < at
+
+    def _refuted(self) -> list[str]:
+        """Whose signature only a webhook told, while for a day the API has denied it and shows another's."""
+        day = self.policy.days(1)
+        denied = [(k, self.signers[k]) for k, seen in self.seen.items() if seen.signed is False and True in self.flags]
+        return [
+            k
+            for k, s in denied
+            if self._signed(k) and not s.confirmed and s.signed_at and self.now - s.signed_at >= day
+        ]
 
     # -- rounds
 
@@ -265,11 +300,15 @@ class _Merge:
         if request.unconfirmed_since is None:
             return replace(request, unconfirmed_since=self.now)
         settled = self.now - request.unconfirmed_since >= self.policy.span(SECOND_READING, floor=1)
-        if not (settled or is_sent(self.event)):
+        if not (settled or self._sent_after(undone)):
             return request
         self.signers = reopened(self.signers, undone)
         status = self._said() or Status.OPEN
         return replace(request, round=request.round + 1, unconfirmed_since=None, completed_at=None, status=status)
+
+    def _sent_after(self, undone: list[str]) -> bool:
+        """Whether it is a `request_sent` received after these signatures: an earlier one tells of no revision."""
+        return is_sent(self.event) and not any(self._precedes(self.signers[k].signed_at) for k in undone)
 
     def _doubtful(self, signer: Signer) -> bool:
         old_enough = signer.signed_at is None or self.now - signer.signed_at >= self.policy.span(ROUND_AGE, floor=2)

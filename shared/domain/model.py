@@ -23,7 +23,7 @@ class Status(StrEnum):
     PAUSED = "paused"
     COMPLETE = "complete"
     EXPIRED = "expired"
-    GONE = "gone"  # the API answers 404 for good
+    GONE = "gone"  # the API answers 404 for good, or calls it cancelled
     DORMANT = "dormant"  # silent for 30 days past its last step: no longer rechecked
     DISPUTED = "disputed"  # a webhook says complete, the API denies it
 
@@ -137,6 +137,8 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     missing_since: datetime | None = None  # absent from the API's answer since
     lacking_since: datetime | None = None  # present since without an address that is stored
     reminders: dict[str, Reminder] = {}  # by step
+    language: str = ""  # as the API says it: "de", "pt-BR"
+    metadata: dict[str, str] = {}  # for the templates, by name
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -161,6 +163,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     title: str = ""
     sender: str = ""
+    site: str = ""
+    language: str = ""  # as the API says it, for signers of whom it says none
+    metadata: dict[str, str] = {}  # for the templates, by name
     status: Status = Status.OPEN
     round: int = 1
     adopted: bool = False
@@ -172,6 +177,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     signers: dict[str, Signer] = {}
     events: dict[str, datetime] = {}  # handled, by id
     unmatched: tuple[str, ...] = ()  # signer ids of events that fit nobody
+    unmatched_since: datetime | None = None  # of the first of them
+    resent_at: datetime | None = None  # when the newest `request_sent` after the first was received
     unconfirmed_since: datetime | None = None  # since when the API calls a confirmed signature undone
     not_found_since: datetime | None = None  # since when the API answers 404
     unread_since: datetime | None = None  # since when no recheck has got an answer
@@ -279,6 +286,8 @@ class ApiSigner(msgspec.Struct, frozen=True, kw_only=True):
     order: int | None = None
     request_url: str = ""
     signed: bool | None = None
+    language: str = ""
+    metadata: dict[str, str] = {}
 
 
 class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -287,6 +296,9 @@ class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     title: str = ""
     sender: str = ""
+    site: str = ""
+    language: str = ""
+    metadata: dict[str, str] = {}
     status: Status | None = None
     ordered: bool | None = None
     created_at: datetime | None = None

@@ -79,9 +79,16 @@ def state_after(record: NoticeRecord, receipt: Receipt) -> NoticeState | None:
     if record.state in UNSETTLED:
         return state
     if record.state is NoticeState.ACCEPTED:
-        return None if state is NoticeState.ACCEPTED else state
+        return None if state is NoticeState.ACCEPTED or _of_first_try(record, receipt) else state
     bounced = record.state is NoticeState.DELIVERED and state is NoticeState.UNDELIVERED
     return state if bounced and receipt.at > record.history[-1].at else None
+
+
+def _of_first_try(record: NoticeRecord, receipt: Receipt) -> bool:
+    """Whether it says that a try did not arrive whose answer was lost, while a later one was accepted."""
+    other = receipt.provider_id and receipt.provider_id != record.provider_id
+    lost = any(t.state is NoticeState.UNKNOWN for t in record.history)
+    return bool(other) and lost and receipt.state is NoticeState.UNDELIVERED
 
 
 def shortened(history: tuple[Transition, ...]) -> tuple[Transition, ...]:

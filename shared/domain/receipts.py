@@ -16,6 +16,16 @@ class ReceiptRequest(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class ReceiptLimits(msgspec.Struct, frozen=True):
+    """What must be seen of a provider's request before its body is read, and how much of that.
+
+    headers: one of them holds its proof; empty where the body does. max_body: bytes of its largest receipt.
+    """
+
+    headers: tuple[str, ...] = ()
+    max_body: int = 64 * 1024
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one message: `accepted`, `delivered` or `undelivered`.
 

@@ -32,8 +32,9 @@ def matched(
 
 
 def _known_by(seen: ApiSigner, place: int) -> ApiSigner:
-    """A row without any id is matched by its number, or else by its place: it is never a new signer."""
-    return seen if seen.ids else replace(seen, ids=(seen.mobile or f"#{place}",))
+    """A row without any id is matched by its number or address, or else by its place: it is never a new signer."""
+    contacts = [text for text in (seen.mobile, seen.email.strip().lower()) if text]
+    return seen if seen.ids else replace(seen, ids=(*contacts, f"#{place}"))
 
 
 def _new_key(seen: ApiSigner, signers: Signers) -> str:
@@ -54,6 +55,8 @@ def _refreshed(old: Signer, seen: ApiSigner, now: datetime, policy: Policy) -> S
         role=seen.role,
         order=seen.order,
         request_url=seen.request_url or old.request_url,
+        language=seen.language or old.language,
+        metadata=old.metadata | seen.metadata,
         state=_state_of(old, seen),
         missing_since=None,
     )

@@ -9,11 +9,11 @@ from shared.domain.policy import Policy, into_window
 from shared.domain.signers import Signers, pending
 
 
-def advance_signing(signers: Signers, request: Request, now: datetime, policy: Policy, *, sent: bool) -> Signers:
-    """Invites whoever is newly due. Reminders outlast an expiry, which may be undone. sent: by a `request_sent`."""
+def advance_signing(signers: Signers, request: Request, now: datetime, policy: Policy) -> Signers:
+    """Invites whoever is newly due. Reminders outlast an expiry, which may be undone."""
     signers = dict(signers)
     for key, signer in signers.items():
-        if request.status is Status.OPEN and _is_turn(signer, signers, request, sent):
+        if request.status is Status.OPEN and _is_turn(signer, signers, request):
             signers[key] = _invited(key, signer, request, now, policy)
         elif signer.state is SignerState.INVITED and not signer.reminders:
             # invited anew at another address: under new task names
@@ -22,9 +22,9 @@ def advance_signing(signers: Signers, request: Request, now: datetime, policy: P
     return signers
 
 
-def _is_turn(signer: Signer, signers: Signers, request: Request, sent: bool) -> bool:
+def _is_turn(signer: Signer, signers: Signers, request: Request) -> bool:
     fresh = signer.state is SignerState.WAITING
-    heard = signer.state is SignerState.INVITED and signer.adopted and sent
+    heard = signer.state is SignerState.INVITED and signer.adopted and not request.adopted  # its `request_sent` came
     return (fresh or heard) and is_due(signer, signers, ordered=request.ordered)
 
 

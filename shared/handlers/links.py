@@ -3,6 +3,7 @@
 import re
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.domain.model import Link, Request, Signer, SignerState, Status
 from shared.ports import Ledger
@@ -10,18 +11,23 @@ from shared.services.links import completion_url
 
 
 class Followed(msgspec.Struct, frozen=True):
-    """302 with a location, or 404 / 410 with a reason for the signer to read."""
+    """302 with a location, or 404 / 410 with a reason: of the words page_unknown, ..., the part after "page_".
+
+    site, languages: of the request and its signer, for the page; empty where nothing is known of them.
+    """
 
     status: int
     location: str = ""
     reason: str = ""
+    site: str = ""
+    languages: tuple[str, ...] = ()
 
 
 CODE = re.compile(r"[A-Za-z0-9_-]{16,64}")
-UNKNOWN = Followed(404, reason="This link is not known. Please check that it was copied whole.")
-SIGNED = Followed(410, reason="You have signed this document. You will hear from us once everyone has.")
-DEAD = Followed(410, reason="This link is no longer valid. Please ask the sender for a new one.")
-EXPIRED = Followed(410, reason="This request has expired. Please ask the sender to send it again.")
+UNKNOWN = Followed(404, reason="unknown")
+SIGNED = Followed(410, reason="signed")
+DEAD = Followed(410, reason="dead")
+EXPIRED = Followed(410, reason="expired")
 
 
 class Links:
@@ -39,7 +45,8 @@ class Links:
         signer = request.item.signers.get(link.item.signer) if request else None
         if request is None or signer is None:
             return DEAD
-        return _alive(request.item, signer, self._completion_link)
+        followed = _alive(request.item, signer, self._completion_link)
+        return replace(followed, site=request.item.site, languages=(signer.language, request.item.language))
 
 
 def _alive(request: Request, signer: Signer, completion_link: str) -> Followed:

@@ -12,8 +12,6 @@ from shared.ports import Ledger, ReceiptVerifier
 from shared.services.claims import log_outcome
 from shared.services.fallback import Fallback
 
-MAX_BODY = 4 * 1024 * 1024  # bytes; the largest batch of a provider's events
-
 log = logging.getLogger(__name__)
 
 
@@ -28,6 +26,14 @@ class Receipts:
         clock: Callable[[], datetime],
     ) -> None:
         self._ledger, self._verifiers, self._fallback, self._clock = ledger, verifiers, fallback, clock
+
+    def limit(self, provider: str, headers: Mapping[str, str]) -> int:
+        """Bytes that may be read of its body. Raises KeyError for a provider not in use, InvalidSignature unsigned."""
+        limits = self._verifiers[provider].limits
+        if limits.headers and not any(headers.get(name) for name in limits.headers):
+            log.warning("receipt refused", extra={"json": {"provider": provider, "reason": "it is not signed"}})
+            raise InvalidSignature("it is not signed")
+        return limits.max_body
 
     def take(self, provider: str, request: ReceiptRequest) -> int:
         """How many notices it settled. Raises KeyError for a provider not in use, InvalidSignature, RetryLater."""

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-import msgspec
 from msgspec.structs import replace
 
 from shared.domain.errors import PermanentFailure, RetryLater
@@ -111,7 +110,7 @@ class Reconcile:
         now = self._clock()
         try:
             self._ledger.update(Request, request, lambda old: unread(old, now, self._policy, after) if old else None)
-        except msgspec.DecodeError:
+        except PermanentFailure:  # not even its document can be read
             self._ledger.postpone(request, now + self._policy.span(UNDECODABLE_AGAIN, floor=1))
 
     # -- requests never heard of

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -19,16 +19,24 @@ from shared.domain.model import Notice, NoticeRecord, NoticeState
 from shared.domain.policy import Policy
 from shared.ports import Ledger, Stored
 
-LEASE = 90.0  # seconds; longer than the function's time-out (60 s), which is longer than a provider's deadline (20 s)
+# Seconds since the delivery read the state: until the provider's first byte, and until others may take over. Between
+# them lie a provider's deadline (20 s) and the function's time-out (60 s).
+SEND_WITHIN, LEASE = 40.0, 90.0
+TOO_SLOW = "the delivery was held up for too long before the message was sent"
 
 log = logging.getLogger(__name__)
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A claimed notice: its record as written, and the version that only the holder may replace."""
+    """A claimed notice: its record as written, and the version that only the holder may replace.
+
+    read_at: when the state was read by which it is due. before: the record that was claimed; None for a new one.
+    """
 
     notice: Notice
     stored: Stored[NoticeRecord]
+    read_at: datetime | None = None
+    before: NoticeRecord | None = None
 
     @property
     def record(self) -> NoticeRecord:
@@ -47,28 +55,35 @@ class Claims:
         self._ledger, self._policy, self._clock = ledger, policy, clock
         self._lags = lags or {}
 
-    def claim(self, notice: Notice, **fields: Any) -> Claim | None:
-        """None when it was sent or is closed. Raises RetryLater while another delivery holds it, or was faster."""
+    def claim(self, notice: Notice, read_at: datetime, **fields: Any) -> Claim | None:
+        """None when it was sent or is closed. Raises RetryLater while another delivery holds it, or was faster.
+
+        read_at: when the state was read by which it is due: the lease counts from there.
+        """
         now = self._clock()
-        fields["lease_until"] = now + self.lease()
+        if not self._in_time(read_at):
+            raise RetryLater(TOO_SLOW, after=1)
+        fields["lease_until"] = read_at + self.lease()
         sending = NoticeState.SENDING
         fresh = notice_record.first_record(notice, sending, now, self._policy, attempts=1, **fields)
         version = self._ledger.put(notice.notice, fresh, None)
         if version is not None:
-            return Claim(notice, Stored(fresh, version))
+            return Claim(notice, Stored(fresh, version), read_at)
         stored = self._ledger.get(NoticeRecord, notice.notice)
         if stored is None or not self._is_free(notice, stored):
             return None
         self._await_second_try(stored.item)
-        return self._claim_again(notice, stored, fields) if self._may_be_claimed(stored.item) else None
+        return self._claim_again(notice, read_at, stored, fields) if self._may_be_claimed(stored.item) else None
 
-    def _claim_again(self, notice: Notice, stored: Stored[NoticeRecord], fields: dict[str, Any]) -> Claim:
+    def _claim_again(
+        self, notice: Notice, read_at: datetime, stored: Stored[NoticeRecord], fields: dict[str, Any]
+    ) -> Claim:
         attempts = stored.item.attempts + 1
         again = notice_record.changed_to(stored.item, NoticeState.SENDING, self._clock(), attempts=attempts, **fields)
         version = self._ledger.put(notice.notice, again, stored.version)
         if version is None:  # whoever was faster may still be refused by its provider: this message must come again
             raise RetryLater("another delivery has just claimed this notice", after=1)
-        return Claim(notice, Stored(again, version))
+        return Claim(notice, Stored(again, version), read_at, stored.item)
 
     def claimable(self, notice: Notice) -> bool:
         """Whether a delivery may go on with it: never begun, to be tried again, or due for its second try."""
@@ -99,6 +114,24 @@ class Claims:
         stored = self._ledger.get(NoticeRecord, notice.notice)
         return stored is None or stored.item.state is NoticeState.PLANNED
 
+    def is_over(self, notice: Notice) -> bool:
+        """Whether its outcome is final, or its provider has it."""
+        stored = self._ledger.get(NoticeRecord, notice.notice)
+        return stored is not None and stored.item.state not in notice_record.UNSETTLED
+
+    def holds(self, claim: Claim) -> bool:
+        """Whether the provider may still be called: to be asked just before."""
+        return claim.read_at is not None and self._in_time(claim.read_at)
+
+    def _in_time(self, read_at: datetime) -> bool:
+        return self._clock() - read_at <= self._policy.span(SEND_WITHIN, floor=13)
+
+    def release(self, claim: Claim) -> NoReturn:
+        """Nothing has left: the record is as it was before, so that an earlier try's outcome stays unknown."""
+        record = claim.before or notice_record.changed_to(claim.record, NoticeState.PLANNED, self._clock(), TOO_SLOW)
+        self.record(claim, record)
+        raise RetryLater(TOO_SLOW, after=1)
+
     # -- outcomes
 
     def close(self, notice: Notice, state: NoticeState, reason: str, **fields: Any) -> None:
@@ -119,10 +152,6 @@ class Claims:
         self.record(claim, record)
         if wait := notice_record.wait_after_lost_answer(record, now, self._policy):
             raise RetryLater(reason, after=wait.total_seconds())
-
-    def holds(self, claim: Claim) -> bool:
-        """Whether the claim's lease still holds: to be asked just before the provider is called."""
-        return notice_record.lease_left(claim.record, self._clock()) > 0
 
     def accepted(self, claim: Claim, provider_id: str) -> None:
         """The provider took it. An `unknown` that another delivery wrote when the lease ran out is overwritten."""

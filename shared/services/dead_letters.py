@@ -17,6 +17,7 @@ from shared.domain.model import Event, Notice, NoticeRecord, Request
 from shared.domain.notice_record import IN_PROGRESS, is_idle
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key
+from shared.domain.status_event import StatusEvent
 from shared.ports import Bus, DeadLetters, Ledger, Message
 from shared.services.publisher import notice_message
 from shared.services.resource_names import ResourceNames
@@ -47,7 +48,7 @@ class ReplayPreview(msgspec.Struct, frozen=True):
 
 
 class DeadLetterService:
-    """The dead letters of both topics."""
+    """The dead letters of all topics. forwards: whether changes of status are posted to an endpoint."""
 
     def __init__(
         self,
@@ -57,12 +58,14 @@ class DeadLetterService:
         names: ResourceNames,
         policy: Policy,
         clock: Callable[[], datetime],
+        *,
+        forwards: bool = False,
     ) -> None:
-        self._ledger, self._letters, self._bus = ledger, letters, bus
+        self._ledger, self._letters, self._bus, self._forwards = ledger, letters, bus, forwards
         self._names, self._policy, self._clock = names, policy, clock
 
     def held(self) -> list[ReplayPreview]:
-        """The dry run: the oldest MAX_AT_ONCE of both topics. Raises RetryLater."""
+        """The dry run: the oldest MAX_AT_ONCE of each topic. Raises RetryLater."""
         return [preview for topic in self._topics() for preview in self._previews(topic)]
 
     def replay(self, only: Collection[str] = ()) -> list[ReplayPreview]:
@@ -93,8 +96,9 @@ class DeadLetterService:
                 count += len(found)
         return count
 
-    def _topics(self) -> tuple[str, str]:
-        return self._names.events_topic, self._names.notices_topic
+    def _topics(self) -> tuple[str, ...]:
+        status = (self._names.status_topic,) if self._forwards else ()
+        return self._names.events_topic, self._names.notices_topic, *status
 
     def _previews(self, topic: str) -> list[ReplayPreview]:
         with self._letters.open(topic, LIMIT) as held:
@@ -121,6 +125,8 @@ class DeadLetterService:
         try:
             if letter.topic == self._names.events_topic:
                 return self._preview_event(letter, msgspec.json.decode(letter.data, type=Event))
+            if letter.topic == self._names.status_topic:
+                return _preview_status(letter, msgspec.json.decode(letter.data, type=StatusEvent))
             return self._preview_notice(letter, msgspec.json.decode(letter.data, type=Notice))
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             return ReplayPreview(letter, "unreadable message", ReplayOutcome.STUCK, f"nothing: it cannot be read ({e})")
@@ -174,6 +180,12 @@ class DeadLetterService:
 
     def _open(self, record: NoticeRecord) -> bool:
         return record.state in IN_PROGRESS or is_idle(record, self._clock(), self._policy)
+
+
+def _preview_status(letter: DeadLetter, event: StatusEvent) -> ReplayPreview:
+    return ReplayPreview(
+        letter, f"{event.type} {event.id}", ReplayOutcome.REPLAY, "posts it to STATUS_WEBHOOK_URL once more"
+    )
 
 
 def _described(notice: Notice) -> str:

@@ -53,7 +53,11 @@ class Fallback:
         key: id of the notice that did not arrive. Raises RetryLater.
         """
         if record.fallback:
-            self._bus.publish(self._topic, [notice_message(_instead(key, record))])
+            self.publish_notice(_instead(key, record))
+
+    def publish_notice(self, instead: Notice) -> None:
+        """Publishes a notice that stands in for another. Raises RetryLater."""
+        self._bus.publish(self._topic, [notice_message(instead)])
 
 
 def _outdated(old: Suppression | None, at: datetime) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 
+from shared.domain.brands import ONE_BRAND, Brands
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.kinds import KINDS
 from shared.domain.model import Notice, Request, Signer
@@ -15,13 +16,14 @@ log = logging.getLogger(__name__)
 class LinkService:
     """completion_link: the setting COMPLETION_LINK."""
 
-    def __init__(self, shortener: Shortener, completion_link: str) -> None:
-        self._shortener, self._completion_link = shortener, completion_link
+    def __init__(self, shortener: Shortener, completion_link: str, brands: Brands = ONE_BRAND) -> None:
+        self._shortener, self._completion_link, self._brands = shortener, completion_link, brands
 
     def link_for(self, request: Request, notice: Notice) -> str:
         """The link of this notice's text; "" where it has none. A shortener that fails costs a longer text."""
         url = self._url(request, notice)
-        target = Target(request=request.id, signer=notice.signer, round=request.round, url=url)
+        domain = self._brands.of(request.site).links_domain
+        target = Target(request=request.id, signer=notice.signer, round=request.round, url=url, domain=domain)
         try:
             return self._shortener.shorten(target) if url else ""
         except (RetryLater, PermanentFailure) as e:

@@ -81,8 +81,9 @@ class OperatorActions:
             return "the signer is no longer on the request"
         if record.state in IN_PROGRESS:
             return "it is still being tried"
-        if record.round == request.round and notice_of(request, record).notice != key:
-            return "it was sent once more already, or the signer's address has changed since"
+        again = planner.resent_at(request, notice_of(request, record)) if record.round == request.round else None
+        if again and record.history[0].at < again:
+            return "it was sent once more already"
         decision = self.decision(request, record)
         return decision.reason if isinstance(decision, eligibility.Suppress | eligibility.Fail) else ""
 

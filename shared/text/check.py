@@ -2,48 +2,48 @@
 
 import itertools
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 
+from shared.domain.brands import Brand
 from shared.domain.model import ChannelName, Kind
-from shared.text.render import BUILT_IN, ENGLISH, Context, Folders, Rendered, environment, folders, render
+from shared.text.pages import link_page
+from shared.text.render import BUILT_IN, Context, Rendered, Texts, render
 
 FULL = Context(
-    title="Title", link="https://example.com/l", signer_name="Ann", who="Eric", needed=2, reminder_day=3, sender="Bo"
+    title="Title",
+    link="https://example.com/l",
+    signer_name="Ann",
+    who="Eric",
+    needed=2,
+    reminder_day=3,
+    sender="Bo",
+    contact="bo@example.com",
+    expires=datetime(2026, 3, 1, 12, tzinfo=UTC),
+    opt_out=True,
 )
 BARE = Context(link=FULL.link)
 WITHOUT_LINK = {Kind.PROGRESS}
-SUFFIXES = (".sms.txt", ".email.subject.txt", ".email.txt", ".email.html")
+LAYOUTS = ("sms.txt", "email.subject.txt", "email.txt", "email.html")
+NAMES = {"words.txt", "page.html", *LAYOUTS, *(f"{kind}.{layout}" for kind in Kind for layout in LAYOUTS)}
 CHANNELS = (ChannelName.SMS, ChannelName.EMAIL)
 
 
-def check_templates(templates_dir: Path | None, language: str = ENGLISH) -> None:
-    """Renders every kind for every channel. Raises ValueError: one line with the file, its line and what is wrong."""
-    where = folders(templates_dir, language)
-    for folder in _own(templates_dir, language):
-        _check_files(folder)
-    for kind, channel, context in itertools.product(Kind, CHANNELS, (FULL, BARE)):
-        _check_link(kind, channel, _try(kind, channel, context, where), where)
+def check_templates(texts: Texts) -> None:
+    """Renders every message in every language. Raises ValueError: one line with the file, its line, what is wrong."""
+    if texts.templates_dir:
+        _check_folder(texts.templates_dir)
+    if not any((folder / texts.language).is_dir() for folder in texts.folders):
+        raise ValueError(f"no texts in '{texts.language}', which TEMPLATES_LANGUAGE asks for")
+    for language in sorted(texts.languages(), key=lambda name: (name != texts.language, name)):
+        _check_language(texts, language)
 
 
-def _own(templates_dir: Path | None, language: str) -> list[Path]:
-    """The operator's folders in use. English needs none: it is built in."""
-    if templates_dir is None:
-        if language != ENGLISH:
-            raise ValueError(f"not set, and only English is built in; TEMPLATES_LANGUAGE asks for '{language}'")
-        return []
-    if not templates_dir.is_dir():
-        raise ValueError(f"{templates_dir} is not a directory")
-    translated = templates_dir / language
-    if translated.is_dir():
-        return [templates_dir, translated]
-    if language != ENGLISH:
-        raise ValueError(f"{translated} is not a directory; TEMPLATES_LANGUAGE asks for it")
-    return [templates_dir]
-
-
-def _check_files(folder: Path) -> None:
-    for path in sorted(folder.iterdir()):
-        if path.name.endswith(SUFFIXES) and not (BUILT_IN / path.name).exists():
+def _check_folder(directory: Path) -> None:
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is not a directory")
+    for path in sorted(directory.rglob("*")):
+        if path.name.endswith(LAYOUTS) and path.name not in NAMES:
             kinds = ", ".join(Kind)
             raise ValueError(f"{path}: replaces no template; a name begins with one of {kinds}")
         if path.suffix in (".txt", ".html"):
@@ -58,26 +58,38 @@ def _check_encoding(path: Path) -> None:
         raise ValueError(f"{path}:{line}: not UTF-8") from None
 
 
-def _try(kind: Kind, channel: ChannelName, context: Context, where: Folders) -> Rendered:
+def _check_language(texts: Texts, language: str) -> None:
+    for kind, channel, context in itertools.product(Kind, CHANNELS, (FULL, BARE)):
+        _check_link(kind, channel, _try(kind, channel, context, texts, language), texts, language)
     try:
-        return render(kind, channel, context, where)
+        link_page("unknown", Brand(name="Acme"), texts, language)
+    except Exception as fault:  # as above
+        raise ValueError(f"{_place(fault, 'page.html')}: {_one_line(fault)}") from fault
+
+
+def _try(kind: Kind, channel: ChannelName, context: Context, texts: Texts, language: str) -> Rendered:
+    try:
+        return render(kind, channel, context, texts, language)
     except Exception as fault:  # a template can raise whatever the values it touches raise
-        raise ValueError(f"{_place(fault, kind, channel)}: {' '.join(str(fault).split())}") from fault
+        raise ValueError(f"{_place(fault, f'a template of {kind}, {channel}')}: {_one_line(fault)}") from fault
 
 
-def _place(fault: Exception, kind: Kind, channel: ChannelName) -> str:
+def _one_line(fault: Exception) -> str:
+    return " ".join(str(fault).split())
+
+
+def _place(fault: Exception, otherwise: str) -> str:
     """File and line. A syntax error carries both; for the others Jinja2 puts template lines into the traceback."""
     if filename := getattr(fault, "filename", None):
         return f"{filename}:{getattr(fault, 'lineno', '?')}"
     frames = [f for f in traceback.extract_tb(fault.__traceback__) if f.filename.endswith((".txt", ".html"))]
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else f"a template of {kind}, {channel}"
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else otherwise
 
 
-def _check_link(kind: Kind, channel: ChannelName, rendered: Rendered, where: Folders) -> None:
-    bodies = {f"{kind}.{channel}.txt": rendered.text}
-    if channel is ChannelName.EMAIL:
-        bodies[f"{kind}.email.html"] = rendered.html
-    for name, body in bodies.items():
-        if kind not in WITHOUT_LINK and FULL.link not in body:
-            path = environment(where).get_template(name).filename
-            raise ValueError(f"{path}: {{{{ link }}}} is missing: the signer could not get to the document")
+def _check_link(kind: Kind, channel: ChannelName, rendered: Rendered, texts: Texts, language: str) -> None:
+    bodies = {"txt": rendered.text, "html": rendered.html}
+    for form in ("txt", "html") if channel is ChannelName.EMAIL else ("txt",):
+        if kind not in WITHOUT_LINK and FULL.link not in bodies[form]:
+            folder = (texts.templates_dir or BUILT_IN) / ("" if language == texts.language else language)
+            name = f"{folder}/{kind}.{channel}.{form}"
+            raise ValueError(f"{name}: {{{{ link }}}} is missing: the signer could not get to the document")

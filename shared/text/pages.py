@@ -1,15 +1,12 @@
 """The page for a short link that cannot be followed."""
 
-from html import escape
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>Document link</title>
-<style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto;padding:0 1.5rem}}</style></head>
-<body><main><h1>Document link</h1><p>{}</p></main></body></html>
-"""
+from shared.domain.brands import Brand
+from shared.text.render import Context, Texts, environment, template_values
 
 
-def link_page(reason: str) -> str:
-    """The page as HTML. reason: plain text."""
-    return PAGE.format(escape(reason))
+def link_page(reason: str, brand: Brand, texts: Texts, language: str) -> str:
+    """The page as HTML. reason: of the words page_unknown, page_signed, ..., the part after "page_"."""
+    values = template_values(Context(brand=brand.name, contact=brand.contact), texts, language)
+    names = [f"{language}/page.html", "page.html"]
+    page = environment(texts.folders).select_template(names)
+    return page.render(values | {"reason": values[f"page_{reason}"]})

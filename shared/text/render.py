@@ -1,14 +1,16 @@
 """The words of a message: templates (Jinja2, sandboxed) filled from the state of the request.
 
-An operator's own files replace single ones of `templates/`; the rest stays built in, which is English only.
+A layout (`sms.txt`, `email.html`, ...) gives a message its form, `<language>/words.txt` its words. An operator's own
+file takes the place of a layout, of a language's words, or of one message (`invitation.sms.txt`).
 """
 
 import bisect
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,6 +18,7 @@ from shared.domain.model import ChannelName, Kind
 from shared.text.segments import GSM7, segments
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from jinja2.sandbox import SandboxedEnvironment
 
 BUILT_IN = Path(__file__).parent / "templates"
@@ -24,23 +27,57 @@ MAX_SEGMENTS = 2
 MAX_SUBJECT = 150
 MAX_TITLE = 300
 MAX_NAME = 60
-SHORTEST_TITLE = 12  # a title is never cut below this, whatever the message costs
+SHORTEST_TITLE = 8  # a title is never cut below this, whatever the message costs
 # Direction marks let a name reorder the text around it; the others are invisible and make an SMS UCS-2, twice the cost.
 HIDDEN = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u2060\ufeff\u00ad")
+ISOLATED = "\u2068{}\u2069"  # first strong isolate: text of the other direction does not reorder what surrounds it
 ZERO_WIDTH_JOINER = "\u200d"
+# Typographic characters of which one would turn an SMS into UCS-2, and what says the same in GSM-7.
+PLAIN = str.maketrans({**dict.fromkeys("“”„«»", '"'), **dict.fromkeys("‘’‚′´`", "'"), **dict.fromkeys("–—‑−", "-")})
+PLAIN |= str.maketrans({"\u00a0": " ", "\u202f": " ", "…": "...", "•": "-"})
+
+
+class Texts(msgspec.Struct, frozen=True):
+    """Which files there are. language: the default one; files directly in `templates_dir` are in it."""
+
+    templates_dir: Path | None = None
+    language: str = ENGLISH
+
+    @property
+    def folders(self) -> "Folders":
+        """Where files are looked for, the operator's first."""
+        return (self.templates_dir, BUILT_IN) if self.templates_dir else (BUILT_IN,)
+
+    def languages(self) -> frozenset[str]:
+        """Those that have a folder, and the default one."""
+        return _languages(self)
+
+    def choose(self, *wanted: str) -> str:
+        """The first of the wanted languages ("de", "pt-BR", "fr_CA") that there are texts in, else the default."""
+        tags = [tag.strip().lower().replace("_", "-") for tag in wanted]
+        named = (name for tag in tags for name in (tag, tag.partition("-")[0]))
+        return next((name for name in named if name in self.languages()), self.language)
+
+
+BUILT_IN_TEXTS = Texts()
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """What a template may use, under these names. Text is free: `render` cleans it."""
+    """What a template may use under these names, beside its language's words. Text is free: `render` cleans it."""
 
     title: str = ""  # of the document; "" when unknown
     brand: str = "Ironclad Clickwrap"
+    contact: str = ""  # where a signer may ask
     link: str = ""
     signer_name: str = ""  # the reader
     who: str = ""  # who signed; "" when unknown
     needed: int = 1  # signatures still missing
     reminder_day: int = 0
     sender: str = ""
+    expires: datetime | None = None  # in the reader's zone; in words: expires_at
+    opt_out: bool = False  # whether an SMS has to say how to opt out
+    metadata: Mapping[str, str] = {}  # of the request: CLICKWRAP_METADATA; "" for what is missing
+    signer: Mapping[str, str] = {}  # of the reader: its names that begin with "signer."
 
 
 class Rendered(msgspec.Struct, frozen=True):
@@ -54,23 +91,20 @@ class Rendered(msgspec.Struct, frozen=True):
 Folders = tuple[Path, ...]
 
 
-def folders(templates_dir: Path | None = None, language: str = ENGLISH) -> Folders:
-    """Where each template is looked for; the first that has it wins. language: a folder within `templates_dir`."""
-    own = (templates_dir / language, templates_dir) if templates_dir else ()
-    return (*own, BUILT_IN)
+def render(
+    kind: Kind, channel: ChannelName, context: Context, texts: Texts = BUILT_IN_TEXTS, language: str = ""
+) -> Rendered:
+    """Raises jinja2.TemplateError when an operator's template is faulty (`check_templates` finds those at start).
 
-
-def render(kind: Kind, channel: ChannelName, context: Context, where: Folders = (BUILT_IN,)) -> Rendered:
-    """Raises jinja2.TemplateError when an operator's template is faulty (`check_templates` finds those at start)."""
-    context = _cleaned(context)
+    language: one of the languages of `texts`; "" for its default.
+    """
+    language = language or texts.language
     if channel is ChannelName.SMS:
-        return Rendered("", _sms(f"{kind}.sms.txt", context, where), "")
-    name = f"{kind}.email"
-    return Rendered(
-        _subject(f"{name}.subject.txt", context, where),
-        _draw(f"{name}.txt", context, where),
-        _draw(f"{name}.html", context, where),
-    )
+        context = _plain(context)
+    message = _Message(kind, _cleaned(context, direction(texts, language)), texts, language)
+    if channel is ChannelName.SMS:
+        return Rendered("", message.sms(), "")
+    return Rendered(message.subject(), message.draw("email.txt"), message.draw("email.html"))
 
 
 def clean(text: str) -> str:
@@ -83,38 +117,137 @@ def clean(text: str) -> str:
     return " ".join(visible.split())
 
 
-def _cleaned(context: Context) -> Context:
-    def name(text: str) -> str:
-        return _cut(clean(text), MAX_NAME, "...")
+def _cleaned(context: Context, direction: str) -> Context:
+    def free(text: str, most: int) -> str:
+        return isolated(_cut(clean(text), most, "..."), direction)
+
+    def all_of(values: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: free(value, MAX_TITLE) for name, value in values.items()}
 
     return msgspec.structs.replace(
         context,
         title=_cut(clean(context.title), MAX_TITLE, "..."),
         brand=clean(context.brand),
-        signer_name=name(context.signer_name),
-        who=name(context.who),
-        sender=name(context.sender),
+        contact=clean(context.contact),
+        signer_name=free(context.signer_name, MAX_NAME),
+        who=free(context.who, MAX_NAME),
+        sender=free(context.sender, MAX_NAME),
+        metadata=all_of(context.metadata),
+        signer=all_of(context.signer),
     )
 
 
-def _sms(template: str, context: Context, where: Folders) -> str:
-    def draw(title: str) -> str:
-        return _draw(template, msgspec.structs.replace(context, title=title), where)
-
-    def shortened(length: int) -> str:
-        """A lone ellipsis character would turn a GSM-7 text into UCS-2: only a text that is UCS-2 anyway gets it."""
-        text = draw(_cut(context.title, length, "..."))
-        return text if segments(text).encoding == GSM7 else draw(_cut(context.title, length, "…"))
-
-    return _longest(len(context.title), shortened, lambda text: segments(text).count <= MAX_SEGMENTS)
+def _plain(context: Context) -> Context:
+    free = {
+        name: getattr(context, name).translate(PLAIN) for name in ("title", "brand", "who", "signer_name", "sender")
+    }
+    return msgspec.structs.replace(context, **free)
 
 
-def _subject(template: str, context: Context, where: Folders) -> str:
-    def shortened(length: int) -> str:
-        title = _cut(context.title, length, "...")
-        return clean(_draw(template, msgspec.structs.replace(context, title=title), where))
+def isolated(text: str, direction: str) -> str:
+    """The text between marks that keep its direction to itself, where it is not that of the language."""
+    foreign = {"L"} if direction == "rtl" else {"R", "AL"}
+    return ISOLATED.format(text) if any(unicodedata.bidirectional(c) in foreign for c in text) else text
 
-    return _longest(len(context.title), shortened, lambda text: len(text) <= MAX_SUBJECT)
+
+class _Message:
+    """One message of one kind in one language."""
+
+    def __init__(self, kind: Kind, context: Context, texts: Texts, language: str) -> None:
+        self._kind, self._context, self._texts, self._language = kind, context, texts, language
+
+    def sms(self) -> str:
+        """With as much of its title as fits."""
+
+        def shortened(length: int) -> str:
+            """A lone ellipsis would turn a GSM-7 text into UCS-2: only a text that is UCS-2 anyway gets it."""
+            text = self.draw("sms.txt", self._title(length, "..."))
+            return text if segments(text).encoding == GSM7 else self.draw("sms.txt", self._title(length, "…"))
+
+        return _longest(len(self._context.title), shortened, lambda text: segments(text).count <= MAX_SEGMENTS)
+
+    def subject(self) -> str:
+        """On one line, with as much of its title as fits."""
+
+        def shortened(length: int) -> str:
+            return " ".join(self.draw("email.subject.txt", self._title(length, "...")).split())
+
+        return _longest(len(self._context.title), shortened, lambda text: len(text) <= MAX_SUBJECT)
+
+    def _title(self, length: int, ellipsis: str) -> str:
+        return _cut(self._context.title, length, ellipsis)
+
+    def draw(self, layout: str, title: str | None = None) -> str:
+        """The operator's file for this message, else the layout. title: a shortened one."""
+        whole = self._context.title if title is None else title
+        context = msgspec.structs.replace(self._context, title=isolated(whole, direction(self._texts, self._language)))
+        values = template_values(context, self._texts, self._language)
+        values |= {"kind": str(self._kind)} | {name: values.get(f"{self._kind}_{name}", "") for name in OF_KIND}
+        return environment(self._texts.folders).select_template(self._names(layout)).render(values).strip()
+
+    def _names(self, layout: str) -> list[str]:
+        named = f"{self._kind}.{layout}"
+        plain = [named] if self._language == self._texts.language else []
+        return [f"{self._language}/{named}", *plain, f"{self._language}/{layout}", layout]
+
+
+OF_KIND = ("sentence", "action", "button", "subject")  # words that each kind has its own of
+
+
+def template_values(context: Context, texts: Texts, language: str) -> dict[str, Any]:
+    """What every template of a language may use."""
+    values = msgspec.structs.asdict(context) | {
+        "language": language,
+        "zone": zone_name(context.expires),
+        "metadata": Lookup(context.metadata),
+        "signer": Lookup(context.signer),
+    }
+    for words in _words(texts, language):
+        values |= {name: word for name, word in vars(words.make_module(values)).items() if not name.startswith("_")}
+    return values
+
+
+@cache
+def direction(texts: Texts, language: str) -> str:
+    """Of a language, as its words say: "ltr" or "rtl"."""
+    return str(template_values(Context(), texts, language)["direction"])
+
+
+class Lookup:
+    """Metadata in a template: what is missing is empty, never an error."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        return self._values.get(name, "")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+
+def zone_name(at: datetime | None) -> str:
+    """Its zone, as "EST"; where the zone has no such name, as "UTC-03"."""
+    name = (at.tzname() if at else "") or ""
+    return f"UTC{name}" if name[:1] in ("+", "-") else name
+
+
+@cache
+def _languages(texts: Texts) -> frozenset[str]:
+    found = (path.name for folder in texts.folders for path in folder.iterdir() if path.is_dir())
+    return frozenset({texts.language, *(name for name in found if not name.startswith("."))})
+
+
+@cache
+def _words(texts: Texts, language: str) -> "tuple[Template, ...]":
+    """English, then the built-in words of the language, then the operator's: each replaces what it holds."""
+    own = f"{language}/words.txt"
+    wanted = [(BUILT_IN, f"{ENGLISH}/words.txt"), (BUILT_IN, own)]
+    if texts.templates_dir:
+        wanted += [(texts.templates_dir, "words.txt")] if language == texts.language else []
+        wanted += [(texts.templates_dir, own)]
+    there = dict.fromkeys((folder, name) for folder, name in wanted if (folder / name).is_file())
+    return tuple(environment((folder,)).get_template(name) for folder, name in there)
 
 
 def _longest(length: int, shortened: Callable[[int], str], fits: Callable[[str], bool]) -> str:
@@ -134,11 +267,6 @@ def _cut(text: str, length: int, ellipsis: str) -> str:
     while length and (unicodedata.combining(text[length]) or ZERO_WIDTH_JOINER in text[length - 1 : length + 1]):
         length -= 1
     return text[:length].rstrip() + ellipsis
-
-
-def _draw(template: str, context: Context, where: Folders) -> str:
-    values = msgspec.structs.asdict(context)
-    return environment(where).get_template(template).render(values).strip()
 
 
 @cache

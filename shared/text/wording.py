@@ -1,42 +1,69 @@
 """Implements the port Render with the templates: the text of a notice from the state of its request."""
 
 import logging
-from pathlib import Path
 
 from shared.domain import eligibility
+from shared.domain.brands import Brand, Brands
 from shared.domain.kinds import signed_by
-from shared.domain.model import ChannelName, Notice, Request
+from shared.domain.model import ChannelName, Kind, Notice, Request, Signer
+from shared.domain.policy import Policy, zone_of
 from shared.ports import Wording
-from shared.text.render import ENGLISH, MAX_SEGMENTS, Context, folders, render
+from shared.text.render import BUILT_IN_TEXTS, MAX_SEGMENTS, Context, Texts, render
 from shared.text.segments import segments
+
+NORTH_AMERICA = "+1"  # CTIA's messaging principles, which its carriers enforce: the first text says how to opt out
 
 log = logging.getLogger(__name__)
 
 
 class Words:
-    """language: a folder within `templates_dir`; what it lacks is English. `check_templates` checks both."""
+    """texts: `check_templates` checks those of the operator."""
 
-    def __init__(self, brand: str, templates_dir: Path | None = None, language: str = ENGLISH) -> None:
-        self._brand, self._where = brand, folders(templates_dir, language)
+    def __init__(self, brands: Brands, policy: Policy, texts: Texts = BUILT_IN_TEXTS) -> None:
+        self._brands, self._policy, self._texts = brands, policy, texts
 
     def __call__(self, request: Request, notice: Notice, link: str) -> Wording:
-        rendered = render(notice.kind, notice.channel, self._context(request, notice, link), self._where)
-        sms = notice.channel is ChannelName.SMS
-        count = segments(rendered.text).count if sms else 0
-        if count > MAX_SEGMENTS:  # it is sent all the same, at the cost of so many
-            told = {"notice": notice.notice[:12], "kind": notice.kind, "segments": count}
-            log.warning("an SMS of %d segments", count, extra={"json": told})
-        return Wording(text=rendered.text, subject=rendered.subject, html=rendered.html, segments=count)
+        signer, brand = request.signers[notice.signer], self._brands.of(request.site)
+        language = self._texts.choose(signer.language, request.language, brand.language)
+        context = self._context(request, notice, brand, link)
+        rendered = render(notice.kind, notice.channel, context, self._texts, language)
+        if notice.channel is ChannelName.SMS:
+            return Wording(text=rendered.text, segments=_counted(rendered.text, notice), sender=brand.sms_from)
+        return Wording(
+            text=rendered.text,
+            subject=rendered.subject,
+            html=rendered.html,
+            sender=brand.email_from,
+            reply_to=brand.email_reply_to,
+        )
 
-    def _context(self, request: Request, notice: Notice, link: str) -> Context:
-        who = signed_by(request, notice)
+    def _context(self, request: Request, notice: Notice, brand: Brand, link: str) -> Context:
+        who, signer = signed_by(request, notice), request.signers[notice.signer]
         return Context(
             title=request.title,
-            brand=self._brand,
+            brand=brand.name,
+            contact=brand.contact,
             link=link,
-            signer_name=request.signers[notice.signer].name,
+            signer_name=signer.name,
             who=who.name if who else "",
             needed=eligibility.needed(request),
             reminder_day=notice.reminder_day,
             sender=request.sender,
+            expires=request.expires_at.astimezone(zone_of(signer.mobile, self._policy)) if request.expires_at else None,
+            opt_out=_must_tell_how_to_opt_out(notice, signer),
+            metadata=request.metadata,
+            signer={"name": signer.name, "email": signer.email, "mobile": signer.mobile} | signer.metadata,
         )
+
+
+def _must_tell_how_to_opt_out(notice: Notice, signer: Signer) -> bool:
+    first = notice.kind is Kind.INVITATION
+    return first and notice.channel is ChannelName.SMS and signer.mobile.startswith(NORTH_AMERICA)
+
+
+def _counted(text: str, notice: Notice) -> int:
+    count = segments(text).count
+    if count > MAX_SEGMENTS:  # it is sent all the same, at the cost of so many
+        told = {"notice": notice.notice[:12], "kind": notice.kind, "segments": count}
+        log.warning("an SMS of %d segments", count, extra={"json": told})
+    return count

@@ -3,10 +3,12 @@
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
+from shared.domain.model import ChannelName, Kind
 from tests.browser.chromium import chromium
 from tests.e2e.stack import ERICS, JANES, ROOT, Running, until
+from tests.texts import written
 
 DOCS = ROOT / "docs"
 SIZE = {"width": 1280, "height": 900}
@@ -32,8 +34,18 @@ def take(stack: Running, page: Page) -> None:
         page.screenshot(path=DOCS / f"{name}.png")
 
 
+def take_mails(browser: Browser) -> None:
+    """An invitation as a computer and a telephone show it, in light and in dark."""
+    html = written(Kind.INVITATION, ChannelName.EMAIL, "en").html
+    for name, width, scheme in (("email", 720, "light"), ("email-narrow-dark", 360, "dark")):
+        page = browser.new_page(viewport={"width": width, "height": 640}, color_scheme=scheme)
+        page.set_content(html)
+        page.screenshot(path=DOCS / f"{name}.png")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory, chromium() as browser:
+        take_mails(browser)
         stack = Running(Path(directory), "embedded")
         try:
             take(stack, browser.new_page(viewport=SIZE, color_scheme="light"))

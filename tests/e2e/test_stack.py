@@ -32,9 +32,8 @@ def test_invitation_progress_and_completion_in_the_promised_words(stack: Running
     stack.send(ERIC, JANE)
     until(lambda: stack.messages(ERICS) and stack.messages(JANES), "both are invited")
     link = stack.link(ERICS)
-    assert stack.texts(ERICS) == [
-        f'You\'ve been sent "Employment Agreement" by Ironclad Clickwrap. Please review & sign: {link}'
-    ]
+    invitation = f'You\'ve been sent "Employment Agreement" by Ironclad Clickwrap. Please review & sign: {link}'
+    assert stack.texts(ERICS) == [f"{invitation}\nReply STOP to opt out"]
     stack.sign(ERICS)
     progress = 'Eric Smith has signed "Employment Agreement". One more signature is needed to complete the document.'
     until(lambda: len(stack.messages(JANES)) == 2, "Jane hears of it")
@@ -42,7 +41,9 @@ def test_invitation_progress_and_completion_in_the_promised_words(stack: Running
     assert stack.call("GET", link)[0] == 410
     stack.sign(JANES)
     until(lambda: len(stack.messages()) == 5, "everyone hears of the completion")
-    assert stack.texts(ERICS)[1].startswith('"Employment Agreement" has been accepted by all parties. Download')
+    assert stack.texts(ERICS)[1].startswith(
+        'Ironclad Clickwrap: "Employment Agreement" has been accepted by all parties. Download'
+    )
     assert stack.call("GET", link)[0] == 200
 
 

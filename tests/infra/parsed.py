@@ -36,7 +36,8 @@ def _unquoted(text: str) -> str:
 
 @cache
 def files() -> list[Body]:
-    return [load(path) for path in sorted(INFRA.glob("*.tf")) if path.name != "root.tf"]
+    """Without what the commands of the Makefile copy there."""
+    return [load(path) for path in sorted(INFRA.glob("*.tf")) if path.name not in ("root.tf", "link_domain.tf")]
 
 
 def blocks(kind: str) -> dict[str, Body]:

@@ -1,7 +1,14 @@
 """Each check of `make doctor`: OK, or what to do."""
 
 import json
+import socket
+import ssl
+import urllib.error
 from collections.abc import Iterator
+from contextlib import nullcontext
+from email.message import Message
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,6 +17,7 @@ from infra.ops.credentials import PROBES, Values, chosen
 from infra.ops.doctor import SERVICES, status_of
 from infra.ops.function_table import ROOT, every_secret, written
 from infra.ops.report import Finding
+from infra.ops.shell import Stop
 from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn, closed_port
 
@@ -107,6 +115,64 @@ def test_the_webhook_url_is_there_when_it_rejects_a_get(here: Tools, monkeypatch
         monkeypatch.setattr(doctor.config, "url", lambda name: receive.url)
         assert advices(doctor.webhook_url()) == [""]
         assert advices(doctor.webhook_url()) == ["answers 404: run `make deploy FUNCTIONS=receive`"]
+
+
+# -- the domain of short links
+
+
+def test_texts_with_googles_links_are_warned_of(here: Tools) -> None:
+    here.relay_env("SMS_PROVIDER=twilio\n")
+    [finding] = doctor.links()
+    assert finding.advice.startswith("texts go out with links on cloudfunctions.net")
+    here.relay_env("EMAIL_PROVIDER=postmark\n")
+    assert list(doctor.links()) == []
+
+
+@pytest.mark.parametrize(
+    ("resolves", "answer", "advice"),
+    [
+        (False, None, "does not resolve: enter the DNS record"),
+        (True, urllib.error.URLError(ssl.SSLCertVerificationError("expired")), "has no valid certificate"),
+        (True, ConnectionRefusedError(), "cannot be reached"),
+        (True, urllib.error.HTTPError("", 404, "", Message(), None), ""),
+        (True, urllib.error.HTTPError("", 502, "", Message(), None), "answers 502, not 404"),
+        (True, nullcontext(SimpleNamespace(status=200)), "answers 200, not 404"),
+    ],
+)
+def test_a_link_domain_resolves_has_a_certificate_and_answers_404(
+    here: Tools, monkeypatch: pytest.MonkeyPatch, resolves: bool, answer: Any, advice: str
+) -> None:
+    asked: list[str] = []
+
+    def opened(url: str, timeout: float) -> Any:
+        asked.append(url)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def lookup(host: str, port: int) -> None:
+        if not resolves:
+            raise socket.gaierror
+
+    monkeypatch.setattr(doctor.socket, "getaddrinfo", lookup)
+    monkeypatch.setattr(doctor.urllib.request, "urlopen", opened)
+    here.relay_env("SMS_PROVIDER=twilio\nLINKS_DOMAIN=go.example.com\n")
+    [finding] = doctor.links()
+    assert finding.what == "link domain go.example.com"
+    assert finding.advice.startswith(advice)
+    assert bool(finding.advice) is bool(advice)
+    assert asked == (["https://go.example.com/doctor"] if resolves else [])
+
+
+def test_the_domains_of_brands_are_looked_at_too_and_a_wrong_one_is_named(
+    here: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRY_RUN", "1")
+    here.relay_env("""BRANDS='{"7": {"links_domain": "go.other.example"}}'\nLINKS_DOMAIN=go.example.com\n""")
+    assert [f.what for f in doctor.links()] == ["link domain go.example.com", "link domain go.other.example"]
+    here.relay_env("LINKS_DOMAIN=nowhere\n")
+    with pytest.raises(Stop, match="LINKS_DOMAIN 'nowhere' must be a domain"):
+        list(doctor.links())
 
 
 def test_a_check_that_cannot_be_made_is_told_and_the_others_go_on(tools: Tools) -> None:
@@ -235,7 +301,7 @@ def test_only_what_the_settings_choose_is_tried() -> None:
         "Clickwrap's API",
         "SMS by Twilio",
     ]
-    assert [p.name for p in chosen({})] == ["Clickwrap's API", "short links"]
+    assert [p.name for p in chosen({})] == ["Clickwrap's API", "the function links"]
 
 
 def test_a_setting_that_is_nowhere_is_named(here: Tools) -> None:

@@ -32,9 +32,9 @@ def page(**environ: str) -> str:
 def test_every_kind_is_shown_as_sms_and_as_mail_in_light_and_dark() -> None:
     html = page()
     shown = Page(html)
-    assert shown.articles == [f"en-{kind}" for kind in Kind]
-    assert [f["class"] for f in shown.frames] == ["light", "dark"] * len(Kind)
-    assert html.count('class="bubble"') == len(Kind)
+    assert shown.articles == [f"{language}-{kind}" for language in ("en", "de", "es", "fr", "pt") for kind in Kind]
+    assert [f["class"] for f in shown.frames] == ["light", "dark"] * 5 * len(Kind)
+    assert html.count('class="bubble"') == html.count(">1 segment<") == 5 * len(Kind)
     assert "<strong>Reminder: please review &amp; sign &#34;Employment Agreement&#34;</strong>" in html
     assert "Hello Jane Doe,\n\nEric Smith has signed" in html
 
@@ -49,17 +49,24 @@ def test_a_mail_runs_no_script_of_its_template(tmp_path: Path) -> None:
 
 
 def test_each_language_has_its_messages_and_english_for_what_it_lacks(tmp_path: Path) -> None:
-    (tmp_path / "de").mkdir()
+    (tmp_path / "nl").mkdir()
     (tmp_path / ".git").mkdir()
-    (tmp_path / "de" / "invitation.sms.txt").write_text("Bitte unterschreiben: {{ link }}")
+    (tmp_path / "nl" / "invitation.sms.txt").write_text("Graag ondertekenen: {{ link }}")
     html = page(TEMPLATES_DIR=str(tmp_path), BRAND_NAME="Acme")
-    assert Page(html).articles == [f"{language}-{kind}" for language in ("en", "de") for kind in Kind]
-    assert html.count("Bitte unterschreiben") == 1
+    languages = ("en", "de", "es", "fr", "nl", "pt")
+    assert Page(html).articles == [f"{language}-{kind}" for language in languages for kind in Kind]
+    assert html.count("Graag ondertekenen") == 1
     assert html.count("by Acme is waiting for your signature. Please review &amp; sign: https://") == 4  # SMS, text
 
 
+def test_the_fields_that_a_template_may_use_are_named() -> None:
+    html = page(CLICKWRAP_FIELDS='{"metadata.deal": ["custom_data.deal"]}')
+    named = ("metadata.message", "metadata.company", "metadata.deal", "signer.name", "signer.email", "signer.company")
+    assert [name for name in named if f"<code>{name}</code>" not in html] == []
+
+
 def test_an_sms_shows_what_it_costs_and_one_over_two_segments_stands_out(tmp_path: Path) -> None:
-    assert "double" not in page().partition("</style>")[2]
+    assert "badge double" not in page().partition("</style>")[2]
     (tmp_path / "progress.sms.txt").write_text("ж" * 140)
     html = page(TEMPLATES_DIR=str(tmp_path))
     assert '<span class="badge double">3 segments</span>' in html

@@ -1,4 +1,4 @@
-"""`receive` as it runs in the cloud: functions-framework, gunicorn, a few threads. Its Bus is SQLite."""
+"""A public function as it runs in the cloud: functions-framework, gunicorn, a few threads. Its backend is SQLite."""
 
 import json
 import os
@@ -6,7 +6,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from local.emulation.http_push import Pace
 from shared.ports import Message
 
 ROOT = Path(__file__).parents[2]
-SOURCE = Path(__file__).parent / "receive_embedded.py"
+SOURCE = Path(__file__).parent / "public_embedded.py"
 TOKEN, TOPIC = "secret-of-the-server", "clickwrap-events"
 UP_WITHIN = 30.0
 
@@ -47,15 +48,19 @@ def whole(body: bytes, *lines: str, **given: Any) -> bytes:
 
 
 class ReceiveServer:
-    """One process. `published` reads what it has stored."""
+    """One process. `published` reads what it has stored.
 
-    def __init__(self, directory: Path, threads: int = 4) -> None:
+    function: receive, links or receipts. given: more settings.
+    """
+
+    def __init__(self, directory: Path, threads: int = 4, function: str = "receive", **given: str) -> None:
         self.port, self._log, self._bus = free_port(), directory / "server.log", directory / "bus.db"
         self._env = {"BACKEND": "embedded", "CLICKWRAP_WEBHOOK_TOKENS": TOKEN, "BUS": str(self._bus)}
         self._env |= {"THREADS": str(threads), "PYTHONPATH": str(ROOT), "PORT": str(self.port), "LOG_LEVEL": "DEBUG"}
+        self._env |= {"FUNCTION_TARGET": function, **given}
 
     def __enter__(self) -> Self:
-        argv = [sys.executable, "-m", "functions_framework", "--source", str(SOURCE), "--target", "receive"]
+        argv = [sys.executable, "-m", "functions_framework", "--source", str(SOURCE)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(argv, cwd=ROOT, env={**os.environ, **self._env}, stdout=log, stderr=log)
         end = time.monotonic() + UP_WITHIN
@@ -85,9 +90,15 @@ class ReceiveServer:
             return status(connection)
 
     def published(self) -> list[Message]:
+        with self.backend() as embedded:
+            return embedded.bus.messages(TOPIC)
+
+    @contextmanager
+    def backend(self) -> Iterator[Embedded]:
+        """Its database, for a moment."""
         embedded = Embedded(self._bus, partial(datetime.now, UTC), Pace(1, 1))
         try:
-            return embedded.bus.messages(TOPIC)
+            yield embedded
         finally:
             embedded.stop()
 

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.adapters.providers.common.mail import Letterhead
+from shared.domain.brands import Brand, Brands
 from shared.domain.errors import PermanentFailure
 from shared.domain.model import ChannelName, Kind, Notice, Request, Signer, SignerState, Status
-from shared.domain.policy import normal_email, normal_mobile
+from shared.domain.policy import Policy, normal_email, normal_mobile
 from shared.ports import Outgoing, Wording
 from shared.setting_types import Values
 from shared.text.wording import Words
@@ -55,7 +56,7 @@ def worded(kind: Kind, channel: ChannelName, text: str) -> Wording:
     request = Request(id="r1", title=text, sender=text, status=status, signers=signers)
     subject = {Kind.REMINDER: {"reminder_day": 3}, Kind.PROGRESS: {"about": 2}}.get(kind, {})
     notice = Notice(notice="n" * 64, request="r1", signer="a", kind=kind, channel=channel, **subject, round=1)
-    return Words("Brand")(request, notice, LINK)
+    return Words(Brands(Brand(name="Brand")), Policy())(request, notice, LINK)
 
 
 def mailed(subject: str = "s", to: str = "jo@example.com", text: str = "t", html: str = "<p>t</p>") -> bytes:

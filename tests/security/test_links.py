@@ -128,4 +128,4 @@ def test_codes_are_not_guessed_from_ids_nor_from_one_another() -> None:
         code("r1", "a", round=2),
     ]
     assert len(set(codes)) == len(codes)
-    assert {len(c) for c in codes} == {22}
+    assert {len(c) for c in codes} == {16}

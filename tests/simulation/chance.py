@@ -41,7 +41,7 @@ class Chance:
         self._faults = r.choice((0.0, 0.004, 0.015, 0.05))
         self._switches = r.choice((0.0, 0.0, 0.1, 0.5))
         self._queue = r.choice((0.0, 0.1, 0.4))
-        self._api = r.choice((0.0, 0.02, 0.1))
+        self._api = r.choice((0.0, 0.02, 0.1, 0.3))
         self._provider = r.choice((0.0, 0.03, 0.2))
         self._receipts = r.choice((0.0, 0.3, 0.9))
         self._crowd = r.random() < 0.7  # both instances are used
@@ -103,8 +103,17 @@ class Chance:
             return None
         r = self._r
         what = r.choices(
-            ("stale", "404", "status", "empty", "without a signer", "without a number", "without addresses"),
-            (6, 1, 1, 1, 2, 2, 1),
+            (
+                "stale",
+                "404",
+                "status",
+                "empty",
+                "unsigned",
+                "without a signer",
+                "without a number",
+                "without addresses",
+            ),
+            (7, 2, 1, 1, 2, 2, 2, 1),
         )[0]
         if what == "stale":
             return what, r.choice((1.0, 20.0, 230.0))
@@ -116,7 +125,7 @@ class Chance:
         if self._random() >= self._provider:
             return None
         r = self._r
-        what = r.choices(("later", "permanent", "not taken"), (4, 1, 2))[0]
+        what = r.choices(("later", "permanent", "not taken"), (5, 2, 3))[0]
         if what == "later":
             return what, r.choice((None, 5.0, 120.0)), r.random() < 0.5
         return (what, r.random() < 0.5) if what == "permanent" else (what,)

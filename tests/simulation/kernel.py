@@ -22,7 +22,10 @@ class Crash(BaseException):
 class Task:
     """One call of a handler on one instance."""
 
-    __slots__ = ("booked", "calls", "disturbed", "ended", "greenlet", "instance", "label", "notice", "started", "told")
+    __slots__ = (
+        "booked", "calls", "cut", "disturbed", "ended", "ended_at", "greenlet", "instance", "label", "notice",
+        "started", "told",
+    )  # fmt: skip
 
     def __init__(self, label: str, instance: Any, started: datetime) -> None:
         self.label, self.instance, self.started = label, instance, started
@@ -32,6 +35,8 @@ class Task:
         self.told: list[Any] = []  # what the API told this task
         self.booked: list[Any] = []  # what the provider took from it
         self.disturbed = False  # by a fault of its own or of what it called
+        self.cut = False  # what it did may not be recorded: it died, was frozen, or a call of its failed
+        self.ended_at: datetime | None = None
         self.notice = ""  # id of the notice it delivers
 
 
@@ -77,18 +82,19 @@ class Kernel:
                 how = "crash", None
             except Exception as e:
                 how = "error", e
-            task.ended = True
+            task.ended, task.ended_at = True, self.now
             done(*how)
 
         task.greenlet = greenlet(body)
         self._enter(task)
 
-    def suspend(self, seconds: float) -> None:
-        """Lets others run, as long as this task is frozen, its call is slow or a lock is held."""
+    def suspend(self, seconds: float | None) -> None:
+        """Lets others run, as long as this task is frozen or its call is slow; None: until it is woken."""
         task = self.current
         assert task is not None
         self.waiting.add(task)
-        self.after(seconds, lambda: self._resume(task))
+        if seconds is not None:
+            self.after(seconds, lambda: self.wake(task))
         self._hub.switch()
 
     def kill(self, instance: Any) -> None:
@@ -96,7 +102,7 @@ class Kernel:
         for task in sorted((t for t in self.waiting if t.instance is instance), key=lambda t: t.label):
             self.waiting.discard(task)
             assert task.greenlet is not None
-            task.disturbed = True
+            task.disturbed = task.cut = True
             self._enter(task, Crash)
 
     def note(self, *what: object) -> None:
@@ -112,7 +118,8 @@ class Kernel:
             if task.greenlet is not None:
                 self._enter(task, Crash)
 
-    def _resume(self, task: Task) -> None:
+    def wake(self, task: Task) -> None:
+        """Goes on with a suspended task; only from outside of all tasks."""
         if task in self.waiting:
             self.waiting.discard(task)
             self._enter(task)
@@ -132,11 +139,17 @@ class Lock:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel, self._held = kernel, False
+        self._queue: list[Task] = []
 
     def __enter__(self) -> None:
         while self._held:
-            self._kernel.suspend(0.05)
+            assert self._kernel.current is not None
+            self._queue.append(self._kernel.current)
+            self._kernel.suspend(None)
         self._held = True
 
     def __exit__(self, *_: object) -> None:
         self._held = False
+        for task in self._queue:
+            self._kernel.after(0, lambda task=task: self._kernel.wake(task))
+        self._queue.clear()

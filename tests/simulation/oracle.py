@@ -48,8 +48,15 @@ class Oracle:
     def bound(self) -> timedelta:
         """How long the repair of anything may take: a lost webhook is found by a recheck."""
         age = self.settled_at - self.p.start
-        rare = "expire" in self.acts or "request_complete" in self.forged  # then it is read once a day
+        # Then the request is read once a day.
+        rare = "expire" in self.acts or "request_complete" in self.forged or "request_expired" in self.forged
+        rare = rare or ("status", "expired") in self.decided
         return min(max(2 * HOUR, age), DAY) + HOUR + DAY * bool(self.p.policy.window) + 1.2 * DAY * rare
+
+    @cached_property
+    def decided(self) -> set[Any]:
+        """What went wrong, the first two figures of each."""
+        return {d[:2] for of in self.p.made.values() for d in of.values() if d[0] != "receipt"}
 
     @cached_property
     def at_rest(self) -> bool:
@@ -87,11 +94,19 @@ class Oracle:
         """When an answer had its effect: its task ended well. The version of the facts that it showed."""
         return [(at, i) for at, task, how in self.p.tasks if how == "ok" for _, i, _ in task.told if i >= 0]
 
-    def known(self, sent: Sent) -> int:
-        """The newest version of the facts that the relay knew when it began to deliver this."""
+    @cached_property
+    def said(self) -> list[tuple[datetime, int]]:
+        """When an answer came, whether or not it had an effect."""
+        return [(at, i) for _, task, _ in self.p.tasks for at, i, _ in task.told if i >= 0]
+
+    def known(self, sent: Sent) -> list[int]:
+        """The newest version of the facts that the relay must have known when it began to deliver this, and newer ones
+        that it may have known.
+        """
         begun = sent.task.started - SECOND
-        others = [i for at, i in self.told if at < begun]
-        return max([*others, *(i for _, i, _ in sent.task.told)], default=-1)
+        own = [i for _, i, _ in sent.task.told]
+        surely = max([i for at, i in self.told if at < begun] + own, default=-1)
+        return [surely, *(i for at, i in self.said if at <= sent.at and i > surely)] if surely >= 0 else []
 
     def addresses(self, name: str) -> set[str]:
         rows = (f.row(name) for f in self.p.versions)
@@ -115,10 +130,11 @@ class Oracle:
         return found
 
     def disturbed_tries(self, kind: str, name: str, detail: int | str = "") -> int:
-        """Tries to send that a fault hit: each may have ended as `unknown`."""
+        """Tries to send whose outcome may not be known: each may have ended as `unknown`."""
         start = f"deliver {kind} {detail}".strip() + " "
         tasks = [t for _, t, _ in self.p.tasks if t.label.startswith(start) and f" {name} " in t.label]
-        return sum(t.disturbed for t in tasks)
+        frozen = [t for t in tasks if t.ended_at is None or t.ended_at - t.started > 80 * SECOND]
+        return sum(t.cut for t in tasks) + len(frozen)
 
     # -- the rules
 
@@ -144,7 +160,9 @@ class Oracle:
         """A try whose outcome was not known, and one more, long enough after it."""
         first, *rest = tries
         apart = rest[0].at - first.task.started > timedelta(seconds=890)
-        return len(rest) == 1 and first.kind in ONCE_MORE and first.task.disturbed and apart
+        ended = first.task.ended_at
+        unknown = first.task.cut or ended is None or ended > rest[0].task.started - SECOND
+        return len(rest) == 1 and first.kind in ONCE_MORE and unknown and apart
 
     def other_channel(self) -> Iterator[str]:
         """With a channel in reserve, the same thing goes by both only after the first has failed."""
@@ -184,15 +202,18 @@ class Oracle:
             return f"rests on what was known {sent.at - asked} before"
         if sent.kind == "reminder" and not sent.task.told:
             return "without asking the API"
-        known = self.known(sent)
-        if known < 0 or sent.kind == "completion":
+        if sent.kind == "completion":
             return ""
+        reasons = [self._against(sent, i) for i in self.known(sent)]
+        return reasons[0] if reasons and all(reasons) else ""
+
+    def _against(self, sent: Sent, known: int) -> str:
+        """Why these facts forbid it; "" if they do not."""
         facts = self.p.versions[known]
-        row = facts.row(sent.name)
         if facts.status is Status.COMPLETE and not self.p.script.silent:
             return "complete was known"
         if sent.kind in ("invitation", "reminder"):
-            return self._not_due(sent, facts, row, known)
+            return self._not_due(sent, facts, facts.row(sent.name), known)
         return ""
 
     def _not_due(self, sent: Sent, facts: Facts, row: Row | None, known: int) -> str:
@@ -202,6 +223,8 @@ class Oracle:
             return "their signature was known"
         if row is not None and row.role is not Role.SIGNER:
             return "they had delegated"
+        if row is not None and not facts.turn(row) and not facts.revision:  # one answer does not make a new round
+            return "it was not their turn"
         own = [i for _, i, honest in sent.task.told if honest]
         if sent.kind == "reminder" and len(own) == len(sent.task.told):
             shown = self.p.versions[own[-1]]
@@ -222,13 +245,16 @@ class Oracle:
     def untrue(self) -> Iterator[str]:
         """Ahead of the fact: a completion, or news of a signature."""
         for sent in self.p.book:
+            if {sent.name, sent.about} & self.unsure:
+                continue
             so_far = self.p.versions[: sent.version + 1]
-            if sent.kind == "completion" and not any(f.status is Status.COMPLETE for f in so_far):
-                if not (self.p.script.silent and "request_complete" in self.forged):
-                    yield f"{sent.effect}: nothing was complete"
-            if sent.kind == "progress" and not any((r := f.row(sent.about)) and r.signed for f in so_far):
-                if "request_signed" not in self.forged:
-                    yield f"{sent.effect}: {sent.about} had not signed"
+            complete = any(f.status is Status.COMPLETE for f in so_far)
+            believed = self.p.script.silent and "request_complete" in self.forged
+            if sent.kind == "completion" and not complete and not believed:
+                yield f"{sent.effect}: nothing was complete"
+            signed = any(_signed(f, sent.about) for f in so_far) or "request_signed" in self.forged
+            if sent.kind == "progress" and not signed:
+                yield f"{sent.effect}: {sent.about} had not signed"
 
     # -- lost
 
@@ -247,13 +273,20 @@ class Oracle:
     def excused(self) -> bool:
         """Something visible to an operator holds it back, or the script has made it unclear what is due."""
         letters = any(self.p.relay.ports.letters.letters.values())
-        silent = self.p.script.silent and (self.forged or {"revise", "expire", "pause"} & self.acts)
+        unheard = any(not self._first("request_signed", name) for name in self.signatures)
+        silent = self.p.script.silent and (unheard or self.forged or {"revise", "expire", "pause"} & self.acts)
         return letters or bool(silent) or "request_expired" in self.forged or bool(self.forged & {"request_signed"})
+
+    @cached_property
+    def signatures(self) -> set[str]:
+        """Who has signed at any time."""
+        return {r.person.name for f in self.p.versions for r in f.rows if r.signed}
 
     @cached_property
     def unsure(self) -> set[str]:
         """Signers without an id, of whom a changed list cannot tell who is who."""
         moved = {"shuffle", "remove", "delegate", "add", "correct"} & self.acts or self._lied_about_signers
+        moved = moved or self.p.script.silent
         return {p.name for p in self.p.script.people if not p.ids} if moved else set()
 
     @cached_property
@@ -296,6 +329,52 @@ class Oracle:
             return False
         return any((s.name, s.kind) == (name, kind) for s in self.p.book)
 
+    def in_reserve(self) -> Iterator[str]:
+        """What the first channel refused for good goes by the other."""
+        facts = self.final
+        if facts is None or not self.p.policy.channels.endswith("-first") or self.excused or not self.at_rest:
+            return
+        moved = {"correct", "delegate", "remove", "add", "clear", "revise", "shuffle"} & self.acts
+        if moved or self.unsure or self._lied_about_signers or not self.announced or self.forged:
+            return
+        kind = {Status.COMPLETE: "completion", Status.OPEN: "invitation"}.get(facts.status, "")
+        for row in facts.rows if kind else ():
+            both = {a for a in (row.person.mobile, row.person.email) if a}
+            reached = any((s.name, s.kind) == (row.person.name, kind) for s in self.p.book)
+            due = kind == "completion" or facts.turn(row)
+            unsure = self.disturbed_tries(kind, row.person.name) > 1
+            if due and self.refused & both and len(both) == 2 and not self.refused >= both and not (reached or unsure):
+                yield f"{kind} to {row.person.name}: by neither channel"
+
+    def stopped(self) -> Iterator[str]:
+        """No reminder after an operator has stopped them."""
+        for sent in self.p.book:
+            states = [stopped for at, stopped in self.p.stopped if at < sent.task.started - SECOND]
+            if sent.kind == "reminder" and states and states[-1] and not self.p.resends:
+                yield f"{sent.effect} at {sent.at:%d %H:%M:%S}"
+
+    def suppressed(self) -> Iterator[str]:
+        """Nothing goes to an address after a receipt has said that it is at fault, until an operator clears it."""
+        whose = {s.notice: s.to for s in self.p.book}
+        faults = [(at, whose[notice]) for at, notice, _, suppress in self.p.receipts if suppress]
+        for sent in self.p.book if "clear" not in self.acts else ():
+            if any(to == sent.to and at < sent.task.started - SECOND for at, to in faults):
+                yield f"{sent.effect} at {sent.at:%d %H:%M:%S}"
+
+    def receipts(self) -> Iterator[str]:
+        """What a receipt said of a message that left once is what is known of it."""
+        times, states = defaultdict(int), defaultdict(set)
+        for sent in self.p.book:
+            times[sent.notice] += 1
+        for _, notice, state, _ in self.p.receipts:
+            states[notice].add(state)
+        for notice, told in states.items():
+            found = self.ledger.documents.get((NoticeRecord, notice))
+            if found is None or times[notice] != 1 or told == {"accepted"} or self.p.end - self.settled_at < 3 * HOUR:
+                continue
+            if found[0].state.value not in told:
+                yield f"{found[0].kind}: known as {found[0].state}, told {sorted(told)}"
+
     def _lost_reminders(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         name = row.person.name
         if self.p.stopped or "stop" in self.acts or self.forged:
@@ -333,9 +412,10 @@ class Oracle:
             if not sents and not self.disturbed_tries("progress", row.person.name, self._number(about)):
                 yield f"progress about {about} to {row.person.name} at {address}"
 
-    def _number(self, name: str) -> int:
+    def _number(self, name: str) -> int | str:
+        """By which the relay calls this signer; "" once their data is gone."""
         signers = self.request.signers.values() if self.request else ()
-        return next((s.number for s in signers if s.name == name), 0)
+        return next((s.number for s in signers if s.name == name), "")
 
     # -- late, stuck, silent
 
@@ -349,9 +429,13 @@ class Oracle:
         ):
             return
         for sent in self.p.book:
-            if sent.kind == "completion" and (heard := self._first("request_complete", "")):
-                if sent.at - heard > 10 * MINUTE and not self.p.resends:
-                    yield f"{sent.effect}: {sent.at - heard} after its webhook"
+            heard = self._first("request_complete", "") or sent.at
+            if sent.kind == "completion" and sent.at - heard > 10 * MINUTE and not self.p.resends:
+                yield f"{sent.effect}: {sent.at - heard} after its webhook"
+            if sent.kind == "reminder" and not self.p.script.skew and len(self.p.times) == 1:
+                invited = min(s.at for s in self.p.book if s.name == sent.name)
+                if sent.at - invited - sent.day * DAY > MINUTE:
+                    yield f"{sent.effect}: late by {sent.at - invited - sent.day * DAY}"
 
     def _first(self, kind: str, who: str) -> datetime | None:
         return min((at for at, k, w in self.p.hooks if (k, w) == (kind, who)), default=None)
@@ -363,9 +447,9 @@ class Oracle:
             if sent.kind == "invitation":
                 first.setdefault((sent.name, sent.to), sent.at)
             invited = first.get((sent.name, sent.to))
-            if sent.kind == "reminder" and invited and sent.at - invited < 12 * HOUR and not self.revisions:
-                if not self.p.resends and "correct" not in self.acts and not self.refused:
-                    yield f"{sent.effect}: {sent.at - invited} after the invitation"
+            plain = not (self.revisions or self.p.resends or "correct" in self.acts or self.refused)
+            if plain and sent.kind == "reminder" and invited and sent.at - invited < 12 * HOUR:
+                yield f"{sent.effect}: {sent.at - invited} after the invitation"
 
     def stuck(self) -> Iterator[str]:
         """Begun or published, and neither sent nor ended with a reason."""
@@ -392,13 +476,12 @@ class Oracle:
 
     def forgotten_acceptance(self) -> Iterator[str]:
         """In the book, and the ledger says that it was not sent."""
-        if self.p.end - self.settled_at < 3 * HOUR:
+        if self.p.end - self.settled_at < 3 * HOUR or self.refused or self.p.resends:
             return
         for sent in self.p.book:
             found = self.ledger.documents.get((NoticeRecord, sent.notice))
             if found and found[0].state in (NoticeState.FAILED, NoticeState.SUPPRESSED, NoticeState.PLANNED):
-                if not self.refused and not self.p.resends:
-                    yield f"{sent.effect}: {found[0].state}, {found[0].reason}"
+                yield f"{sent.effect}: {found[0].state}, {found[0].reason}"
 
     def letters(self) -> Iterator[str]:
         """Only what cannot be read, or names nothing known, ends as a dead letter."""
@@ -436,7 +519,7 @@ class Oracle:
 
     def round(self) -> Iterator[str]:
         """No more rounds than revisions."""
-        if self.request and self.request.round > 1 + self.revisions:
+        if self.request and self.request.round > 1 + self.revisions and not self.unsure:
             yield f"round {self.request.round}, after {self.revisions} revisions"
 
     def status_stream(self) -> Iterator[str]:
@@ -450,7 +533,7 @@ class Oracle:
         states = {k: s.state.value for k, s in self.request.signers.items()}
         expected = (self.request.status.value, self.request.round, states)
         if (shown["status"], shown["round"], shown["signers"]) != expected:
-            yield f"a consumer shows {shown['status']}, round {shown['round']}; it is {expected[0]}, round {expected[1]}"
+            yield f"a consumer shows {shown}, it is {expected}"
 
     # -- personal data, budget
 
@@ -472,18 +555,19 @@ class Oracle:
                 yield f"{kind.__name__} {key[:8]} holds an address {self.p.end - self.settled_at} after the end"
 
     def budget(self) -> Iterator[str]:
-        """Calls of the API within a day, when nothing happens any more."""
-        asked = [at for at in self.p.relay.ports.api.asked if at > self.settled_at + HOUR]
-        waiting = sum(key not in self.p.relay.ports.ledger.all(NoticeRecord) for key in self.p.relay.published)
-        open_ = sum(r.state is NoticeState.PLANNED for r in self.ledger.all(NoticeRecord).values())
-        most = 70 + 110 * (waiting + open_)
-        first = 0
-        for n, at in enumerate(asked):
-            while at - asked[first] > DAY:
-                first += 1
-            if n - first + 1 > most:
-                yield f"{n - first + 1} calls within a day, {most} would do"
-                return
+        """Calls of the API within a day, when nothing happens any more: for one notice, and for all else."""
+        calls: dict[str, list[datetime]] = defaultdict(list)
+        for at, notice in self.p.relay.ports.api.asked:
+            if at > self.settled_at + HOUR:
+                calls[notice].append(at)
+        for notice, times in calls.items():
+            most, first = (300 if notice else 60), 0
+            for n, at in enumerate(times):
+                while at - times[first] > DAY:
+                    first += 1
+                if n - first + 1 > most:
+                    yield f"{n - first + 1} calls within a day for {notice[:8] or 'rechecks'}, {most} would do"
+                    break
 
     def asked_in_vain(self) -> Iterator[str]:
         """A reminder that has left is not asked for again."""
@@ -492,9 +576,9 @@ class Oracle:
             for sent in task.booked:
                 if how == "ok" and not task.disturbed:
                     left.setdefault(sent.notice, at)
-            if task.label.startswith("deliver reminder") and task.told and task.notice in left:
-                if task.started > left[task.notice]:
-                    yield f"{task.label}: the API was asked for a reminder that had left"
+            again = task.label.startswith("deliver reminder") and task.told and task.notice in left
+            if again and task.started > left[task.notice]:
+                yield f"{task.label}: the API was asked for a reminder that had left"
 
 
 def consumer(events: list[bytes]) -> dict[str, Any] | None:
@@ -527,6 +611,10 @@ RULES: dict[str, Rule] = {
     "untrue": Oracle.untrue,
     "lost": Oracle.lost,
     "late": Oracle.late,
+    "in reserve": Oracle.in_reserve,
+    "stopped": Oracle.stopped,
+    "suppressed": Oracle.suppressed,
+    "receipts": Oracle.receipts,
     "too close": Oracle.too_close,
     "stuck": Oracle.stuck,
     "forgotten acceptance": Oracle.forgotten_acceptance,

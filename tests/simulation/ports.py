@@ -18,6 +18,7 @@ from tests.simulation.kernel import Crash, Kernel
 
 LOST = "the answer was lost"
 REFUSED = "cannot be reached"
+LONG = 60.0  # seconds
 ERRS_FOR = timedelta(seconds=240)
 
 
@@ -46,9 +47,11 @@ class Calls:
         task, what = self.kernel.current, decision[0]
         assert task is not None
         if what == "slow":
+            task.disturbed = task.disturbed or decision[1] > LONG
             self.kernel.suspend(decision[1])
             return effect()
         task.disturbed = True
+        task.cut = task.cut or what != "late"
         if what == "refused":
             raise RetryLater(REFUSED, *decision[1:])
         if what == "crash before":
@@ -77,7 +80,7 @@ class SimLedger(Ledger):
         def reached() -> Any:
             if self.down:
                 if task := self._calls.kernel.current:
-                    task.disturbed = True
+                    task.disturbed = task.cut = True
                 raise RetryLater("the database cannot be reached")
             return effect()
 
@@ -117,6 +120,14 @@ class SimLedger(Ledger):
     def due_now(self, now: datetime) -> list[str]:
         due = [(r.next_at, key) for key, r in self.all(Request).items() if r.next_at and r.next_at <= now]
         return [key for _, key in sorted(due)]
+
+    def postpone(self, request: str, until: datetime) -> None:
+        self._call("postpone", lambda: self._postpone((Request, request), until))
+
+    def _postpone(self, place: tuple[type, str], until: datetime) -> None:
+        self._version += 1
+        self.documents[place] = (replace(self.documents[place][0], next_at=until), self._version)
+        self.on_request(self.documents[place][0])
 
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
         return self._call("records", lambda: self._records(request, signer))
@@ -187,7 +198,7 @@ class SimApi:
         self._calls = calls
         self.versions: list[tuple[datetime, ApiRequest]] = []
         self.outage: RetryLater | None = None
-        self.asked: list[datetime] = []
+        self.asked: list[tuple[datetime, str]] = []  # when, and for which notice, "" for none
         self._wrong_since: datetime | None = None
         self.silent = False
 
@@ -203,19 +214,19 @@ class SimApi:
     def _answer(self) -> tuple[ApiRequest | None, int, bool]:
         """The answer, the version of the facts that it shows, and whether it shows them whole."""
         kernel = self._calls.kernel
-        self.asked.append(kernel.now)
+        self.asked.append((kernel.now, kernel.current.notice if kernel.current else ""))
         if self.outage is not None:
             raise self.outage
         newest = len(self.versions) - 1
         wrong = kernel.decide(kernel.current, "answer")  # type: ignore[arg-type]
-        if wrong is None or not self._may_err() or (wrong[0] == "status" and self.silent):
+        if wrong is None or not self._may_err() or (self.silent and wrong[0] in ("status", "unsigned")):
             self._wrong_since = None
             return (self.versions[newest][1] if self.versions else None), newest, True
         kernel.note("answer", *wrong)
         if wrong[0] == "stale":
             index = sum(at <= kernel.now - timedelta(seconds=wrong[1]) for at, _ in self.versions) - 1
             return (self.versions[index][1] if index >= 0 else None), index, True
-        told = -1 if wrong[0] in ("404", "empty") else newest
+        told = -1 if wrong[0] in ("404", "empty", "unsigned") else newest
         return self._wrong(wrong, newest), told, False
 
     def _may_err(self) -> bool:
@@ -228,6 +239,8 @@ class SimApi:
         if wrong[0] == "404" or not self.versions:
             return None
         answer = self.versions[index][1]
+        if wrong[0] == "unsigned":
+            return replace(answer, status=Status.OPEN, signers=tuple(replace(s, signed=False) for s in answer.signers))
         if wrong[0] == "status":
             return replace(answer, status=Status(wrong[1]))
         if wrong[0] == "empty":
@@ -250,6 +263,7 @@ class SimChannel:
         self._calls, self._taken = calls, taken
         self.outage: Exception | None = None
         self.refused: set[str] = set()  # addresses
+        self._in_outage = 0  # calls so far: every other one is taken, though its answer is lost
 
     def send(self, message: Outgoing) -> Accepted:
         return Accepted(self._calls(f"{self.name}.send", lambda: self._send(message), OutcomeUnknown))
@@ -257,12 +271,19 @@ class SimChannel:
     def _send(self, message: Outgoing) -> str:
         kernel = self._calls.kernel
         if self.outage is not None:
-            kernel.current.disturbed = True  # type: ignore[union-attr]
+            self._in_outage += 1
+            task = kernel.current
+            assert task is not None
+            task.disturbed, task.cut = True, isinstance(self.outage, OutcomeUnknown)
+            if task.cut and self._in_outage % 2:
+                self._taken(self.name, message)
             raise self.outage
         refusal = kernel.decide(kernel.current, "refusal")  # type: ignore[arg-type]
         if refusal is not None:
             kernel.note("refusal", *refusal)
-            kernel.current.disturbed = True  # type: ignore[union-attr]
+            assert kernel.current is not None
+            kernel.current.disturbed = True
+            kernel.current.cut = kernel.current.cut or refusal[0] == "not taken"
             if refusal[0] == "permanent":
                 self.refused.add(message.to)
             raise _refusal(refusal)

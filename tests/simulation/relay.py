@@ -327,12 +327,14 @@ class Relay:
         data = msgspec.json.encode(body)
         self.start(f"receive {body['id']}", lambda i: i.receive.accept(data), ended)
 
-    def report(self, provider: str, receipt: Receipt, attempt: int = 1) -> None:
-        """A receipt: refused, it comes again."""
+    def report(self, provider: str, receipt: Receipt, taken: Callable[[], None], attempt: int = 1) -> None:
+        """A receipt: refused, it comes again. taken: called once it was not."""
 
         def ended(how: str, result: Any) -> None:
-            if how != "ok" and attempt < 8:
-                self.kernel.after(30.0 * 2**attempt, lambda: self.report(provider, receipt, attempt + 1))
+            if how == "ok":
+                taken()
+            elif attempt < 8:
+                self.kernel.after(30.0 * 2**attempt, lambda: self.report(provider, receipt, taken, attempt + 1))
 
         request = ReceiptRequest("https://receipts.test", {}, msgspec.json.encode(receipt))
         self.start(f"receipts {receipt.state.value}", lambda i: i.receipts.take(provider, request), ended)

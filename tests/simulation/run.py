@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import phonenumbers
-from phonenumbers import timezone
 
+from shared.domain import policy, search, signers
 from shared.domain.errors import OutcomeUnknown, RetryLater
 from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Request, Status, Suppression
 from shared.domain.policy import Policy
@@ -67,7 +67,9 @@ class Played:
     stopped: list[tuple[datetime, bool]] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)  # addresses that a provider refused for good, or could not reach
     tasks: list[tuple[datetime, Task, str]] = field(default_factory=list)  # ended: when, which, how
-    losses: list[tuple[datetime, str]] = field(default_factory=list)  # tries whose outcome is not known: when, label
+    receipts: list[tuple[datetime, str, str, bool]] = field(
+        default_factory=list
+    )  # taken: when, notice, state, suppress
     disturbed_until: datetime = START
     pairs: set[tuple[str, ...]] = field(default_factory=set)
     made: Decisions = field(default_factory=dict)
@@ -125,7 +127,7 @@ class _Play:
             return
         until = self.kernel.now + timedelta(seconds=lasts or 0.0)
         self.played.disturbed_until = max(self.played.disturbed_until, until)
-        handler, call = task.label.partition(" ")[0], name.partition(" m")[0]
+        handler, call = task.label.partition(" ")[0].partition("/")[0], name
         self.played.pairs.add((handler, call, self._state(), str(what)))
 
     def _state(self) -> str:
@@ -206,7 +208,7 @@ class _Play:
         ledger.documents[Request, "r0"] = (Request(id="r0", next_at=self.kernel.now), -1)
         ledger.unreadable.add("r0")
         self.relay.plan_pass(self.kernel.now)
-        self.kernel.after(4 * 3_600.0, lambda: ledger.documents.pop((Request, "r0"), None))
+        self.kernel.after(12 * 3_600.0, lambda: ledger.documents.pop((Request, "r0"), None))
 
     # -- the operator
 
@@ -267,7 +269,9 @@ class _Play:
         )
         if suppress:
             self.played.refused.add(entry.to)
-        self.kernel.after(delay + 0.5, lambda: self.relay.report(name, receipt))
+        told = (entry.notice, state, suppress)
+        taken = lambda: self.played.receipts.append((self.kernel.now, *told))  # noqa: E731
+        self.kernel.after(delay + 0.5, lambda: self.relay.report(name, receipt, taken))
 
     def _ended(self, task: Task, how: str) -> None:
         self.played.tasks.append((self.kernel.now, task, how))
@@ -282,18 +286,20 @@ OPERATOR = ("resend", "stop", "restart", "clear", "replay")
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without our log, and with the slow pure functions of phonenumbers remembered."""
+    """Without our log, and with slow functions that depend on nothing but their arguments remembered."""
     log = logging.getLogger("shared")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)
-    parse, zones = phonenumbers.parse, timezone.time_zones_for_number
-    phonenumbers.parse = _parse
+    whole = [(place, name, getattr(place, name)) for place, name in PURE]
+    for place, name, function in whole:
+        setattr(place, name, _remembered(function))
     try:
         yield
     finally:
         log.setLevel(level)
-        phonenumbers.parse = parse
-        timezone.time_zones_for_number = zones
+        for place, name, function in whole:
+            setattr(place, name, function)
 
 
-_parse = lru_cache(maxsize=1_000)(phonenumbers.parse)
+PURE = ((search, "folded"), (signers, "normal_mobile"), (policy, "zone_of"), (phonenumbers, "parse"))
+_remembered = cache(lru_cache(maxsize=5_000))

@@ -208,7 +208,7 @@ class _Draw:
     def script(self) -> Script:
         r = self._r
         n = r.choices((1, 2, 3), (4, 4, 2))[0]
-        shared = n > 1 and self._odds(0.08)
+        shared = n > 1 and self._odds(0.1)
         form = r.choices(("plain", "with e-mail", "none"), (6, 3, 1))[0]
         people = tuple(self._person(k, form, shared=shared) for k in range(n))
         slow = self._odds(0.25)
@@ -241,7 +241,7 @@ class _Draw:
 
     def _person(self, k: int, form: str, *, shared: bool) -> Person:
         name = NAMES[k]
-        has = self._r.choices(("sms", "email", "both"), (5, 3, 2))[0]
+        has = self._r.choices(("sms", "email", "both"), (4, 3, 3))[0]
         email = ("office@x.org" if shared else f"{name}@x.org") if has != "sms" or shared else ""
         mobile = f"+1317555010{k}" if has != "email" and not shared else ""
         ids = {"plain": (name,), "with e-mail": (name, *([email] if email else [])), "none": ()}[form]

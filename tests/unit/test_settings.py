@@ -128,10 +128,68 @@ def test_field_paths_can_be_overridden_one_by_one():
     assert (fields["title"], fields["id"], fields["status"]) == (("a.b",), ("x", "y"), FIELDS["status"])
 
 
-@pytest.mark.parametrize("value", ["x", "[]", '""', "null", "5", '{"titel": "a"}', '{"title": 5}'])
+def test_fields_for_the_templates_can_be_added():
+    value = '{"metadata.deal": ["custom_data.deal"], "signer.metadata.team": "team"}'
+    fields = Settings({"CLICKWRAP_FIELDS": value})[CLICKWRAP_FIELDS]
+    assert (fields["metadata.deal"], fields["signer.metadata.team"]) == (("custom_data.deal",), ("team",))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x", "[]", '""', "null", "5", '{"titel": "a"}', '{"title": 5}', '{"metadata.": "a"}', '{"metadata.A-b": "a"}'],
+)
 def test_wrong_field_paths_are_refused(value):
     with pytest.raises(SettingError, match="CLICKWRAP_FIELDS"):
         _ = Settings({"CLICKWRAP_FIELDS": value})[CLICKWRAP_FIELDS]
+
+
+def test_a_site_has_its_own_brand_and_the_relays_for_the_rest():
+    given = {"BRAND_NAME": "Acme", "EMAIL_FROM": "Acme <a@acme.example>", "BRANDS": '{"7": {"name": "Other"}}'}
+    brands = Settings(given).brands()
+    assert (brands.of("").name, brands.of("7").name, brands.of("8").name) == ("Acme", "Other", "Acme")
+    assert brands.of("7").contact == "a@acme.example"
+    assert Settings({**given, "EMAIL_REPLY_TO": "r@acme.example"}).brands().of("").contact == "r@acme.example"
+    assert Settings({**given, "BRAND_CONTACT": "555 0100"}).brands().of("").contact == "555 0100"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x",
+        "[]",
+        '{"7": "Acme"}',
+        '{"7": {"nmae": "Acme"}}',
+        '{"7": {"name": 5}}',
+        '{"7": {"email_from": "nobody"}}',
+        '{"7": {"links_domain": "https://go.acme.example"}}',
+    ],
+)
+def test_a_wrong_brand_is_refused(value):
+    with pytest.raises(SettingError, match="BRANDS"):
+        Settings({"BRANDS": value}).brands()
+
+
+CLOUD = "https://us-central1-relay.cloudfunctions.net/links"
+
+
+@pytest.mark.parametrize(
+    ("environ", "warned"),
+    [
+        ({"SMS_PROVIDER": "twilio", "LINKS_BASE_URL": CLOUD}, True),
+        ({"SMS_PROVIDER": "twilio", "LINKS_BASE_URL": "https://links-abc.a.run.app"}, True),
+        ({"SMS_PROVIDER": "twilio", "LINKS_BASE_URL": CLOUD, "LINKS_DOMAIN": "go.acme.example"}, False),
+        ({"SMS_PROVIDER": "twilio", "LINKS_BASE_URL": "https://go.acme.example"}, False),
+        ({"SMS_PROVIDER": "twilio", "LINKS_BASE_URL": CLOUD, "SHORTENER": "none"}, False),
+        ({"LINKS_BASE_URL": CLOUD}, False),
+    ],
+)
+def test_texts_with_links_on_googles_domain_are_warned_of(environ, warned):
+    found = [
+        line
+        for line in Settings({"RECEIPTS_BASE_URL": "https://r.example", **environ}).warnings()
+        if "LINKS_DOMAIN" in line
+    ]
+    assert len(found) == warned
 
 
 @pytest.mark.parametrize(

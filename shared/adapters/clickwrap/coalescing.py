@@ -4,24 +4,25 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from shared.domain.errors import RetryLater
 from shared.domain.model import ApiRequest
-from shared.ports import ClickwrapApi
+from shared.ports import ClickwrapApi, NotFound
 
-KEPT = timedelta(seconds=5)  # longer than a burst of events, and short enough for a current answer
+KEPT = timedelta(seconds=5)  # after a call: longer than a burst of events, and short enough for a current answer
 
 
 class _Kept:
-    """An answer, when its call began, and the events that have had one: one that comes again needs a newer answer."""
+    """A call's outcome, its times, and the events that have had it: one that comes again needs a newer one."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.began: datetime | None = None
-        self.answer: ApiRequest | None = None
+        self.ended: datetime | None = None
+        self.outcome: ApiRequest | Exception = NotFound()
         self.served: set[datetime] = set()
 
-    def answer_for(self, after: datetime) -> ApiRequest | None:
-        fits = self.began is not None and self.began > after and after not in self.served
-        return self.answer if fits else None
+    def serves(self, after: datetime) -> bool:
+        return self.began is not None and self.began > after and after not in self.served
 
 
 class CoalescingApi:
@@ -38,12 +39,22 @@ class CoalescingApi:
             return self._api.fetch(request)
         kept = self._of(request)
         with kept.lock:
-            answer = kept.answer_for(after) if self._young(kept) else None
-            if answer is None:
-                kept.began, kept.answer = self._clock(), None
-                answer = kept.answer = self._api.fetch(request)
+            if not (self._young(kept) and kept.serves(after)):
+                self._ask(kept, request)
             kept.served.add(after)
-            return answer
+            outcome = kept.outcome
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _ask(self, kept: _Kept, request: str) -> None:
+        """A failure is kept too: those who waited for a call that hung need not wait for one each."""
+        kept.began = self._clock()
+        try:
+            kept.outcome = self._api.fetch(request)
+        except (RetryLater, NotFound) as e:
+            kept.outcome = e
+        kept.ended = self._clock()
 
     def listed(self, site: str, limit: int) -> Sequence[str]:
         """Asks every time."""
@@ -57,4 +68,4 @@ class CoalescingApi:
             return self._kept.setdefault(request, _Kept())
 
     def _young(self, kept: _Kept) -> bool:
-        return kept.began is not None and self._clock() - kept.began < KEPT
+        return kept.ended is not None and self._clock() - kept.ended < KEPT

@@ -2,9 +2,11 @@
 
 A path is dotted; `*` stands for every element of a list. The first path that holds something wins. What no path finds
 is absent, and so is a word that is in no table: it is never guessed, and never taken for "signed".
+Fields named `metadata.<name>` and `signer.metadata.<name>` are only for the templates; an operator may add more.
 """
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Any
@@ -22,6 +24,8 @@ FIELDS: Fields = {
     "status": ("status", "state"),
     "expired": ("expired", "is_expired"),
     "paused": ("paused", "is_paused"),
+    "site": ("site.id", "site", "site_id"),
+    "language": ("language", "locale", "render_data.language", "custom_data.language"),
     "sender": ("created_by.name", "sender.name", "sender", "from_name", "data.from_name"),
     "ordered": ("signing_order", "ordered", "enforce_signing_order", "signer_order"),
     "created_at": ("sent_time", "created_time", "created_at"),
@@ -50,8 +54,22 @@ FIELDS: Fields = {
     "signer.role": ("role", "signer_role"),
     "signer.order": ("order", "signing_order"),
     "signer.request_url": ("request_url",),
+    "signer.language": (
+        "language",
+        "locale",
+        "signer.language",
+        "signer.locale",
+        "signer.additional_attributes.language",
+        "signer.additional_attributes.locale",
+    ),
     "signer.signed": ("signed", "has_signed", "agreed", "status", "state", "signed_time", "signed_at", "agreed_time"),
+    "metadata.message": ("message", "note", "render_data.message", "data.message"),
+    "metadata.company": ("company_name", "render_data.company_name"),
+    "signer.metadata.company": ("signer.company_name", "signer.additional_attributes.company", "company_name"),
+    "signer.metadata.title": ("signer.title", "signer.additional_attributes.title"),
 }
+METADATA = re.compile(r"(signer\.)?metadata\.[a-z][a-z0-9_]{0,39}")
+MAX_METADATA = 500  # characters of one value: a request with its 1,000 signers is one document
 
 STATUSES = {
     "open": Status.OPEN,
@@ -62,7 +80,9 @@ STATUSES = {
     "complete": Status.COMPLETE,
     "completed": Status.COMPLETE,
     "expired": Status.EXPIRED,
+    **dict.fromkeys(("cancelled", "canceled", "voided", "withdrawn", "declined", "deleted"), Status.GONE),
 }
+RECIPIENTS = {"recipient", "cc"}
 SIGNED = {
     **dict.fromkeys(("signed", "complete", "completed", "agreed"), True),
     **dict.fromkeys(("unsigned", "not_signed", "not signed", "pending", "sent", "open", "viewed", "waiting"), False),
@@ -122,6 +142,13 @@ class Reader:
             )  # without the URL, which may let its reader sign
         return ""
 
+    def metadata(self) -> dict[str, str]:
+        """What there is for the templates, by name."""
+        wanted = f"{self._prefix}metadata."
+        names = [name.removeprefix(self._prefix) for name in self._fields if name.startswith(wanted)]
+        found = {name.removeprefix("metadata."): self.text(name)[:MAX_METADATA] for name in names}
+        return {name: text for name, text in found.items() if text}
+
     def flag(self, name: str) -> bool | None:
         """The first boolean; None without one."""
         return next((v for v in self.all(name) if isinstance(v, bool)), None)
@@ -158,6 +185,9 @@ def read(document: Any, fields: Fields = FIELDS, hosts: Hosts = PUBLIC) -> ApiRe
         id=top.text("id"),
         title=_title(top, fields, document),
         sender=top.text("sender"),
+        site=top.text("site"),
+        language=top.text("language"),
+        metadata=top.metadata(),
         status=_status(top),
         ordered=top.flag("ordered"),
         created_at=top.when("created_at"),
@@ -195,9 +225,11 @@ def read_signer(row: Any, fields: Fields = FIELDS, hosts: Hosts = PUBLIC) -> Api
         email=reader.text("email"),
         mobile=reader.text("mobile"),
         send_to=_send_to(reader),
-        role=Role.RECIPIENT if reader.text("role").lower() == Role.RECIPIENT else Role.SIGNER,
+        role=Role.RECIPIENT if reader.text("role").lower() in RECIPIENTS else Role.SIGNER,
         order=next((int(t) for t in reader.texts("order") if t.isdecimal()), None),
         request_url=reader.url("request_url", hosts),
+        language=reader.text("language"),
+        metadata=reader.metadata(),
         signed=_signed(reader),
     )
 

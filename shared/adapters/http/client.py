@@ -52,6 +52,7 @@ class Http:
         deadline: seconds for a whole call.
         check: sees every answer first, and raises what only this API's answers can tell.
         most: bytes of an answer's body that are read.
+        public_only: refuses to send to an address that is not public.
     """
 
     def __init__(
@@ -62,9 +63,10 @@ class Http:
         check: Callable[[HttpResponse], None] = lambda answer: None,
         *,
         most: int = MAX_BODY,
+        public_only: bool = False,
     ) -> None:
         self._who, self._clock, self._deadline, self._check = who, clock, deadline, check
-        self._most = most
+        self._most, self._public_only = most, public_only
 
     def get(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         """Raises RetryLater when no answer came, or one that says to try again."""
@@ -91,14 +93,16 @@ class Http:
         return self._call("POST", url, effect=True, headers=dict(headers), data=dict(form))
 
     def _call(self, method: str, url: str, *, effect: bool, **request: Any) -> HttpResponse:
-        from shared.adapters.http.transport import exchange
+        from shared.adapters.http.transport import PrivateAddress, exchange
 
-        exchange.left, exchange.sock = False, None
+        exchange.left, exchange.sock, exchange.public_only = False, None, self._public_only
         watched = exchange.__dict__  # of this thread; the deadline runs on a thread of its own
         try:
             with Deadline(self._deadline, lambda: watched.get("sock")) as exchange.deadline:
                 answer = self._exchange(method, url, request)
                 exchange.deadline.check()  # headers that were cut off look like complete ones
+        except PrivateAddress:
+            raise RetryLater(f"{self._who} has an address that is not public") from None
         except OSError as fault:  # the base of the exceptions of `requests`
             raise self._lost(fault, exchange.left and effect) from None  # the exception's own text holds the URL
         finally:

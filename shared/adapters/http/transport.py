@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from functools import cache
+from ipaddress import ip_address
 from socket import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,16 +24,23 @@ POOL = 32
 IDLE = 20.0  # seconds a connection is kept for the next call
 
 
+class PrivateAddress(Exception):
+    """The host's name led to an address that is not public."""
+
+
 class Exchange(threading.local):
     """State of this thread's request. left: whether bytes of it have been sent."""
 
     left = False
     sock: socket | None = None
     deadline: Deadline | None = None
+    public_only = False
 
     def begin(self, sock: socket) -> None:
-        """Called before bytes of the request are sent. Raises TimeoutError past the deadline."""
+        """Called before bytes of the request are sent. Raises TimeoutError past the deadline, PrivateAddress."""
         self.sock = sock
+        if self.public_only and not ip_address(sock.getpeername()[0]).is_global:
+            raise PrivateAddress
         if self.deadline and not self.left:
             self.deadline.check()
         self.left = True

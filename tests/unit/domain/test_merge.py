@@ -10,7 +10,7 @@ from shared.domain.merge import MAX_SIGNERS, gone, merge
 from shared.domain.model import ApiRequest, ApiSigner, Role, Status
 from shared.domain.policy import Policy
 from shared.domain.recheck import forget_at, next_check_at
-from shared.domain.status_event import status_data
+from shared.domain.status_event import request_status
 from tests.fakes import START, answer, seen
 from tests.merge_steps import COMPLETE, EXPIRED, POLICY, SENT, SIGNED, SILENT, TWO, event, later, sent, states, who
 
@@ -115,9 +115,10 @@ class TestExpiredAgainstTheApi:
 
 
 class TestStatus:
-    def test_open_does_not_undo_a_completion(self):
+    @pytest.mark.parametrize("said", [Status.OPEN, Status.GONE])
+    def test_no_other_status_undoes_a_completion(self, said):
         done = later(sent(*TWO), answer(*SILENT, status=None), COMPLETE).request
-        assert later(done, answer(*TWO), minutes=2).request.status is Status.COMPLETE
+        assert later(done, answer(*TWO, status=said), minutes=2).request.status is Status.COMPLETE
 
     def test_paused_keeps_the_reminders(self):
         paused = later(sent(*TWO), answer(*TWO, status=Status.PAUSED)).request
@@ -184,7 +185,7 @@ class TestAnswers:
         assert "old" not in after.events
 
     def test_what_leaves_for_other_systems_holds_no_personal_data(self):
-        shown = str(status_data(sent(seen("a", email="jo@x.org"))))
+        shown = str(request_status(sent(seen("a", email="jo@x.org"))))
         assert not any(secret in shown for secret in ("jo@x.org", "317555", "https", "Lease"))
 
 

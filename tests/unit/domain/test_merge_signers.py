@@ -41,6 +41,14 @@ class TestAdoption:
         assert signer.invited_at == START - timedelta(days=5)
         assert list(signer.reminders) == ["7", "14"]
 
+    def test_a_request_sent_that_came_while_it_was_paused_invites_once_it_is_open(self):
+        met = later(None, answer(seen("a", signed=True), seen("b")), SIGNED, "a").request
+        paused = later(met, answer(*TWO, status=Status.PAUSED), minutes=2).request
+        heard = later(paused, answer(seen("a", signed=True), seen("b"), status=Status.PAUSED), SENT, minutes=3).request
+        assert who(heard, "b").adopted
+        resumed = later(heard, answer(seen("a", signed=True), seen("b")), minutes=9).request
+        assert (who(resumed, "b").adopted, who(resumed, "b").invited_at) == (False, START + timedelta(minutes=9))
+
     def test_a_later_request_sent_invites_those_still_due(self):
         met = later(None, answer(seen("a", signed=True), seen("b")), SIGNED, "a").request
         request = later(met, answer(seen("a", signed=True), seen("b")), SENT, minutes=2).request
@@ -111,6 +119,29 @@ class TestRounds:
     def test_a_request_sent_settles_a_doubt_at_once(self):
         unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
         assert later(unconfirmed, answer(*TWO), SENT, minutes=21).request.round == 2
+
+    def test_a_request_sent_that_was_received_before_the_signature_settles_nothing(self):
+        unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
+        assert later(unconfirmed, answer(*TWO), SENT, minutes=21, age=25 * 60).request.round == 1
+
+    def test_a_signed_that_was_received_before_the_request_was_sent_anew_is_not_believed_against_the_api(self):
+        revised = later(sent(*TWO), answer(*TWO), SENT, minutes=14).request
+        merged = later(revised, answer(*TWO), SIGNED, "a", minutes=19, age=7 * 60)
+        assert states(merged.request) == ["invited", "invited"]
+        assert merged.alerts[0].startswith("outdated:")
+        later_one = later(revised, answer(*TWO), SIGNED, "a", minutes=19, age=4 * 60).request
+        assert states(later_one) == ["signed", "invited"]
+
+    @pytest.mark.parametrize(("other", "after"), [(True, "invited"), (False, "signed")])
+    def test_a_signature_that_a_webhook_told_falls_after_a_day_of_denial_where_the_api_shows_anothers(
+        self, other, after
+    ):
+        believed = later(sent(*TWO), answer(*TWO), SIGNED, "a", minutes=3, age=120).request
+        said = answer(seen("a"), seen("b", signed=other))
+        assert states(later(believed, said, minutes=24 * 60).request)[0] == "signed"
+        fallen = later(believed, said, minutes=24 * 60 + 3).request
+        assert states(fallen)[0] == after
+        assert fallen.round == 1
 
     def test_an_agreeing_answer_ends_the_doubt(self):
         unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
@@ -240,6 +271,21 @@ class TestWhoIsWho:
         request = later(sent(nameless, seen("b")), answer(nameless, seen("b"))).request
         assert len(request.signers) == 2
         assert not any(s.missing_since for s in request.signers.values())
+
+    def test_one_without_any_id_is_known_by_their_address_before_their_place(self):
+        ann, bob = (ApiSigner(ids=(), email=f"{n}@x.org", request_url="u", signed=n == "bob") for n in ("ann", "bob"))
+        stored = sent(ann, bob)
+        request = later(stored, answer(bob)).request  # a truncated answer
+        assert states(request) == ["invited", "signed"]
+        assert states(later(request, answer(ann, bob), minutes=9).request) == ["invited", "signed"]
+
+    def test_an_unmatched_signer_id_holds_reminders_back_for_a_day_and_not_again(self):
+        held = later(sent(*SILENT), answer(*SILENT), SIGNED, "?").request
+        assert later(held, answer(*SILENT), minutes=24 * 60).request.unmatched
+        free = later(held, answer(*SILENT), minutes=24 * 60 + 1).request
+        assert free.unmatched == ()
+        again = later(free, answer(*SILENT), SIGNED, "??", minutes=24 * 60 + 2)
+        assert (again.request.unmatched, again.alerts[0][:9]) == ((), "unmatched")
 
     def test_an_unknown_signer_id_is_the_one_who_is_left(self):
         request = later(sent(seen("a", signed=None)), answer(seen("a", signed=None), status=None), SIGNED, "?").request

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import EventType, NoticeRecord, NoticeState
+from shared.domain.notice_record import settled
 from shared.domain.receipts import InvalidSignature, Receipt
 from tests.fakes import PHONES
 from tests.receipt_world import NOTHING, ReceiptWorld
@@ -131,3 +132,23 @@ class TestReceipts:
         ]
         relay.receipts.take("sms", NOTHING)
         assert set(kinds) == {NoticeRecord}
+
+
+@pytest.mark.parametrize(
+    ("provider_id", "state", "after"),
+    [
+        ("sid-of-the-first", UNDELIVERED, ACCEPTED),  # the second may still arrive
+        ("sid-of-the-first", DELIVERED, DELIVERED),
+        ("sms-1", UNDELIVERED, UNDELIVERED),
+        ("", UNDELIVERED, UNDELIVERED),
+    ],
+)
+def test_a_late_bounce_of_a_first_try_whose_answer_was_lost_does_not_fail_the_second(provider_id, state, after):
+    relay = ReceiptWorld()
+    relay.sms.outcomes = [OutcomeUnknown("lost"), OutcomeUnknown("lost")]
+    relay.hear(SENT)
+    relay.advance(timedelta(minutes=20))
+    key, record = next((k, r) for k, r in relay.ledger.all(NoticeRecord).items() if r.provider_id == "sms-1")
+    late = Receipt(notice=key, provider_id=provider_id, state=state, at=relay.now)
+    settled_as = settled(record, late, relay.now)
+    assert (settled_as or record).state is after

@@ -102,8 +102,10 @@ class TestReminders:
         world.now = reminder.due_at - timedelta(seconds=1)
         assert [world.remind.fire(firing) for _ in range(2)] == ["published"] * 2
         world.now = reminder.due_at
+        calls = world.api.calls
         world.pump()
         assert [t for t in world.told() if t[0] == "reminder"] == [("reminder", "a", 3)]
+        assert world.api.calls == calls + 1
 
     def test_a_task_is_not_obeyed_while_the_request_is_paused(self):
         world = begun("a")

@@ -44,7 +44,9 @@ def test_an_outage_of_days_costs_lateness_but_no_message(days):
 def test_each_instance_may_be_new_and_still_no_attempt_is_counted():
     world = sent_while_down()
     for _ in range(3 * 24):
-        world.deliver._circuits[ChannelName.SMS] = CircuitBreaker("sms", world.ledger, world.policy, world.clock)
+        world.deliver._sending._circuits[ChannelName.SMS] = CircuitBreaker(
+            "sms", world.ledger, world.policy, world.clock
+        )
         world.advance(HOUR, reconcile=True)
     world.sms.always = None
     world.advance(HOUR, reconcile=True)
@@ -74,7 +76,7 @@ def test_the_first_success_ends_it_for_all():
     world.sms.always = None
     world.advance(HOUR)
     assert world.ledger.get(RelayStatus, RELAY).item.circuits == {}
-    world.deliver._circuits[ChannelName.SMS].check()
+    world.deliver._sending._circuits[ChannelName.SMS].check()
 
 
 def test_what_only_one_recipient_is_the_cause_of_counts_and_holds_up_nobody():

@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from shared.domain.errors import OutcomeUnknown, RetryLater
-from shared.domain.model import EventType, NoticeRecord, NoticeState
+from shared.domain.model import EventType, Notice, NoticeRecord, NoticeState
 from tests.fakes import World, seen
 
-MINUTE = timedelta(minutes=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 SENT = EventType.SENT
 
 
@@ -18,22 +19,58 @@ def world_of(*signers: str) -> World:
     return world
 
 
-def test_a_thread_that_was_frozen_beyond_its_lease_sends_nothing() -> None:
+class Frozen:
+    """A port call after which, or before which, its thread stands still for some time."""
+
+    def __init__(self, world: World, port: object, name: str, span: timedelta, wanted=lambda *given: True) -> None:
+        self._world, self._port, self._name, self._span, self._wanted = world, port, name, span, wanted
+        self._call = getattr(port, name)
+        setattr(port, name, self)
+
+    def __call__(self, *given):
+        done = self._call(*given)
+        if self._wanted(*given):
+            setattr(self._port, self._name, self._call)
+            self._world.now += self._span
+        return done
+
+
+def claims(key, item, version) -> bool:
+    return isinstance(item, NoticeRecord) and item.state is NoticeState.SENDING
+
+
+@pytest.mark.parametrize("span", [41 * SECOND, 2 * MINUTE, 60 * MINUTE])
+@pytest.mark.parametrize(
+    ("port", "call", "wanted"),
+    [("ledger", "put", claims), ("fallback", "suppressed", lambda *_: True), ("ledger", "get", lambda *_: True)],
+)
+def test_a_delivery_that_stood_still_before_its_send_sends_nothing_and_comes_again(port, call, wanted, span) -> None:
+    """Whether before its claim or in it: what it has read may be long outdated."""
     world = world_of("a")
-    claim = world.ledger.put
-
-    def frozen(key, item, version):
-        written = claim(key, item, version)
-        if isinstance(item, NoticeRecord) and item.state is NoticeState.SENDING:
-            world.ledger.put = claim
-            world.now += 2 * MINUTE
-        return written
-
-    world.ledger.put = frozen
-    world.hear(SENT)
+    world.resolve.event(world.event(SENT))
+    [notice] = [msgspec.json.decode(data, type=Notice) for topic, data in world.bus.pending if "notices" in topic]
+    world.bus.pending.clear()
+    Frozen(world, getattr(world, port), call, span, wanted)
+    with pytest.raises(RetryLater, match="held up"):
+        world.deliver.notice(notice)
     assert world.sent() == []
-    assert world.states("invitation") == [NoticeState.PLANNED]
-    world.advance(10 * MINUTE, reconcile=True)
+    assert world.states("invitation") in ([], [NoticeState.PLANNED])
+    world.deliver.notice(notice)
+    assert world.told() == [("invitation", "a", 0)]
+
+
+def test_a_second_try_that_stood_still_in_its_claim_leaves_the_outcome_of_the_first_unknown() -> None:
+    world = world_of("a")
+    world.sms.outcomes = [OutcomeUnknown("504")]
+    world.hear(SENT)
+    (notice,) = [world.notice(key) for key in world.ledger.all(NoticeRecord)]
+    before = world.records()
+    world.now += 20 * MINUTE
+    Frozen(world, world.ledger, "put", 25 * MINUTE, claims)
+    with pytest.raises(RetryLater):
+        world.deliver.notice(notice)
+    assert world.records() == before
+    world.deliver.notice(notice)
     assert world.told() == [("invitation", "a", 0)]
 
 

@@ -22,6 +22,7 @@ from shared.services.operator_actions import ActionRefused, OperatorActions, Why
 from tests.fakes import PHONES, Crash, World, seen
 
 DAY = timedelta(days=1)
+CORRECTED = "+13175550199"
 WHY = Why("ops@example.com", "the signer got nothing")
 
 
@@ -52,6 +53,21 @@ class TestResend:
         assert world.told() == [("invitation", "a", 0), ("invitation", "b", 0)]
         assert sorted(world.states("invitation")) == ["accepted", "accepted", "failed"]
         assert key_of(world, NoticeState.FAILED) == first
+
+    def test_goes_to_the_signers_present_address(self, world):
+        first = key_of(world, NoticeState.FAILED)
+        world.says(seen("a", signed=True, mobile=CORRECTED), seen("b", signed=True), status=Status.COMPLETE)
+        world.hear(EventType.COMPLETE)
+        done = next(k for k, r in world.ledger.all(NoticeRecord).items() if r.kind is Kind.COMPLETION)
+        assert "signed" in operate(world).refusal(world.request(), first, world.ledger.all(NoticeRecord)[first])
+        world.says(seen("a", signed=True), seen("b", signed=True), status=Status.COMPLETE)
+        world.advance(10 * DAY, reconcile=True)
+        sent = len(world.sent())
+        operate(world).resend("r1", done, WHY)
+        world.pump()
+        assert [m.to for m in world.sent()[sent:]] == [PHONES["a"]]
+        with pytest.raises(ActionRefused, match="already"):
+            operate(world).resend("r1", done, WHY)
 
     def test_is_recorded_with_who_and_why(self, world):
         operate(world).resend("r1", key_of(world, NoticeState.FAILED), WHY)

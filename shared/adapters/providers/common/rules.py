@@ -15,6 +15,7 @@ SETTINGS_WAIT = 900.0  # seconds until a message is tried again that only an ope
 SKEW = timedelta(minutes=5)
 # Where a signature covers the body, seeing it again does no harm, and a provider's retries of a day may reuse it.
 RETRIES = timedelta(hours=25)
+MAX_FIELDS = 200  # of a form or a query
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -59,7 +60,9 @@ def by_status(status: int, credentials: str, url: str) -> Rule:
 def form(body: bytes) -> list[tuple[str, str]]:
     """Raises InvalidSignature for what is no form."""
     try:
-        return parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), errors="strict")
+        return parse_qsl(
+            body.decode(), keep_blank_values=True, strict_parsing=bool(body), errors="strict", max_num_fields=MAX_FIELDS
+        )
     except ValueError:
         raise InvalidSignature("the body is not a form") from None
 
@@ -68,8 +71,8 @@ def decoded(body: bytes) -> Any:
     """Raises InvalidSignature for what is not JSON."""
     try:
         return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InvalidSignature("the body is not JSON") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidSignature("the body is not JSON, or nested too deeply") from None
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
 from shared.adapters.providers.common.lookup import PAGE, earliest, listed, skeleton
@@ -21,9 +21,9 @@ from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETT
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
-from shared.setting_types import ProviderSpec, SettingError, Values, secret, text, url
+from shared.setting_types import Probe, ProviderSpec, SettingError, Values, secret, text, url
 
 ACCOUNT_SID = text("TWILIO_ACCOUNT_SID", "the account", None)
 AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", "the account's token; proves receipts too")
@@ -39,6 +39,11 @@ SPEC = ProviderSpec(
     sending=(ACCOUNT_SID, AUTH_TOKEN, FROM, MESSAGING_SERVICE_SID, API_URL, RECEIPTS_BASE_URL),
     receipts=(AUTH_TOKEN,),
     lag=LAG,
+    probe=Probe(  # https://www.twilio.com/docs/iam/api/account
+        url=lambda v: f"{v[API_URL]}/2010-04-01/Accounts/{quote(v[ACCOUNT_SID])}.json",
+        headers=lambda v: basic(v[ACCOUNT_SID], v[AUTH_TOKEN]),
+        secret=AUTH_TOKEN,
+    ),
 )
 
 CREDENTIALS = "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN"
@@ -116,7 +121,8 @@ class Sender:
         self._http = Http("Twilio", clock, deadline, _check)
 
     def send(self, message: Outgoing) -> Accepted:
-        sent = {"To": message.to, **self._sender, "Body": message.text}
+        sender = {"From": message.sender} if message.sender else self._sender
+        sent = {"To": message.to, **sender, "Body": message.text}
         if self._receipts_url:
             sent["StatusCallback"] = f"{self._receipts_url}/twilio?{urlencode({'n': message.notice})}"
         answer = self._http.post_form(self._url, sent, self._login)
@@ -129,21 +135,22 @@ class Sender:
 
     def find(self, sought: Sought) -> Accepted | None:
         """By number and text: Twilio keeps no reference of ours. Its filter by date would hide what is still queued."""
-        wanted = skeleton(sought.text)
-        if not wanted:
-            raise CannotSay("the text that was sent cannot be told any more")
+        wanted = _skeleton(sought)
         answer = self._http.get(f"{self._url}?{urlencode({'To': sought.to, 'PageSize': PAGE})}", self._login)
         told = listed(answer, "Twilio", "messages")
         recent = [m for m in told if _created(m) >= earliest(sought)]
-        bodies = {skeleton(field_text(m.get("body"))): field_text(m.get("sid")) for m in reversed(recent)}
-        found = [sid for body, sid in bodies.items() if wanted in body and sid]
-        if not found and ("" in bodies or (len(recent) == len(told) and answer.json().get("next_page_uri"))):
+        sids = {skeleton(field_text(m.get("body"))): field_text(m.get("sid")) for m in recent}
+        if found := next((sid for body, sid in sids.items() if wanted in body), ""):
+            return Accepted(found)
+        goes_on = len(recent) == len(told) and answer.json().get("next_page_uri")
+        if goes_on or "" in sids:
             raise CannotSay("Twilio keeps no texts, or lists too many messages to this number")
-        return Accepted(found[0]) if found else None
+        return None
 
 
 class ReceiptVerifier:
     name = "twilio"
+    limits = ReceiptLimits(headers=("X-Twilio-Signature",))
 
     def __init__(self, values: Values) -> None:
         self._key = values[AUTH_TOKEN].encode()
@@ -193,6 +200,12 @@ def _sender(values: Values) -> dict[str, str]:
     if not sender and not service:
         raise SettingError(f"{FROM.name} is not set, nor {MESSAGING_SERVICE_SID.name}: one is required")
     return {name: value for name, value in (("From", sender), ("MessagingServiceSid", service)) if value}
+
+
+def _skeleton(sought: Sought) -> str:
+    if not sought.text:
+        raise CannotSay("the text that was sent cannot be told any more")
+    return skeleton(sought.text)
 
 
 def _created(message: Mapping[str, Any]) -> datetime:

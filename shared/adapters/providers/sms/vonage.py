@@ -16,7 +16,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -38,9 +38,9 @@ from shared.adapters.providers.common.rules import (
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing
-from shared.setting_types import ProviderSpec, Values, secret, text, url
+from shared.setting_types import Probe, ProviderSpec, Values, secret, text, url
 from shared.text.segments import GSM7, segments
 
 API_KEY = text("VONAGE_API_KEY", "the account's key", None)
@@ -53,6 +53,13 @@ SPEC = ProviderSpec(
     documentation="https://developer.vonage.com/en/api/sms",
     sending=(API_KEY, API_SECRET, FROM, API_URL, RECEIPTS_BASE_URL),
     receipts=(SIGNATURE_SECRET,),
+    probe=Probe(  # https://developer.vonage.com/en/api/account: the balance
+        url=lambda v: (
+            f"{v[API_URL]}/account/get-balance?{urlencode({'api_key': v[API_KEY], 'api_secret': v[API_SECRET]})}"
+        ),
+        headers=lambda v: {},
+        secret=API_SECRET,
+    ),
     cannot_find="only its Reports API lists messages, minutes later and as a product of its own that is paid for",
 )
 CREDENTIALS = "VONAGE_API_KEY, VONAGE_API_SECRET"
@@ -133,7 +140,7 @@ class Sender:
 
     def send(self, message: Outgoing) -> Accepted:
         sent = {
-            "from": self._sender,
+            "from": message.sender or self._sender,
             "to": message.to.removeprefix("+"),
             "text": message.text,
             "type": "text" if segments(message.text).encoding == GSM7 else "unicode",
@@ -149,6 +156,7 @@ class Sender:
 
 class ReceiptVerifier:
     name = "vonage"
+    limits = ReceiptLimits()  # its proof is a JWT in a header, or `sig` among the fields
 
     def __init__(self, values: Values) -> None:
         self._key = values[SIGNATURE_SECRET].encode()
@@ -157,11 +165,11 @@ class ReceiptVerifier:
         """One delivery receipt, as JSON, form or query. Raises InvalidSignature."""
         if not self._key:
             raise InvalidSignature("VONAGE_SIGNATURE_SECRET is not set")
-        fields = _fields(request)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if token:
             self._verify_jwt(token, request.body, now)
-        else:
+        fields = _fields(request)
+        if not token:
             self._verify_sig(fields, now)
         return _receipt(fields, now)
 
@@ -209,7 +217,7 @@ def _refusal(status: str, error_text: str) -> RetryLater | PermanentFailure:
 
 def _fields(request: ReceiptRequest) -> dict[str, str]:
     if not request.body:
-        return dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
+        return dict(form(urlsplit(request.url).query.encode()))
     if not request.body.lstrip().startswith(b"{"):
         return dict(form(request.body))
     return {name: field_text(value) for name, value in mapping(decoded(request.body)).items()}
@@ -219,7 +227,7 @@ def _claims(signed: str) -> Mapping[str, Any]:
     payload = signed.partition(".")[2]
     try:
         return mapping(msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         raise InvalidSignature("the token cannot be read") from None
 
 

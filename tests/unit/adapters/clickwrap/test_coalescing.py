@@ -9,6 +9,7 @@ from shared.adapters.clickwrap.coalescing import KEPT, CoalescingApi
 from shared.domain.errors import RetryLater
 from shared.domain.model import EventType
 from shared.handlers.resolve import Resolve
+from shared.ports import NotFound
 from tests.fakes import START, FakeApi, World, answer, seen
 
 SECOND = timedelta(seconds=1)
@@ -102,17 +103,28 @@ def test_a_failed_call_is_nobodys_answer(now):
     assert api.calls == 2
 
 
-def test_events_that_wait_for_one_call_under_way_get_its_answer_and_other_requests_do_not_wait(now):
-    api = Slow()
+@pytest.mark.parametrize("truth", [answer(seen("a")), RetryLater("time-out"), NotFound()])
+def test_events_that_wait_for_a_slow_call_get_its_outcome_and_make_none_of_their_own(now, truth):
+    """A call may take 15 s: eight events, one after the other, would take two minutes."""
+    api, outcomes = Slow(), []
     shared = coalesced(api, now)
-    waiting = [threading.Thread(target=shared.fetch, args=("r1", START - n * SECOND)) for n in range(1, 5)]
+    api.truth["r1"] = truth
+
+    def ask(n):
+        try:
+            outcomes.append(shared.fetch("r1", START - n * SECOND))
+        except (RetryLater, NotFound) as e:
+            outcomes.append(e)
+
+    waiting = [threading.Thread(target=ask, args=(n,)) for n in range(1, 9)]
     for thread in waiting:
         thread.start()
     assert api.began.wait(5)
+    now[0] += 15 * SECOND
     api.go.set()
     for thread in waiting:
         thread.join(5)
-    assert api.calls == 1
+    assert (api.calls, outcomes) == (1, [truth] * 8)
 
 
 def test_a_burst_of_webhooks_costs_one_call_and_tells_the_same():

@@ -36,6 +36,29 @@ def test_the_documented_fields_alone_are_enough():
     )
 
 
+METADATA = {
+    "site": {"id": 12},
+    "language": "pt-BR",
+    "note": " Please hurry ",
+    "custom_data": {"deal": 7, "nothing": None, "nested": {"a": 1}},
+    "signers": [
+        {"signer": {"locale": "de", "additional_attributes": {"company": "Acme", "title": "CEO" * 400, "team": "Ops"}}}
+    ],
+}
+
+
+def test_metadata_is_read_along_its_paths_and_what_is_missing_is_absent():
+    more = {"metadata.deal": ("custom_data.deal",), "metadata.nested": ("custom_data.nested",)}
+    more |= {"metadata.nothing": ("custom_data.nothing",), "metadata.absent": ("a.b.c",)}
+    more |= {"signer.metadata.team": ("signer.additional_attributes.team",)}
+    found = read(METADATA, {**FIELDS, **more})
+    assert (found.site, found.language) == ("12", "pt-BR")
+    assert found.metadata == {"message": "Please hurry", "deal": "7"}
+    (signer,) = found.signers
+    assert signer.language == "de"
+    assert signer.metadata == {"company": "Acme", "title": ("CEO" * 400)[:500], "team": "Ops"}
+
+
 def test_every_other_field_is_found_on_its_paths():
     document = {
         "data": {
@@ -85,6 +108,8 @@ def test_nothing_in_the_place_of_signers_is_no_signer(rows):
         ({"status": "paused"}, Status.PAUSED),
         ({"status": "expired"}, Status.EXPIRED),
         ({"status": "archived"}, None),
+        ({"status": "Cancelled"}, Status.GONE),
+        ({"status": "voided", "expired": False}, Status.GONE),
         ({"status": "archived", "state": "complete"}, Status.COMPLETE),
         ({"status": 5}, None),
         ({"status": None}, None),

@@ -9,13 +9,14 @@ from msgspec.structs import replace
 
 from shared.adapters.shorteners.bitly import Bitly
 from shared.adapters.shorteners.common.remembered import Remembered
-from shared.adapters.shorteners.links import OwnLinks
+from shared.adapters.shorteners.links import OwnLinks, base_url
 from shared.adapters.shorteners.none import NoShortener
 from shared.adapters.shorteners.rebrandly import Rebrandly
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import Link, NoticeRecord
 from shared.handlers.links import CODE
 from shared.ports import Mark, Only, Shortener, Stored, T, Target
+from shared.setting_types import SettingError, Values
 from tests.fakes import FakeLedger
 from tests.stand_in import Reply, StandIn, closed_port
 
@@ -71,15 +72,15 @@ def test_a_link_of_ours_is_kept_and_leads_to_the_signer_not_to_the_url() -> None
     }
 
 
-def test_a_code_is_22_url_safe_characters_which_hold_128_bits() -> None:
+def test_a_code_is_16_url_safe_characters_which_hold_96_bits() -> None:
     code = own(Links()).code(TARGET)
-    assert len(code) == 22
+    assert len(code) == 16
     assert set(code) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 def test_a_code_is_the_one_openssl_computes() -> None:
     # printf '["r1","ann@example.com",1]' | openssl dgst -sha256 -hmac s3cret -binary | base64 | tr +/ -_
-    assert own(Links()).code(TARGET) == "opZQ6GalADUWBjxCUWDwc6"
+    assert own(Links()).code(TARGET) == "opZQ6GalADUWBjxC"
 
 
 def test_a_reminder_reuses_the_link_of_the_invitation() -> None:
@@ -110,6 +111,37 @@ def test_no_two_signers_share_a_link(request_a: str, signer_a: str, request_b: s
 def test_a_link_that_could_not_be_kept_is_not_given_out() -> None:
     with pytest.raises(RetryLater):
         own(Links(RetryLater("the database is away"))).shorten(TARGET)
+
+
+def test_a_code_that_another_signer_has_already_is_not_given_out() -> None:
+    """At 96 bits it will not happen; if it did, one signer would be shown another's document."""
+    ledger = FakeLedger()
+    links = OwnLinks("https://go.example", "s3cret", ledger, timedelta(days=90), lambda: NOW)
+    ledger.put(links.code(TARGET), Link(request_id="r9", signer="bo@example.com", round=1, purge_at=NOW), None)
+    with pytest.raises(PermanentFailure, match="same code"):
+        links.shorten(TARGET)
+
+
+def test_a_link_is_on_the_domain_of_its_sites_brand() -> None:
+    assert own(Links()).shorten(replace(TARGET, domain="go.acme.example")).startswith("https://go.acme.example/opZQ")
+
+
+@pytest.mark.parametrize(
+    ("environ", "base"),
+    [
+        ({"LINKS_DOMAIN": "Go.Acme.example"}, "https://go.acme.example"),
+        ({"LINKS_DOMAIN": "go.acme.example", "LINKS_BASE_URL": "https://x.example/l"}, "https://go.acme.example"),
+        ({"LINKS_BASE_URL": "https://x.example/l/"}, "https://x.example/l"),
+    ],
+)
+def test_the_base_of_the_links_is_the_domain_where_there_is_one(environ: dict[str, str], base: str) -> None:
+    assert base_url(Values(environ)) == base
+
+
+@pytest.mark.parametrize("environ", [{}, {"LINKS_DOMAIN": "https://go.acme.example"}, {"LINKS_DOMAIN": "go"}])
+def test_no_base_and_a_domain_that_is_none_stop_the_start(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingError, match="LINKS_"):
+        base_url(Values(environ))
 
 
 def test_an_empty_secret_is_refused() -> None:

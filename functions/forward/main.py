@@ -1,0 +1,19 @@
+"""CloudEvent, `request-status`: posts a change of status to the customer's own endpoint."""
+
+import functools
+
+import functions_framework
+from cloudevents.http import CloudEvent
+
+from shared import bootstrap, entrypoint
+from shared.domain.status_event import StatusEvent
+
+DEFERRAL = functools.partial(bootstrap.deferral, "FORWARD_URL")
+
+entrypoint.start(bootstrap.forward)
+entrypoint.start(DEFERRAL)
+
+
+@functions_framework.cloud_event
+def forward(event: CloudEvent) -> None:
+    entrypoint.subscriber(event, StatusEvent, bootstrap.forward().event, DEFERRAL)

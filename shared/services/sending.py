@@ -1,0 +1,116 @@
+"""The claim of a notice, its provider's one call, and the record of what became of it."""
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from shared.domain import notice_record
+from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.model import ChannelName, Notice, NoticeState
+from shared.domain.policy import Policy
+from shared.ports import Channel, Ledger, Outgoing
+from shared.services.circuit_breaker import CircuitBreaker
+from shared.services.claims import Claim, Claims
+from shared.services.fallback import Fallback
+
+FIRST_PAUSE, MAX_PAUSE = 10.0, 3_600.0  # seconds between two attempts of one notice, doubling
+
+log = logging.getLogger(__name__)
+
+
+class Composed(msgspec.Struct, frozen=True):
+    """What is to be sent, and what its record says of it: fields of NoticeRecord."""
+
+    message: Outgoing
+    fields: dict[str, object]
+
+
+class Sending:
+    """Sends through the channels of one instance, each with its circuit."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        claims: Claims,
+        channels: Mapping[ChannelName, Channel],
+        fallback: Fallback,
+        policy: Policy,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._claims, self._channels, self._fallback = claims, channels, fallback
+        self._policy, self._clock = policy, clock
+        self._circuits = {c: CircuitBreaker(f"{c} {p.name}", ledger, policy, clock) for c, p in channels.items()}
+
+    def check(self, channel: ChannelName) -> None:
+        """Raises RetryLater while its provider is down."""
+        if circuit := self._circuits.get(channel):
+            circuit.check()
+
+    def send(self, notice: Notice, composed: Composed, read_at: datetime) -> bool:
+        """Whether this delivery claimed the notice, and then called the provider. Raises RetryLater.
+
+        read_at: when the state was read by which the notice is due.
+        """
+        claim = self._claims.claim(notice, read_at, **composed.fields)
+        if claim is None:
+            return False
+        if not self._claims.holds(claim):  # frozen while it claimed: nothing has left, and the state may have changed
+            self._claims.release(claim)
+        self._call(claim, self._channels[notice.channel], composed.message)
+        return True
+
+    def _call(self, claim: Claim, channel: Channel, message: Outgoing) -> None:
+        try:
+            accepted = channel.send(message)
+        except RetryLater as e:
+            self._try_later(claim, e)
+        except PermanentFailure as e:
+            self._fail(claim, e)
+        except OutcomeUnknown as e:
+            self._circuits[claim.notice.channel].failed()  # so that what is not claimed yet waits
+            self._claims.unknown(claim, e.reason)
+        except Exception as e:  # a fault of ours after the claim: it may have left, so nobody may assume it did not
+            where = traceback.extract_tb(e.__traceback__)[-1]  # not its text, which may hold the address
+            fault = {"fault": type(e).__name__, "at": f"{where.filename}:{where.lineno}"}
+            log.error("unexpected failure of a provider's adapter", extra={"json": fault})
+            self._claims.unknown(claim, f"unexpected {type(e).__name__} in the {channel.name} adapter")
+        else:  # outside the try: a record that cannot be written is no failed send
+            self._accepted(claim, accepted)
+
+    def _accepted(self, claim: Claim, accepted: Accepted) -> None:
+        self._claims.accepted(claim, accepted.provider_id)
+        self._circuits[claim.notice.channel].worked()
+
+    def _try_later(self, claim: Claim, retry: RetryLater) -> None:
+        """A provider that is down uses up no attempts: its outage may outlast any number of them."""
+        down = not retry.of_message and self._circuits[claim.notice.channel].failed()
+        attempts = claim.record.attempts - down
+        if attempts >= self._policy.max_attempts:
+            return self._fail(claim, PermanentFailure(f"given up after {attempts} attempts: {retry.reason}"))
+        after = self._pause(attempts) if retry.after is None else retry.after
+        free_at = self._clock() + self._policy.span(after, floor=after) + self._claims.lease()
+        self._back_to_planned(claim, retry.reason, attempts=attempts, lease_until=free_at)
+        raise RetryLater(retry.reason, after=after)
+
+    def _pause(self, attempts: int) -> float:
+        seconds = min(FIRST_PAUSE * 2 ** (attempts - 1), MAX_PAUSE)
+        return self._policy.span(seconds, floor=0.5).total_seconds()
+
+    def _back_to_planned(self, claim: Claim, reason: str, **fields: object) -> None:
+        planned = NoticeState.PLANNED
+        self._claims.record(claim, notice_record.changed_to(claim.record, planned, self._clock(), reason, **fields))
+
+    def _fail(self, claim: Claim, e: PermanentFailure) -> None:
+        """What follows comes first. If it cannot be done now, all of it comes again: nothing was sent."""
+        try:
+            if e.suppress:
+                self._fallback.suppress(claim.record, e.reason, self._clock())
+            self._fallback.publish(claim.notice.notice, claim.record)
+        except RetryLater:
+            self._back_to_planned(claim, e.reason)
+            raise
+        failed = NoticeState.FAILED
+        self._claims.record(claim, notice_record.closed(claim.record, failed, self._clock(), e.reason))

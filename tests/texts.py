@@ -1,0 +1,56 @@
+"""Every built-in text with the same facts: what the tests of carriers, inboxes and golden files look at.
+
+`python -m tests.texts` writes tests/golden/texts/, one file a language, for a person who speaks it to read.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
+
+from shared.domain.model import ChannelName, Kind
+from shared.text.render import Context, Rendered, render
+from shared.text.segments import segments
+
+GOLDEN = Path(__file__).parent / "golden" / "texts"
+LANGUAGES = ("en", "de", "es", "fr", "pt")
+DOMAIN = "go.acme-example.com"  # 19 characters; one more must still fit
+LINK = f"https://{DOMAIN}/Zk3vQ9xLr7TnWc2M"
+SEED = Context(
+    title="PS Employment Agreement",
+    link=LINK,
+    contact="legal@acme-example.com",
+    signer_name="Jane Doe",
+    who="Eric Smith",
+    sender="Ann Sender",
+    expires=datetime(2026, 3, 31, 17, tzinfo=ZoneInfo("America/New_York")),
+)
+
+
+def written(kind: Kind, channel: ChannelName, language: str, context: Context = SEED) -> Rendered:
+    """A message as a signer with a North American number gets it."""
+    link = "" if kind is Kind.PROGRESS else context.link
+    opt_out = kind is Kind.INVITATION and channel is ChannelName.SMS
+    return render(kind, channel, replace(context, link=link, opt_out=opt_out), language=language)
+
+
+def golden(language: str) -> str:
+    return "\n".join(f"== {name}\n{text}\n" for name, text in _parts(language))
+
+
+def _parts(language: str) -> Iterator[tuple[str, str]]:
+    for kind in Kind:
+        sms, several = (written(kind, ChannelName.SMS, language, replace(SEED, needed=n)).text for n in (1, 2))
+        size, mail = segments(sms), written(kind, ChannelName.EMAIL, language)
+        yield f"{kind}, SMS: {size.count} segment, {size.encoding}, {size.units} units", sms
+        if several != sms:
+            yield f"{kind}, SMS, two signatures missing", several
+        yield f"{kind}, subject", mail.subject
+        yield f"{kind}, text", mail.text
+
+
+if __name__ == "__main__":
+    for language in LANGUAGES:
+        (GOLDEN / f"{language}.txt").write_text(golden(language), "utf-8")

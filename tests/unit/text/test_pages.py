@@ -1,0 +1,53 @@
+"""The page of a link that leads nowhere: in whose name, in which language."""
+
+import re
+
+import pytest
+
+from shared import bootstrap
+from shared.domain.brands import Brand
+from shared.handlers.links import DEAD, EXPIRED, SIGNED, UNKNOWN, Followed
+from shared.settings import Settings
+from shared.text.pages import link_page
+from shared.text.render import Texts
+from tests.texts import LANGUAGES
+
+ACME = Brand(name="Acme <Legal>", contact="legal@acme.example")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("followed", [UNKNOWN, SIGNED, DEAD, EXPIRED, Followed(503, reason="busy")])
+def test_the_page_gives_its_reason_and_names_company_and_contact(followed: Followed, language: str) -> None:
+    page = link_page(followed.reason, ACME, Texts(), language)
+    title, reason = re.findall(r"<h1>(.+)</h1><p>(.+)</p></main>", page)[0]
+    assert f'<html lang="{language}" dir="ltr">' in page
+    assert "Acme &lt;Legal&gt;" in page
+    assert "legal@acme.example" in page
+    assert title in page.partition("</title>")[0]
+    english = link_page(followed.reason, ACME, Texts(), "en")
+    assert (reason in english) is (title in english) is (language == "en")
+
+
+@pytest.mark.parametrize(
+    ("followed", "words"),
+    [
+        (Followed(404, reason="unknown"), ("Dieser Link ist nicht bekannt", "Acme", "ask@acme.example")),
+        (Followed(410, reason="signed", site="7"), ("Vous avez signé", "Other", "hi@other.example")),
+        (Followed(410, reason="signed", site="7", languages=("", "es-MX")), ("Ya ha firmado", "Other")),
+        (Followed(410, reason="signed", languages=("pt", "es")), ("Você já assinou", "Acme")),
+    ],
+)
+def test_site_and_signer_choose_its_name_and_language(
+    monkeypatch: pytest.MonkeyPatch, followed: Followed, words: tuple[str, ...]
+) -> None:
+    environ = {
+        "BRAND_NAME": "Acme",
+        "EMAIL_FROM": "ask@acme.example",
+        "TEMPLATES_LANGUAGE": "de",
+        "BRANDS": '{"7": {"name": "Other", "email_reply_to": "O <hi@other.example>", "language": "fr"}}',
+    }
+    monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
+    bootstrap.link_page.cache_clear()
+    page = bootstrap.link_page()(followed)
+    bootstrap.link_page.cache_clear()
+    assert [word for word in words if word not in page] == []
