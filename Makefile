@@ -32,6 +32,10 @@ demo: $(STAMP) ## Run two weeks of one request in 15 seconds (BACKEND, SMS_PROVI
 run: $(STAMP) ## Run the whole system on http://127.0.0.1:8080 until Ctrl-C (BACKEND, PORT, any setting)
 	@$(BIN)/python -m local.stack
 
+.PHONY: trigger
+trigger: $(STAMP) ## Bring about an event at the sandbox of `make run` (EVENT=signed REQUEST=id; ONLY=1: its webhook alone)
+	@EVENT=$(EVENT) ONLY=$(ONLY) $(BIN)/python -m local.trigger
+
 .PHONY: test
 test: $(STAMP) ## Run all tests, on the embedded backend and on Google's emulators, with coverage
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
@@ -44,10 +48,6 @@ WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 soak: $(STAMP) ## Run the fault suite at full size (SEED repeats a run, SIZE=300 for fewer requests)
 	@SEED=$(SEED) SIZE=$(SIZE) $(BIN)/python -m tests.faults
 
-.PHONY: restore-drill
-restore-drill: $(STAMP) ## Lose the database of a running relay on emulators, restore it from an export, and go on
-	@$(BIN)/python -m pytest -q tests/e2e/test_restore.py
-
 .PHONY: simulate
 simulate: $(STAMP) ## Run random simulations (SEEDS=20000 or 5-9, WORKERS; SEED=7 shows that run call by call)
 	@SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/python -m tests.simulation
@@ -55,6 +55,10 @@ simulate: $(STAMP) ## Run random simulations (SEEDS=20000 or 5-9, WORKERS; SEED=
 .PHONY: simulate-faults
 simulate-faults: $(STAMP) ## Put faults into the relay, one at a time, and show how the simulation finds each (FAULTS=name)
 	@FAULTS="$(FAULTS)" $(BIN)/python -m tests.simulation.faults
+
+.PHONY: restore-drill
+restore-drill: $(STAMP) ## Lose the database of a running relay on emulators, restore it from an export, and go on
+	@$(BIN)/python -m pytest -q tests/e2e/test_restore.py
 
 .PHONY: screenshots
 screenshots: $(STAMP) ## Take the screenshots in docs/ from the local stack with a browser (chromium)
@@ -171,7 +175,7 @@ destroy: $(STAMP) ## Delete the deployed relay (FORCE=1 even with live requests)
 	@$(CLOUD).destroy
 
 .PHONY: why
-why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id; BACKEND=gcp for the cloud)
+why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id or part of a name; BACKEND=gcp for the cloud)
 	@$(CLOUD).why
 
 .PHONY: status

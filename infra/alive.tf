@@ -2,8 +2,8 @@
 locals {
   # Google's checkers call the public addresses every five minutes: the answers show that a function runs behind them.
   public_checks = {
-    receive = { path = "/${local.services_of["receive"]}", status = 405, matcher = "CONTAINS_STRING", text = "only POST" }
-    links   = { path = "/${local.services_of["links"]}/uptime-check-relay", status = 404, matcher = "NOT_CONTAINS_STRING", text = "The requested URL was not found on this server" }
+    receive = { path = "/${local.services_of["receive"]}", status = 405, says = "only POST" }
+    links   = { path = "/${local.services_of["links"]}/uptime-check-relay", status = 404, says = "<!-- link unknown -->" }
   }
 
   # Every 15 minutes Cloud Scheduler publishes what both subscribers accept and ignore.
@@ -49,10 +49,10 @@ resource "google_monitoring_uptime_check_config" "public" {
     }
   }
 
-  # Where there is no function, Google answers 404 itself, in these words. A page of the operator's own may say anything.
+  # Google answers 404 itself where there is no function.
   content_matchers {
-    content = each.value.text
-    matcher = each.value.matcher
+    content = each.value.says
+    matcher = "CONTAINS_STRING"
   }
 
   monitored_resource {

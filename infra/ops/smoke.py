@@ -22,11 +22,12 @@ from infra.ops.function_table import written
 from infra.ops.guard import changing
 from infra.ops.report import Finding, report
 from infra.ops.shell import Stop, ask, do
+from shared.text.pages import MARK
 
 LOG_TIMEOUT = 120.0  # seconds; a log entry can be read after up to a minute
 LOG_POLL_INTERVAL = 5.0  # seconds
 REJECTED = 'is rejected ({status}): see "The audience" in docs/deploy.md'
-UNKNOWN_LINK, NO_PROVIDER = "X-Robots-Tag: noindex", "no such provider in use"  # how the functions themselves say so
+UNKNOWN_LINK, NO_PROVIDER = MARK.format("unknown"), "no such provider in use"  # how the functions themselves say so
 EVENT = {"v": 1, "event": "smoke", "type": "request_sent", "request": "relay-check", "signer": None, "title_hint": ""}
 NOTICE = {"v": 1, "notice": "smoke", "request": "smoke", "signer": "smoke", "kind": "progress", "round": 1}
 
@@ -79,7 +80,7 @@ def event(run: Run) -> Iterator[Finding]:
 
 
 def link(run: Run) -> Iterator[Finding]:
-    """An unknown code. The requests of `links` are in no log, so a header tells its 404 from Google's own."""
+    """An unknown code. The requests of `links` are in no log, so the text tells its 404 from Google's own."""
     status, body = (404, UNKNOWN_LINK) if shell.dry() else _get(f"{config.url('links')}/smoke-{run.mark}")
     fits = status == 404 and UNKNOWN_LINK in body
     yield Finding(
@@ -104,12 +105,12 @@ def closed(run: Run) -> Iterator[Finding]:
 
 
 def _get(url: str) -> tuple[int, str]:
-    """Status, and headers and text; (0, "") without an answer."""
+    """Status and text; (0, "") without an answer."""
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:
-            return answer.status, f"{answer.headers}{answer.read().decode(errors='replace')}"
+            return answer.status, answer.read().decode(errors="replace")
     except urllib.error.HTTPError as e:
-        return e.code, f"{e.headers}{e.read().decode(errors='replace')}"
+        return e.code, e.read().decode(errors="replace")
     except OSError:
         return 0, ""
 

@@ -4,6 +4,7 @@ Send, and list: https://www.twilio.com/docs/messaging/api/message-resource
 Receipts: https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
 Signature: https://www.twilio.com/docs/usage/webhooks/webhooks-security
 Codes: https://www.twilio.com/docs/api/errors/<code>
+Texts that come in: https://www.twilio.com/docs/messaging/guides/webhook-request
 """
 
 import base64
@@ -14,12 +15,15 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from xml.sax.saxutils import escape
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
-from shared.adapters.providers.common.lookup import PAGE, earliest, listed, skeleton
+from shared.adapters.providers.common.lookup import PAGE, earliest, listed
 from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, form
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
+from shared.domain.inbound import InboundText, Keyword, keyword_of
+from shared.domain.lost_answers import fingerprint
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
@@ -31,13 +35,14 @@ FROM = text("TWILIO_FROM", "an E.164 number, a short code or a sender name; with
 MESSAGING_SERVICE_SID = text(
     "TWILIO_MESSAGING_SERVICE_SID", "a Messaging Service (`MG...`); one of the two is required"
 )
+HELP_REPLY = text("TWILIO_HELP_REPLY", "what answers a text of HELP; empty: Twilio's own answer is the only one")
 API_URL = url("TWILIO_API_URL", "another base", "https://api.twilio.com")
 LAG = 60.0  # seconds; Twilio names none, and lists a message from its creation on
 SPEC = ProviderSpec(
     title="Twilio",
     documentation="https://www.twilio.com/docs/messaging/api/message-resource",
     sending=(ACCOUNT_SID, AUTH_TOKEN, FROM, MESSAGING_SERVICE_SID, API_URL, RECEIPTS_BASE_URL),
-    receipts=(AUTH_TOKEN,),
+    receipts=(AUTH_TOKEN, HELP_REPLY),
     lag=LAG,
     probe=Probe(  # https://www.twilio.com/docs/iam/api/account
         url=lambda v: f"{v[API_URL]}/2010-04-01/Accounts/{quote(v[ACCOUNT_SID])}.json",
@@ -46,6 +51,7 @@ SPEC = ProviderSpec(
     ),
 )
 
+TRIAL = "Sent from your Twilio trial account - "  # before every text of an account that is not paid for
 CREDENTIALS = "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN"
 SENDER = "TWILIO_FROM, TWILIO_MESSAGING_SERVICE_SID"
 
@@ -135,12 +141,13 @@ class Sender:
 
     def find(self, sought: Sought) -> Accepted | None:
         """By number and text: Twilio keeps no reference of ours. Its filter by date would hide what is still queued."""
-        wanted = _skeleton(sought)
+        if not sought.fingerprint:
+            raise CannotSay("nothing is known of the text that was sent")
         answer = self._http.get(f"{self._url}?{urlencode({'To': sought.to, 'PageSize': PAGE})}", self._login)
         told = listed(answer, "Twilio", "messages")
         recent = [m for m in told if _created(m) >= earliest(sought)]
-        sids = {skeleton(field_text(m.get("body"))): field_text(m.get("sid")) for m in recent}
-        if found := next((sid for body, sid in sids.items() if wanted in body), ""):
+        sids = {_fingerprint(m): field_text(m.get("sid")) for m in recent}
+        if found := sids.get(sought.fingerprint):
             return Accepted(found)
         goes_on = len(recent) == len(told) and answer.json().get("next_page_uri")
         if goes_on or "" in sids:
@@ -153,13 +160,18 @@ class ReceiptVerifier:
     limits = ReceiptLimits(headers=("X-Twilio-Signature",))
 
     def __init__(self, values: Values) -> None:
-        self._key = values[AUTH_TOKEN].encode()
+        self._key, self._help = values[AUTH_TOKEN].encode(), values[HELP_REPLY]
 
-    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
-        """One status callback. A status that says nothing about arrival gives no receipt. Raises InvalidSignature."""
+    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt] | list[InboundText]:
+        """One status callback, or a text that came in. A status that says nothing about arrival gives no receipt.
+
+        Raises InvalidSignature.
+        """
         fields = form(request.body)
         self._verify(request, fields)
         values = dict(fields)
+        if values.get("SmsStatus") == "received":
+            return [self._text(values, now)]
         state = STATES.get(values.get("MessageStatus", ""))
         if state is None:
             return []
@@ -175,6 +187,18 @@ class ReceiptVerifier:
                 suppress=why.suppress,
             )
         ]
+
+    def _text(self, values: Mapping[str, str], now: datetime) -> InboundText:
+        """OptOutType is there where Advanced Opt-Out is on, and then knows words of other languages too.
+
+        https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out. Twilio itself confirms STOP and START, and
+        would refuse a reply of ours to STOP.
+        """
+        given = values.get("OptOutType", "")
+        keyword = Keyword(given) if given in list(Keyword) else keyword_of(values.get("Body", ""))
+        reply = f"<Message>{escape(self._help)}</Message>" if self._help and keyword is Keyword.HELP else ""
+        answer = f"<Response>{reply}</Response>"
+        return InboundText(number=values.get("From", ""), keyword=keyword, at=now, answer=answer)
 
     def _verify(self, request: ReceiptRequest, fields: list[tuple[str, str]]) -> None:
         """Base64 of HMAC-SHA1 over the public URL and every field, sorted by name, without separators."""
@@ -202,10 +226,8 @@ def _sender(values: Values) -> dict[str, str]:
     return {name: value for name, value in (("From", sender), ("MessagingServiceSid", service)) if value}
 
 
-def _skeleton(sought: Sought) -> str:
-    if not sought.text:
-        raise CannotSay("the text that was sent cannot be told any more")
-    return skeleton(sought.text)
+def _fingerprint(message: Mapping[str, Any]) -> str:
+    return fingerprint(field_text(message.get("body")).removeprefix(TRIAL))
 
 
 def _created(message: Mapping[str, Any]) -> datetime:

@@ -5,6 +5,7 @@ Authentication: https://developer.vonage.com/en/getting-started/concepts/authent
 in the header, as Vonage's own libraries send them; so no log of bodies holds the secret
 Codes: https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms
 Receipts: https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts
+Texts that come in: https://developer.vonage.com/en/messaging/sms/guides/inbound-sms
 Signatures: https://developer.vonage.com/en/getting-started/concepts/signing-messages (`sig`) and
 https://developer.vonage.com/en/getting-started/concepts/webhooks (JWT)
 """
@@ -37,6 +38,7 @@ from shared.adapters.providers.common.rules import (
 )
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.inbound import InboundText, keyword_of
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing
@@ -161,8 +163,8 @@ class ReceiptVerifier:
     def __init__(self, values: Values) -> None:
         self._key = values[SIGNATURE_SECRET].encode()
 
-    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
-        """One delivery receipt, as JSON, form or query. Raises InvalidSignature."""
+    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt] | list[InboundText]:
+        """One delivery receipt, or a text that came in, as JSON, form or query. Raises InvalidSignature."""
         if not self._key:
             raise InvalidSignature("VONAGE_SIGNATURE_SECRET is not set")
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -171,7 +173,7 @@ class ReceiptVerifier:
         fields = _fields(request)
         if not token:
             self._verify_sig(fields, now)
-        return _receipt(fields, now)
+        return [_text(fields, now)] if "text" in fields and "status" not in fields else _receipt(fields, now)
 
     def _verify_jwt(self, token: str, body: bytes, now: datetime) -> None:
         """HS256 only, whatever the token's header says: its author must not choose how it is verified."""
@@ -229,6 +231,12 @@ def _claims(signed: str) -> Mapping[str, Any]:
         return mapping(msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
     except (binascii.Error, ValueError, RecursionError):
         raise InvalidSignature("the token cannot be read") from None
+
+
+def _text(fields: Mapping[str, str], now: datetime) -> InboundText:
+    """It is sent again for a day until it is answered: its own time tells whether a later one has overtaken it."""
+    at = moment(fields.get("timestamp"), now)
+    return InboundText(number=f"+{fields.get('msisdn', '')}", keyword=keyword_of(fields["text"]), at=at)
 
 
 def _receipt(fields: Mapping[str, str], now: datetime) -> list[Receipt]:
