@@ -41,13 +41,21 @@ class Fallback:
 
         at: when it was found at fault; what an operator has cleared since then stays cleared.
         """
-        if record.address:
-            self.suppress_address(record.channel, record.address, reason, at)
+        if not record.address:
+            return
+        purge_at = self._clock() + self._retention
+        fresh = Suppression(channel=record.channel, reason=reason, since=at, purge_at=purge_at)
+        self._ledger.update(Suppression, record.address, lambda old: fresh if _outdated(old, at) else None)
 
-    def suppress_address(self, channel: ChannelName, address: str, reason: str, at: datetime) -> None:
-        """The same for an address of which no notice tells. address: its key. Raises RetryLater."""
-        fresh = Suppression(channel=channel, reason=reason, since=at, purge_at=self._clock() + self._retention)
-        self._ledger.update(Suppression, address, lambda old: fresh if _outdated(old, at) else None)
+    def opt_out(self, channel: ChannelName, address: str, reason: str, at: datetime) -> None:
+        """Nothing more goes to an address (its key) that wants nothing. It does not expire. Raises RetryLater."""
+        fresh = Suppression(channel=channel, reason=reason, since=at)
+
+        def kept(old: Suppression | None) -> Suppression | None:
+            expiring = old is not None and old.cleared_at is None and old.purge_at is not None
+            return fresh if expiring or _outdated(old, at) else None
+
+        self._ledger.update(Suppression, address, kept)
 
     def lift(self, address: str, by: str, why: str, at: datetime) -> None:
         """The address may be used again, unless it was found at fault after `at`. Raises RetryLater."""

@@ -82,6 +82,15 @@ def test_a_stop_is_kept_beside_who_lifted_it(relay: Relay) -> None:
     assert (kept.cleared_by, kept.cleared_why) == ("the signer", "the signer texted START")
 
 
+def test_a_stop_does_not_expire_and_takes_the_place_of_a_block_that_does(relay: Relay) -> None:
+    """SUPPRESSION_DAYS is for addresses at fault, which may work again. A person who wants no texts has said so."""
+    record = next(r for r in relay.days.records() if r.signer == relay.days.signer("a"))
+    relay.days.fallback.suppress(record, "unreachable", relay.days.now)
+    relay.texted("STOP")
+    [kept] = relay.days.ledger.all(Suppression).values()
+    assert (kept.reason, kept.purge_at) == ("the signer texted STOP", None)
+
+
 @pytest.mark.parametrize("words", ["HELP", "Thank you!", "please stop texting me at work", ""])
 def test_any_other_text_changes_nothing(relay: Relay, words: str) -> None:
     assert relay.texted(words).settled == 0
