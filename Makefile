@@ -32,6 +32,10 @@ demo: $(STAMP) ## Run two weeks of one request in 15 seconds (BACKEND, SMS_PROVI
 run: $(STAMP) ## Run the whole system on http://127.0.0.1:8080 until Ctrl-C (BACKEND, PORT, any setting)
 	@$(BIN)/python -m local.stack
 
+.PHONY: trigger
+trigger: $(STAMP) ## Bring about an event at the sandbox of `make run` (EVENT=signed REQUEST=id; ONLY=1: its webhook alone)
+	@EVENT=$(EVENT) ONLY=$(ONLY) $(BIN)/python -m local.trigger
+
 .PHONY: test
 test: $(STAMP) ## Run all tests, on the embedded backend and on Google's emulators, with coverage
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
@@ -171,7 +175,7 @@ destroy: $(STAMP) ## Delete the deployed relay (FORCE=1 even with live requests)
 	@$(CLOUD).destroy
 
 .PHONY: why
-why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id; BACKEND=gcp for the cloud)
+why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id or part of a name; BACKEND=gcp for the cloud)
 	@$(CLOUD).why
 
 .PHONY: status

@@ -326,6 +326,10 @@ RETENTION_DAYS: Setting[int] = Setting(
     wanted=f"a number of days, 32 to {MAX_DAYS}",
     default="90",
 )
+CONSOLE_OPERATORS = words(
+    "CONSOLE_OPERATORS",
+    "comma-separated addresses of those who may act in the console; the others only read; empty: everyone may act",
+)
 EVIDENCE_KEY = text(
     "EVIDENCE_KEY",
     "key that signs evidence: a version of a Cloud KMS key (`projects/...`), or a PEM file, which is made if missing",
@@ -420,7 +424,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_MAX_SIGNERS,
     ),
     "Your own systems": (STATUS_SIGNER_IDS, STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
-    "Housekeeping": (RETENTION_DAYS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
+    "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
 }
 

@@ -87,6 +87,9 @@ class MemoryLedger(Ledger):
     ) -> Sequence[tuple[str, Any]]:
         raise NotImplementedError
 
+    def beginning(self, kind: type[Any], prefix: str, limit: int) -> Sequence[tuple[str, Any]]:
+        raise NotImplementedError
+
     def count(self, kind: type[Any], only: Only, *, most: int, since: datetime | None = None) -> int:
         raise NotImplementedError
 

@@ -1,6 +1,6 @@
 """`make status`: print the latest status event of every request, the newest first, one JSON object a line.
 
-For a look, and to fill a consumer's table before it follows the topic. REQUEST=id prints that of one request.
+To see them, and to fill a consumer's table before it follows the topic. REQUEST=id prints that of one request.
 Reads the local stack's files in LOCAL_DIR, whether or not the stack is running; with BACKEND=gcp, Firestore.
 """
 

@@ -32,9 +32,7 @@ def record_reading(
     request: Request, before: Request | None, event: Event | None, now: datetime, policy: Policy
 ) -> Request:
     """The state with what this reading means for it: the event is handled, the next recheck and the purge are set."""
-    events = dict(request.events)
-    if event is not None:
-        events[event_key(event.event)] = now
+    request = _heard(request, event, now, policy)
     if event is None and _silent(request, now, policy):
         request = replace(request, status=Status.DORMANT)
     counted = counted_status(before, request, now)
@@ -42,7 +40,6 @@ def record_reading(
     news = event is not None or (counted is not request and counted.status is not Status.DORMANT)
     request = replace(
         counted,
-        events=_trimmed(events, now, policy),
         changed_at=now if news or request.changed_at is None else request.changed_at,
         purge_at=_purge_at(counted, now, policy),
         checked_at=now,
@@ -70,6 +67,14 @@ def unread(request: Request, now: datetime, policy: Policy, after: float) -> Req
 def _purge_at(request: Request, now: datetime, policy: Policy) -> datetime | None:
     ended = request.status in (Status.COMPLETE, Status.EXPIRED, Status.GONE, Status.DORMANT)
     return request.purge_at or now + policy.days(policy.retention_days) if ended else None
+
+
+def _heard(request: Request, event: Event | None, now: datetime, policy: Policy) -> Request:
+    """With this event among those handled, and without those too old to come again."""
+    fresh = {event_key(event.event): event.type} if event else {}
+    events = _trimmed(request.events | dict.fromkeys(fresh, now), now, policy)
+    types = {k: kind for k, kind in (request.event_types | fresh).items() if k in events}
+    return replace(request, events=events, event_types=types)
 
 
 def forget_at(request: Request, policy: Policy) -> datetime | None:

@@ -18,11 +18,12 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from xml.sax.saxutils import escape
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
-from shared.adapters.providers.common.lookup import PAGE, earliest, listed, skeleton
+from shared.adapters.providers.common.lookup import PAGE, earliest, listed
 from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, form
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.inbound import InboundText, Keyword, keyword_of
+from shared.domain.lost_answers import fingerprint
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
@@ -50,6 +51,7 @@ SPEC = ProviderSpec(
     ),
 )
 
+TRIAL = "Sent from your Twilio trial account - "  # before every text of an account that is not paid for
 CREDENTIALS = "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN"
 SENDER = "TWILIO_FROM, TWILIO_MESSAGING_SERVICE_SID"
 
@@ -139,12 +141,13 @@ class Sender:
 
     def find(self, sought: Sought) -> Accepted | None:
         """By number and text: Twilio keeps no reference of ours. Its filter by date would hide what is still queued."""
-        wanted = _skeleton(sought)
+        if not sought.fingerprint:
+            raise CannotSay("nothing is known of the text that was sent")
         answer = self._http.get(f"{self._url}?{urlencode({'To': sought.to, 'PageSize': PAGE})}", self._login)
         told = listed(answer, "Twilio", "messages")
         recent = [m for m in told if _created(m) >= earliest(sought)]
-        sids = {skeleton(field_text(m.get("body"))): field_text(m.get("sid")) for m in recent}
-        if found := next((sid for body, sid in sids.items() if wanted in body), ""):
+        sids = {_fingerprint(m): field_text(m.get("sid")) for m in recent}
+        if found := sids.get(sought.fingerprint):
             return Accepted(found)
         goes_on = len(recent) == len(told) and answer.json().get("next_page_uri")
         if goes_on or "" in sids:
@@ -223,10 +226,8 @@ def _sender(values: Values) -> dict[str, str]:
     return {name: value for name, value in (("From", sender), ("MessagingServiceSid", service)) if value}
 
 
-def _skeleton(sought: Sought) -> str:
-    if not sought.text:
-        raise CannotSay("the text that was sent cannot be told any more")
-    return skeleton(sought.text)
+def _fingerprint(message: Mapping[str, Any]) -> str:
+    return fingerprint(field_text(message.get("body")).removeprefix(TRIAL))
 
 
 def _created(message: Mapping[str, Any]) -> datetime:
