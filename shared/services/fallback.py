@@ -49,11 +49,11 @@ class Fallback:
 
     def opt_out(self, channel: ChannelName, address: str, reason: str, at: datetime) -> None:
         """Nothing more goes to an address (its key) that wants nothing. It does not expire. Raises RetryLater."""
-        fresh = Suppression(channel=channel, reason=reason, since=at)
+        fresh = Suppression(channel=channel, reason=reason, since=at, opted_out=True)
 
         def kept(old: Suppression | None) -> Suppression | None:
-            expiring = old is not None and old.cleared_at is None and old.purge_at is not None
-            return fresh if expiring or _outdated(old, at) else None
+            weaker = old is not None and old.cleared_at is None and not old.opted_out
+            return fresh if weaker or _outdated(old, at) else None
 
         self._ledger.update(Suppression, address, kept)
 
@@ -63,7 +63,8 @@ class Fallback:
         def cleared(old: Suppression | None) -> Suppression | None:
             if old is None or old.cleared_at or old.since > at:
                 return None
-            return replace(old, cleared_at=at, cleared_by=by, cleared_why=why)
+            purge_at = self._clock() + self._retention
+            return replace(old, cleared_at=at, cleared_by=by, cleared_why=why, purge_at=purge_at)
 
         self._ledger.update(Suppression, address, cleared)
 
