@@ -1,6 +1,7 @@
 """The relay: instances with the real handlers over the ports in memory, and the queues that call them."""
 
 from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -141,6 +142,7 @@ class Relay:
         self.purges: list[tuple[datetime, str, Any]] = []
         self.on_taken: Callable[[Task, str, Outgoing], str] = lambda task, name, message: "id"
         self.on_end: Callable[[Task, str], None] = lambda task, how: None
+        self.under_way: Counter[str] = Counter()  # messages that are not acknowledged, by label
         self._labels: dict[str, int] = {}
         self._passes: set[datetime] = set()
         self._sequence = 0
@@ -216,6 +218,7 @@ class Relay:
         return signer.name if signer else notice.signer[:4]
 
     def _send_on(self, delivery: Delivery) -> None:
+        self.under_way[delivery.label] += 1
         how = self._place(self.number(f"queue {delivery.label}"), "arrives")
         delay, copies = (how[1], how[2]) if how else (0.01, 1)
         for copy in range(copies):
@@ -237,6 +240,7 @@ class Relay:
                 return  # too late: Pub/Sub has given this delivery up
             state["over"] = True
             if how == "ok":
+                self.under_way[delivery.label] -= not delivery.acknowledged
                 delivery.acknowledged = True
             else:
                 self.kernel.after(_backoff(attempt, BACKOFF), lambda: self._attempt(delivery))
