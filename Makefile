@@ -32,6 +32,10 @@ demo: $(STAMP) ## Run two weeks of one request in 15 seconds (BACKEND, SMS_PROVI
 run: $(STAMP) ## Run the whole system on http://127.0.0.1:8080 until Ctrl-C (BACKEND, PORT, any setting)
 	@$(BIN)/python -m local.stack
 
+.PHONY: trigger
+trigger: $(STAMP) ## Bring about an event at the sandbox of `make run` (EVENT=signed REQUEST=id; ONLY=1: its webhook alone)
+	@EVENT=$(EVENT) ONLY=$(ONLY) $(BIN)/python -m local.trigger
+
 .PHONY: test
 test: $(STAMP) ## Run all tests, on the embedded backend and on Google's emulators, with coverage
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
@@ -55,6 +59,10 @@ simulate-exhaustive: $(STAMP) ## Simulate every case of a small scope (PART=-2 t
 .PHONY: simulate-faults
 simulate-faults: $(STAMP) ## Put faults into the relay, one at a time, and show how the simulation finds each (FAULTS=name)
 	@FAULTS="$(FAULTS)" $(BIN)/python -m tests.simulation.faults
+
+.PHONY: restore-drill
+restore-drill: $(STAMP) ## Lose the database of a running relay on emulators, restore it from an export, and go on
+	@$(BIN)/python -m pytest -q tests/e2e/test_restore.py
 
 .PHONY: screenshots
 screenshots: $(STAMP) ## Take the screenshots in docs/ from the local stack with a browser (chromium)
@@ -122,6 +130,14 @@ bundle: $(STAMP) ## Write a folder and a zip for each function to dist/
 bundle-check: $(STAMP) ## Install each bundle separately, start it as the cloud does, and call it
 	@$(CLOUD).bundle_check
 
+.PHONY: sbom
+sbom: $(STAMP) ## Write what each bundle consists of to dist/sbom/ (CycloneDX)
+	@$(CLOUD).sbom
+
+.PHONY: audit
+audit: $(STAMP) ## Ask for known faults in the packages of each bundle (needs the network)
+	@$(CLOUD).sbom audit
+
 .PHONY: secrets
 secrets: $(STAMP) ## Ask for each secret without a value (RENEW=CLICKWRAP_API_TOKEN asks for a new value)
 	@$(CLOUD).secrets
@@ -163,8 +179,12 @@ destroy: $(STAMP) ## Delete the deployed relay (FORCE=1 even with live requests)
 	@$(CLOUD).destroy
 
 .PHONY: why
-why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id; BACKEND=gcp for the cloud)
+why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id or part of a name; BACKEND=gcp for the cloud)
 	@$(CLOUD).why
+
+.PHONY: status
+status: $(STAMP) ## Print the latest status event of every request (REQUEST=id for one; BACKEND=gcp for the cloud)
+	@$(CLOUD).status
 
 .PHONY: evidence
 evidence: $(STAMP) ## Write a request's evidence to a file that can be verified (REQUEST=id; BACKEND=gcp for the cloud)

@@ -3,7 +3,7 @@ locals {
   # Google's checkers call the public addresses every five minutes: the answers show that a function runs behind them.
   public_checks = {
     receive = { path = "/${local.services_of["receive"]}", status = 405, says = "only POST" }
-    links   = { path = "/${local.services_of["links"]}/uptime-check-relay", status = 404, says = "This link is not known" }
+    links   = { path = "/${local.services_of["links"]}/uptime-check-relay", status = 404, says = "<!-- link unknown -->" }
   }
 
   # Every 15 minutes Cloud Scheduler publishes what both subscribers accept and ignore.

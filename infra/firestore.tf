@@ -6,6 +6,7 @@ locals {
   unindexed = {
     requests-signers  = { collection = "requests", field = "signers" }
     requests-events   = { collection = "requests", field = "events" }
+    requests-types    = { collection = "requests", field = "event_types" }
     requests-resends  = { collection = "requests", field = "resends" }
     requests-notes    = { collection = "requests", field = "notes" }
     requests-metadata = { collection = "requests", field = "metadata" }
@@ -82,6 +83,22 @@ resource "google_firestore_index" "notices_by_state" {
 
   fields {
     field_path = "state"
+    order      = "ASCENDING"
+  }
+
+  fields {
+    field_path = "changed_at"
+    order      = "DESCENDING"
+  }
+}
+
+resource "google_firestore_index" "notices_by_provider_id" {
+  project    = var.project
+  database   = google_firestore_database.relay.name
+  collection = "notices"
+
+  fields {
+    field_path = "provider_id"
     order      = "ASCENDING"
   }
 

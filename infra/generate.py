@@ -12,6 +12,7 @@ import msgspec
 from shared.adapters.providers import registry as providers
 from shared.adapters.shorteners import registry as shorteners
 from shared.domain.model import ChannelName
+from shared.domain.status_event import StatusEvent
 from shared.setting_types import Setting
 from shared.settings import (
     EMAIL_PROVIDER,
@@ -196,9 +197,17 @@ OUTPUTS_HEAD = """
 |---|---|
 """
 
+
+def status_schema(old: str) -> str:
+    """The JSON Schema of a status event."""
+    schema = {"title": "StatusEvent", **msgspec.json.schema(StatusEvent)}
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
+
+
 FILES: dict[str, Callable[[str], str]] = {
     ".env.example": env_example,
     "docs/settings.md": settings_page,
+    "docs/status-event.schema.json": status_schema,
     "infra/choices.tf": terraform_choices,
     "infra/functions.json": function_table,
     "infra/README.md": module_tables,

@@ -13,7 +13,7 @@ locals {
     console   = ["clickwrap-events", "signer-notices", "request-status"]
   }
 
-  # What each function does with documents. No code deletes one; `links` and `receipts`, which are public, find a document
+  # What each function does with documents. Only the console deletes some, when a request is to be forgotten; `links` and `receipts`, which are public, find a document
   # only by its name and cannot list any.
   database_roles = {
     resolve   = "relaySearcher"
@@ -22,12 +22,13 @@ locals {
     links     = "relayReader"
     receipts  = "relayWriter"
     reconcile = "relaySearcher"
-    console   = "relaySearcher"
+    console   = "relayEraser"
   }
 
   database_permissions = {
     relayReader   = ["datastore.databases.get", "datastore.entities.get"]
     relayWriter   = ["datastore.databases.get", "datastore.entities.get", "datastore.entities.create", "datastore.entities.update"]
+    relayEraser   = ["datastore.databases.get", "datastore.entities.get", "datastore.entities.create", "datastore.entities.update", "datastore.entities.list", "datastore.entities.delete"]
     relaySearcher = ["datastore.databases.get", "datastore.entities.get", "datastore.entities.create", "datastore.entities.update", "datastore.entities.list"]
   }
 

@@ -33,6 +33,15 @@ output "docker_repository" {
   value       = google_artifact_registry_repository.functions.id
 }
 
+output "github" {
+  description = "What the workflows need as variables of the repository; empty without github_repository_id"
+  value = length(local.github) == 0 ? {} : {
+    GCP_WORKLOAD_IDENTITY_PROVIDER = google_iam_workload_identity_pool_provider.github[0].name
+    GCP_PLAN_SERVICE_ACCOUNT       = google_service_account.github["plan"].email
+    GCP_DEPLOY_SERVICE_ACCOUNT     = google_service_account.github["deploy"].email
+  }
+}
+
 output "vpc_connector" {
   description = "VPC connector of outgoing calls, empty for none"
   value       = var.vpc_connector

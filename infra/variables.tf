@@ -124,6 +124,17 @@ variable "operators" {
   }
 }
 
+variable "github_repository_id" {
+  description = "Number of the GitHub repository whose workflows plan and deploy (`gh api repos/OWNER/NAME --jq .id`). Empty for none."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[0-9]*$", var.github_repository_id))
+    error_message = "github_repository_id must be a number: a name can be taken over by others."
+  }
+}
+
 variable "oidc_audience" {
   description = "Audience of the identity tokens of pushes, tasks and scheduler. Empty means the URL of the function that is called."
   type        = string

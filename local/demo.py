@@ -127,7 +127,8 @@ class Demo:
     # -- the result
 
     def result(self, max_delay: float) -> list[str]:
-        print(f"\n  {'due':>5} {'sent':>6}  {'to':21} what")
+        print(f"\n  on time is within {max_delay:g} s of when it is due")
+        print(f"  {'due':>5} {'sent':>6}  {'to':21} what")
         errors = list(self.unexpected)
         for e in sorted(self.expected, key=lambda e: e.day):
             error = problem(e, max_delay / SECONDS_PER_DAY)

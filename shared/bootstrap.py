@@ -72,6 +72,9 @@ class Backend(Protocol):
     def outbox(self, channel: ChannelName) -> "Channel":
         """A channel that only records what it is given: local only."""
 
+    def receipts(self, channel: ChannelName) -> "ReceiptVerifier | None":
+        """Who proves the receipts of that channel: local only."""
+
     def gauges(self) -> Mapping[str, object]:
         """What it knows of its queues, by name."""
 
@@ -113,6 +116,10 @@ class GoogleBackend:
     def outbox(self, channel: ChannelName) -> "Channel":
         """A channel that only records what it is given: local only."""
         raise SettingError(f"{channel.upper()}_PROVIDER=outbox is for local use only")
+
+    def receipts(self, channel: ChannelName) -> "ReceiptVerifier | None":
+        """None: only the outbox of the local stack has receipts of its own."""
+        return None
 
     def gauges(self) -> Mapping[str, object]:
         """What the backend knows of its queues, by name."""
@@ -239,10 +246,12 @@ def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
 @cache
 def receipts() -> "Receipts":
     """The handler of `receipts`."""
+    from shared.domain.policy import Policy
     from shared.handlers.receipts import Receipts
 
     receipts_base_url()  # a wrong one would refuse every receipt
-    return Receipts(backend().ledger(), receivers(), fallback(), clock)
+    keys = Policy(address_secret=settings()[declared.ADDRESS_SECRET])  # it needs no other choice of the operator's
+    return Receipts(backend().ledger(), receivers(), fallback(), clock, keys)
 
 
 def receipts_base_url() -> str:
@@ -276,6 +285,7 @@ def console() -> "Flask":
         clock=clock,
         day=s.policy().days(1),
         gauges=b.gauges,
+        operators=frozenset(address.lower() for address in s[declared.CONSOLE_OPERATORS]),
         local=s.backend != "gcp",
     )
     return create_console(console)
@@ -384,8 +394,11 @@ def _channel(channel: ChannelName, name: str) -> "Channel":
 def receivers() -> "Mapping[str, ReceiptVerifier]":
     """Those that report of the providers in use, or used before. Each needs only the secret that proves who reports."""
     s = settings()
-    made = {name: providers.receipt_verifier(channel, name, s) for channel, name in s.receipt_senders()}
-    return {name: verifier for name, verifier in made.items() if verifier}
+    made = [
+        backend().receipts(channel) if name == "outbox" else providers.receipt_verifier(channel, name, s)
+        for channel, name in dict.fromkeys([*s.providers().items(), *s.receipt_senders()])
+    ]
+    return {verifier.name: verifier for verifier in made if verifier}
 
 
 def shortener() -> "Shortener":

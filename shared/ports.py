@@ -9,6 +9,7 @@ import msgspec
 
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import Accepted, RetryLater
+from shared.domain.inbound import InboundText
 from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
 
@@ -121,8 +122,12 @@ class Ledger(Protocol):
     ) -> Sequence[tuple[str, T]]:
         """Keys and documents, the last changed first: requests, notices, suppressions.
 
-        only: a request's `status` or one of its `search` words, a notice's `state`. after: the last of the page before.
+        only: a request's `status` or one of its `search` words, a notice's `state` or `provider_id`.
+        after: the last of the page before.
         """
+
+    def beginning(self, kind: type[T], prefix: str, limit: int) -> Sequence[tuple[str, T]]:
+        """Keys and documents whose key begins with `prefix` (letters, digits, - and _ only), in the keys' order."""
 
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
         """How many `newest` would list, changed at or after `since`. Counting ends at `most`."""
@@ -190,11 +195,11 @@ class Channel(Protocol):
 
 
 class Sought(msgspec.Struct, frozen=True, kw_only=True):
-    """A message whose answer was lost, as its provider would know it. text: "" where it cannot be told any more."""
+    """A message whose answer was lost, as its provider would know it. fingerprint: of its text, see `lost_answers`."""
 
     notice: str
     to: str
-    text: str
+    fingerprint: str
     since: datetime  # it left no earlier
 
 
@@ -214,8 +219,11 @@ class ReceiptVerifier(Protocol):
     name: str
     limits: ReceiptLimits
 
-    def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
-        """What a request of the provider's says, for any of its messages, ours or not. Raises InvalidSignature."""
+    def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt | InboundText]:
+        """What a request of the provider's says, for any of its messages, ours or not; or a text that came in.
+
+        Raises InvalidSignature.
+        """
 
 
 class StatusEndpoint(Protocol):

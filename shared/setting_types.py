@@ -36,6 +36,18 @@ class Setting(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     local: bool = False  # refused where the relay is deployed
 
 
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that only reads, by which `make doctor` learns whether a provider accepts the credentials.
+
+    secret: what 401 and 403 refuse. advice: what another status means.
+    """
+
+    url: "Callable[[Values], str]"
+    headers: "Callable[[Values], dict[str, str]]"
+    secret: Setting[str]
+    advice: dict[int, str] = {}
+
+
 class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
     """sending, receipts: what its Sender and its ReceiptVerifier read.
 
@@ -48,6 +60,7 @@ class ProviderSpec(msgspec.Struct, frozen=True, kw_only=True):
     receipts: tuple[Setting[Any], ...] = ()
     lag: float | None = None
     cannot_find: str = ""
+    probe: Probe | None = None
 
     @property
     def settings(self) -> tuple[Setting[Any], ...]:

@@ -303,6 +303,9 @@ PROGRESS_MAX_SIGNERS = whole("PROGRESS_MAX_SIGNERS", "no progress messages above
 
 # -- your own systems
 
+STATUS_SIGNER_IDS = choice(
+    "STATUS_SIGNER_IDS", ("on", "off"), "off", "whether changes of status hold your own ids of the signers"
+)
 STATUS_WEBHOOK_URL = url("STATUS_WEBHOOK_URL", "your own endpoint for every change of a request's status; empty: none")
 STATUS_WEBHOOK_SECRETS: Setting[tuple[bytes, ...]] = Setting(
     name="STATUS_WEBHOOK_SECRETS",
@@ -323,6 +326,10 @@ RETENTION_DAYS: Setting[int] = Setting(
     wanted=f"a number of days, 32 to {MAX_DAYS}",
     default="90",
 )
+CONSOLE_OPERATORS = words(
+    "CONSOLE_OPERATORS",
+    "comma-separated addresses of those who may act in the console; the others only read; empty: everyone may act",
+)
 EVIDENCE_KEY = text(
     "EVIDENCE_KEY",
     "key that signs evidence: a version of a Cloud KMS key (`projects/...`), or a PEM file, which is made if missing",
@@ -337,7 +344,7 @@ SUPPRESSION_DAYS: Setting[int] = Setting(
 ADDRESS_SECRET = secret(
     "ADDRESS_SECRET",
     "key of the hashes under which blocked addresses are kept",
-    needed_by=("deliver", "console"),
+    needed_by=("deliver", "receipts", "console"),
     example="local-address-secret",
 )
 LOG_LEVEL = text("LOG_LEVEL", "least level of what is logged", "INFO")
@@ -416,8 +423,8 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
     ),
-    "Your own systems": (STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
-    "Housekeeping": (RETENTION_DAYS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
+    "Your own systems": (STATUS_SIGNER_IDS, STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
+    "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
 }
 
@@ -489,6 +496,7 @@ class Settings(Values):
             progress_max_signers=self[PROGRESS_MAX_SIGNERS],
             retention_days=self[RETENTION_DAYS],
             max_attempts=self[MAX_ATTEMPTS],
+            status_signer_ids=self[STATUS_SIGNER_IDS] == "on",
             completion_link=self[COMPLETION_LINK],
             day=day,
         )

@@ -131,6 +131,9 @@ class FakeLedger(Ledger):
         listed = sorted((f for f in found if after is None or f[:2] < after), key=lambda f: f[:2], reverse=True)
         return [(key, document) for _, key, document in listed[:limit]]
 
+    def beginning(self, kind: type[Any], prefix: str, limit: int) -> Sequence[tuple[str, Any]]:
+        return sorted((key, d) for key, d in self.all(kind).items() if key.startswith(prefix))[:limit]
+
     def count(self, kind: type[Any], only: Only, *, most: int, since: datetime | None = None) -> int:
         found = self.newest(kind, 1_000_000, only=only)
         return min(most, sum(since is None or getattr(d, CHANGED[kind]) >= since for _, d in found))

@@ -31,7 +31,7 @@ class ReceiptWorld(World):
     def __init__(self, policy: Policy = SMS_FIRST, **fields) -> None:
         super().__init__(policy)
         self.provider = Provider()
-        self.receipts = Receipts(self.ledger, {"sms": self.provider}, self.fallback, self.clock)
+        self.receipts = Receipts(self.ledger, {"sms": self.provider}, self.fallback, self.clock, self.policy)
         self.says(seen("a", email=MAIL, **fields), seen("b"))
 
     def told_of(self, state: NoticeState, reason: str = "", **fields) -> int:
@@ -39,7 +39,7 @@ class ReceiptWorld(World):
         notice = fields.pop("notice", self.sms.sent[0].notice if self.sms.sent else "")
         at = fields.pop("at", self.now)
         self.provider.told = [Receipt(notice=notice, provider_id="", state=state, reason=reason, at=at, **fields)]
-        settled = self.receipts.take("sms", NOTHING)
+        settled = self.receipts.take("sms", NOTHING).settled
         self.pump()
         return settled
 

@@ -52,7 +52,6 @@ WORDS = (
     Word("heal", r"[Hh]eal(s|ed|ing)?"),
     Word("look", r"[Ll]ook(s|ed)?"),
     Word("turned", r"[Tt]urned"),
-    Word("verdict", r"[Vv]erdicts?"),
     Word("judge", r"[Jj]udge[sd]?"),
     Word("park", r"[Pp]ark(s|ed|ing)?"),
     Word("bury", r"[Bb]ur(y|ies|ied)"),

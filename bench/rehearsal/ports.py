@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bench.rehearsal.simulation import Simulation, seconds_of
 from shared.adapters.clickwrap.client import Bucket
@@ -59,7 +60,7 @@ class MemoryLedger(Ledger):
     def postpone(self, request: str, until: datetime) -> None:
         self._simulation.spend(DATABASE)
         item, version = self._items[Request, request]
-        self._items[Request, request] = (msgspec.structs.replace(item, next_at=until), version)
+        self._items[Request, request] = (replace(item, next_at=until), version)
         heapq.heappush(self._due, (until, request))
 
     def waiting(self, now: datetime) -> int:
@@ -84,6 +85,9 @@ class MemoryLedger(Ledger):
     def newest(
         self, kind: type[Any], limit: int, *, only: Only | None = None, after: Mark | None = None
     ) -> Sequence[tuple[str, Any]]:
+        raise NotImplementedError
+
+    def beginning(self, kind: type[Any], prefix: str, limit: int) -> Sequence[tuple[str, Any]]:
         raise NotImplementedError
 
     def count(self, kind: type[Any], only: Only, *, most: int, since: datetime | None = None) -> int:

@@ -1,4 +1,4 @@
-"""HTTP, public: `/<provider>` takes a provider's delivery receipts."""
+"""HTTP, public: `/<provider>` takes a provider's delivery receipts, and the texts that signers send back."""
 
 import flask
 import functions_framework
@@ -6,6 +6,7 @@ import functions_framework
 from shared import bootstrap, entrypoint, request_body
 from shared.domain.errors import RetryLater
 from shared.domain.receipts import InvalidSignature
+from shared.handlers.receipts import Taken
 
 entrypoint.start(bootstrap.receipts)
 
@@ -17,7 +18,7 @@ def receipts(request: flask.Request) -> flask.Response:
     try:
         body = request_body.read(request, handler.limit(provider, request.headers))
         sent = entrypoint.as_sent(request, bootstrap.receipts_base_url(), body)
-        return entrypoint.reply(200, {"settled": handler.take(provider, sent)})
+        return answer(handler.take(provider, sent))
     except KeyError:
         return entrypoint.reply(404, {"error": "no such provider in use: see SMS_PROVIDER, EMAIL_PROVIDER"})
     except InvalidSignature:
@@ -26,3 +27,9 @@ def receipts(request: flask.Request) -> flask.Response:
         return entrypoint.reply(e.status, {"error": e.reason})
     except RetryLater as e:
         return entrypoint.reply(503, {"error": e.reason})
+
+
+def answer(taken: Taken) -> flask.Response:
+    if taken.answer:
+        return flask.Response(taken.answer, mimetype="text/xml")
+    return entrypoint.reply(200, {"settled": taken.settled})

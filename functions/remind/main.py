@@ -19,7 +19,8 @@ def remind(request: flask.Request) -> flask.Response:
     try:
         firing = msgspec.json.decode(request.get_data(), type=Firing)
         return entrypoint.reply(200, {"status": bootstrap.remind().fire(firing)})
-    except msgspec.DecodeError as e:
+    except (msgspec.DecodeError, UnicodeDecodeError) as e:
+        log.error("a task cannot be read", extra={"json": {"reason": str(e)}})
         return entrypoint.reply(400, {"error": f"not a reminder: {e}"})
     except PermanentFailure as e:  # Cloud Tasks brings it again; `reconcile` sends the reminder if it can
         log.error("a reminder cannot be published", extra={"json": {"reason": e.reason}})

@@ -1,17 +1,23 @@
 """Check that Clickwrap, a provider or a shortener accepts our credentials, with one read-only call each."""
 
-import base64
 import os
 import smtplib
 import ssl
-from collections.abc import Callable, Mapping
-from urllib.parse import quote, urlencode
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from infra.ops.config import holds
 from infra.ops.function_table import every_secret
+from shared import setting_types
+from shared.adapters.http.client import bearer
+from shared.adapters.providers import registry as providers
 from shared.adapters.providers.email.smtp import Server, parse_smtp_url
+from shared.domain.model import ChannelName
+from shared.setting_types import ProviderSpec, Setting
 
 TIMEOUT = 20  # seconds
 Get = Callable[[str, dict[str, str]], int]
@@ -32,6 +38,14 @@ class Values:
             raise KeyError(name)
         return value.strip()
 
+    def given(self, settings: Iterable[Setting[Any]]) -> dict[str, str]:
+        """Those of these settings that have a value, by name. Raises Stop for a secret that cannot be read."""
+        found = {}
+        for setting in settings:
+            with suppress(KeyError):
+                found[setting.name] = self(setting.name)
+        return found
+
 
 class Probe(msgspec.Struct, frozen=True):
     """One check. when: "always", or the setting that selects it. check: returns what to do, "" if nothing."""
@@ -39,14 +53,6 @@ class Probe(msgspec.Struct, frozen=True):
     name: str
     when: str
     check: Callable[[Values, Get], str]
-
-
-def basic(user: str, password: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 def advice_for(status: int, secret: str, fine: tuple[int, ...] = (200,)) -> str:
@@ -63,42 +69,6 @@ def clickwrap(v: Values, get: Get) -> str:
     return advice_for(
         get(f"{url}/requests/doctor", bearer(v("CLICKWRAP_API_TOKEN"))), "CLICKWRAP_API_TOKEN", (200, 404)
     )
-
-
-def twilio(v: Values, get: Get) -> str:
-    """https://www.twilio.com/docs/iam/api/account: fetch an account."""
-    account, url = v("TWILIO_ACCOUNT_SID"), v("TWILIO_API_URL", "https://api.twilio.com")
-    login = basic(account, v("TWILIO_AUTH_TOKEN"))
-    return advice_for(get(f"{url}/2010-04-01/Accounts/{quote(account)}.json", login), "TWILIO_AUTH_TOKEN")
-
-
-def vonage(v: Values, get: Get) -> str:
-    """https://developer.vonage.com/en/api/account: get the account's balance."""
-    url = v("VONAGE_API_URL", "https://rest.nexmo.com")
-    query = urlencode({"api_key": v("VONAGE_API_KEY"), "api_secret": v("VONAGE_API_SECRET")})
-    return advice_for(get(f"{url}/account/get-balance?{query}", {}), "VONAGE_API_SECRET")
-
-
-def sendgrid(v: Values, get: Get) -> str:
-    """https://www.twilio.com/docs/sendgrid/api-reference/api-key-permissions: what the key may do."""
-    url = v("SENDGRID_API_URL", "https://api.sendgrid.com")
-    return advice_for(get(f"{url}/v3/scopes", bearer(v("SENDGRID_API_KEY"))), "SENDGRID_API_KEY")
-
-
-def mailgun(v: Values, get: Get) -> str:
-    """https://documentation.mailgun.com/docs/mailgun/api-reference: get a domain."""
-    url, domain = v("MAILGUN_API_URL", "https://api.mailgun.net"), v("MAILGUN_DOMAIN")
-    status = get(f"{url}/v3/domains/{quote(domain)}", basic("api", v("MAILGUN_API_KEY")))
-    if status == 404:
-        return "does not know MAILGUN_DOMAIN: check it, and whether the account is the EU's (MAILGUN_API_URL)"
-    return advice_for(status, "MAILGUN_API_KEY")
-
-
-def postmark(v: Values, get: Get) -> str:
-    """https://postmarkapp.com/developer/api/server-api: get the server."""
-    url, token = v("POSTMARK_API_URL", "https://api.postmarkapp.com"), v("POSTMARK_SERVER_TOKEN")
-    headers = {"X-Postmark-Server-Token": token, "Accept": "application/json"}
-    return advice_for(get(f"{url}/server", headers), "POSTMARK_SERVER_TOKEN")
 
 
 def bitly(v: Values, get: Get) -> str:
@@ -143,14 +113,27 @@ def _connection(server: Server) -> smtplib.SMTP:
     return connection
 
 
+def of_providers() -> Iterator[Probe]:
+    """Those that the providers declare in their SPEC."""
+    for channel, name in providers.every():
+        spec = providers.spec(channel, name)
+        if spec.probe:
+            spoken = {ChannelName.SMS: "SMS", ChannelName.EMAIL: "e-mail"}[channel]
+            check = partial(declared, spec, spec.probe)
+            yield Probe(f"{spoken} by {spec.title}", f"{channel.upper()}_PROVIDER={name}", check)
+
+
+def declared(spec: ProviderSpec, probe: setting_types.Probe, v: Values, get: Get) -> str:
+    """Raises SettingError for a setting without a value."""
+    values = setting_types.Values(v.given(spec.sending))
+    status = get(probe.url(values), probe.headers(values))
+    return probe.advice.get(status) or advice_for(status, probe.secret.name)
+
+
 PROBES = (
     Probe("Clickwrap's API", "always", clickwrap),
-    Probe("SMS by Twilio", "SMS_PROVIDER=twilio", twilio),
-    Probe("SMS by Vonage", "SMS_PROVIDER=vonage", vonage),
+    *of_providers(),
     Probe("e-mail by SMTP", "EMAIL_PROVIDER=smtp", smtp),
-    Probe("e-mail by SendGrid", "EMAIL_PROVIDER=sendgrid", sendgrid),
-    Probe("e-mail by Mailgun", "EMAIL_PROVIDER=mailgun", mailgun),
-    Probe("e-mail by Postmark", "EMAIL_PROVIDER=postmark", postmark),
     Probe("the function links", "SHORTENER=links", own_links),
     Probe("short links by Bitly", "SHORTENER=bitly", bitly),
     Probe("short links by Rebrandly", "SHORTENER=rebrandly", rebrandly),

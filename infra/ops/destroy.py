@@ -89,7 +89,8 @@ def _count(*statuses: str) -> int:
 
 
 def _asked(body: dict[str, Any]) -> Any:
-    path = f"/v1/projects/{config.project()}/databases/(default)/documents:runAggregationQuery"
+    database = terraform.outputs().environment.get("FIRESTORE_DATABASE", "(default)")
+    path = f"/v1/projects/{config.project()}/databases/{database}/documents:runAggregationQuery"
     headers = {
         "Authorization": f"Bearer {ask('gcloud', 'auth', 'print-access-token')}",
         "Content-Type": "application/json",

@@ -176,7 +176,7 @@ def _checked(probe: credentials.Probe, values: credentials.Values) -> Finding:
         advice = probe.check(values, status_of)
     except KeyError as absent:
         advice = f"cannot be checked: {absent.args[0]} is not set"
-    except Stop as stop:
+    except (Stop, SettingError) as stop:
         advice = f"cannot be checked: {stop}"
     return Finding(probe.name, advice)
 

@@ -27,6 +27,7 @@ TEXTS = (
     "OIDC_AUDIENCE",
     "PUBLIC_BY_IAM",
     "MAX_DELIVERY_ATTEMPTS",
+    "GITHUB_REPOSITORY_ID",
 )
 LISTS = ("OPERATORS", "ALERT_EMAILS")
 # Parts of errors that pass by themselves: Google shows a new metric after up to ten minutes, a new account or a

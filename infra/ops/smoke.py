@@ -22,11 +22,12 @@ from infra.ops.function_table import written
 from infra.ops.guard import changing
 from infra.ops.report import Finding, report
 from infra.ops.shell import Stop, ask, do
+from shared.text.pages import MARK
 
 LOG_TIMEOUT = 120.0  # seconds; a log entry can be read after up to a minute
 LOG_POLL_INTERVAL = 5.0  # seconds
 REJECTED = 'is rejected ({status}): see "The audience" in docs/deploy.md'
-UNKNOWN_LINK, NO_PROVIDER = "This link is not known", "no such provider in use"  # how the functions themselves say so
+UNKNOWN_LINK, NO_PROVIDER = MARK.format("unknown"), "no such provider in use"  # how the functions themselves say so
 EVENT = {"v": 1, "event": "smoke", "type": "request_sent", "request": "relay-check", "signer": None, "title_hint": ""}
 NOTICE = {"v": 1, "notice": "smoke", "request": "smoke", "signer": "smoke", "kind": "progress", "round": 1}
 

@@ -22,24 +22,24 @@ resource "google_project_service" "compute" {
 }
 
 resource "google_compute_global_address" "links" {
-  name       = "relay-links"
+  name       = "${var.prefix}relay-links"
   depends_on = [google_project_service.compute]
 }
 
 resource "google_compute_region_network_endpoint_group" "links" {
-  name                  = "relay-links"
+  name                  = "${var.prefix}relay-links"
   region                = var.region
   network_endpoint_type = "SERVERLESS"
 
   cloud_run {
-    service = "links" # what a function of the second generation runs as
+    service = local.services_of["links"] # a function of the second generation is a service of Cloud Run
   }
 
   depends_on = [google_project_service.compute]
 }
 
 resource "google_compute_backend_service" "links" {
-  name                  = "relay-links"
+  name                  = "${var.prefix}relay-links"
   load_balancing_scheme = "EXTERNAL_MANAGED"
 
   backend {
@@ -52,14 +52,14 @@ resource "google_compute_backend_service" "links" {
 }
 
 resource "google_compute_url_map" "links" {
-  name            = "relay-links"
+  name            = "${var.prefix}relay-links"
   default_service = google_compute_backend_service.links.id
 }
 
 # Google issues it once the domains point to the address, within an hour, and renews it. Another list of domains is
 # another certificate, so that the old one serves until then.
 resource "google_compute_managed_ssl_certificate" "links" {
-  name = "relay-links-${substr(sha256(join(",", var.links_domains)), 0, 8)}"
+  name = "${var.prefix}relay-links-${substr(sha256(join(",", var.links_domains)), 0, 8)}"
 
   managed {
     domains = var.links_domains
@@ -73,21 +73,21 @@ resource "google_compute_managed_ssl_certificate" "links" {
 }
 
 resource "google_compute_ssl_policy" "links" {
-  name            = "relay-links"
+  name            = "${var.prefix}relay-links"
   profile         = "MODERN"
   min_tls_version = "TLS_1_2"
   depends_on      = [google_project_service.compute]
 }
 
 resource "google_compute_target_https_proxy" "links" {
-  name             = "relay-links"
+  name             = "${var.prefix}relay-links"
   url_map          = google_compute_url_map.links.id
   ssl_certificates = [google_compute_managed_ssl_certificate.links.id]
   ssl_policy       = google_compute_ssl_policy.links.id
 }
 
 resource "google_compute_global_forwarding_rule" "links" {
-  name                  = "relay-links"
+  name                  = "${var.prefix}relay-links"
   load_balancing_scheme = "EXTERNAL_MANAGED"
   ip_address            = google_compute_global_address.links.id
   port_range            = "443"

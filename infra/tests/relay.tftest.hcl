@@ -173,7 +173,7 @@ run "secrets_follow_the_choices" {
 
   assert {
     condition = toset([for g in values(local.secret_grants) : g.secret]) == toset([
-      "clickwrap-api-token", "clickwrap-webhook-tokens", "links-secret",
+      "address-secret", "clickwrap-api-token", "clickwrap-webhook-tokens", "links-secret",
       "postmark-server-token", "postmark-webhook-token", "twilio-auth-token",
     ])
     error_message = "What is chosen may be read, and nothing else."
@@ -420,8 +420,8 @@ run "rights_on_documents" {
   command = apply
 
   assert {
-    condition     = alltrue([for r in google_project_iam_custom_role.database : !contains(r.permissions, "datastore.entities.delete")])
-    error_message = "No function may delete a document."
+    condition     = [for name, r in google_project_iam_custom_role.database : name if contains(r.permissions, "datastore.entities.delete")] == ["relayEraser"] && [for name, role in local.database_roles : name if role == "relayEraser"] == ["console"]
+    error_message = "Only the console may delete a document."
   }
 
   assert {
@@ -584,6 +584,52 @@ run "the_dashboard" {
   }
 }
 
+run "no_workflow_is_trusted_unless_its_repository_is_named" {
+  command = apply
+
+  assert {
+    condition     = length(google_service_account.github) == 0 && length(google_iam_workload_identity_pool.github) == 0
+    error_message = "Nothing is made."
+  }
+}
+
+run "workflows" {
+  command = apply
+
+  variables {
+    github_repository_id = "4711"
+  }
+
+  assert {
+    condition     = google_iam_workload_identity_pool_provider.github[0].attribute_condition == "assertion.repository_id == \"4711\""
+    error_message = "The repository is trusted by its number."
+  }
+
+  assert {
+    condition     = endswith(google_service_account_iam_member.github["deploy"].member, "/attribute.environment/production") && endswith(google_service_account_iam_member.github["plan"].member, "/attribute.environment/plan")
+    error_message = "Each account is for jobs of one environment, which has reviewers."
+  }
+
+  assert {
+    condition = alltrue([for p in google_project_iam_custom_role.github["plan"].permissions :
+      can(regex("[.](get|list|getIamPolicy|getMetadata)$", p)) && !strcontains(p, "entities") && !strcontains(p, "versions")
+    ])
+    error_message = "The plan reads configuration and neither documents nor secrets."
+  }
+
+  assert {
+    condition = alltrue([for p in google_project_iam_custom_role.github["deploy"].permissions :
+      !strcontains(p, "entities") && !contains(["secretmanager.versions.access", "pubsub.subscriptions.consume", "datastore.databases.delete", "secretmanager.secrets.delete"], p)
+    ])
+    error_message = "The deployment reads no document, message or secret, and deletes neither database nor secrets."
+  }
+
+  assert {
+    condition     = strcontains(google_project_iam_member.github_grants[0].condition[0].expression, "hasOnly") && !strcontains(google_project_iam_member.github_grants[0].condition[0].expression, "roles/owner")
+    error_message = "On the project it may bind the relay's roles only."
+  }
+}
+
 run "wrong_values_are_refused" {
   command = plan
 
@@ -602,6 +648,7 @@ run "wrong_values_are_refused" {
     backup_days            = 99
     kms_key                = "relay"
     availability           = 1
+    github_repository_id   = "owner/name"
   }
 
   expect_failures = [
@@ -619,5 +666,6 @@ run "wrong_values_are_refused" {
     var.backup_days,
     var.kms_key,
     var.availability,
+    var.github_repository_id,
   ]
 }

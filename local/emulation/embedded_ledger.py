@@ -94,6 +94,12 @@ class EmbeddedLedger(Ledger):
             rows = db.execute(NEWEST, (COLLECTIONS[kind], _label(only), *last, limit)).fetchall()
         return readable([(key, partial(_load, json, kind)) for key, json in rows])
 
+    def beginning(self, kind: type[T], prefix: str, limit: int) -> Sequence[tuple[str, T]]:
+        query = "select key, json from documents where collection = ? and key >= ? and key < ? order by key limit ?"
+        with port_transaction(self._database) as db:
+            rows = db.execute(query, (COLLECTIONS[kind], prefix, f"{prefix}~", limit)).fetchall()
+        return readable([(key, partial(_load, json, kind)) for key, json in rows])
+
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
         least = since.timestamp() if since else 0.0
         with port_transaction(self._database) as db:

@@ -25,6 +25,13 @@ pages = flask.Blueprint("pages", __name__)
 PAGE = 20  # requests on one page of the list
 
 
+class Trigger(msgspec.Struct, forbid_unknown_fields=True):
+    """An event to bring about. only: its webhook is sent, and the request stays as it is."""
+
+    event: str
+    only: bool = False
+
+
 def create_app(
     path: Path,
     webhook_url: str,
@@ -136,6 +143,18 @@ def act(key: str, action: str) -> flask.typing.ResponseReturnValue:
     except Refused as error:
         return web.failure(409, str(error)) if web.wants_json() else (_show(service().store.get(key), str(error)), 409)
     return _json(request) if web.wants_json() else flask.redirect(flask.url_for("pages.show", key=key), 303)
+
+
+@pages.post("/requests/<key>/trigger")
+def trigger(key: str) -> flask.typing.ResponseReturnValue:
+    """`make trigger`: JSON `{"event": "signed", "only": false}`; only: the webhook alone."""
+    try:
+        wanted = msgspec.convert(web.json_body(), Trigger)
+        return _json(service().trigger(key, wanted.event, only=wanted.only))
+    except msgspec.ValidationError as error:
+        return web.failure(400, str(error))
+    except Refused as error:
+        return web.failure(409, str(error))
 
 
 @pages.post("/settings")

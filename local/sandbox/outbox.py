@@ -1,5 +1,6 @@
 """Stores and shows every SMS and e-mail instead of sending it."""
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -12,12 +13,16 @@ import msgspec
 from local.emulation.database import Database
 from local.sandbox import web
 from local.sandbox.answers import iso
+from local.sandbox.failures import FAILURES, Failure, OutboxReceipt, lost_answer, send_later
 from shared.domain.errors import Accepted, RetryLater
 from shared.ports import Outgoing
+from shared.text.segments import segments
 
 SCHEMA = """create table if not exists messages (
     id integer primary key autoincrement, channel text not null, notice text not null, recipient text not null,
-    subject text not null, text text not null, html text not null, at real not null)"""
+    subject text not null, text text not null, html text not null, at real not null);
+create table if not exists failures (recipient text primary key, failure text not null, until real)"""
+ALL = "*"  # as a recipient: everyone on a channel, `*sms`
 
 
 class StoredMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +63,24 @@ class Outbox:
         with self._database.transaction() as db:
             return [_stored(row) for row in db.execute("select * from messages order by id")]
 
+    def fail(self, recipient: str, failure: str, until: datetime | None = None) -> None:
+        """From now on messages to this recipient fare as one of FAILURES. until: when that ends; None for never."""
+        with self._database.transaction() as db:
+            row = (recipient, failure, until.timestamp() if until else None)
+            db.execute("insert or replace into failures values (?, ?, ?)", row)
+
+    def failure(self, channel: str, recipient: str, now: datetime) -> Failure:
+        """How a message to this recipient fares now. Raises sqlite3.Error."""
+        query = "select failure from failures where recipient in (?, ?) and (until is null or until > ?)"
+        with self._database.transaction() as db:
+            row = db.execute(query, (recipient, f"{ALL}{channel}", now.timestamp())).fetchone()
+        return FAILURES[row[0]] if row else Failure()
+
+    def recover(self) -> None:
+        """Every message is taken again."""
+        with self._database.transaction() as db:
+            db.execute("delete from failures")
+
     def clear(self) -> None:
         with self._database.transaction() as db:
             db.execute("delete from messages")
@@ -81,19 +104,41 @@ def _stored(row: tuple[int, str, str, str, str, str, str, float]) -> StoredMessa
 
 
 class OutboxChannel:
-    """The provider `outbox` for one channel."""
+    """The provider `outbox` for one channel. base: where its receipts are posted to; "" for nowhere."""
 
-    def __init__(self, name: str, outbox: Outbox, clock: Callable[[], datetime]) -> None:
-        self.name, self._outbox, self._clock = name, outbox, clock
+    def __init__(self, name: str, outbox: Outbox, clock: Callable[[], datetime], base: str = "") -> None:
+        self.name, self._outbox, self._clock, self._base = name, outbox, clock, base
 
     def send(self, message: Outgoing) -> Accepted:
-        """Store the message. Raises RetryLater if it cannot be stored."""
-        m = message
+        """Store the message. Raises RetryLater if it cannot be stored, and what a failure to be played raises."""
         try:
-            key = self._outbox.add(str(self.name), m.notice, m.to, m.text, m.subject, m.html, at=self._clock())
+            failure = self._outbox.failure(str(self.name), message.to, self._clock())
+            if failure.error:
+                raise failure.error()
+            accepted = self._taken(message)
         except sqlite3.Error as error:
             raise RetryLater(f"the outbox cannot be written: {error}") from error
+        if failure.lost:
+            raise lost_answer()
+        if failure.receipt and self._base:
+            self._report(message, accepted, failure)
+        return accepted
+
+    def _taken(self, m: Outgoing) -> Accepted:
+        key = self._outbox.add(str(self.name), m.notice, m.to, m.text, m.subject, m.html, at=self._clock())
         return Accepted(f"outbox-{key}")
+
+    def _report(self, message: Outgoing, accepted: Accepted, failure: Failure) -> None:
+        assert failure.receipt
+        receipt = OutboxReceipt(
+            notice=message.notice,
+            provider_id=accepted.provider_id,
+            state=failure.receipt,
+            at=self._clock(),
+            reason=failure.reason,
+            suppress=failure.suppress,
+        )
+        send_later(self._base, str(self.name), receipt)
 
 
 # -- the page
@@ -104,6 +149,13 @@ pages = flask.Blueprint("pages", __name__)
 MAIL_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
+)
+CHECKS = (
+    (r"<script|\son\w+=", "It holds a script: mail programs remove it."),
+    (r"<img(?![^>]*\salt=)", "An image has no text in its place."),
+    (r"<(form|iframe|video|object)\b", "It holds a form, frame or video: many mail programs do not show it."),
+    (r"<link|@import|url\(", "It loads a style from elsewhere: most mail programs do not."),
+    (r'href="http://(?!127\.0\.0\.1|localhost)', "A link is not https."),
 )
 LIVE_SECONDS = 3  # between reloads with ?live, for browsers without JavaScript
 
@@ -125,10 +177,11 @@ def threads(messages: Iterable[StoredMessage]) -> list[Thread]:
     return list(found.values())[::-1]
 
 
-def create_outbox_app(outbox: Outbox) -> flask.Flask:
-    """The app; it is mounted under /outbox."""
+def create_outbox_app(outbox: Outbox, request_of: Callable[[str], str] = lambda notice: "") -> flask.Flask:
+    """The app; it is mounted under /outbox. request_of: the id of a notice's request; "" if it is not known."""
     app = flask.Flask(__name__, template_folder="templates", static_folder="static")
     app.extensions["outbox"] = outbox
+    app.jinja_env.globals |= {"request_of": request_of, "segments": segments, "checked": checked}
     web.add_security_headers(app)
     app.register_blueprint(pages)
     return app
@@ -142,8 +195,10 @@ def _outbox() -> Outbox:
 
 @pages.get("/")
 def index() -> str:
-    """?sms=number and ?mail=id select what is shown; by default the newest."""
-    args, stored = flask.request.args, _outbox().messages()
+    """?q= searches; ?sms=number and ?mail=id select what is shown, by default the newest."""
+    args = flask.request.args
+    text = args.get("q", "").strip()[:200]
+    stored = [m for m in _outbox().messages() if fits(m, text)]
     texts, mails = [m for m in stored if not m.is_mail], [m for m in stored if m.is_mail]
     numbers = threads(texts)
     return flask.render_template(
@@ -154,10 +209,23 @@ def index() -> str:
         count_mails=len(mails),
         thread=next((t for t in numbers if t.to == args.get("sms")), numbers[0] if numbers else None),
         mail=next((m for m in mails if str(m.id) == args.get("mail")), mails[-1] if mails else None),
-        chosen={name: args[name] for name in ("sms", "mail") if name in args},
+        q=text,
+        chosen={name: args[name] for name in ("q", "sms", "mail") if name in args},
         times=Counter((m.notice, m.to) for m in stored),
         refresh=LIVE_SECONDS if "live" in args else None,
     )
+
+
+def fits(message: StoredMessage, text: str) -> bool:
+    """Whether a message holds the text anywhere, or belongs to the request or notice with this id."""
+    m, request_of = message, flask.current_app.jinja_env.globals["request_of"]
+    parts = (m.to, m.subject, m.text, m.notice, request_of(m.notice) if text else "")  # type: ignore[operator]
+    return not text or any(text.casefold() in part.casefold() for part in parts)
+
+
+def checked(html: str) -> list[str]:
+    """What mail programs would not show, or a spam filter would hold against an e-mail."""
+    return [said for pattern, said in CHECKS if re.search(pattern, html, re.IGNORECASE | re.DOTALL)]
 
 
 @pages.get("/mails/<int:key>")

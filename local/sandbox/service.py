@@ -7,8 +7,27 @@ from datetime import datetime
 
 from local.sandbox import answers, model
 from local.sandbox.drafts import Draft, new_request
-from local.sandbox.model import ACTIONS, Change, Refused, SignatureRequest
+from local.sandbox.model import ACTIONS, Change, EventType, Refused, SignatureRequest, Signer, WebhookEvent
 from local.sandbox.store import NoSuchRequest, Store, Webhook
+
+Played = Callable[[Sequence[Webhook]], Sequence[Webhook]]
+EVENTS = {"sent": "resend", "signed": "", "complete": "complete", "expired": "expire"}  # event -> action
+
+
+def unchanged(webhooks: Sequence[Webhook]) -> Sequence[Webhook]:
+    return webhooks
+
+
+def _next_to_sign(request: SignatureRequest) -> Signer:
+    for signer in request.missing:
+        if request.reached(signer):
+            return signer
+    raise Refused("cannot sign: nobody's signature is missing")
+
+
+def _event(name: str, request: SignatureRequest) -> WebhookEvent:
+    kind = EventType(f"request_{name}")
+    return WebhookEvent(kind, _next_to_sign(request) if kind is EventType.SIGNED else None)
 
 
 class SandboxService:
@@ -18,10 +37,11 @@ class SandboxService:
         self.store, self.webhook_url, self.public_url, self.clock = store, webhook_url, public_url, clock
         self.fired = threading.Event()
 
-    def create(self, draft: Draft) -> SignatureRequest:
+    def create(self, draft: Draft, played: Played = unchanged) -> SignatureRequest:
+        """played: what becomes of its webhooks on the way."""
         now = self.clock()
         request, webhooks = self._fire(model.created(new_request(draft, now)), now, self._lost())
-        self.store.add(request, webhooks)
+        self.store.add(request, played(webhooks))
         self.fired.set()
         return request
 
@@ -30,6 +50,19 @@ class SandboxService:
         if action not in ACTIONS:
             raise NoSuchRequest(f"no such action: choose from {', '.join(ACTIONS)}")
         return self._change(key, ACTIONS[action])
+
+    def trigger(self, key: str, event: str, *, only: bool = False) -> SignatureRequest:
+        """Does what the event tells of, or sends its webhook alone. Raises NoSuchRequest, Refused.
+
+        event: sent, signed (by the first who has not), complete or expired.
+        """
+        if event not in EVENTS:
+            raise Refused(f"no such event: choose from {', '.join(EVENTS)}")
+        if only:
+            return self._change(key, lambda request, now: Change(request, (_event(event, request),)))
+        if event == "signed":
+            return self._change(key, lambda request, now: model.signed(request, _next_to_sign(request).token, now))
+        return self._change(key, ACTIONS[EVENTS[event]])
 
     def open(self, token: str) -> SignatureRequest:
         """Record that a signing page was opened. Raises NoSuchRequest."""

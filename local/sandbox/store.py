@@ -33,13 +33,14 @@ class NoSuchRequest(LookupError):
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """An event to deliver. `id` and `body` are the same in all attempts."""
+    """An event to deliver. `id` and `body` are the same in all attempts. due_at: of the first; None for at once."""
 
     id: str
     request: str
     type: str
     body: bytes
     fired_at: datetime
+    due_at: datetime | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -173,7 +174,10 @@ def _expiry(request: SignatureRequest) -> float | None:
 
 
 def _fire(db: sqlite3.Connection, webhooks: Sequence[Webhook]) -> None:
-    rows = [(w.id, w.request, w.type, w.body, w.fired_at.timestamp(), w.fired_at.timestamp()) for w in webhooks]
+    rows = [
+        (w.id, w.request, w.type, w.body, w.fired_at.timestamp(), (w.due_at or w.fired_at).timestamp())
+        for w in webhooks
+    ]
     db.executemany(f"insert into webhooks ({WEBHOOK}, next_at) values (?, ?, ?, ?, ?, ?)", rows)
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.emulation.topology import Queue, Subscription
+from local.sandbox.failures import OutboxReceipts
 from local.sandbox.outbox import Outbox, OutboxChannel
 from local.stack.clock import VirtualClock
 from shared import bootstrap
 from shared.domain.dead_letters import dead_topic
-from shared.domain.model import ChannelName
-from shared.ports import Bus, Channel, DeadLetters, Ledger, Scheduler
+from shared.domain.model import ChannelName, NoticeRecord
+from shared.ports import Bus, Channel, DeadLetters, Ledger, ReceiptVerifier, Scheduler
 from shared.setting_types import SettingError
 from shared.settings import MAX_DELIVERY_ATTEMPTS, STATUS_WEBHOOK_URL
 
@@ -28,6 +29,7 @@ class LocalBackend:
     """The ports, and the outbox that the local provider writes to.
 
     next_due: when the next task of a queue is due. queued: lengths of the queues for the console, if known.
+    base: the gateway, where the outbox posts its receipts; "" for a command, which sends nothing.
     start: starts the deliveries; called when the functions can be reached.
     """
 
@@ -41,10 +43,11 @@ class LocalBackend:
         next_due: NextDue,
         queued: Callable[[], Mapping[str, object]] = dict,
         start: Callable[[], None] = lambda: None,
+        base: str = "",
     ) -> None:
         self._bus, self._ledger, self._scheduler = bus, ledger, scheduler
         self._letters, self.stored_messages = letters, stored_messages
-        self._next_due, self._queued, self.start = next_due, queued, start
+        self._next_due, self._queued, self.start, self._base = next_due, queued, start, base
 
     def bus(self) -> Bus:
         return self._bus
@@ -65,7 +68,15 @@ class LocalBackend:
         return self._next_due(bootstrap.settings().names().reminders_queue)
 
     def outbox(self, channel: ChannelName) -> Channel:
-        return OutboxChannel(channel.value, self.stored_messages, bootstrap.clock)
+        return OutboxChannel(channel.value, self.stored_messages, bootstrap.clock, self._base)
+
+    def receipts(self, channel: ChannelName) -> ReceiptVerifier:
+        return OutboxReceipts(channel.value)
+
+    def request_of(self, notice: str) -> str:
+        """The id of a notice's request; "" if it is not known."""
+        stored = self._ledger.get(NoticeRecord, notice)
+        return stored.item.request_id if stored else ""
 
 
 def pushes(base: str) -> list[Subscription]:
@@ -118,7 +129,7 @@ def _embedded(directory: Path, base: str, clock: VirtualClock) -> Iterator[Local
         next_due = embedded.scheduler.next_due
         queued = partial(_queued, embedded)
         ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters
-        yield LocalBackend(*ports, stored_messages, next_due, queued, embedded.start)
+        yield LocalBackend(*ports, stored_messages, next_due, queued, embedded.start, base)
     finally:
         embedded.stop()
 
@@ -148,6 +159,6 @@ def _emulators(directory: Path, base: str, clock: VirtualClock) -> Iterator[Loca
             provision(settings.project, location, topics=topics, subscriptions=pushes(base), queues=queues)
             google, stored_messages = bootstrap.GoogleBackend(), Outbox(directory / "outbox.db")
             ports = google.bus(), google.ledger(), google.scheduler(), google.dead_letters()
-            yield LocalBackend(*ports, stored_messages, tasks.next_due)
+            yield LocalBackend(*ports, stored_messages, tasks.next_due, base=base)
     except (Missing, TimeoutError) as e:
         raise SettingError(f"BACKEND=emulators: {e}") from None

@@ -118,6 +118,7 @@ class Stack(AbstractContextManager["Stack"]):
         from local.sandbox.app import create_app as create_sandbox
         from local.sandbox.app import webhooks_of
         from local.sandbox.outbox import create_outbox_app
+        from local.sandbox.scenarios import add_scenarios
         from local.sandbox.times import add_time_buttons
 
         mounts = self._routes.mounts = {}
@@ -132,10 +133,11 @@ class Stack(AbstractContextManager["Stack"]):
             self.directory / "sandbox.db", f"{self.base}/receive", token, f"{self.base}/sandbox", bootstrap.clock, speed
         )
         add_time_buttons(sandbox, self.travel)
+        add_scenarios(sandbox, self.backend.stored_messages)
         mounts["/sandbox"] = sandbox
         webhooks_of(sandbox).start()
         stack.callback(webhooks_of(sandbox).stop)
-        outbox = create_outbox_app(self.backend.stored_messages)
+        outbox = create_outbox_app(self.backend.stored_messages, self.backend.request_of)
         add_time_buttons(outbox, self.travel)
         mounts["/outbox"] = outbox
 

@@ -22,7 +22,10 @@ COLLECTIONS: dict[type[msgspec.Struct], str] = {
 
 # What lists are sorted by, newest first, and what they may be narrowed to: an index each.
 CHANGED: dict[type[msgspec.Struct], str] = {Request: "changed_at", NoticeRecord: "changed_at", Suppression: "since"}
-NARROWED: dict[type[msgspec.Struct], tuple[str, ...]] = {Request: ("status", "search"), NoticeRecord: ("state",)}
+NARROWED: dict[type[msgspec.Struct], tuple[str, ...]] = {
+    Request: ("status", "search"),
+    NoticeRecord: ("state", "provider_id"),
+}
 
 log = logging.getLogger(__name__)
 

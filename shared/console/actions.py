@@ -5,7 +5,7 @@ from collections.abc import Callable
 import flask
 import msgspec
 
-from shared.console.context import case_of, console, person
+from shared.console.context import case_of, console, may_act, person
 from shared.console.masking import Shown
 from shared.domain import eligibility
 from shared.domain.model import NoticeRecord
@@ -68,6 +68,19 @@ def resume(key: str) -> PageResponse:
     return asked(plan, lambda why: console().operate.resume(key, why), "resume")
 
 
+@actions.route("/requests/<key>/read", methods=BOTH)
+def read(key: str) -> PageResponse:
+    """Reads the API again without waiting for the next recheck."""
+    plan = Plan(
+        title="Read the API now",
+        effects=["Clickwrap is asked for this request within a minute, and what follows from its answer is sent."],
+        button="Read the API now",
+        back=_page(key),
+        blocker="its personal data was deleted" if case_of(key).request.forgotten else "",
+    )
+    return asked(plan, lambda why: console().operate.read_again(key, why), "read")
+
+
 @actions.route("/requests/<key>/forget", methods=BOTH)
 def forget(key: str) -> PageResponse:
     """Deletes what is known of a request."""
@@ -86,21 +99,38 @@ def forget(key: str) -> PageResponse:
 
 @actions.post("/suppressions/clear")
 def clear() -> PageResponse:
-    """Clears a blocked address. Its key is never in a page's address, which ends up in logs."""
+    """Clears a blocked address. Its key is never in a page's address, which ends up in logs.
+
+    request: a field with the id of the request on whose page it was pressed; "" for none.
+    """
     key = flask.request.form.get("address", "")
     found = console().inspect.suppression(key) or flask.abort(404, "There is no such address.")
+    of = flask.request.form.get("request", "")
     plan = Plan(
         title="Clear a blocked address",
         effects=[
+            _whose(key, of),
             f"Messages by {found.channel} to this address are tried again. It was blocked because: {found.reason}.",
+            "Someone who has answered STOP is still refused by the carrier until they text START: clear it only then.",
             "What was held back before is not sent by itself: send it once more from its request's page.",
         ],
         button="Clear the address",
-        back=flask.url_for("pages.suppressions"),
+        back=_page(of) if of else flask.url_for("pages.suppressions"),
         blocker="it is cleared already" if found.cleared_at else "",
-        fields={"address": key},
+        fields={"address": key, "request": of},
     )
     return asked(plan, lambda why: console().operate.clear(key, why), "clear")
+
+
+def _whose(key: str, request: str) -> str:
+    """Whose address it is, as far as the request says."""
+    case = console().inspect.case(request) if request else None
+    if case is None:
+        return "Only a hash of the address is kept; open this from the page of a request to see whose it is."
+    shown = Shown(case.request, personal=False)
+    owners = [k for k in case.owners.get(key, ()) if k in case.request.signers]
+    people = [f"{shown.label(k)} ({' or '.join(shown.addresses(case.request.signers[k]))})" for k in owners]
+    return f"It is the address of {', '.join(people) or 'nobody on this request any more'}."
 
 
 def _resending(case: Case, notice: str, record: NoticeRecord) -> Plan:
@@ -126,7 +156,9 @@ def _page(key: str) -> str:
 
 
 def asked(plan: Plan, act: Callable[[Why], object], done: str) -> PageResponse:
-    """Shows the confirmation first, and acts once a reason is posted."""
+    """Shows the confirmation first, and acts once a reason is posted. Aborts with 403 for a reader."""
+    if not may_act():
+        flask.abort(403, "you may read the console and not act: CONSOLE_OPERATORS does not name you")
     if "why" not in flask.request.form:
         return flask.render_template("confirm.html", plan=plan, fault="")
     try:
@@ -134,4 +166,4 @@ def asked(plan: Plan, act: Callable[[Why], object], done: str) -> PageResponse:
     except ValueError:
         return flask.render_template("confirm.html", plan=plan, fault="Say why: it is kept in the time line."), 400
     act(why)
-    return flask.redirect(f"{plan.back}?done={done}", 303)
+    return flask.redirect(f"{plan.back}{'&' if '?' in plan.back else '?'}done={done}", 303)

@@ -1,4 +1,4 @@
-"""The console as one WSGI app, rendered on the server without scripts or sessions."""
+"""The console as one WSGI app, rendered on the server without sessions; its one script is only a comfort."""
 
 from datetime import datetime
 
@@ -6,9 +6,10 @@ import flask
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
-from shared.console import actions, dead_letters, security, views
-from shared.console.context import KEY, Console
+from shared.console import actions, bulk, dead_letters, exports, security, views
+from shared.console.context import KEY, Console, may_act
 from shared.console.masking import masked
+from shared.console.words import SHORT
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.services.operator_actions import ActionRefused
 
@@ -22,14 +23,18 @@ def create_console(console: Console) -> flask.Flask:
     app.extensions[KEY] = console
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.add_template_filter(when)
+    app.add_template_filter(plain)
     app.add_template_filter(masked)
     app.add_template_global(security.token, "token")
-    app.jinja_env.globals["local"] = console.local
+    app.add_template_global(may_act, "may_act")
+    app.jinja_env.globals |= {"local": console.local, "SHORT": SHORT}
     app.before_request(security.check)
     app.after_request(security.add_security_headers)
     app.register_blueprint(views.pages)
     app.register_blueprint(actions.actions)
     app.register_blueprint(dead_letters.letters)
+    app.register_blueprint(bulk.bulk)
+    app.register_blueprint(exports.exports)
     app.register_error_handler(HTTPException, lambda e: failure(e.code or 500, e.description or e.name))
     app.register_error_handler(ActionRefused, lambda e: failure(409, f"Not done: {e.reason}."))
     app.register_error_handler(PermanentFailure, lambda e: failure(500, f"{e.reason}."))
@@ -42,10 +47,13 @@ def failure(status: int, reason: str) -> flask.typing.ResponseReturnValue:
     return flask.render_template("error.html", status=status, reason=reason), status
 
 
+def plain(at: datetime | None) -> str:
+    """A time as text; "" for none. A template filter."""
+    return f"{at.day} {at:%b %Y, %H:%M:%S} UTC" if at else ""
+
+
 def when(at: datetime | None) -> str:
     """A time as HTML; "" for none. A template filter."""
     if at is None:
         return ""
-    return Markup('<time datetime="{}">{}</time>').format(
-        at.isoformat(timespec="seconds"), f"{at.day} {at:%b %Y, %H:%M:%S} UTC"
-    )
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(timespec="seconds"), plain(at))

@@ -1,23 +1,22 @@
 """The small chart: signers as rows, days as columns, a mark for what was sent, is due, or was called off."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
 
-from shared.domain.model import Request
 from shared.domain.timeline import Moment
 
-LEFT, RIGHT, TOP, ROW = 150.0, 730.0, 34.0, 30.0  # where the first day, the last day and the first row stand
-ROWS = 40  # signers drawn
-NEAR, SHIFTS = 9.0, (0.0, -11.0, 11.0)
+LEFT, RIGHT, TOP, ROW = 150.0, 730.0, 34.0, 36.0  # where the first day, the last day and the first row stand
+NEAR, SHIFTS = 12.0, (0.0, -11.0, 11.0)  # a mark is 6 high: it stays within half a row
 SPACING = (1, 2, 7, 14, 30, 90, 365)  # days between two columns
 WORDS = {
     "invited": "invitation planned",
     "signed": "signed",
     "sent": "message sent",
     "failed": "message failed",
+    "suppressed": "message not sent",
     "waiting": "message waiting",
     "due": "reminder due",
     "cancelled": "called off",
@@ -42,13 +41,12 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """left_out: signers not drawn. description: the same in words."""
+    """description: the same in words."""
 
     rows: list[Row]
     columns: list[tuple[float, str]]
     now: float
     height: float
-    left_out: int
     description: str
 
 
@@ -72,18 +70,19 @@ class _Scale(msgspec.Struct, frozen=True):
 
 
 def chart(
-    request: Request, moments: list[Moment], now: datetime, day: timedelta, label: Callable[[str], str]
+    keys: Sequence[str], moments: list[Moment], now: datetime, day: timedelta, label: Callable[[str], str]
 ) -> Chart | None:
-    """None while there is nothing to show. day: how long a day lasts. label: how a signer is called."""
+    """None while there is nothing to show.
+
+    keys: the signers, a row each. day: how long a day lasts. label: how a signer is called.
+    """
     marked = [m for m in moments if m.mark]
     if not marked:
         return None
     scale = _Scale(marked[0].at, max(marked[-1].at, now, marked[0].at + day), day)
-    keys = sorted(request.signers, key=lambda k: request.signers[k].number)
-    rows = [_row(n, label(key), [m for m in marked if m.signer == key], scale) for n, key in enumerate(keys[:ROWS])]
+    rows = [_row(n, label(key), [m for m in marked if m.signer == key], scale) for n, key in enumerate(keys)]
     told = [f"{row.label}: {'; '.join(s.title for s in row.spots) or 'nothing yet'}." for row in rows]
-    height, left_out = TOP + ROW * len(rows) + 8, max(0, len(keys) - ROWS)
-    return Chart(rows, scale.columns(), scale.x(now), height, left_out, " ".join(told))
+    return Chart(rows, scale.columns(), scale.x(now), TOP + ROW * len(rows) + 8, " ".join(told))
 
 
 def _row(n: int, label: str, moments: list[Moment], scale: _Scale) -> Row:

@@ -1,7 +1,7 @@
 """What every page of the console uses: its services, the request at hand, the person, and a place in a list."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import flask
 import msgspec
@@ -11,7 +11,7 @@ from shared.ports import Mark
 from shared.services.dead_letters import DeadLetterService
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
-from shared.services.operator_queries import Case, OperatorQueries
+from shared.services.operator_queries import Case, Choice, Narrow, OperatorQueries
 
 KEY = "console"  # of the app's `extensions`
 # What the page says after an action, by the name that the redirect carries.
@@ -22,6 +22,8 @@ DONE = {
     "clear": "The address may be used again.",
     "replay": "Replayed: what is still here cannot be read, or has failed again.",
     "drop": "Forgotten.",
+    "read": "The API is read within a minute.",
+    "bulk": "The messages are on their way once more; each is recorded with its request.",
     "forget": "Its personal data is deleted: only this stub is left.",
 }
 
@@ -39,6 +41,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
         clock: the time now.
         day: how long a day lasts.
         gauges: further figures of the backend, by name.
+        operators: addresses of those who may act; empty lets everyone who may open the console.
         local: whether this is the local stack, where nobody signs in.
     """
 
@@ -51,6 +54,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], datetime]
     day: timedelta
     gauges: Callable[[], Mapping[str, object]] = dict
+    operators: frozenset[str] = frozenset()
     local: bool = False
 
 
@@ -60,15 +64,34 @@ def console() -> Console:
     return found
 
 
-def case_of(key: str) -> Case:
+def case_of(key: str, choice: Choice | None = None) -> Case:
     """The request with this id. Aborts with 404 without one."""
-    return console().inspect.case(key) or flask.abort(404, f"There is no request {key!r}.")
+    return console().inspect.case(key, console().dead_letters.notices, choice) or flask.abort(
+        404, f"There is no request {key!r}."
+    )
 
 
 def person() -> str:
     """E-mail address of the operator; "local" on the local stack. Aborts with 403 when the token names none."""
     name = "local" if console().local else security.who(flask.request.headers)
     return name or flask.abort(403, "your identity token holds no e-mail address: open the console by `make console`")
+
+
+def may_act() -> bool:
+    """Whether this person is an operator; a reader sees everything and changes nothing."""
+    c = console()
+    return c.local or not c.operators or security.who(flask.request.headers).lower() in c.operators
+
+
+def narrowed() -> Narrow:
+    """What the page's address narrows a list to. Aborts with 400 for what is no day."""
+    args = flask.request.args
+    try:
+        since, until = (date.fromisoformat(args[n]) if args.get(n) else None for n in ("since", "until"))
+    except ValueError:
+        flask.abort(400, "a day is written as 2026-03-02")
+    words = {n: args.get(n, "").strip()[:100] for n in ("channel", "provider", "cause", "site")}
+    return msgspec.structs.replace(Narrow(since=since, until=until), **words)
 
 
 def done() -> str:

@@ -6,6 +6,8 @@ from shared.domain.model import Request, Signer
 
 EMAIL = re.compile(r"[\w.+%-]+@[\w.-]+\w")
 MOBILE = re.compile(r"\+\d{7,15}")
+WORD, QUOTED = re.compile(r"\w+"), re.compile(r"'([^']*)'")
+WHOLE = 7  # digits from which on a number may lead to a person
 
 
 class Shown:
@@ -14,11 +16,19 @@ class Shown:
     def __init__(self, request: Request, *, personal: bool) -> None:
         self._request, self.personal = request, personal
         names = [request.sender, *(s.name for s in request.signers.values())]
-        self._names = sorted({n for n in names if n.strip()}, key=len, reverse=True)
+        self._names: dict[str, list[str]] = {}  # by their first word: a request may have a thousand
+        for name in sorted({n for n in names if n.strip()}, key=len, reverse=True):
+            self._names.setdefault((WORD.findall(name) or [name])[0], []).append(name)
+        given = {text for s in request.signers.values() for text in s.unusable.values()}
+        self._hidden = {text: _hidden(text) for text in given}
 
     def name(self, name: str) -> str:
         """A name, or its initials."""
         return name if self.personal else initials(name)
+
+    def title(self) -> str:
+        """The request's title."""
+        return self._request.title
 
     def label(self, key: str) -> str:
         """A signer by number and name; "" for none, and the bare key of one who is not known."""
@@ -26,22 +36,31 @@ class Shown:
         return f"{signer.number}. {self.name(signer.name)}".rstrip() if signer else key
 
     def addresses(self, signer: Signer) -> list[str]:
-        """A signer's mobile number and e-mail address, as far as known."""
-        return [self.text(address) for address in (signer.mobile, signer.email) if address]
+        """A signer's mobile number and e-mail address, as far as known; what is no address as it was given."""
+        told = [self.text(address) for address in (signer.mobile, signer.email) if address]
+        return told + [f"'{self.text(given)}' (unusable)" for given in signer.unusable.values()]
 
     def text(self, text: str) -> str:
         """Free text: a message, a provider's reason."""
         if self.personal:
             return text
-        for name in self._names:
-            text = text.replace(name, initials(name))
-        return masked(text)
+        for word in dict.fromkeys(WORD.findall(text)):
+            for name in self._names.get(word, ()):
+                text = text.replace(name, initials(name))
+        if text in self._hidden:
+            return self._hidden[text]
+        return masked(QUOTED.sub(lambda m: f"'{self._hidden.get(m[1], m[1])}'", text) if self._hidden else text)
 
 
 def masked(text: str) -> str:
     """The text with addresses and numbers masked."""
     text = EMAIL.sub(lambda m: f"{m[0][0]}•••@{m[0].split('@')[1]}", text)
     return MOBILE.sub(lambda m: f"{m[0][:2]}•••{m[0][-2:]}", text)
+
+
+def _hidden(given: str) -> str:
+    """What is no address; one that is long enough to lead to a person by its ends only."""
+    return given if len(re.sub(r"\D", "", given)) < WHOLE and "@" not in given else f"{given[:2]}•••{given[-2:]}"
 
 
 def initials(name: str) -> str:

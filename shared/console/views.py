@@ -1,23 +1,39 @@
 """The pages that only show data."""
 
 import logging
+from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 import flask
 
+from shared.console import searches
 from shared.console.chart import WORDS, chart
 from shared.console.configuration import configuration, warnings
-from shared.console.context import case_of, console, cursor, done, mark, person
+from shared.console.context import case_of, console, cursor, done, mark, narrowed, person
 from shared.console.masking import Shown
-from shared.domain.model import NoticeState, Status
-from shared.services.operator_queries import MOST, RECENT_FAILURES, Case
+from shared.console.words import MEANINGS
+from shared.domain.model import NoticeRecord, NoticeState, Status
+from shared.domain.notice_record import attempts
+from shared.domain.timeline import spoken
+from shared.domain.verdict import Cause, Reach
+from shared.services.operator_queries import MOST, NOT_ARRIVED, Case, Choice, Page
 
 E = TypeVar("E", bound=StrEnum)
 pages = flask.Blueprint("pages", __name__)
-STYLE = Path(__file__).with_name("style.css")
-LISTED = (*RECENT_FAILURES, NoticeState.SUPPRESSED, NoticeState.PLANNED, NoticeState.ACCEPTED, NoticeState.DELIVERED)
+HERE = Path(__file__).parent
+LISTED = (*NOT_ARRIVED, NoticeState.PLANNED, NoticeState.ACCEPTED, NoticeState.DELIVERED)
+# Where sending once more may help: the states of the messages that are then to be chosen from.
+AGAIN = {
+    Cause.REFUSED: (NoticeState.FAILED, NoticeState.UNDELIVERED),
+    Cause.NOT_DELIVERED: (NoticeState.UNDELIVERED,),
+    Cause.FILTERED: (NoticeState.UNDELIVERED,),
+    Cause.TOO_LATE: (NoticeState.FAILED,),
+    Cause.ANSWER_LOST: (NoticeState.UNKNOWN,),
+}
+MOMENTS = 200  # of the time line on one page; the newest
 
 log = logging.getLogger(__name__)
 
@@ -25,60 +41,157 @@ log = logging.getLogger(__name__)
 @pages.get("/style.css")
 def style() -> flask.Response:
     """The style sheet."""
-    return flask.Response(STYLE.read_bytes(), mimetype="text/css")
+    return flask.Response((HERE / "style.css").read_bytes(), mimetype="text/css")
+
+
+@pages.get("/live.js")
+def script() -> flask.Response:
+    """The one script: pages renew themselves, and times in the reader's own zone. All works without it."""
+    return flask.Response((HERE / "live.js").read_bytes(), mimetype="text/javascript")
 
 
 @pages.get("/")
+def home() -> str:
+    """What needs attention: signers who were not reached, by cause, and whatever else is wrong."""
+    c = console()
+    return flask.render_template(
+        "home.html",
+        groups=c.inspect.attention(),
+        counts=c.inspect.request_counts(),
+        control=c.inspect.control(),
+        dead=len(c.dead_letters.held()) if c.local else None,
+        now=c.clock(),
+        most=MOST,
+        Shown=Shown,
+        AGAIN=AGAIN,
+        done=done(),
+    )
+
+
+@pages.get("/requests")
 def requests() -> str:
-    """The requests, the last changed first; `?status=` narrows them."""
-    chosen = _chosen(Status, "status")
-    page = console().inspect.requests(chosen, cursor(flask.request.args.get("after", "")))
-    return _requests(page=page, chosen=chosen)
+    """The requests, the last changed first; `?status=` and days narrow them."""
+    chosen, narrow = _chosen(Status, "status"), narrowed()
+    page = console().inspect.requests(chosen, cursor(flask.request.args.get("after", "")), narrow)
+    return _requests(page, chosen=chosen, narrow=narrow)
 
 
 @pages.post("/search")
-def search() -> flask.typing.ResponseReturnValue:
-    """Requests that match a text. By POST, since the text is mostly a name and page addresses end up in logs."""
-    text, after = flask.request.form.get("q", "")[:200], cursor(flask.request.form.get("after", ""))
-    if console().inspect.knows(text.strip()):
-        return flask.redirect(flask.url_for("pages.request", key=text.strip()), 303)
-    return _requests(page=console().inspect.search(text, after), text=text)
+def find() -> flask.typing.ResponseReturnValue:
+    """Keeps the text in this browser's cookie and leads to a page whose address does not hold it."""
+    text = flask.request.form.get("q", "")[:200].strip()
+    if console().inspect.knows(text):
+        return flask.redirect(flask.url_for("pages.request", key=text), 303)
+    key, kept = searches.add(text, flask.request.cookies.get(searches.COOKIE, ""))
+    answer = flask.redirect(flask.url_for("pages.search", n=key), 303)
+    answer.set_cookie(
+        searches.COOKIE,
+        kept,
+        httponly=True,
+        samesite="Strict",
+        path=flask.request.script_root or "/",
+        max_age=searches.KEPT,
+    )
+    return answer
 
 
-def _requests(**found: object) -> str:
-    counts = console().inspect.request_counts()
-    return flask.render_template("requests.html", counts=counts, most=MOST, mark=mark, Shown=Shown, **found)
+@pages.get("/search")
+def search() -> str:
+    """The requests that fit a text of this browser's; `?n=` says which."""
+    args = flask.request.args
+    text = searches.text_of(args.get("n", ""), flask.request.cookies.get(searches.COOKIE, ""))
+    page = console().inspect.search(text, cursor(args.get("after", "")))
+    return _requests(page, text=text, searched=args.get("n", ""))
+
+
+def _requests(page: Page, **found: object) -> str:
+    counts, reached = console().inspect.request_counts(), console().inspect.reached(page.rows)
+    return flask.render_template(
+        "requests.html", page=page, counts=counts, reached=reached, most=MOST, mark=mark, Shown=Shown, **found
+    )
 
 
 @pages.get("/requests/<key>")
 def request(key: str) -> str:
     """One request, with names and addresses masked."""
-    return _case(case_of(key), personal=False)
+    return _case(case_of(key, _choice()), personal=False)
 
 
 @pages.post("/requests/<key>/unmask")
 def unmask(key: str) -> str:
     """Shows personal data on this one answer, and logs who asked for it."""
-    case = case_of(key)
+    case = case_of(key, _choice())
     log.info("console: personal data shown", extra={"json": {"request": key, "who": person()}})
     return _case(case, personal=True)
 
 
+def _choice() -> Choice:
+    number = flask.request.args.get("page", "1")
+    if not number.isascii() or not number.isdecimal() or not 0 < int(number[:6]) <= 1_000:
+        flask.abort(400, "no such page")
+    return Choice(reach=_chosen(Reach, "reach") or "", page=int(number))
+
+
 def _case(case: Case, *, personal: bool) -> str:
     shown = Shown(case.request, personal=personal)
-    drawn = chart(case.request, case.moments, case.now, console().day, shown.label)
-    blocker = console().operate.blocker
+    keys = [a.signer for a in case.answers]
+    past = [m for m in case.moments if m.at <= case.now]
     return flask.render_template(
-        "request.html", case=case, shown=shown, chart=drawn, legend=WORDS, done=done(), blocker=blocker
+        "request.html",
+        case=case,
+        shown=shown,
+        chart=chart(keys, case.moments, case.now, console().day, shown.label),
+        legend=WORDS,
+        done=done(),
+        past=past[-MOMENTS:],
+        earlier=max(0, len(past) - MOMENTS),
+        ahead=[m for m in case.moments if m.at > case.now],
+        choice=_choice(),
+        reaches=Counter(v.reach for v in case.verdicts.values()),
+        attempts=attempts,
+        project="" if console().local else console().environ.get("GOOGLE_CLOUD_PROJECT", ""),
+        blocker=lambda notice, record: _blocker(case, notice, record),
     )
+
+
+def _blocker(case: Case, notice: str, record: NoticeRecord) -> str:
+    """Why a message cannot be sent once more; "" if it can."""
+    if reason := console().operate.blocker(case.request, notice, record):
+        return reason
+    found = case.blocked.get(record.address)
+    return f"the address is blocked: {found.reason}" if found else ""
 
 
 @pages.get("/messages")
 def messages() -> str:
     """The messages in one state; `?state=` chooses it, and failed ones are the default."""
-    state = _chosen(NoticeState, "state") or NoticeState.FAILED
-    page = console().inspect.messages(state, cursor(flask.request.args.get("after", "")))
-    return flask.render_template("messages.html", page=page, chosen=state, states=LISTED, mark=mark)
+    state, narrow = _chosen(NoticeState, "state") or NoticeState.FAILED, narrowed()
+    page = console().inspect.messages(state, cursor(flask.request.args.get("after", "")), narrow)
+    of = console().inspect.requests_of(r.request_id for _, r in page.rows if isinstance(r, NoticeRecord))
+    return flask.render_template(
+        "messages.html",
+        page=page,
+        chosen=state,
+        narrow=narrow,
+        states=LISTED,
+        again=state in NOT_ARRIVED,
+        requests={key: Shown(r, personal=False) for key, r in of.items()},
+        mark=mark,
+        spoken=spoken,
+        done=done(),
+    )
+
+
+@pages.get("/days")
+def days() -> str:
+    """What was sent, arrived and failed on each day, by channel, and how late."""
+    return flask.render_template("days.html", **_figures())
+
+
+def _figures() -> Mapping[str, object]:
+    figures = console().inspect.by_day()
+    top = max((max(f.sent, f.delivered, f.failed) for f in figures), default=0)
+    return {"figures": figures, "top": max(top, 1)}
 
 
 @pages.get("/suppressions")
@@ -100,7 +213,7 @@ def _suppressions(after: str) -> str:
 
 @pages.get("/health")
 def health() -> str:
-    """Counts, settings, warnings and gauges; `?live` makes the page reload itself."""
+    """Counts, settings, warnings and gauges."""
     c = console()
     return flask.render_template(
         "health.html",
@@ -112,10 +225,15 @@ def health() -> str:
         warnings=[*c.warnings, *warnings(c.environ)],
         control=c.inspect.control(),
         project=c.environ.get("GOOGLE_CLOUD_PROJECT", ""),
-        live="live" in flask.request.args,
         now=c.clock(),
         most=MOST,
     )
+
+
+@pages.get("/words")
+def words() -> str:
+    """What each state means."""
+    return flask.render_template("words.html", meanings=MEANINGS)
 
 
 def _chosen(kind: type[E], name: str) -> E | None:

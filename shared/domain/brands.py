@@ -31,7 +31,8 @@ class Brands(msgspec.Struct, frozen=True):
         """The brand of a site's messages. A contact is not taken from another brand's addresses."""
         given = self.sites.get(site, Brand())
         chosen = {name: getattr(given, name) or getattr(self.own, name) for name in Brand.__struct_fields__}
-        return Brand(**chosen | {"contact": given.contact or address_in(given.email_reply_to) or chosen["contact"]})
+        contact = given.contact or address_in(given.email_reply_to or given.email_from) or self.own.contact
+        return Brand(**chosen | {"contact": contact})
 
 
 ONE_BRAND = Brands()

@@ -1,11 +1,12 @@
 """Asking a provider what became of a message whose answer was lost, before anything is sent a second time."""
 
+import unicodedata
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from shared.domain.errors import Accepted, CannotSay, RetryLater
-from shared.domain.model import NoticeRecord, NoticeState
+from shared.domain.model import NoticeRecord, NoticeState, digest
 from shared.domain.notice_record import NOT_THERE, changed_to
 from shared.domain.policy import Policy
 
@@ -14,6 +15,12 @@ SHORTEST_LAG = 5.0  # seconds, however short a day is
 FOUND = "found at the provider, which was asked"
 
 Answer = Accepted | CannotSay | RetryLater | None  # None: it has no such message
+
+
+def fingerprint(text: str) -> str:
+    """Of a text's letters and digits: a provider may list it with plain punctuation and without some spaces."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if c.isalnum())
+    return digest(plain) if plain else ""
 
 
 def ask_after(lag: float, policy: Policy) -> timedelta:

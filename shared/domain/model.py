@@ -124,6 +124,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
     email: str = ""  # lower-case; "" when absent or unusable
     mobile: str = ""  # E.164; "" when absent or unusable
+    unusable: dict[ChannelName, str] = {}  # what the API gives as an address and is none, by channel
     send_to: dict[ChannelName, bool] = {}  # as last told
     channels: tuple[ChannelName, ...] = ()
     role: Role = Role.SIGNER
@@ -176,6 +177,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     download_url: str = ""
     signers: dict[str, Signer] = {}
     events: dict[str, datetime] = {}  # handled, by id
+    event_types: dict[str, EventType] = {}  # of these, by the same ids
     unmatched: tuple[str, ...] = ()  # signer ids of events that fit nobody
     unmatched_since: datetime | None = None  # of the first of them
     resent_at: datetime | None = None  # when the newest `request_sent` after the first was received
@@ -225,6 +227,7 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     fallback: str = ""  # the notice that goes by the other channel if this one does not arrive; "" for none
     instead_of: str = ""  # the notice whose fallback this one is
     history: tuple[Transition, ...] = ()
+    fingerprint: str = ""  # of the text as sent, by which it is known again in the provider's list
     ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
     unanswered: int = 0  # questions about it to which the provider gave no answer
     missing_since: datetime | None = None  # when the provider first said that it has no such message

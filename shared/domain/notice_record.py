@@ -111,6 +111,25 @@ def _unsettled_tries(record: NoticeRecord) -> int:
     return count
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """One call of the provider. seconds: how long until its outcome was recorded; None while it is not."""
+
+    at: datetime
+    outcome: NoticeState
+    why: str
+    seconds: float | None
+
+
+def attempts(record: NoticeRecord) -> list[Attempt]:
+    """The calls of the provider that the history still holds, the first one first."""
+    found = []
+    for step, after in zip(record.history, (*record.history[1:], None), strict=True):
+        if step.state is NoticeState.SENDING:
+            took = (after.at - step.at).total_seconds() if after else None
+            found.append(Attempt(step.at, after.state if after else step.state, after.why if after else "", took))
+    return found
+
+
 # -- what a state allows
 
 

@@ -24,6 +24,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: int = 90
     address_secret: str = ""  # ADDRESS_SECRET, given only to the functions that ask whether an address is blocked
     max_attempts: int = 20
+    status_signer_ids: bool = False
     completion_link: str = "request_url"
     day: float = 86_400.0
 

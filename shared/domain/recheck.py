@@ -20,7 +20,7 @@ RECHECK: dict[Status, Callable[[float], float | None]] = {
     # seconds until the next recheck, by the seconds since the last change: less often as a request ages
     Status.OPEN: lambda age: min(max(900.0, age / 2), 86_400.0),
     Status.PAUSED: lambda age: min(max(900.0, age / 2), 86_400.0),
-    Status.EXPIRED: lambda age: 86_400.0 if age < 7 * 86_400 else None,
+    Status.EXPIRED: lambda age: min(max(900.0, age / 2), 86_400.0) if age < 7 * 86_400 else None,  # may be extended
     Status.GONE: lambda age: min(max(900.0, age / 2), 86_400.0) if age < 7 * 86_400 else None,
     Status.DISPUTED: lambda age: 3_600.0,
     Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # once, for a completion that ended as `unknown`
@@ -32,9 +32,7 @@ def record_reading(
     request: Request, before: Request | None, event: Event | None, now: datetime, policy: Policy
 ) -> Request:
     """The state with what this reading means for it: the event is handled, the next recheck and the purge are set."""
-    events = dict(request.events)
-    if event is not None:
-        events[event_key(event.event)] = now
+    request = _heard(request, event, now, policy)
     if event is None and _silent(request, now, policy):
         request = replace(request, status=Status.DORMANT)
     counted = counted_status(before, request, now)
@@ -42,7 +40,6 @@ def record_reading(
     news = event is not None or (counted is not request and counted.status is not Status.DORMANT)
     request = replace(
         counted,
-        events=_trimmed(events, now, policy),
         changed_at=now if news or request.changed_at is None else request.changed_at,
         purge_at=_purge_at(counted, now, policy),
         checked_at=now,
@@ -70,6 +67,14 @@ def unread(request: Request, now: datetime, policy: Policy, after: float) -> Req
 def _purge_at(request: Request, now: datetime, policy: Policy) -> datetime | None:
     ended = request.status in (Status.COMPLETE, Status.EXPIRED, Status.GONE, Status.DORMANT)
     return request.purge_at or now + policy.days(policy.retention_days) if ended else None
+
+
+def _heard(request: Request, event: Event | None, now: datetime, policy: Policy) -> Request:
+    """With this event among those handled, and without those too old to come again."""
+    fresh = {event_key(event.event): event.type} if event else {}
+    events = _trimmed(request.events | dict.fromkeys(fresh, now), now, policy)
+    types = {k: kind for k, kind in (request.event_types | fresh).items() if k in events}
+    return replace(request, events=events, event_types=types)
 
 
 def forget_at(request: Request, policy: Policy) -> datetime | None:
@@ -138,13 +143,12 @@ def _second_reading_due(request: Request) -> bool:
     """Whether one answer alone said something that a second one must confirm."""
     not_found = request.not_found_since is not None and request.status is not Status.GONE
     missing = any(s.missing_since and s.state is not SignerState.REMOVED for s in request.signers.values())
-    expired = request.status is Status.EXPIRED and changed_last(request)
-    return bool(request.unconfirmed_since) or not_found or missing or expired
+    return bool(request.unconfirmed_since) or not_found or missing
 
 
 def _reminder_checks(request: Request, now: datetime, policy: Policy) -> list[datetime]:
     """When each reminder still ahead should have been fired by its task. One in the past was just republished."""
-    if request.status not in (Status.OPEN, Status.PAUSED):
+    if request.status not in (*LIVE, Status.EXPIRED):  # which may be undone
         return []
     grace = policy.span(REMIND_GRACE, floor=2)
     due = [r.due_at + grace for s in request.signers.values() for r in s.reminders.values()]

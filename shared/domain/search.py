@@ -3,19 +3,28 @@
 import re
 import unicodedata
 
-from shared.domain.model import Request
+from shared.domain.model import Request, Signer
 
 MOST = 1_000  # words of a request; each is an entry of two indexes
 MAX_WORD = 100  # characters of a word that count
+MIN_PART, MAX_PART = 3, 6  # characters of a beginning of a word that is stored beside the word
 PHONE = re.compile(r"[\d\s()+./-]*\d[\d\s()+./-]*")
 
 
 def words_of(request: Request) -> tuple[str, ...]:
-    """Its id, and of its title, its signers' names, e-mail addresses and mobile numbers every word."""
+    """Its id, every word of its title, and of its signers' names, e-mail addresses and numbers; then how they begin."""
     found = [request.id, *request.title.split()]
     for signer in request.signers.values():
-        found += [*signer.name.split(), signer.email, *_numbers(signer.mobile)]
-    return tuple(dict.fromkeys(folded(w) for w in found if folded(w)))[:MOST]
+        mail = [signer.email, *re.split(r"[._+@-]", signer.email), signer.email.partition("@")[2]]
+        found += [*signer.name.split(), *mail, *_numbers(signer.mobile), *_as_given(signer)]
+    whole = dict.fromkeys(folded(w) for w in found if folded(w))
+    parts = (w[:n] for w in whole for n in range(MIN_PART, min(len(w), MAX_PART) + 1))
+    return tuple(whole | dict.fromkeys(parts))[:MOST]
+
+
+def matches(request: Request, words: tuple[str, ...]) -> bool:
+    """Whether each of these begins one of the request's words."""
+    return all(any(stored.startswith(word) for stored in request.search) for word in words)
 
 
 def words_in(text: str) -> tuple[str, ...]:
@@ -33,10 +42,15 @@ def folded(word: str) -> str:
 
 
 def _numbers(mobile: str) -> list[str]:
-    """E.164 without its plus, and the same without the country's code."""
+    """E.164 without its plus, the same without the country's code, and the last four digits."""
     if not mobile:
         return []
     import phonenumbers
 
     number = phonenumbers.parse(mobile)
-    return [mobile.lstrip("+"), phonenumbers.national_significant_number(number)]
+    return [mobile.lstrip("+"), phonenumbers.national_significant_number(number), mobile[-4:]]
+
+
+def _as_given(signer: Signer) -> list[str]:
+    """What is no address, as it was given and by its digits."""
+    return [word for given in signer.unusable.values() for word in (*given.split(), re.sub(r"\D", "", given))]

@@ -11,6 +11,7 @@ from shared.domain.model import ApiSigner, ChannelName, Request, Role, Signer, S
 from shared.domain.policy import Policy, choose_channels, normal_email, normal_mobile
 
 Signers = dict[str, Signer]  # by key
+MAX_UNUSABLE = 64  # characters kept of what is no address
 ADDRESS_KEPT = 3_600.0  # seconds for which answers must lack an address that is stored until it is gone
 
 
@@ -60,13 +61,16 @@ def _refreshed(old: Signer, seen: ApiSigner, now: datetime, policy: Policy) -> S
         state=_state_of(old, seen),
         missing_since=None,
     )
-    return replace(fresh, invited_at=now, reminders={}) if _moved(old, fresh) else fresh
+    if not _moved(old, fresh):
+        return fresh
+    return replace(fresh, invited_at=now, reminders={d: r for d, r in old.reminders.items() if r.due_at > now})
 
 
 def _with_addresses(old: Signer, seen: ApiSigner, now: datetime, policy: Policy) -> Signer:
     """Their addresses as the answer has them; one that it lacks is kept for a while: it may be this answer's fault."""
     email, mobile = normal_email(seen.email), normal_mobile(seen.mobile, policy.region) if seen.mobile else ""
-    fresh = replace(old, email=email, mobile=mobile, lacking_since=None)
+    unusable = _unusable({ChannelName.SMS: (seen.mobile, mobile), ChannelName.EMAIL: (seen.email, email)})
+    fresh = replace(old, email=email, mobile=mobile, unusable=unusable, lacking_since=None)
     kept = replace(fresh, email=email or old.email, mobile=mobile or old.mobile)
     since = old.lacking_since or now
     gone = kept == fresh or now - since >= policy.span(ADDRESS_KEPT, floor=2)
@@ -84,6 +88,11 @@ def _moved(old: Signer, fresh: Signer) -> bool:
     """Whether nobody at their present addresses has been invited: a number was corrected, or a delegate took over."""
     told, used = ({address_of(s, c) for c in s.channels} for s in (old, fresh))
     return fresh.state is SignerState.INVITED and not fresh.adopted and bool(used) and not used & told
+
+
+def _unusable(addresses: dict[ChannelName, tuple[str, str]]) -> dict[ChannelName, str]:
+    """Of (as given, normal), those that are given and have no normal form."""
+    return {c: given.strip()[:MAX_UNUSABLE] for c, (given, normal) in addresses.items() if given.strip() and not normal}
 
 
 def _absent(signer: Signer, now: datetime, policy: Policy, reading: float) -> Signer:

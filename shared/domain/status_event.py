@@ -1,38 +1,34 @@
-"""What other systems hear of a request: its status, without personal data."""
+"""What other systems hear of a request: its status, without personal data. docs/status-events.md is the contract."""
 
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from shared.domain.model import Request, SignerState
+from shared.domain.model import Request, Signer, SignerState, Status
 from shared.domain.signers import counted_signers, pending
 
 
-def counted_status(old: Request | None, new: Request, now: datetime) -> Request:
-    """The new state, its change counted where anything that a customer's own system would care for is different."""
-    if old and status_data(old) == status_data(new):
-        return new
-    return replace(new, status_sequence=new.status_sequence + 1, status_at=now)
+class SignerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One signer. id: the customer's own, where that is wanted, since it may be an e-mail address."""
+
+    number: int
+    state: SignerState
+    id: str = ""
+    invited_at: datetime | None = None
+    signed_at: datetime | None = None
 
 
-def changed_last(request: Request) -> bool:
-    """Whether the last reading changed the status: a crash may have cost its event."""
-    return request.status_at is not None and request.status_at == request.checked_at
+class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A request. sequence: rises by one with every change. signers: by a key that stays the same."""
 
-
-def status_data(request: Request) -> dict[str, Any]:
-    """The request without personal data: what may leave for other systems."""
-    counted = counted_signers(request)
-    return {
-        "request": request.id,
-        "status": request.status.value,
-        "round": request.round,
-        "signatures": sum(s.state is SignerState.SIGNED for s in counted),
-        "needed": sum(pending(s) for s in counted),
-        "signers": {k: s.state.value for k, s in request.signers.items()},
-    }
+    request: str
+    status: Status
+    round: int
+    signatures: int
+    needed: int
+    signers: dict[str, SignerStatus]
+    sequence: int
 
 
 class StatusEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +41,42 @@ class StatusEvent(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     time: datetime
     datacontenttype: str = "application/json"
-    data: dict[str, Any]
+    data: RequestStatus
 
 
-def status_event(request: Request) -> StatusEvent:
+def counted_status(old: Request | None, new: Request, now: datetime) -> Request:
+    """The new state, its change counted where anything that a customer's own system would care for is different."""
+    if old and request_status(old) == request_status(replace(new, status_sequence=old.status_sequence)):
+        return new
+    return replace(new, status_sequence=new.status_sequence + 1, status_at=now)
+
+
+def changed_last(request: Request) -> bool:
+    """Whether the last reading changed the status: a crash may have cost its event."""
+    return request.status_at is not None and request.status_at == request.checked_at
+
+
+def request_status(request: Request, *, signer_ids: bool = False) -> RequestStatus:
+    """What may leave for other systems. signer_ids: with the customer's own ids of the signers."""
+    counted = counted_signers(request)
+    return RequestStatus(
+        request=request.id,
+        status=request.status,
+        round=request.round,
+        signatures=sum(s.state is SignerState.SIGNED for s in counted),
+        needed=sum(pending(s) for s in counted),
+        signers={key: _signer_status(s, signer_ids) for key, s in request.signers.items()},
+        sequence=request.status_sequence,
+    )
+
+
+def _signer_status(signer: Signer, with_id: bool) -> SignerStatus:
+    shown = signer.aliases[0] if with_id and signer.aliases else ""
+    times = {"invited_at": signer.invited_at, "signed_at": signer.signed_at}
+    return SignerStatus(number=signer.number, state=signer.state, id=shown, **times)
+
+
+def status_event(request: Request, *, signer_ids: bool = False) -> StatusEvent:
     """Id, sequence and time are of the commit that changed the status."""
     at = request.status_at or request.checked_at
     assert at is not None, "a stored request was read at some time"
@@ -57,5 +85,5 @@ def status_event(request: Request) -> StatusEvent:
         type=f"clickwrap.request.{request.status.value}",
         subject=request.id,
         time=at,
-        data={**status_data(request), "sequence": request.status_sequence},
+        data=request_status(request, signer_ids=signer_ids),
     )

@@ -1,7 +1,7 @@
 """What happened to a request, what did not and why, and what comes next. Names nobody: moments hold a signer's key."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
 import msgspec
@@ -10,24 +10,19 @@ from shared.domain import planner
 from shared.domain.eligibility import Send, evaluate, since
 from shared.domain.kinds import described
 from shared.domain.model import (
-    ChannelName,
     Kind,
     Notice,
     NoticeRecord,
     NoticeState,
     Request,
-    Role,
     Signer,
     SignerState,
     Status,
 )
 from shared.domain.policy import Policy
-from shared.domain.signers import pending
-from shared.domain.signing_order import is_due, steps
+from shared.domain.signing_order import steps
+from shared.domain.verdict import ADOPTED, QUEUED, SPOKEN
 
-ADOPTED = "the request was met without its Sent webhook, so nobody is invited for it"
-QUEUED = "in the queue; if it is lost, the next recheck publishes it again"
-SPOKEN = {ChannelName.SMS: "by SMS", ChannelName.EMAIL: "by e-mail", ChannelName.NONE: "on no channel"}
 TOLD = {
     NoticeState.PLANNED: "to be tried again",
     NoticeState.SENDING: "handed to {}",
@@ -46,12 +41,12 @@ MARKS = {
     NoticeState.UNDELIVERED: "failed",
     NoticeState.FAILED: "failed",
     NoticeState.UNKNOWN: "failed",
-    NoticeState.SUPPRESSED: "cancelled",
+    NoticeState.SUPPRESSED: "suppressed",
 }
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """signer: their key, "" for all. mark: invited, signed, sent, failed, waiting, due, cancelled, or "" for none.
+    """signer: their key, "" for all. mark: one of `chart.WORDS`, or "" for none.
 
     notice, record: of a message's last step only. After `now`, `at` is when it is due.
     """
@@ -66,64 +61,44 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignerSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one signer stands: in a sentence, by what became of the last message on each channel, and what is next."""
+    """One signer: what became of the last message on each channel, and what is next. Where they stand: `verdict`."""
 
     signer: str
-    standing: str
     last: tuple[Moment, ...] = ()
     next: Moment | None = None
 
 
-def timeline(request: Request, records: dict[str, NoticeRecord], now: datetime, policy: Policy) -> list[Moment]:
-    """The oldest first; those after `now` are still to come."""
+def timeline(
+    request: Request,
+    records: dict[str, NoticeRecord],
+    now: datetime,
+    policy: Policy,
+    only: Collection[str] | None = None,
+) -> list[Moment]:
+    """The oldest first; those after `now` are still to come. only: keys of the signers it is about; None for all."""
     moments = [*_of_request(request, now), *_of_notes(request)]
-    for key, signer in request.signers.items():
+    for key, signer in [(k, s) for k, s in request.signers.items() if only is None or k in only]:
         moments += _of_signer(key, signer)
         moments += _called_off(key, signer, request, records, now, policy)
     for notice, record in records.items():
         moments += _of_record(notice, record)
-    moments += _unbegun(request, records, now, policy)
+    implied = planner.notices(request, now, policy)
+    missing = [n for k, n in implied.items() if k not in records and (only is None or n.signer in only)]
+    moments += _unbegun(request, missing, now, policy)
     return sorted(moments, key=lambda m: m.at)
 
 
-def answers(request: Request, moments: list[Moment], now: datetime) -> list[SignerSummary]:
-    """One a signer, in their order."""
-    found = []
-    for key in sorted(request.signers, key=lambda k: request.signers[k].number):
-        mine = [m for m in moments if m.signer == key]
+def answers(signers: Iterable[str], moments: list[Moment], now: datetime) -> list[SignerSummary]:
+    """One a signer, in the order given."""
+    found, of = [], dict[str, list[Moment]]()
+    for moment in moments:
+        of.setdefault(moment.signer, []).append(moment)
+    for key in signers:
+        mine = of.get(key, [])
         last = {m.record.channel: m for m in mine if m.record is not None}
         ahead = [m for m in mine if m.at > now and m.mark == "due"]
-        standing = standing_of(request, request.signers[key])
-        found.append(
-            SignerSummary(signer=key, standing=standing, last=tuple(last.values()), next=ahead[0] if ahead else None)
-        )
+        found.append(SignerSummary(signer=key, last=tuple(last.values()), next=ahead[0] if ahead else None))
     return found
-
-
-def standing_of(request: Request, signer: Signer) -> str:
-    """Where a signer stands, in one sentence."""
-    if signer.state is SignerState.REMOVED:
-        return "No longer on the request."
-    if signer.role is Role.RECIPIENT:
-        return "Signs nothing; gets the completion."
-    if signer.state is SignerState.SIGNED:
-        return "Has signed."
-    if signer.state is SignerState.WAITING:
-        return f"Not invited: {_not_invited(request, signer)}."
-    if signer.adopted:
-        return f"Counts as invited, but not by us: {ADOPTED}."
-    return "Invited." if signer.channels else "Cannot be reached: no usable address on a channel in use."
-
-
-def _not_invited(request: Request, signer: Signer) -> str:
-    if request.status is not Status.OPEN:
-        return f"the request is {request.status}"
-    if not signer.request_url:
-        return "the API shows no signing URL for this signer"
-    if not is_due(signer, request.signers, ordered=request.ordered):
-        first = [s for s in request.signers.values() if pending(s) and (s.order or 0) < (signer.order or 0)]
-        return f"{len(first)} before this one in the signing order have not signed"
-    return "the next recheck of the request will do it"
 
 
 # -- what happened
@@ -132,8 +107,7 @@ def _not_invited(request: Request, signer: Signer) -> str:
 def _of_request(request: Request, now: datetime) -> Iterator[Moment]:
     if request.created_at:
         yield Moment(at=request.created_at, what="Created at Clickwrap")
-    for at, times in Counter(request.events.values()).items():
-        yield Moment(at=at, what="Webhook handled" if times == 1 else f"{times} webhooks handled")
+    yield from _webhooks(request)
     if request.completed_at:
         yield Moment(at=request.completed_at, what="Complete", why="everyone has signed")
     if request.unconfirmed_since:
@@ -146,6 +120,13 @@ def _of_request(request: Request, now: datetime) -> Iterator[Moment]:
         yield Moment(at=request.next_at, what="The API is asked again", why="makes up for what was lost")
     if request.purge_at:
         yield Moment(at=request.purge_at, what="Personal data is deleted", why="the request has ended")
+
+
+def _webhooks(request: Request) -> Iterator[Moment]:
+    handled = Counter((at, request.event_types.get(key, "")) for key, at in request.events.items())
+    for (at, kind), times in handled.items():
+        what = f"webhook {kind}" if kind else "webhook"
+        yield Moment(at=at, what=f"{what.capitalize()} handled" if times == 1 else f"{times} × {what} handled")
 
 
 def _of_notes(request: Request) -> Iterator[Moment]:
@@ -190,15 +171,14 @@ def spoken(item: Notice | NoticeRecord) -> str:
 # -- what did not happen, and what is to come
 
 
-def _unbegun(request: Request, records: dict[str, NoticeRecord], now: datetime, policy: Policy) -> Iterator[Moment]:
+def _unbegun(request: Request, missing: list[Notice], now: datetime, policy: Policy) -> Iterator[Moment]:
     """Implied by the state, and nobody has taken it up."""
-    for key, notice in planner.notices(request, now, policy).items():
-        if key not in records:
-            name, signer = spoken(notice), request.signers[notice.signer]
-            decision = evaluate(request, notice, now, policy)
-            why = QUEUED if isinstance(decision, Send) else decision.reason
-            at = since(request, notice, signer, now)
-            yield Moment(at=at, what=f"{name}: not begun yet", why=why, signer=notice.signer, mark="waiting")
+    for notice in missing:
+        name, signer = spoken(notice), request.signers[notice.signer]
+        decision = evaluate(request, notice, now, policy)
+        why = QUEUED if isinstance(decision, Send) else decision.reason
+        at = since(request, notice, signer, now)
+        yield Moment(at=at, what=f"{name}: not begun yet", why=why, signer=notice.signer, mark="waiting")
 
 
 def _called_off(

@@ -6,6 +6,7 @@ from datetime import datetime
 from shared.domain import eligibility, planner
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.kinds import KINDS
+from shared.domain.lost_answers import fingerprint
 from shared.domain.merge import merge
 from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request, Status
 from shared.domain.policy import Policy, address_key
@@ -39,7 +40,7 @@ class Deliver:
         self._policy, self._clock = policy, clock
         finders = {c.name: c for c in channels.values() if isinstance(c, MessageFinder)}
         self._claims = Claims(ledger, policy, clock, {name: finder.lag for name, finder in finders.items()})
-        self._lost_answers = LostAnswers(ledger, finders, links, policy, clock)
+        self._lost_answers = LostAnswers(ledger, finders, policy, clock)
         self._sending = Sending(ledger, self._claims, channels, fallback, policy, clock)
 
     def notice(self, notice: Notice) -> None:
@@ -120,7 +121,12 @@ class Deliver:
             return None
         link = self._links.link_for(request, notice)
         words = self._render(request, notice, link)
-        told = {"provider": channel.name, "text": masked(words.text, link), "segments": words.segments}
+        told = {
+            "provider": channel.name,
+            "text": masked(words.text, link),
+            "fingerprint": fingerprint(words.text),
+            "segments": words.segments,
+        }
         written = {name: getattr(words, name) for name in ("text", "subject", "html", "sender", "reply_to")}
         message = Outgoing(notice=notice.notice, to=address, **written)
         return Composed(message, {**fields, **told})

@@ -4,15 +4,26 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
+import msgspec
+
 from shared.domain.errors import PermanentFailure, RetryLater
-from shared.domain.model import NoticeRecord, NoticeState
+from shared.domain.inbound import InboundText, Keyword
+from shared.domain.model import ChannelName, NoticeRecord, NoticeState
 from shared.domain.notice_record import settled
+from shared.domain.policy import Policy, address_key
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Ledger, ReceiptVerifier
 from shared.services.claims import log_outcome
 from shared.services.fallback import Fallback
 
 log = logging.getLogger(__name__)
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """settled: how many notices. answer: what the provider wants to hear about a text, in XML; "" for nothing."""
+
+    settled: int
+    answer: str = ""
 
 
 class Receipts:
@@ -24,8 +35,10 @@ class Receipts:
         verifiers: Mapping[str, ReceiptVerifier],
         fallback: Fallback,
         clock: Callable[[], datetime],
+        policy: Policy,
     ) -> None:
-        self._ledger, self._verifiers, self._fallback, self._clock = ledger, verifiers, fallback, clock
+        self._ledger, self._verifiers, self._fallback = ledger, verifiers, fallback
+        self._clock, self._policy = clock, policy
 
     def limit(self, provider: str, headers: Mapping[str, str]) -> int:
         """Bytes that may be read of its body. Raises KeyError for a provider not in use, InvalidSignature unsigned."""
@@ -35,15 +48,29 @@ class Receipts:
             raise InvalidSignature("it is not signed")
         return limits.max_body
 
-    def take(self, provider: str, request: ReceiptRequest) -> int:
-        """How many notices it settled. Raises KeyError for a provider not in use, InvalidSignature, RetryLater."""
+    def take(self, provider: str, request: ReceiptRequest) -> Taken:
+        """Raises KeyError for a provider not in use, InvalidSignature, RetryLater."""
         verifier = self._verifiers[provider]
         try:
-            receipts = verifier.receipts(request, self._clock())
+            told = verifier.receipts(request, self._clock())
         except InvalidSignature as e:
             log.warning("receipt refused", extra={"json": {"provider": provider, "reason": e.reason}})
             raise
-        return self._settle_all(verifier.name, receipts)
+        texts = [one for one in told if isinstance(one, InboundText)]
+        for text in texts:
+            self._obey(text)
+        receipts = [one for one in told if isinstance(one, Receipt)]
+        return Taken(self._settle_all(verifier.name, receipts), "".join(text.answer for text in texts))
+
+    def _obey(self, text: InboundText) -> None:
+        """Before the provider is answered: a text that was not obeyed comes again."""
+        address = address_key(ChannelName.SMS, text.number, self._policy)
+        why = f"the signer texted {text.keyword}"
+        if text.keyword is Keyword.STOP:
+            self._fallback.suppress_address(ChannelName.SMS, address, why, text.at)
+        elif text.keyword is Keyword.START:
+            self._fallback.lift(address, "the signer", why, text.at)
+        log.info("a signer's text", extra={"json": {"keyword": text.keyword or "none"}})
 
     def _settle_all(self, provider: str, receipts: Sequence[Receipt]) -> int:
         """A record that cannot be read costs no other receipt of the request, which the provider then repeats."""

@@ -148,7 +148,8 @@ class Claims:
         """It may have left. Raises RetryLater where its provider can be asked, or a second try is worth it."""
         now, lag = self._clock(), self._lags.get(claim.record.provider)
         ask_at = None if lag is None else now + ask_after(lag, self._policy)
-        record = notice_record.changed_to(claim.record, NoticeState.UNKNOWN, now, reason, ask_at=ask_at)
+        fresh = {"ask_at": ask_at, "missing_since": None, "unanswered": 0}  # of an earlier try nothing counts
+        record = notice_record.changed_to(claim.record, NoticeState.UNKNOWN, now, reason, **fresh)
         self.record(claim, record)
         if wait := notice_record.wait_after_lost_answer(record, now, self._policy):
             raise RetryLater(reason, after=wait.total_seconds())

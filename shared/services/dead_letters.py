@@ -68,6 +68,11 @@ class DeadLetterService:
         """The dry run: the oldest MAX_AT_ONCE of each topic. Raises RetryLater."""
         return [preview for topic in self._topics() for preview in self._previews(topic)]
 
+    def notices(self) -> set[str]:
+        """Ids of the notices among the dead letters. Raises RetryLater."""
+        with self._letters.open(self._names.notices_topic, LIMIT) as held:
+            return {notice for letter in held if (notice := _notice_id(letter.data))}
+
     def replay(self, only: Collection[str] = ()) -> list[ReplayPreview]:
         """Sends each on its way again, or drops it where nothing is left to do. only: keys; empty means the oldest.
 
@@ -166,7 +171,9 @@ class DeadLetterService:
 
     def _outcome_of_notice(self, notice: Notice) -> tuple[ReplayOutcome, str]:
         stored, record = self._ledger.get(Request, notice.request), self._ledger.get(NoticeRecord, notice.notice)
-        if stored is None or stored.item.forgotten:
+        if stored is None:
+            return ReplayOutcome.SETTLED, "nothing: the relay holds no such request"
+        if stored.item.forgotten:
             return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
         if record and not self._open(record.item):
             return ReplayOutcome.SETTLED, f"nothing: it is {record.item.state} already"
@@ -180,6 +187,13 @@ class DeadLetterService:
 
     def _open(self, record: NoticeRecord) -> bool:
         return record.state in IN_PROGRESS or is_idle(record, self._clock(), self._policy)
+
+
+def _notice_id(data: bytes) -> str:
+    try:
+        return msgspec.json.decode(data, type=Notice).notice
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def _preview_status(letter: DeadLetter, event: StatusEvent) -> ReplayPreview:

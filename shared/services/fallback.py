@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.model import Notice, NoticeRecord, Suppression
+from shared.domain.model import ChannelName, Notice, NoticeRecord, Suppression
 from shared.domain.notice_record import notice_of
 from shared.domain.policy import beside
 from shared.ports import Bus, Ledger
@@ -41,11 +41,23 @@ class Fallback:
 
         at: when it was found at fault; what an operator has cleared since then stays cleared.
         """
-        if not record.address:
-            return
-        purge_at = self._clock() + self._retention
-        fresh = Suppression(channel=record.channel, reason=reason, since=at, purge_at=purge_at)
-        self._ledger.update(Suppression, record.address, lambda old: fresh if _outdated(old, at) else None)
+        if record.address:
+            self.suppress_address(record.channel, record.address, reason, at)
+
+    def suppress_address(self, channel: ChannelName, address: str, reason: str, at: datetime) -> None:
+        """The same for an address of which no notice tells. address: its key. Raises RetryLater."""
+        fresh = Suppression(channel=channel, reason=reason, since=at, purge_at=self._clock() + self._retention)
+        self._ledger.update(Suppression, address, lambda old: fresh if _outdated(old, at) else None)
+
+    def lift(self, address: str, by: str, why: str, at: datetime) -> None:
+        """The address may be used again, unless it was found at fault after `at`. Raises RetryLater."""
+
+        def cleared(old: Suppression | None) -> Suppression | None:
+            if old is None or old.cleared_at or old.since > at:
+                return None
+            return replace(old, cleared_at=at, cleared_by=by, cleared_why=why)
+
+        self._ledger.update(Suppression, address, cleared)
 
     def publish(self, key: str, record: NoticeRecord) -> None:
         """The notice on the signer's other channel, where the record names one. `deliver` asks whether it is still due.

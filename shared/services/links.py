@@ -8,8 +8,6 @@ from shared.domain.kinds import KINDS
 from shared.domain.model import Notice, Request, Signer
 from shared.ports import Shortener, Target
 
-MASK = "/***"
-
 log = logging.getLogger(__name__)
 
 
@@ -48,14 +46,4 @@ def completion_url(request: Request, signer: Signer, choice: str) -> str:
 
 def masked(text: str, link: str) -> str:
     """The text as sent, without what would let its reader sign."""
-    return text.replace(link, _mask(link)) if link else text
-
-
-def unmasked(text: str, link: str) -> str:
-    """The text as it was before its link was masked; "" if it had another link."""
-    known = text.replace(_mask(link), link) if link else text
-    return "" if MASK in known else known
-
-
-def _mask(link: str) -> str:
-    return "/".join(link.split("/")[:3]) + MASK
+    return text.replace(link, "/".join(link.split("/")[:3]) + "/***") if link else text

@@ -12,7 +12,6 @@ from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.ports import Ledger, MessageFinder, Sought, Stored
 from shared.services.claims import log_outcome
-from shared.services.links import LinkService, unmasked
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +23,10 @@ class LostAnswers:
         self,
         ledger: Ledger,
         finders: Mapping[str, MessageFinder],
-        links: LinkService,
         policy: Policy,
         clock: Callable[[], datetime],
     ) -> None:
-        self._ledger, self._finders, self._links = ledger, finders, links
-        self._policy, self._clock = policy, clock
+        self._ledger, self._finders, self._policy, self._clock = ledger, finders, policy, clock
 
     def settle(self, request: Request, notice: Notice) -> None:
         """Asks, if the time for it has come. Raises RetryLater while something is left to be done about this notice."""
@@ -48,18 +45,13 @@ class LostAnswers:
         if finder is None or signer is None or address_key(notice.channel, to, self._policy) != record.address:
             return CannotSay("the provider or the address has changed since")
         try:
-            return finder.find(self._sought(request, notice, record, to))
+            return finder.find(_sought(notice, record, to))
         except (CannotSay, RetryLater) as e:
             log.warning("a provider was asked in vain", extra={"json": {"reason": e.reason}})
             return e
         except Exception as e:  # a fault of ours: the message must not be lost to it
             log.error("unexpected failure of a provider's find", extra={"json": {"fault": type(e).__name__}})
             return CannotSay(f"unexpected {type(e).__name__} in the {record.provider} adapter")
-
-    def _sought(self, request: Request, notice: Notice, record: NoticeRecord, to: str) -> Sought:
-        text = unmasked(record.text, self._links.link_for(request, notice))
-        since = max(t.at for t in record.history if t.state is NoticeState.SENDING)
-        return Sought(notice=notice.notice, to=to, text=text, since=since)
 
     def _written(self, key: str, stored: Stored[NoticeRecord], answer: lost_answers.Answer) -> NoticeRecord:
         finder = self._finders.get(stored.item.provider)
@@ -77,3 +69,8 @@ class LostAnswers:
             raise RetryLater(record.reason, after=0)
         if wait := wait_after_lost_answer(record, self._clock(), self._policy):
             raise RetryLater("it is not known yet whether it left", after=max(wait.total_seconds(), 0))
+
+
+def _sought(notice: Notice, record: NoticeRecord, to: str) -> Sought:
+    since = max(t.at for t in record.history if t.state is NoticeState.SENDING)
+    return Sought(notice=notice.notice, to=to, fingerprint=record.fingerprint, since=since)

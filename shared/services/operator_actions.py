@@ -1,8 +1,8 @@
 """What an operator does to a request: checked first, committed with who and why, and only then published."""
 
 import logging
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
@@ -23,7 +23,7 @@ from shared.domain.notice_record import IN_PROGRESS
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.domain.signing_order import ahead
-from shared.ports import Ledger
+from shared.ports import Ledger, Stored
 from shared.services.publisher import Publisher
 
 REPUBLISHED_WITHIN = 60.0  # seconds, if a crash comes between the commit and the publishing
@@ -49,6 +49,20 @@ class Why(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if not self.why.strip():
             raise ValueError("a reason is needed")
+
+
+class Sorted(msgspec.Struct):
+    """Messages that are sent once more, by key, and why others are not, with how often."""
+
+    sent: dict[str, NoticeRecord] = {}
+    refused: dict[str, int] = {}
+
+    def add(self, key: str, record: NoticeRecord, reason: str) -> None:
+        """One more message. reason: why it is not sent; "" if it is."""
+        if reason:
+            self.refused[reason] = self.refused.get(reason, 0) + 1
+        else:
+            self.sent[key] = record
 
 
 class OperatorActions:
@@ -95,6 +109,32 @@ class OperatorActions:
         state = planner.resent(request, notice_of(request, record), now)
         return eligibility.evaluate(state, state.resends[-1].notice, now, self._policy)
 
+    def sort_out(self, records: Iterable[tuple[str, NoticeRecord]]) -> Sorted:
+        """Which of several messages can be sent once more, and why the others cannot. Changes nothing."""
+        requests, sorted_out = dict[str, Stored[Request] | None](), Sorted()
+        for key, record in records:
+            if record.request_id not in requests:
+                requests[record.request_id] = self._ledger.get(Request, record.request_id)
+            stored = requests[record.request_id]
+            reason = self.refusal(stored.item, key, record) if stored else "there is no such request"
+            sorted_out.add(key, record, reason)
+        return sorted_out
+
+    def resend_all(self, chosen: Iterable[tuple[str, NoticeRecord]], why: Why) -> Sorted:
+        """Sends each once more, recorded with its request. What cannot be sent by now is left out, with its reason."""
+        done = Sorted()
+        for key, record in chosen:
+            try:
+                self.resend(record.request_id, key, why)
+                done.add(key, record, "")
+            except ActionRefused as e:
+                done.add(key, record, e.reason)
+        return done
+
+    def read_again(self, request: str, why: Why) -> None:
+        """The API is asked for the request within a minute, by `reconcile`: the console has no token of the API."""
+        self._change(request, "the API is read again", why, lambda state: state, wait=timedelta(0))
+
     def stop(self, request: str, why: Why) -> None:
         """No reminder of this request is sent any more."""
 
@@ -133,21 +173,24 @@ class OperatorActions:
 
     # -- how
 
-    def _change(self, key: str, what: str, why: Why, change: Callable[[Request], Request]) -> None:
+    def _change(
+        self, key: str, what: str, why: Why, change: Callable[[Request], Request], wait: timedelta | None = None
+    ) -> None:
+        """wait: until the request is read again; None: soon enough for what a crash may leave unpublished."""
+        soon = self._policy.span(REPUBLISHED_WITHIN, floor=1) if wait is None else wait
+
         def noted(state: Request | None) -> Request:
-            if state is None:
-                raise ActionRefused("there is no such request")
-            return self._noted(change(state), what, why)
+            if state is None or state.forgotten:
+                raise ActionRefused("there is no such request, or its data has been deleted")
+            return self._noted(change(state), what, why, self._clock() + soon)
 
         before, after = self._ledger.update(Request, key, noted)
         log.info("operator: %s", what, extra={"json": {"request": key, "who": why.who}})
         if after:
             self._publisher.publish_changes(before, after)
 
-    def _noted(self, request: Request, what: str, why: Why) -> Request:
-        now = self._clock()
-        note = Note(at=now, who=why.who, what=what, why=why.why.strip())
-        soon = now + self._policy.span(REPUBLISHED_WITHIN, floor=1)
+    def _noted(self, request: Request, what: str, why: Why, soon: datetime) -> Request:
+        note = Note(at=self._clock(), who=why.who, what=what, why=why.why.strip())
         return replace(request, notes=(*request.notes, note), next_at=min(request.next_at or soon, soon))
 
     def _record(self, key: str, request: Request) -> NoticeRecord:

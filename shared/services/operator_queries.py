@@ -1,24 +1,48 @@
 """What the console and `make why` read. Every list is a page of an index, however much the ledger holds."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from statistics import median
+from typing import TypeVar
 
 import msgspec
 
-from shared.domain.model import NoticeRecord, NoticeState, RelayStatus, Request, Status, Suppression
+from shared.domain.model import (
+    ChannelName,
+    NoticeRecord,
+    NoticeState,
+    RelayStatus,
+    Request,
+    Status,
+    Suppression,
+)
 from shared.domain.policy import Policy
-from shared.domain.search import words_in
+from shared.domain.search import MAX_PART, matches, words_in
 from shared.domain.timeline import Moment, SignerSummary, answers, timeline
+from shared.domain.verdict import TROUBLED, Cause, Known, Reach, Verdict, cause_of, verdicts
 from shared.ports import Ledger, Mark, Only
 from shared.services.relay_status import RELAY
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 PAGE = 25
-SCANNED = 200  # requests that hold the rarest word, read for the other words, for one page
+SIGNERS = 25  # on one page of a request
+SCANNED = 200  # rows of an index that are read for one page of a narrowed list
 MOST = 1_000  # counting ends there: its time is bounded
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BLOCKED = 20  # addresses looked up for one request
+LATEST = 50  # of each troubled state, and of open requests: what the first page rests on
+SIDE_BY_SIDE = 16  # reads at the same time
+DAYS, COUNTED = 14, 2_000  # of the figures by day: how far back, and how many messages at most
+ID = re.compile(r"[\w-]{4,}")  # what may be the beginning of an id
+NOTICE_ID = re.compile(r"[0-9a-f]{8,64}")
 RECENT_FAILURES = (NoticeState.FAILED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN)
+NOT_ARRIVED = (*RECENT_FAILURES, NoticeState.SUPPRESSED)
+DELAYED = (Cause.PROVIDER_DOWN, Cause.RETRY, Cause.DISPUTED, Cause.DEAD_LETTER)  # waiting for what may need help
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -29,14 +53,79 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """All that is known of one request. blocked: the addresses in it that must not be used, by key."""
+    """All that is known of one request.
+
+    moments, answers: of the signers chosen. verdicts: of all. more: whether other signers follow those chosen.
+    blocked: the addresses in it that must not be used, by key; owners: the signers who were written to there.
+    """
 
     request: Request
     records: dict[str, NoticeRecord]
     moments: list[Moment]
     answers: list[SignerSummary]
+    verdicts: dict[str, Verdict]
+    more: bool
     blocked: dict[str, Suppression]
+    owners: dict[str, list[str]]
     now: datetime
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which signers of a request: those with this verdict ("" for any), and which page of them, from 1."""
+
+    reach: str = ""
+    page: int = 1
+    size: int = SIGNERS
+
+    def of(self, found: Mapping[str, Verdict]) -> tuple[list[str], bool]:
+        """Their keys, and whether more follow."""
+        fitting = [key for key, verdict in found.items() if self.reach in ("", verdict.reach)]
+        first = (self.page - 1) * self.size
+        return fitting[first : first + self.size], len(fitting) > first + self.size
+
+
+class Narrow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list is narrowed to. Days are UTC, both ends included; "" and None stand for all."""
+
+    since: date | None = None
+    until: date | None = None
+    channel: str = ""
+    provider: str = ""
+    cause: str = ""
+    site: str = ""
+
+    def fits(self, item: msgspec.Struct) -> bool:
+        """Whether a document belongs to the list, its day aside."""
+        if isinstance(item, Request):
+            return self.site in ("", item.site)
+        if not isinstance(item, NoticeRecord):
+            return True
+        wanted = ((self.channel, item.channel), (self.provider, item.provider or "none"), (self.cause, _cause(item)))
+        return all(not want or want == has for want, has in wanted)
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """One signer who needs attention."""
+
+    request: Request
+    signer: str
+    verdict: Verdict
+
+
+class DayFigures(msgspec.Struct, kw_only=True):
+    """One day and channel. late: seconds from a notice's beginning until its provider took it, each."""
+
+    day: date
+    channel: ChannelName
+    sent: int = 0
+    delivered: int = 0
+    failed: int = 0
+    late: list[float] = []
+
+    @property
+    def usual(self) -> float:
+        """Median of the seconds; 0 without any."""
+        return median(self.late) if self.late else 0.0
 
 
 class OperatorQueries:
@@ -45,29 +134,66 @@ class OperatorQueries:
     def __init__(self, ledger: Ledger, policy: Policy, clock: Callable[[], datetime]) -> None:
         self._ledger, self._policy, self._clock = ledger, policy, clock
 
-    def requests(self, status: Status | None, after: Mark | None) -> Page:
+    # -- lists
+
+    def requests(self, status: Status | None, after: Mark | None, narrow: Narrow | None = None) -> Page:
         """A page of requests, of one status or of all."""
-        only = ("status", status.value) if status else None
-        return self._page(Request, only, after)
+        return self._page(Request, ("status", status.value) if status else None, after, narrow)
 
-    def search(self, text: str, after: Mark | None) -> Page:
-        """Requests that hold every word of `text`. The index knows one word: the longest, mostly the rarest."""
-        words = words_in(text)
-        if not words:
-            return Page([], None)
-        rows = self._ledger.newest(Request, SCANNED, only=("search", max(words, key=len)), after=after)
-        hits = [(key, r) for key, r in rows if set(words) <= set(r.search)]
-        if len(hits) > PAGE:
-            return Page(hits[:PAGE], _mark(*hits[PAGE - 1]))
-        return Page(hits, _mark(*rows[-1]) if len(rows) == SCANNED else None)
-
-    def messages(self, state: NoticeState, after: Mark | None) -> Page:
-        """A page of notices' records, of one state or of all."""
-        return self._page(NoticeRecord, ("state", state.value), after)
+    def messages(self, state: NoticeState, after: Mark | None, narrow: Narrow | None = None) -> Page:
+        """A page of notices' records of one state."""
+        return self._page(NoticeRecord, ("state", state.value), after, narrow)
 
     def suppressions(self, after: Mark | None) -> Page:
         """A page of addresses that must not be used."""
         return self._page(Suppression, None, after)
+
+    def every(self, page: Callable[[Mark | None], Page], most: int) -> Iterator[tuple[str, msgspec.Struct]]:
+        """The rows of a list, page by page, at most `most`."""
+        after: Mark | None = None
+        while most > 0:
+            found = page(after)
+            yield from found.rows[:most]
+            most, after = most - len(found.rows), found.next
+            if after is None:
+                return
+
+    def requests_of(self, keys: Iterable[str]) -> dict[str, Request]:
+        """Several requests by id; those that are gone are left out."""
+        found = self._together(lambda key: self._ledger.get(Request, key), list(dict.fromkeys(keys)))
+        return {key: stored.item for key, stored in found if stored}
+
+    # -- search
+
+    def search(self, text: str, after: Mark | None) -> Page:
+        """Requests by an id or how it begins, by a message's ids, or by words or how they begin, in any order."""
+        if after is None and (found := self._by_id(text.strip())):
+            return Page(found, None)
+        words = words_in(text)
+        if not words:
+            return Page([], None)
+        longest = max(words, key=len)
+        page = self._by_word(longest, words, after)
+        part = longest[:MAX_PART]
+        return page if page.rows or page.next or part == longest else self._by_word(part, words, after)
+
+    def _by_word(self, word: str, words: tuple[str, ...], after: Mark | None) -> Page:
+        rows = self._ledger.newest(Request, SCANNED, only=("search", word), after=after)
+        return _cut([(key, r) for key, r in rows if matches(r, words)], rows)
+
+    def _by_id(self, text: str) -> list[tuple[str, Request]]:
+        if exact := self.requests_of([text] if text else []):
+            return list(exact.items())
+        if not ID.fullmatch(text):
+            return []
+        if found := list(self._ledger.beginning(Request, text, PAGE)):
+            return found
+        records = list(self._ledger.newest(NoticeRecord, PAGE, only=("provider_id", text)))
+        if not records and NOTICE_ID.fullmatch(text.lower()):
+            records = list(self._ledger.beginning(NoticeRecord, text.lower(), PAGE))
+        return list(self.requests_of(record.request_id for _, record in records).items())
+
+    # -- figures
 
     def suppression(self, key: str) -> Suppression | None:
         """One of them by its key."""
@@ -91,45 +217,155 @@ class OperatorQueries:
     def _counts(
         self, kind: type[msgspec.Struct], field: str, values: Sequence[str], since: datetime | None = None
     ) -> dict[str, int]:
-        """Each is a query; they run side by side."""
-        with ThreadPoolExecutor(len(values)) as pool:
-            counts = pool.map(lambda v: self._ledger.count(kind, (field, v), most=MOST, since=since), values)
-            return dict(zip(values, counts, strict=True))
+        count = self._ledger.count
+        return dict(self._together(lambda v: count(kind, (field, v), most=MOST, since=since), values))
 
     def recent_failures(self) -> dict[tuple[str, str], int]:
         """(provider, reason) of the last hour's latest troubles, and how often each."""
-        since, found = self._clock() - HOUR, dict[tuple[str, str], int]()
-        for state in RECENT_FAILURES:
-            for _, record in self._ledger.newest(NoticeRecord, PAGE, only=("state", state.value)):
-                if record.changed_at and record.changed_at >= since:
-                    what = (record.provider or "none", record.reason or state.value)
-                    found[what] = found.get(what, 0) + 1
-        return dict(sorted(found.items(), key=lambda item: -item[1]))
+        since = self._clock() - HOUR
+        found = Counter(
+            (record.provider or "none", record.reason or state.value)
+            for state in RECENT_FAILURES
+            for _, record in self._ledger.newest(NoticeRecord, PAGE, only=("state", state.value))
+            if record.changed_at and record.changed_at >= since
+        )
+        return dict(found.most_common())
+
+    def by_day(self) -> list[DayFigures]:
+        """The last DAYS days, the newest first, by channel; from the COUNTED messages that changed last."""
+        found: dict[tuple[date, ChannelName], DayFigures] = {}
+        for _, record in self._ledger.newest(NoticeRecord, COUNTED):
+            day = record.history[0].at.date()
+            if record.channel is not ChannelName.NONE and day > (self._clock() - DAYS * DAY).date():
+                figures = found.setdefault((day, record.channel), DayFigures(day=day, channel=record.channel))
+                _count(figures, record)
+        return [found[key] for key in sorted(found, reverse=True)]
+
+    # -- one request, and those that need attention
 
     def knows(self, key: str) -> bool:
         """Whether there is a request of this id."""
         return bool(key) and self._ledger.get(Request, key) is not None
 
-    def case(self, key: str) -> Case | None:
-        """All that is known of one request; None when there is none."""
+    def case(self, key: str, dead: Callable[[], Collection[str]] = tuple, choice: Choice | None = None) -> Case | None:
+        """All that is known of one request; None when there is none.
+
+        dead: ids of the notices among the dead letters. It is asked only where a message is missing.
+        choice: the signers of whom more than the verdict is told; None for all.
+        """
         stored = self._ledger.get(Request, key)
         if stored is None:
             return None
-        request, records, now = stored.item, self._ledger.records(key), self._clock()
-        moments = timeline(request, records, now, self._policy)
-        told = answers(request, moments, now)
-        return Case(request, records, moments, told, self._blocked(records), now)
+        request, known = stored.item, self._known(stored.item, self.control())
+        found = verdicts(request, known)
+        if any(v.cause is Cause.QUEUED for v in found.values()) and (held := dead()):
+            found = verdicts(request, msgspec.structs.replace(known, dead=held))
+        chosen, more = (choice or Choice(size=len(found))).of(found)
+        records = {k: r for k, r in known.records.items() if r.signer in chosen}
+        moments = timeline(request, records, known.now, self._policy, chosen)
+        told, owners = answers(chosen, moments, known.now), _owners(known)
+        return Case(request, records, moments, told, found, more, dict(known.blocked), owners, known.now)
+
+    def reached(self, rows: Iterable[tuple[str, msgspec.Struct]]) -> dict[str, dict[Reach, int]]:
+        """Of each request of a list, how many signers have which verdict."""
+        control, requests = self.control(), {key: r for key, r in rows if isinstance(r, Request)}
+        told = self._together(lambda key: verdicts(requests[key], self._known(requests[key], control)), list(requests))
+        return {key: dict(Counter(v.reach for v in found.values())) for key, found in told}
+
+    def attention(self) -> dict[Cause, list[Trouble]]:
+        """Signers who were not reached, or may not be, by cause, the most frequent first.
+
+        Rests on the LATEST messages of each troubled state and on the LATEST open requests.
+        """
+        control, found = self.control(), dict[Cause, list[Trouble]]()
+        for _, troubles in self._together(lambda r: self._troubles(r, control), list(self._suspects().values())):
+            for trouble in troubles:
+                found.setdefault(trouble.verdict.cause, []).append(trouble)
+        return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+    def _suspects(self) -> dict[str, Request]:
+        """Requests that may need attention: some with troubled messages, those disputed, and the latest open ones."""
+        states = (*NOT_ARRIVED, NoticeState.PLANNED)
+        lists = self._together(lambda s: self._ledger.newest(NoticeRecord, LATEST, only=("state", s.value)), states)
+        found = self.requests_of(record.request_id for _, rows in lists for _, record in rows)
+        for status in (Status.OPEN, Status.DISPUTED):
+            found |= dict(self._ledger.newest(Request, LATEST, only=("status", status.value)))
+        return found
+
+    def _troubles(self, request: Request, control: RelayStatus) -> list[Trouble]:
+        found = verdicts(request, self._known(request, control))
+        return [Trouble(request=request, signer=k, verdict=v) for k, v in found.items() if needs_attention(v)]
+
+    def _known(self, request: Request, control: RelayStatus) -> Known:
+        records = self._ledger.records(request.id)
+        blocked = self._blocked(records)
+        policy, now = self._policy, self._clock()
+        return Known(records=records, now=now, policy=policy, blocked=blocked, outages=control.circuits)
 
     def _blocked(self, records: dict[str, NoticeRecord]) -> dict[str, Suppression]:
-        """Only addresses that something failed at can be blocked."""
-        ailing = {*RECENT_FAILURES, NoticeState.SUPPRESSED}
-        keys = dict.fromkeys(r.address for r in records.values() if r.address and r.state in ailing)
-        found = {key: self.suppression(key) for key in list(keys)[:BLOCKED]}
-        return {key: s for key, s in found.items() if s and not s.cleared_at}
+        """Only addresses that something was sent to can be blocked; those that something failed at come first."""
+        sent = sorted((r for r in records.values() if r.address), key=lambda r: r.state not in NOT_ARRIVED)
+        keys = list(dict.fromkeys(r.address for r in sent))[:BLOCKED]
+        return {key: s for key, s in self._together(self.suppression, keys) if s and not s.cleared_at}
 
-    def _page(self, kind: type[msgspec.Struct], only: Only | None, after: Mark | None) -> Page:
+    # -- how
+
+    def _together(self, read: Callable[[K], V], keys: Sequence[K]) -> list[tuple[K, V]]:
+        """Each key with what was read for it; many at the same time."""
+        if len(keys) < 2:
+            return [(key, read(key)) for key in keys]
+        with ThreadPoolExecutor(min(len(keys), SIDE_BY_SIDE)) as pool:
+            return list(zip(keys, pool.map(read, keys), strict=True))
+
+    def _page(
+        self, kind: type[msgspec.Struct], only: Only | None, after: Mark | None, narrow: Narrow | None = None
+    ) -> Page:
+        if narrow and narrow != Narrow():
+            return self._narrowed(kind, only, after, narrow)
         rows = self._ledger.newest(kind, PAGE + 1, only=only, after=after)
         return Page(rows[:PAGE], _mark(*rows[PAGE - 1]) if len(rows) > PAGE else None)
+
+    def _narrowed(self, kind: type[msgspec.Struct], only: Only | None, after: Mark | None, narrow: Narrow) -> Page:
+        """No index knows these: SCANNED rows are read for each page."""
+        if after is None and narrow.until:
+            after = (datetime.combine(narrow.until + DAY, time(), self._clock().tzinfo), "")
+        rows = self._ledger.newest(kind, SCANNED, only=only, after=after)
+        young = [row for row in rows if not narrow.since or _mark(*row)[0].date() >= narrow.since]
+        page = _cut([row for row in young if narrow.fits(row[1])], rows)
+        return page if len(young) == len(rows) or len(page.rows) == PAGE else Page(page.rows, None)
+
+
+def _owners(known: Known) -> dict[str, list[str]]:
+    found: dict[str, dict[str, None]] = {key: {} for key in known.blocked}
+    for record in known.records.values():
+        if record.address in found:
+            found[record.address][record.signer] = None
+    return {key: list(signers) for key, signers in found.items()}
+
+
+def needs_attention(verdict: Verdict) -> bool:
+    """Whether an operator should hear of it without asking."""
+    return verdict.reach in TROUBLED or (verdict.reach in (Reach.SCHEDULED, Reach.WAITING) and verdict.cause in DELAYED)
+
+
+def _cut(hits: Sequence[tuple[str, msgspec.Struct]], rows: Sequence[tuple[str, msgspec.Struct]]) -> Page:
+    """The first page of the hits among the rows that were read."""
+    if len(hits) > PAGE:
+        return Page(hits[:PAGE], _mark(*hits[PAGE - 1]))
+    return Page(hits, _mark(*rows[-1]) if len(rows) == SCANNED else None)
+
+
+def _cause(record: NoticeRecord) -> str:
+    return cause_of(record).value if record.state in NOT_ARRIVED else ""
+
+
+def _count(figures: DayFigures, record: NoticeRecord) -> None:
+    figures.sent += any(t.state is NoticeState.ACCEPTED for t in record.history)
+    figures.delivered += record.state is NoticeState.DELIVERED
+    figures.failed += record.state in (NoticeState.FAILED, NoticeState.UNDELIVERED)
+    taken = [t.at for t in record.history if t.state is NoticeState.ACCEPTED]
+    if taken:
+        figures.late = [*figures.late, (taken[0] - record.history[0].at).total_seconds()]
 
 
 def _mark(key: str, item: msgspec.Struct) -> Mark:

@@ -109,7 +109,9 @@ class Publisher:
 
     def _tell(self, request: Request) -> None:
         attributes = {"content-type": "application/cloudevents+json"}
-        message = Message(msgspec.json.encode(status_event(request)), attributes)
+        message = Message(
+            msgspec.json.encode(status_event(request, signer_ids=self._policy.status_signer_ids)), attributes
+        )
         self._bus.publish(self._names.status_topic, [message])
 
 

@@ -45,7 +45,7 @@ def test_from_the_invitation_to_the_completion(page: Page) -> None:
     create(page)
     outbox(page)
     expect(texts(page)).to_contain_text(["Please review & sign"])
-    erics = followed(page, texts(page).first.get_by_role("link"))
+    erics = followed(page, texts(page).first.get_by_role("link", name="/l/"))
     expect(erics.get_by_role("heading", name="Employment Agreement")).to_be_visible()
     sign(erics)
     expect(erics.get_by_role("status")).to_contain_text("One more signature is needed.")
@@ -59,7 +59,7 @@ def test_from_the_invitation_to_the_completion(page: Page) -> None:
     expect(janes.get_by_role("status")).to_contain_text("Everybody has signed.")
 
     expect(texts(page)).to_contain_text(["Please review & sign", "accepted by all parties"])
-    done = followed(page, texts(page).last.get_by_role("link"))
+    done = followed(page, texts(page).last.get_by_role("link", name="/l/"))
     expect(done.get_by_role("link", name="Download")).to_be_visible()
 
 
@@ -77,7 +77,7 @@ def test_pause_stops_signing_and_expiry_ends_it(page: Page, errors: Errors) -> N
     create(page)
     request = page.url
     outbox(page)
-    link = texts(page).get_by_role("link").get_attribute("href")
+    link = texts(page).get_by_role("link", name="/l/").get_attribute("href")
     assert link
     page.goto(request)
     page.get_by_role("button", name="Pause").click()

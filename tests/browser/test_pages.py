@@ -40,6 +40,7 @@ def test_a_dead_link_says_so_accessibly(page: Page, stack: Running, errors: Erro
     answer = page.goto("/l/nobody-ever-made-this-one")
     assert answer is not None
     assert answer.status == 404
+    expect(page.get_by_role("contentinfo")).to_contain_text("Ironclad Clickwrap")
     axe(page)
     assert "404" in errors.pop()
 
@@ -81,3 +82,14 @@ def test_nothing_is_cut_off_on_a_phone(page: Page, stack: Running, axe: Axe) -> 
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
     axe(page)
+
+
+def test_a_long_name_is_read_by_words_on_the_phones_signing_page(page: Page, stack: Running) -> None:
+    long = {"name": "Maximiliane Hohenzollern-Sigmaringen", "email": "m@example.com", "send_to": {"email": True}}
+    request = stack.send(ERIC, long)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"/sandbox/requests/{request}")
+    page.get_by_role("link", name="Signing page of Eric Smith").click()
+    box = page.get_by_text("Maximiliane").bounding_box()
+    assert box
+    assert box["width"] > 150

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import NoticeState
@@ -196,6 +197,15 @@ class HttpChannelKit(ChannelKit):
         golden = self.golden
         expected = golden if isinstance(golden, dict) else json.loads((GOLDEN / f"{golden}.json").read_text())
         assert wire(stage.server.asked[0], expected["headers"]) == expected
+
+    def test_a_message_of_a_brand_goes_out_under_its_own_sender(self, stage: HttpStage) -> None:
+        mail = "@" in self.message.to
+        own = {"sender": "Other <hi@other.example>", "reply_to": "re@other.example"} if mail else {"sender": "Other"}
+        stage.play("accept")
+        stage.channel().send(replace_struct(self.message, **own))
+        sent = json.dumps(wire(stage.server.asked[0], {}))
+        assert "legal@example.com" not in sent
+        assert ("hi@other.example" in sent and "re@other.example" in sent) if mail else '": "Other"' in sent
 
     @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b'{"sid": null}', b"\xff"])
     def test_no_2xx_without_the_documented_proof_is_a_success(self, stage: HttpStage, body: bytes) -> None:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from shared.adapters.providers import registry
 from shared.domain.errors import Accepted, CannotSay, RetryLater
+from shared.domain.lost_answers import fingerprint
 from shared.ports import MessageFinder, Sought
 from tests.contract.channel_kit import EMAIL, NOTICE, NOW, SMS, FinderKit
 from tests.contract.test_channels import TestMailgun as OfMailgun
@@ -20,8 +21,8 @@ from tests.contract.test_channels import mailgun, postmark, sendgrid, twilio
 from tests.stand_in import Reply, StandIn
 
 LEFT = NOW - timedelta(minutes=2)
-BY_SMS = Sought(notice=NOTICE, to=SMS.to, text=SMS.text, since=LEFT)
-BY_EMAIL = Sought(notice=NOTICE, to=EMAIL.to, text=EMAIL.text, since=LEFT)
+BY_SMS = Sought(notice=NOTICE, to=SMS.to, fingerprint=fingerprint(SMS.text), since=LEFT)
+BY_EMAIL = Sought(notice=NOTICE, to=EMAIL.to, fingerprint="", since=LEFT)
 
 
 def finder(channel: Callable[[str], Any], url: str) -> MessageFinder:
@@ -80,9 +81,9 @@ class TestTwilio(FinderKit):
         with pytest.raises(RetryLater):
             self.ask(twilio_list({**of_twilio(SMS.text), "date_created": None}))
 
-    def test_a_text_that_cannot_be_told_any_more_is_not_looked_for(self) -> None:
+    def test_a_text_of_which_nothing_is_known_is_not_looked_for(self) -> None:
         with StandIn() as server, pytest.raises(CannotSay):
-            self.make(server.url).find(replace(BY_SMS, text=""))
+            self.make(server.url).find(replace(BY_SMS, fingerprint=""))
         assert server.asked == []
 
 

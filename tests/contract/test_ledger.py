@@ -395,6 +395,14 @@ def test_a_document_stands_only_in_the_lists_of_its_last_version(ledger: Ledger)
     assert ledger.count(Request, ("status", "gone"), most=10) == 1
 
 
+def test_beginning_finds_keys_by_their_first_letters(ledger: Ledger) -> None:
+    for key in ("ab", "abc-1", "abc_2", "abd", "b"):
+        ledger.put(key, changed(key, 1), None)
+    assert [key for key, _ in ledger.beginning(Request, "abc", 10)] == ["abc-1", "abc_2"]
+    assert [key for key, _ in ledger.beginning(Request, "ab", 2)] == ["ab", "abc-1"]
+    assert ledger.beginning(Request, "x", 10) == []
+
+
 def test_newest_lists_notices_by_state_and_suppressions(ledger: Ledger) -> None:
     failed = replace(RECORD, state=NoticeState.FAILED, changed_at=NOW)
     ledger.put("n1", failed, None)
@@ -422,6 +430,7 @@ CALLS: dict[str, Callable[[Ledger], object]] = {
     "due": lambda ledger: ledger.due(NOW, 1),
     "records": lambda ledger: ledger.records("r1"),
     "newest": lambda ledger: ledger.newest(Request, 1),
+    "beginning": lambda ledger: ledger.beginning(Request, "r", 1),
     "count": lambda ledger: ledger.count(Request, ("status", "open"), most=1),
 }
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from msgspec.structs import replace
 
 from shared.adapters.providers.email.smtp import Sender, parse_smtp_url
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
@@ -107,6 +108,18 @@ def test_the_message_is_exactly_the_golden_one() -> None:
         assert server.greetings == ["example.com"]
         shown = re.sub(rb"={15}\d+==", b"BOUNDARY", received(server))
     assert shown == (GOLDEN / "smtp.eml").read_bytes()
+
+
+def test_a_message_of_a_brand_goes_out_under_its_own_sender() -> None:
+    message = replace(EMAIL, sender="Other <hi@other.example>", reply_to="re@other.example")
+    with SmtpStandIn() as server:
+        smtp(address(server), reply_to="Acme <reply@example.com>").send(message)
+        smtp(address(server), reply_to="Acme <reply@example.com>").send(replace(message, reply_to=""))
+        assert [e.mail_from for e in server.envelopes] == ["hi@other.example"] * 2
+        first, second = (message_from_bytes(e.content, policy=default) for e in server.envelopes)
+    assert (first["From"], first["Reply-To"]) == ("Other <hi@other.example>", "re@other.example")
+    assert first["Message-ID"].endswith("@other.example>")
+    assert second["Reply-To"] is None, "replies do not go to another brand"
 
 
 def test_the_message_reads_as_it_was_written() -> None:

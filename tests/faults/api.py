@@ -23,6 +23,12 @@ class Fact:
     at: datetime
     status: str
     signed: frozenset[int] = frozenset()
+    delegated: frozenset[int] = frozenset()
+
+    def waits_for(self, person: Person) -> bool:
+        """Whether this person may sign now."""
+        there = person.instead_of == 0 or person.instead_of in self.delegated
+        return there and person.number not in self.signed | self.delegated
 
 
 @dataclass(frozen=True)
@@ -39,12 +45,13 @@ class Api:
         self.faults = Faults(seed, "api", TABLE)
         self._lock = threading.Lock()
 
+    def now(self) -> datetime:
+        return self._clock()
+
     def happens(self, play: Play, type_: str, who: Person | None) -> None:
         with self._lock:
             facts = self.facts[play.id]
-            signed = facts[-1].signed if facts else frozenset()
-            status = {"request_complete": "complete", "request_expired": "expired"}.get(type_, "sent")
-            facts.append(Fact(self._clock(), status, signed | ({who.number} if who else set())))
+            facts.append(after(facts[-1] if facts else Fact(self._clock(), "sent"), self._clock(), type_, who))
 
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> Reply:
         fault, random = self.faults.next()
@@ -69,6 +76,13 @@ class Api:
             return Reply(200, document(self._plays[key], facts[0].at, shown[-1]))
 
 
+def after(fact: Fact, at: datetime, type_: str, who: Person | None) -> Fact:
+    status = {"request_complete": "complete", "request_expired": "expired", "pause": "paused"}.get(type_, "sent")
+    number = {who.number} if who else set()
+    signed = frozenset() if type_ == "revise" else fact.signed | (number if type_ == "request_signed" else set())
+    return Fact(at, status, signed, fact.delegated | (number if type_ == "delegate" else set()))
+
+
 def document(play: Play, sent: datetime, fact: Fact) -> dict[str, Any]:
     return {
         "id": play.id,
@@ -76,16 +90,17 @@ def document(play: Play, sent: datetime, fact: Fact) -> dict[str, Any]:
         "status": fact.status,
         "created_time": sent.isoformat(),
         "signing_order": play.ordered,
-        "signers": [_row(play, person, person.number in fact.signed) for person in play.people],
+        "signers": [_row(play, person, fact) for person in play.people if person.instead_of in {0, *fact.delegated}],
     }
 
 
-def _row(play: Play, person: Person, signed: bool) -> dict[str, Any]:
+def _row(play: Play, person: Person, fact: Fact) -> dict[str, Any]:
     return {
         "signer_id": f"{play.id}/{person.number}",
         "name": person.name,
         "order": person.number,
-        "signed": signed,
+        "role": "recipient" if person.number in fact.delegated else "signer",
+        "signed": person.number in fact.signed,
         "send_to": {"email": "email" in person.channels, "mobile_number": "sms" in person.channels},
         "signer": {"email": person.email, "mobile_number": person.mobile},
         "request_url": f"https://sign.example.com/{play.id}/{person.number}",

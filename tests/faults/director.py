@@ -6,9 +6,10 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from shared.domain.model import Event
 from tests.faults.api import Api
 from tests.faults.provider import Provider
 from tests.faults.script import Person, Play, Step
@@ -30,10 +31,17 @@ class Acting:
 
 
 class Director:
-    """taken: steps whose webhook the relay has taken, as (request, number of the step)."""
+    """taken: steps whose webhook the relay has taken, as (request, number of the step); buried: those it gave up.
 
-    def __init__(self, port: int, plays: Sequence[Play], api: Api, provider: Provider) -> None:
-        self._port, self._api, self._provider = port, api, provider
+    unheard: signers who had to sign again and were not invited again.
+    """
+
+    def __init__(
+        self, port: int, plays: Sequence[Play], api: Api, provider: Provider, bury: Callable[[Event], None]
+    ) -> None:
+        self._port, self._api, self._provider, self._bury = port, api, provider, bury
+        self.buried = set[tuple[str, int]]()
+        self.unheard = 0
         self._begun, self._ids = time.monotonic(), itertools.count()
         self._acting = [Acting(p, since=self._begun + p.starts) for p in plays]
         self._hooks: list[tuple[float, int, Play, int, str]] = []
@@ -59,6 +67,7 @@ class Director:
         step = acting.play.steps[acting.at]
         if acting.ready is None and (now - acting.since > PATIENCE or (now >= acting.since and self._free(acting))):
             acting.ready = now
+            self.unheard += _again(acting.play, acting.at) and not self._free(acting)
         if acting.ready is not None and now >= acting.ready + step.delay:
             self._api.happens(acting.play, step.type, step.who)
             self._announce(acting.play, acting.at, step, now)
@@ -66,12 +75,19 @@ class Director:
 
     def _free(self, acting: Acting) -> bool:
         """Nobody signs, and nothing expires, before the messages that this would call off have arrived."""
-        return all(self._provider.has("invitation", to) for p in awaited(acting.play, acting.at) for to in p.addresses)
+        rounds = 2 if _again(acting.play, acting.at) else 1
+        awaited_ = awaited(acting.play, acting.at)
+        return all(self._provider.count("invitation", to) >= rounds for p in awaited_ for to in p.addresses)
 
     # -- webhooks
 
     def _announce(self, play: Play, number: int, step: Step, now: float) -> None:
         key = f"{play.id}-{number}"
+        if play.buried:
+            event = {"event": key, "type": step.type, "request": play.id, "received_at": self._api.now()}
+            self._bury(Event(**event, signer=f"{play.id}/{step.who.number}" if step.who else None))
+            self.buried.add((play.id, number))
+            return
         with self._due:
             for after in step.hooks:
                 heapq.heappush(self._hooks, (now + after, next(self._ids), play, number, key))
@@ -116,5 +132,12 @@ def awaited(play: Play, at: int) -> list[Person]:
         return []
     if step.who:
         return [step.who]
+    if step.type != "request_expired":
+        return []
     signed = frozenset(s.who.number for s in play.steps[:at] if s.who)
     return [p for p in play.people if p.number not in signed and play.turn(p, signed)]
+
+
+def _again(play: Play, at: int) -> bool:
+    """Whether the step is a signature after a revision."""
+    return play.steps[at].type == "request_signed" and any(s.type == "revise" for s in play.steps[:at])

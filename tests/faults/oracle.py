@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tests.faults.script import STEPS, Person, Play
 
-Effect = tuple[str, str, str | int]  # kind, address, whose signature or which day
+Effect = tuple[str, str, str | int]  # kind, address, and: which round, whose signature and in which round, which day
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,27 @@ def _effects(play: Play, taken: Set[tuple[str, int]]) -> Iterator[tuple[bool, Ef
         if play.end == "complete":
             told = (play.id, len(play.steps) - 1) in taken
             yield from _to(person, told or (announced and not play.eager), "completion")
-        if in_turn(play, person):
+        if in_turn(play, person) or play.delegated:
             yield from _while_open(play, person, announced)
 
 
 def _while_open(play: Play, person: Person, announced: bool) -> Iterator[tuple[bool, Effect]]:
     if announced:
-        yield from _to(person, invited_for_sure(play, person), "invitation")
+        yield from _to(person, invited_for_sure(play, person), "invitation", 1)
+    rounds = (1, 2) if play.has("revise") else (1,)
+    if play.has("revise") or play.delegated:  # the relay may learn of it in the midst of the next signature
+        for round_ in rounds:
+            yield from _to(person, False, "invitation", round_)
     for step in STEPS:
         yield from _to(person, announced and waits_for_ever(play, person), "reminder", step)
     for other in play.signing:
         if other != person:
-            yield from _to(person, False, "progress", other.name)
+            for round_ in rounds:
+                yield from _to(person, False, "progress", told_of(other.name, round_))
+
+
+def told_of(name: str, round_: int) -> str:
+    return name if round_ == 1 else f"{name} in round {round_}"
 
 
 def _to(person: Person, certain: bool, kind: str, detail: str | int = 0) -> Iterator[tuple[bool, Effect]]:
@@ -55,7 +64,7 @@ def in_turn(play: Play, person: Person) -> bool:
 
 
 def waits_for_ever(play: Play, person: Person) -> bool:
-    return play.end == "open" and person not in play.signing
+    return play.end == "open" and person not in play.signing and person.number not in play.delegated
 
 
 def invited_for_sure(play: Play, person: Person) -> bool:

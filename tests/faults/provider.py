@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import msgspec
 
+from tests.faults.receipts import Receipts
 from tests.faults.serving import Faults, Reply
 
 TABLE = (
@@ -64,6 +65,7 @@ class Provider:
         self.book: list[Sent] = []
         self.got: dict[str, list[Sent]] = defaultdict(list)  # by address
         self.last_call = time.monotonic()
+        self.receipts = Receipts(seed, clock)
 
     @property
     def lost_answers(self) -> int:
@@ -72,15 +74,17 @@ class Provider:
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> Reply:
         if "?" in path or path.endswith("/logs"):
             return self._asked(path, body)
-        sent = self._read(dict(parse_qsl(body.decode())))
+        form = dict(parse_qsl(body.decode()))
+        sent = self._read(form)
         fault, random = self.faults.next()
         if fault in CLEAR:
             wait = {"Retry-After": "1"} if random.random() < 0.5 else {}
             return Reply(int(fault), {"message": "not now"}, wait)
         taken = fault in ("", "half") or random.random() < 0.6
-        if taken:
-            self._accept(sent)
-        return self._reply(path, fault, len(self.book))
+        number = self._accept(sent) if taken else 0
+        if number:
+            self.receipts.owe(number, sent.notice, form.get("StatusCallback", ""))
+        return self._reply(path, fault, number)
 
     def _reply(self, path: str, fault: str, number: int) -> Reply:
         if fault in ("502", "504"):
@@ -116,13 +120,16 @@ class Provider:
         late = Random(f"{self._seed}/listed/{sent.notice}").uniform(0, LATEST)
         return (self._clock() - sent.when).total_seconds() >= late
 
-    def _accept(self, sent: Sent) -> None:
+    def _accept(self, sent: Sent) -> int:
+        """Its number in the book."""
         with self._lock:
             self.book.append(sent)
             self.got[sent.to].append(sent)
+            return len(self.book)
 
-    def has(self, kind: str, to: str) -> bool:
-        return any(sent.kind == kind for sent in self.got[to])
+    def count(self, kind: str, to: str) -> int:
+        """Of different notices."""
+        return len({sent.notice for sent in self.got[to] if sent.kind == kind})
 
 
 def _recipient(query: Any) -> str:

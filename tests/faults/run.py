@@ -3,14 +3,19 @@
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from shared.domain.model import NoticeRecord, NoticeState
+import msgspec
+
+from shared.domain.dead_letters import REASON, dead_topic
+from shared.domain.model import Event
 from shared.domain.policy import Policy
-from shared.services.dead_letters import DeadLetterService
+from shared.ports import Message
+from shared.services.dead_letters import DeadLetterService, ReplayOutcome
 from shared.services.resource_names import ResourceNames
 from tests.e2e.stack import until
 from tests.faults.api import Api
@@ -18,15 +23,15 @@ from tests.faults.chaos import ABSENCE, Chaos
 from tests.faults.director import Director
 from tests.faults.oracle import due
 from tests.faults.provider import Provider
-from tests.faults.script import DAY, STEPS, plays
+from tests.faults.script import DAY, SILENT, STEPS, plays
 from tests.faults.serving import Serving
 from tests.faults.stack import Emulated, relay, settings
 from tests.faults.table import Row
-from tests.faults.verdict import MANY, Decision
+from tests.faults.verdict import Decision
 
 QUIET = 1.5  # seconds without a call to the provider
 HOLD = 12.0  # seconds of waiting for what is left over, before another absence; a redelivery's longest pause is 10
-ROUNDS = 5  # of them; each reaches at least to when the next deferred message comes back
+ROUNDS = 15  # of them; each reaches at least to when the next deferred message comes back, for its next step
 LONGEST_LIFE = 600.0  # seconds a request may take: each of four signers may wait in vain
 POLICY = Policy(window=None, day=DAY)
 Tell = Callable[[str], None]
@@ -65,17 +70,20 @@ class Run:
     def _lived(self, emulated: Emulated | None) -> list[Row]:
         began = time.monotonic()
         chaos = Chaos(self._seed, self._running, emulated, self._size.alive)
-        self._director = Director(self._running.port, self._plays, self._api, self._provider)
+        self._provider.receipts.base = self._running.base
+        self._director = Director(self._running.port, self._plays, self._api, self._provider, self._bury)
         self._play(chaos)
         chaos.stop()
         self._come_to_rest()
+        replayed = self._replay(day=0)
         self._let_days_pass()
-        replayed = self._replay()
+        replayed += self._replay(day=self._last_day)
         verdict = self._verdict()
         told = [
             Row("requests", len(self._plays)),
             Row("webhooks posted", self._director.posted),
-            Row("webhooks lost", sum(not s.hooks for p in self._plays for s in p.steps)),
+            Row("webhooks lost", sum(not s.hooks and s.type not in SILENT for p in self._plays for s in p.steps)),
+            *[Row(f"requests {word}", self._having(type_)) for word, type_ in TURNED],
             Row("calls of the API", self._api.faults.calls),
             Row("  of them gone wrong", self._api.faults.served.total()),
             Row("calls of the providers", self._provider.faults.calls),
@@ -83,6 +91,7 @@ class Run:
             Row("  of them with their answer lost", self._provider.lost_answers),
             Row("questions to the providers", self._provider.questions.calls),
             Row("  of them gone wrong", self._provider.questions.served.total()),
+            Row("receipts taken", self._provider.receipts.posted),
             Row("SIGKILLs", self._running.kills),
             Row("  sends cut off by them", len(self._running.cut_claims)),
             *([Row("connections cut", chaos.cuts), Row("emulators paused", chaos.pauses)] if emulated else []),
@@ -96,7 +105,10 @@ class Run:
         ports = self._api, self._provider, self._running.ledger
         return Decision(self._plays, expected, *ports)
 
-    def _judged(self, v: Decision, replayed: int) -> list[Row]:
+    def _having(self, type_: str) -> int:
+        return sum(p.has(type_) for p in self._plays)
+
+    def _judged(self, v: Decision, replayed: Counter[ReplayOutcome]) -> list[Row]:
         self.verdict = v
         allowed = len(self._running.cut_claims) + self._provider.lost_answers
         kinds = ("invitation", "completion", "reminder")
@@ -113,7 +125,9 @@ class Run:
             Row("invitations and completions without their second try", len(v.second_tries_owed()), 0),
             Row("notices left planned or sending", len(v.not_at_rest()), 0),
             Row("ledger and provider disagree", len(v.book_differs()), 0),
-            Row("dead letters replayed", replayed),
+            Row("signers not invited again after a revision", self._director.unheard, 0),
+            Row("dead letters replayed", replayed[ReplayOutcome.REPLAY]),
+            Row("dead letters that had had their effect", replayed[ReplayOutcome.SETTLED]),
             Row("dead letters left", len(self._desk().held()), 0),
         ]
 
@@ -163,11 +177,9 @@ class Run:
         return not self._open(day)
 
     def _open(self, day: int) -> int:
-        count = self._running.ledger.count
-        at_work = sum(count(NoticeRecord, ("state", s), most=MANY) for s in (NoticeState.PLANNED, NoticeState.SENDING))
         verdict = self._verdict()
         missing = [*verdict.lost("invitation"), *verdict.lost("completion"), *verdict.lost("reminder", day)]
-        return at_work + verdict.to_be_asked() + len(verdict.second_tries_owed()) + len(missing)
+        return len(verdict.not_at_rest()) + verdict.to_be_asked() + len(verdict.second_tries_owed()) + len(missing)
 
     def _quiet(self) -> None:
         provider = self._provider
@@ -186,11 +198,23 @@ class Run:
         r = self._running
         return DeadLetterService(r.ledger, r.letters, r.bus, ResourceNames(), POLICY, self._now)
 
-    def _replay(self) -> int:
-        replayed = len(self._desk().replay())
+    def _bury(self, event: Event) -> None:
+        names = ResourceNames()
+        message = Message(msgspec.json.encode(event), {REASON: "buried by the script"})
+        self._running.bus.publish(dead_topic(names.events_topic), [message])
+
+    def _replay(self, day: int) -> Counter[ReplayOutcome]:
+        """In parts, until none is left but what cannot be replayed."""
+        replayed = Counter[ReplayOutcome]()
+        while done := [p.outcome for p in self._desk().replay() if p.outcome is not ReplayOutcome.STUCK]:
+            replayed.update(done)
+        self._director.taken |= self._director.buried
         if replayed:
-            self._come_to_rest(self._last_day)
+            self._come_to_rest(day)
         return replayed
+
+
+TURNED = (("paused", "pause"), ("revised", "revise"), ("delegated", "delegate"))
 
 
 def on_one_line(text: str) -> None:

@@ -27,6 +27,8 @@ from shared.services.resource_names import ResourceNames
 from tests.e2e.stack import ROOT, Running, until
 from tests.faults.director import TOKEN
 from tests.faults.proxy import Proxy
+from tests.faults.receipts import SIGNING_KEY
+from tests.faults.receipts import TOKEN as TOKEN_OF_TWILIO
 from tests.faults.script import DAY
 
 PROJECT = "clickwrap-local"
@@ -110,11 +112,12 @@ def settings(backend: str, api: str, provider: str) -> dict[str, str]:
         "SMS_PROVIDER": "twilio",
         "TWILIO_API_URL": provider,
         "TWILIO_ACCOUNT_SID": "AC0",
-        "TWILIO_AUTH_TOKEN": "soak",
+        "TWILIO_AUTH_TOKEN": TOKEN_OF_TWILIO,
         "TWILIO_FROM": "+15005550006",
         "EMAIL_PROVIDER": "mailgun",
         "MAILGUN_API_URL": provider,
         "MAILGUN_API_KEY": "soak",
+        "MAILGUN_SIGNING_KEY": SIGNING_KEY,
         "MAILGUN_DOMAIN": "mg.example.com",
         "LOG_LEVEL": "INFO",
     }

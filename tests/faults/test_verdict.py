@@ -1,5 +1,6 @@
 """The table tells each thing that can go wrong: a run that is right shows nothing, one with a fault shows that one."""
 
+import dataclasses
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -12,8 +13,9 @@ from tests.fakes import Faults as Crashes
 from tests.faults.api import Api, Told
 from tests.faults.oracle import due
 from tests.faults.provider import Provider, Sent
-from tests.faults.script import Person, Play, plays
+from tests.faults.script import SILENT, Person, Play, plays
 from tests.faults.script import Step as Act
+from tests.faults.serving import Faults
 from tests.faults.table import Row, table
 from tests.faults.verdict import KEYED, Decision
 
@@ -168,6 +170,28 @@ def test_a_completion_left_unknown_without_a_second_try_is_told() -> None:
     assert book.found() == {"second_tries_owed": 1, "unknown": 1}
 
 
+def test_what_is_left_unknown_is_counted_apart_from_what_is_still_to_be_asked_about() -> None:
+    book = invited()
+    book.records("x", "progress", BOB, 1, NoticeState.SENDING, NoticeState.UNKNOWN)
+    verdict = Decision([PLAY], due([PLAY], book.taken), book.api, book.provider, book.ledger)
+    assert (verdict.unknown_for_good(), verdict.to_be_asked()) == (1, 0)
+    stored = book.ledger.get(NoticeRecord, "x")
+    assert stored
+    book.ledger.put("x", replace(stored.item, ask_at=book.now), stored.version)
+    verdict = Decision([PLAY], due([PLAY], book.taken), book.api, book.provider, book.ledger)
+    assert verdict.to_be_asked() == 1
+
+
+def test_a_provider_that_is_asked_lists_a_message_only_after_a_while() -> None:
+    book = invited()
+    query = b'{"filter": {"AND": [{"values": [{"value": "bob@example.com"}]}]}}'
+    book.provider.questions = Faults(1, "questions", (("", 0.0),))
+    assert book.provider.answer("/v1/analytics/logs", {}, query).body == {"items": []}
+    book.passes()
+    [row] = book.provider.answer("/v1/analytics/logs", {}, query).body["items"]
+    assert row["message"]["headers"]["message-id"] == "2@mg.example.com"
+
+
 def test_a_double_after_a_lost_answer_is_excused_only_by_its_record() -> None:
     book = Book(PLAY)
     book.happens(SENT)
@@ -239,6 +263,33 @@ def test_a_record_that_claims_what_the_provider_never_took_is_told() -> None:
     assert book.found() == {"book_differs": 1}
 
 
+def test_an_invitation_of_a_round_that_the_script_does_not_have_is_told() -> None:
+    book = invited()
+    book.leaves("invitation", ANN, notice="again")
+    assert book.found() == {"doubled": 1, "lost completion": 2}
+    stored = book.ledger.get(NoticeRecord, "again")
+    book.ledger.put("again", replace(stored.item, round=2), stored.version)
+    assert book.found() == {"undue": 1, "lost completion": 2}
+
+
+def test_whoever_has_delegated_is_reminded_of_nothing() -> None:
+    cyd = dataclasses.replace(ANN, number=3, name="Cyd", mobile="+13172000003", instead_of=1)
+    steps = (Act(SENT, None, 0.0, (0.0,)), Act("delegate", ANN, 1.0, ()), Act(SIGNED, cyd, 1.0, (0.0,)))
+    book = invited(dataclasses.replace(WAITS, people=(ANN, BOB, cyd), steps=steps))
+    assert "lost reminder" in book.found()  # Bob's
+    book.happens("delegate", ANN)
+    book.leaves("invitation", cyd)
+    for day in (3, 7, 14):
+        book.passes()
+        book.says()
+        book.leaves("reminder", BOB, step=day)
+    assert book.found() == {}
+    book.passes()
+    book.says()
+    book.leaves("reminder", ANN, step=3)
+    assert book.found() == {"against_the_api": 1}
+
+
 def test_the_same_seed_makes_the_same_script() -> None:
     assert plays(3, 50, 0.1) == plays(3, 50, 0.1) != plays(4, 50, 0.1)
 
@@ -246,6 +297,7 @@ def test_the_same_seed_makes_the_same_script() -> None:
 def test_the_script_has_the_shares_it_should() -> None:
     steps = [s for p in plays(1, 2_000, 0.1) for s in p.steps]
     hooks = sum(len(s.hooks) for s in steps)
+    steps = [s for s in steps if s.type not in SILENT]
     lost, doubled = sum(not s.hooks for s in steps), sum(len(s.hooks) == 2 for s in steps)
     late = sum(bool(s.hooks) and s.hooks[0] > 0 for s in steps)
     assert 8_500 < hooks < 11_500

@@ -9,7 +9,7 @@ from shared.domain.notice_record import NOT_AGAIN
 from shared.domain.policy import Policy, address_key
 from shared.ports import Ledger
 from tests.faults.api import Api
-from tests.faults.oracle import Due, Effect
+from tests.faults.oracle import Due, Effect, told_of
 from tests.faults.provider import Provider, Sent
 from tests.faults.script import DAY, STEPS, Play
 
@@ -48,8 +48,7 @@ class Decision:
 
     def _effect(self, sent: Sent) -> Effect:
         record = self.records.get(sent.notice)
-        step = record.reminder_day if record else 0
-        return sent.kind, sent.to, sent.about or step
+        return sent.kind, sent.to, _detail(sent.kind, record, sent.about)
 
     def _recorded(self, record: NoticeRecord) -> Effect | None:
         to = self._addresses.get(record.address)
@@ -57,7 +56,7 @@ class Decision:
         if to is None or play is None:
             return None
         about = {p.number: p.name for p in play.people}
-        return record.kind.value, to, about[record.about] if record.kind == "progress" else record.reminder_day
+        return record.kind.value, to, _detail(record.kind, record, about.get(record.about, ""))
 
     @cached_property
     def _addresses(self) -> dict[str, str]:
@@ -98,7 +97,7 @@ class Decision:
         kind, to, _ = effect
         play, person = self._whose[to]
         fact = self._api.facts[play.id][-1]
-        return kind == "completion" or (fact.status == "sent" and person.number not in fact.signed)
+        return kind == "completion" or (fact.status == "sent" and fact.waits_for(person))
 
     def undue(self) -> list[Effect]:
         return [e for e in self.accepted if e not in self._due.must and e not in self._due.may]
@@ -129,7 +128,7 @@ class Decision:
     def _said_due(self, sent: Sent, window: float) -> bool:
         play, person = self._whose[sent.to]
         facts = [t.fact for t in self._api.told[play.id] if sent.at - window <= t.at <= sent.at]
-        return any(f.status == "sent" and person.number not in f.signed and play.turn(person, f.signed) for f in facts)
+        return any(f.status == "sent" and f.waits_for(person) and play.turn(person, f.signed) for f in facts)
 
     def _was_open(self, sent: Sent) -> bool:
         play, _ = self._whose[sent.to]
@@ -162,6 +161,11 @@ class Decision:
 
     def unknowns(self) -> int:
         return sum(map(_lost_answers, self.records.values()))
+
+
+def _detail(kind: str, record: NoticeRecord | None, about: str) -> str | int:
+    round_ = record.round if record else 1
+    return {"invitation": round_, "progress": told_of(about, round_)}.get(kind, record.reminder_day if record else 0)
 
 
 def _lost_answers(record: NoticeRecord) -> int:

@@ -1,6 +1,7 @@
 """What is shipped: flat, whole, and the same bytes whenever and wherever it is built."""
 
 import importlib.util
+import json
 import marshal
 import os
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.ops import bundle, lock, shell
+from infra.ops import bundle, lock, sbom, shell
 from infra.ops.bundle_check import CALLS
 from infra.ops.function_table import ROOT, functions, written
 from infra.ops.lock import LOCKS, pins
@@ -151,6 +152,18 @@ def test_a_lock_names_no_place_to_download_from() -> None:
 def test_a_package_that_requirements_txt_does_not_know_is_named() -> None:
     with pytest.raises(shell.Stop, match=r"leftpad is in infra/functions\.json but not in requirements\.txt"):
         lock.wanted(["leftpad"])
+
+
+def test_the_bill_of_materials_of_a_bundle_lists_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "DIST", tmp_path)
+    monkeypatch.setenv("FUNCTIONS", "links")
+    try:
+        sbom.sbom()
+    except shell.Stop as stop:
+        pytest.skip(f"cyclonedx-bom cannot be installed: {stop}")
+    listed = json.loads((tmp_path / "sbom" / "links.json").read_text())
+    assert listed["bomFormat"] == "CycloneDX"
+    assert {c["name"]: c["version"] for c in listed["components"]} == pins((LOCKS / "links.txt").read_text())
 
 
 def test_the_check_of_bundles_calls_every_function() -> None:

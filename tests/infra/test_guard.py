@@ -9,8 +9,21 @@ from tests.infra.tools import Tools
 
 MODULES = {path.stem for path in (ROOT / "infra" / "ops").glob("*.py") if '__name__ == "__main__"' in path.read_text()}
 # Commands that change nothing in Google Cloud; `bootstrap` is the only one that runs before there is a state.
-READERS = {"bundle", "bundle_check", "console", "doctor", "evidence", "lock", "logs", "probe", "url"}
-READERS |= {"verify_evidence", "why"}
+READERS = {
+    "bundle",
+    "bundle_check",
+    "console",
+    "doctor",
+    "evidence",
+    "lock",
+    "logs",
+    "probe",
+    "sbom",
+    "status",
+    "url",
+    "verify_evidence",
+    "why",
+}
 CHANGING = sorted(MODULES - READERS - {"bootstrap"})
 ARGUMENTS = {"replay": "replay --replay"}
 # What a refused command may have asked: nothing that changes anything.

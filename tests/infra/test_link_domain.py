@@ -21,7 +21,7 @@ def test_no_request_is_logged_since_its_path_lets_its_reader_sign() -> None:
 
 def test_behind_the_domain_stands_the_function_links_with_tls_1_2_at_least() -> None:
     group = resources()["google_compute_region_network_endpoint_group"]
-    assert group["cloud_run"] == [{"service": "links"}]
+    assert group["cloud_run"] == [{"service": '${local.services_of["links"]}'}]
     assert resources()["google_compute_ssl_policy"]["min_tls_version"] == "TLS_1_2"
 
 

@@ -342,7 +342,7 @@ def test_a_404_of_a_public_function_is_told_from_googles(
 
 
 def test_the_texts_by_which_they_are_told_apart_are_those_of_the_functions() -> None:
-    assert smoke.UNKNOWN_LINK in links.UNKNOWN.reason
+    assert links.UNKNOWN.reason in smoke.UNKNOWN_LINK
     assert smoke.NO_PROVIDER in (ROOT / "functions/receipts/main.py").read_text()
 
 

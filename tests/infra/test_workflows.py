@@ -38,6 +38,9 @@ def test_every_command_is_one_that_this_project_has(path: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for command in (step["run"] for step in steps(loaded(path)) if "run" in step):
         program, *words = command.split()
+        if program == "pip":
+            assert re.fullmatch(r"install [\w-]+==[\d.]+", " ".join(words))
+            continue
         wanted = [word for word in words if "=" not in word]
         assert set(wanted) <= targets if program == "make" else (ROOT / program).exists()
 
@@ -64,6 +67,28 @@ def test_each_runs_when_it_should() -> None:
 
 def test_a_pull_request_from_a_fork_is_not_planned() -> None:
     assert "head.repo.full_name == github.repository" in named("plan")["jobs"]["plan"]["if"]
+
+
+def test_every_action_is_named_by_the_hash_of_its_content() -> None:
+    used = [step["uses"] for path in WORKFLOWS for step in steps(loaded(path)) if "uses" in step]
+    assert used
+    assert [name for name in used if not re.search(r"@[0-9a-f]{40}$", name)] == []
+
+
+def test_what_is_applied_is_the_plan_that_was_reviewed() -> None:
+    jobs = named("deploy")["jobs"]
+    assert (jobs["plan"]["environment"], jobs["deploy"]["environment"]) == ("plan", "production")
+    assert jobs["deploy"]["needs"] == "plan"
+    commands = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
+    assert commands["plan"] == ["make plan PLAN=reviewed.tfplan"]
+    assert "make infra PLAN=reviewed.tfplan" in commands["deploy"]
+    assert "FORCE" not in str(commands)
+
+
+@pytest.mark.parametrize("name", ["plan", "deploy"])
+def test_an_identity_is_given_only_in_an_environment_that_terraform_trusts(name: str) -> None:
+    trusted = set(re.findall(r'environment = "(\w+)"', (ROOT / "infra/github.tf").read_text()))
+    assert {job["environment"] for job in named(name)["jobs"].values()} <= trusted == {"plan", "production"}
 
 
 def test_a_plan_deploys_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Prints how long a gRPC call takes on a connection whose packets are dropped, with KEEPALIVE.
+"""Prints how long a gRPC call takes on a connection whose packets are dropped, with KEEPALIVE, or with "bare" without.
 
 Run in network and user namespaces of its own (`unshare -rn`): the server is in a second network namespace, and routes
 one of this side's addresses into a blackhole, as a NAT does that has forgotten a connection.
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from shared.adapters.gcp.calls import KEEPALIVE
+from shared.adapters.gcp.calls import DEADLINE, KEEPALIVE
 
 SERVER, PORT = "10.0.0.1", 5555
 
@@ -37,17 +37,27 @@ def ip(arguments: str, inside: str = "") -> None:
 def other_side() -> Iterator[str]:
     """A network namespace with the server in it; yields the command that runs another one there."""
     with subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE) as holder:
-        assert holder.stdout
-        holder.stdout.readline()
-        inside = f"nsenter -t {holder.pid} -n"
-        connect(holder.pid, inside)
-        argv = [*inside.split(), sys.executable, "-m", "tests.integration.forgotten_connection", "serve"]
-        with subprocess.Popen(argv, stdout=subprocess.PIPE) as server:
+        try:
+            assert holder.stdout
+            holder.stdout.readline()
+            inside = f"nsenter -t {holder.pid} -n"
+            connect(holder.pid, inside)
+            with served(inside):
+                yield inside
+        finally:
+            holder.kill()
+
+
+@contextlib.contextmanager
+def served(inside: str) -> Iterator[None]:
+    argv = [*inside.split(), sys.executable, "-m", "tests.integration.forgotten_connection", "serve"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as server:
+        try:
             assert server.stdout
-            server.stdout.readline()
-            yield inside
+            assert server.stdout.readline() == b"up\n"
+            yield
+        finally:
             server.kill()
-        holder.kill()
 
 
 def connect(pid: int, inside: str) -> None:
@@ -62,11 +72,11 @@ def connect(pid: int, inside: str) -> None:
 
 
 def seconds_until_answered(call: Callable[..., bytes]) -> float:
-    """Repeats after UNAVAILABLE, as the clients' own policy does."""
+    """Repeats after UNAVAILABLE, as the clients' own policy does. Raises grpc.RpcError past the deadline."""
     began = time.monotonic()
     while True:
         try:
-            call(b"x", timeout=10)
+            call(b"x", timeout=DEADLINE)
         except grpc.RpcError as fault:
             if fault.code() is not grpc.StatusCode.UNAVAILABLE:
                 raise
@@ -77,9 +87,10 @@ def seconds_until_answered(call: Callable[..., bytes]) -> float:
 def main() -> None:
     with other_side() as inside:
         ip(f"route replace {SERVER}/32 dev v0 src 10.0.0.2")
-        channel = grpc.insecure_channel(f"{SERVER}:{PORT}", options=list(KEEPALIVE.items()))
+        options = [] if "bare" in sys.argv else list(KEEPALIVE.items())
+        channel = grpc.insecure_channel(f"{SERVER}:{PORT}", options=options)
         call = channel.unary_unary("/t.T/Echo")
-        call(b"x", timeout=5)
+        call(b"x", timeout=20, wait_for_ready=True)
         ip("route add blackhole 10.0.0.2/32", inside)
         ip(f"route replace {SERVER}/32 dev v0 src 10.0.0.3")
         print(seconds_until_answered(call))

@@ -9,6 +9,7 @@ from typing import Any
 
 import functions_framework
 import pytest
+from msgspec.structs import replace
 
 from infra.ops.why import main as why
 from local.emulation.embedded import Embedded
@@ -17,6 +18,7 @@ from local.sandbox.outbox import Outbox
 from local.stack.backends import LocalBackend
 from shared import bootstrap
 from shared.domain.model import ChannelName, Request, Signer, SignerState
+from shared.domain.search import words_of
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +32,8 @@ ERIC = Signer(
     state=SignerState.INVITED,
     invited_at=NOW,
 )
-LEASE = Request(id="r1", title="Lease", signers={"k": ERIC}, changed_at=NOW, search=("eric", "smith", "lease"))
+LEASE = Request(id="r1", title="Lease", signers={"k": ERIC}, changed_at=NOW)
+LEASE = replace(LEASE, search=words_of(LEASE))
 
 
 def clear() -> None:
@@ -42,7 +45,9 @@ def clear() -> None:
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Embedded]:
     """What `make run` would have left."""
-    environ = {"BACKEND": "embedded", "REMIND_URL": "http://127.0.0.1:1/remind", "LOCAL_DIR": str(tmp_path)}
+    environ = {"BACKEND": "embedded", "REMIND_URL": "http://127.0.0.1:1/remind", "LOCAL_DIR": str(tmp_path)} | {
+        "ADDRESS_SECRET": "s"
+    }
     monkeypatch.setattr(os, "environ", {**os.environ, **environ})  # a command adds its defaults to it
     embedded = Embedded(tmp_path / "relay.db", lambda: NOW, Pace(1, 1))
     ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters
@@ -65,14 +70,24 @@ def client(state: Embedded) -> Any:
 
 
 def test_the_pages_and_the_stylesheet_come_through_the_framework(client: Any) -> None:
-    assert "Lease" in client.get("/").text
+    assert "Lease" in client.get("/requests").text
     assert client.get("/style.css").content_type.startswith("text/css")
-    for path in ("/requests/r1", "/messages", "/suppressions", "/dead-letters", "/health"):
+    for path in (
+        "/",
+        "/requests/r1",
+        "/messages",
+        "/days",
+        "/words",
+        "/live.js",
+        "/suppressions",
+        "/dead-letters",
+        "/health",
+    ):
         assert client.get(path).status_code == 200
 
 
 def test_links_follow_where_the_function_is_mounted(client: Any) -> None:
-    page = client.get("/", base_url="http://127.0.0.1/console").text
+    page = client.get("/requests", base_url="http://127.0.0.1/console").text
     assert 'href="/console/requests/r1"' in page
     assert 'href="/console/style.css"' in page
 
@@ -81,7 +96,7 @@ def test_a_form_comes_through_the_framework_with_its_cookie(client: Any, state: 
     token = re.search(r'name="token" value="([\w-]+)"', client.get("/").text)
     assert token
     answer = client.post("/search", data={"token": token[1], "q": "Smith"})
-    assert "/requests/r1" in answer.text
+    assert "/requests/r1" in client.get(answer.location).text
     assert client.post("/requests/r1/stop", data={"token": token[1], "why": "asked for it"}).status_code == 303
     stored = state.ledger.get(Request, "r1")
     assert stored is not None
@@ -91,10 +106,23 @@ def test_a_form_comes_through_the_framework_with_its_cookie(client: Any, state: 
 def test_why_prints_the_time_line_with_personal_data_masked(state: Embedded, capsys: Any) -> None:
     assert why("r1") == 0
     printed = capsys.readouterr().out
+    assert printed.startswith("1. E. S.: Not reached: no message was sent in time.\n     do: Send it once more")
     assert "Lease (r1): open" in printed
     assert "1. E. S.: Invitation planned" in printed
     assert "Reminder of day 3" in printed
     assert "Eric" not in printed
+
+
+@pytest.mark.parametrize("typed", ["r1", "Eric", "smi", "0101", "lease"])
+def test_why_takes_what_the_console_takes(state: Embedded, capsys: Any, typed: str) -> None:
+    assert why(typed) == 0
+    assert "Lease (r1)" in capsys.readouterr().out
+
+
+def test_why_lists_the_requests_of_which_one_is_to_be_chosen(state: Embedded, capsys: Any) -> None:
+    state.ledger.put("r2", replace(LEASE, id="r2"), None)
+    assert why("Eric") == 1
+    assert "2 requests fit, choose one: r2, r1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("request_id", "said"), [("", "set REQUEST"), ("nope", "no request 'nope'")])

@@ -21,9 +21,20 @@ def namespaces_work() -> bool:
     return probe.returncode == 0
 
 
-@pytest.mark.skipif(not namespaces_work(), reason="needs network namespaces (unshare, nsenter, ip)")
-def test_a_call_on_a_forgotten_connection_is_answered_within_half_its_deadline() -> None:
-    argv = [*NAMESPACES, sys.executable, "-m", "tests.integration.forgotten_connection"]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=90)
+pytestmark = pytest.mark.skipif(not namespaces_work(), reason="needs network namespaces (unshare, nsenter, ip)")
+
+
+def called(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    argv = [*NAMESPACES, sys.executable, "-m", "tests.integration.forgotten_connection", *arguments]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=90)
+
+
+def test_a_call_on_a_forgotten_connection_is_answered_within_its_deadline() -> None:
+    """That every client's channel has these options is shown by tests/unit/test_channels.py."""
+    done = called()
     assert done.returncode == 0, done.stderr
-    assert 1 < float(done.stdout) < DEADLINE / 2
+    assert 1 < float(done.stdout) < 0.8 * DEADLINE
+
+
+def test_without_these_options_it_would_hang_past_it() -> None:
+    assert "DEADLINE_EXCEEDED" in called("bare").stderr

@@ -9,14 +9,15 @@ import pytest
 from werkzeug.test import Client
 
 from shared import bootstrap
-from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Transition
+from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Suppression, Transition
 from shared.domain.receipts import ReceiptRequest
 from shared.settings import Settings
 from tests import signed_receipts as signed
 from tests.contract import test_channels as providers
 from tests.contract.channel_kit import NOTICE, NOW, ReceiptKit
-from tests.fakes import FakeBus, FakeLedger
+from tests.fakes import PHONES, FakeBus, FakeLedger
 from tests.unit.adapters.providers.test_receipt_signatures import KITS, off_by_one
+from tests.unit.lifecycle import test_opt_out as opt_outs
 
 MAIN = Path(__file__).parents[2] / "functions" / "receipts" / "main.py"
 PROOFS = {
@@ -28,6 +29,7 @@ PROOFS = {
     "EMAIL_FROM": "relay@example.com",
     "RECEIPTS_BASE_URL": providers.RECEIPTS,
     "GOOGLE_CLOUD_PROJECT": "p",
+    "ADDRESS_SECRET": "key",
 }
 SMS = ("twilio", "vonage")
 
@@ -102,6 +104,26 @@ def test_a_forged_receipt_gets_401_and_changes_nothing(kit: tuple[str, ReceiptKi
     body = sent.body.replace(b"signature", b"signatory").replace(b"sig=", b"sag=")
     assert post(forged, body).status_code == 401
     assert backend.documents.all(NoticeRecord)[NOTICE].state is NoticeState.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("kit", "sent", "answer"),
+    [
+        ("twilio", opt_outs.by_twilio("STOP", NOW), "<Response></Response>"),
+        ("vonage jwt", opt_outs.by_vonage("STOP", NOW), '{"settled":0}\n'),
+    ],
+    indirect=["kit"],
+)
+def test_a_signers_stop_blocks_their_number_and_no_log_names_it(
+    kit: tuple[str, ReceiptKit], backend: Backend, sent: ReceiptRequest, answer: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told = post(sent)
+    assert (told.status_code, told.text) == (200, answer)
+    [blocked] = backend.documents.all(Suppression).values()
+    assert blocked.reason == "the signer texted STOP"
+    logged = capfd.readouterr().err
+    assert '"keyword": "STOP"' in logged
+    assert PHONES["a"].removeprefix("+") not in logged
 
 
 def test_another_path_gets_404(kit: tuple[str, ReceiptKit], backend: Backend) -> None:

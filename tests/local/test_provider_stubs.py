@@ -17,6 +17,7 @@ from local.provider_stubs.start import accounts, create_app, stand_ins
 from local.sandbox.outbox import Outbox
 from shared.adapters.providers import registry
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.lost_answers import fingerprint
 from shared.domain.model import ChannelName
 from shared.ports import Channel, MessageFinder, Sought
 from shared.settings import Settings
@@ -68,10 +69,10 @@ def test_what_was_accepted_is_found_by_our_adapter_and_nothing_else(
     message, adapter = SMS if channel == "SMS" else EMAIL, made(environ, channel, provider)
     if not isinstance(adapter, MessageFinder):
         pytest.skip("it cannot be asked")
-    sought = Sought(notice=NOTICE, to=message.to, text=message.text, since=NOW)
+    sought = Sought(notice=NOTICE, to=message.to, fingerprint=fingerprint(message.text), since=NOW)
     assert adapter.find(sought) is None
     accepted = adapter.send(message)
-    other = replace(sought, notice="other", text="another text")
+    other = replace(sought, notice="other", fingerprint=fingerprint("another text"))
     assert (adapter.find(sought), adapter.find(other)) == (accepted, None)
 
 

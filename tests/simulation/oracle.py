@@ -544,7 +544,8 @@ class Oracle:
             return
         states = {k: s.state.value for k, s in self.request.signers.items()}
         expected = (self.request.status.value, self.request.round, states)
-        if (shown["status"], shown["round"], shown["signers"]) != expected:
+        signers = {k: s["state"] for k, s in shown["signers"].items()}
+        if (shown["status"], shown["round"], signers) != expected:
             yield f"a consumer shows {shown}, it is {expected}"
 
     # -- personal data, budget

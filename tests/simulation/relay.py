@@ -64,7 +64,7 @@ class Instance:
         self.reconcile = Reconcile(p.ledger, self.resolve.recheck, p.api, [], policy, clock)
         self.receive = Receive(ClickwrapWebhook(("secret",)), p.bus, NAMES.events_topic, clock)
         verifiers = {c.name: Verifier(c.name) for c in p.channels.values()}
-        self.receipts = Receipts(p.ledger, verifiers, fallback, clock)
+        self.receipts = Receipts(p.ledger, verifiers, fallback, clock, policy)
         self.operate = OperatorActions(p.ledger, publisher, policy, clock)
         self.letters = DeadLetterService(p.ledger, p.letters, p.bus, NAMES, policy, clock)
         self.deferrals = {

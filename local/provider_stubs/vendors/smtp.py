@@ -1,5 +1,6 @@
 """A stand-in for a mail server: a login is wanted, and a mail that lacks what RFC 5322 asks for is refused."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from local.sandbox.outbox import Outbox
 from shared.domain.model import ChannelName
 
 ACCOUNTS = (Account(ChannelName.EMAIL, "SMTP_URL", f"smtp://{USER}:{PASSWORD}@{{host}}"),)
+logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd warns of its own use of what it has deprecated
 NEEDED = ("From", "To", "Date", "Message-ID")
 
 

@@ -110,6 +110,17 @@ class FirestoreLedger(Ledger):
             rows = _run(query.limit(limit))
         return readable([(key_of(row.id), partial(load, row.to_dict(), kind)) for row in rows])
 
+    def beginning(self, kind: type[T], prefix: str, limit: int) -> Sequence[tuple[str, T]]:
+        """One query on the keys themselves, which needs no index of ours."""
+        from google.cloud.firestore import FieldFilter
+
+        with reaching(WHO):
+            first, last = self._document(kind, prefix), self._document(kind, prefix + "~")
+            query = self._collection(kind).where(filter=FieldFilter("__name__", ">=", first))
+            query = query.where(filter=FieldFilter("__name__", "<", last)).order_by("__name__")
+            rows = _run(query.limit(limit))
+        return readable([(key_of(row.id), partial(load, row.to_dict(), kind)) for row in rows])
+
     def count(self, kind: type[msgspec.Struct], only: Only, *, most: int, since: datetime | None = None) -> int:
         """One aggregation query."""
         from google.cloud.firestore import FieldFilter
@@ -198,14 +209,14 @@ def dump(item: msgspec.Struct) -> dict[str, Any]:
     """The document of a struct. Queries and the TTL policy need times as times, and defaults that they use written."""
     document: dict[str, Any] = _mapped(msgspec.to_builtins(item, builtin_types=(datetime,)), _escaped_key, _as_is)
     queried = {field: getattr(item, field) for field in NARROWED.get(type(item), ())}
-    return {field: str(value) for field, value in queried.items() if isinstance(value, str)} | document
+    return {field: str(value) for field, value in queried.items() if isinstance(value, str) and value} | document
 
 
 def changes(old: msgspec.Struct, new: msgspec.Struct) -> dict[str, Any]:
     """The fields to update, removals included: `update` keeps what is not named, and `set` takes no precondition."""
     from google.cloud.firestore import DELETE_FIELD
 
-    written, always = dump(new), NARROWED.get(type(new), ())
+    written, always = dump(new), [field for field in NARROWED.get(type(new), ()) if getattr(new, field)]
     fields = list(zip(new.__struct_fields__, new.__struct_encode_fields__, strict=True))
     named = [e for f, e in fields if f in always or getattr(old, f) != getattr(new, f)]
     return {e: written.get(e, DELETE_FIELD) for e in named or written}

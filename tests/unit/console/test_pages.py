@@ -14,8 +14,11 @@ from flask.testing import FlaskClient
 from msgspec.structs import replace
 
 from shared.console.app import Console, create_console
+from shared.console.chart import ROW, SHIFTS
 from shared.console.configuration import configuration, warnings
+from shared.console.exports import written
 from shared.console.masking import masked
+from shared.console.words import SHORT
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import (
     ApiSigner,
@@ -26,16 +29,18 @@ from shared.domain.model import (
     Outage,
     RelayStatus,
     Request,
+    SignerState,
     Status,
     Suppression,
 )
 from shared.domain.policy import Policy, address_key
 from shared.domain.recheck import stub
+from shared.domain.verdict import Reach
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
-from shared.services.operator_queries import PAGE, OperatorQueries
+from shared.services.operator_queries import PAGE, SIGNERS, OperatorQueries
 from shared.services.relay_status import RELAY
-from tests.fakes import PHONES, World, seen
+from tests.fakes import PHONES, World, answer, seen
 from tests.unit.services.test_dead_letters import Office
 
 SENT, SIGNED, *_ = EventType
@@ -82,17 +87,31 @@ def press(client: FlaskClient, path: str, **fields: str) -> Any:
     return client.post(path, data={"token": token[1], **fields})
 
 
+def search(client: FlaskClient, text: str) -> Any:
+    """The page that a search leads to."""
+    return client.get(press(client, "/search", q=text).location)
+
+
 def failed(world: World) -> str:
     return next(k for k, r in world.ledger.all(NoticeRecord).items() if r.state is NoticeState.FAILED)
 
 
 class TestRequests:
     def test_are_listed_with_state_and_count(self, client):
-        page = client.get("/").text
+        page = client.get("/requests").text
         assert "Lease" in page
         assert "0 of 2" in page
         assert re.search(r'status=open">open <span class="count">1<', page)
-        assert "Lease" not in client.get("/?status=complete").text
+        assert "Lease" not in client.get("/requests?status=complete").text
+
+    def test_show_how_many_of_their_signers_were_not_reached(self, world):
+        world.says(replace(eric(), email=""), seen("b"))
+        world.sms.outcomes = [PermanentFailure("landline")] * 2
+        world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
+        world.resolve.event(replace(world.event(SENT), request="r2"))
+        world.pump()
+        row = made(world).get("/requests").text.partition("<code>r2</code>")[2].partition("</tr>")[0]
+        assert re.search(r'2 <span class="badge not-reached"[^>]*>not reached<', row)
 
     def test_are_paged_newest_first(self, world):
         for n in range(PAGE + 3):
@@ -100,22 +119,59 @@ class TestRequests:
             world.now += timedelta(minutes=1)
             world.resolve.event(replace(world.event(SENT), request=f"q{n:02}"))
         client = made(world)
-        first = client.get("/").text
+        first = client.get("/requests").text
         assert first.index("q27") < first.index("q26")
         assert "q02" not in first
-        older = re.search(r'href="(/\?[^"]*after=[^"]*)"', first)
+        older = re.search(r'href="(/requests\?[^"]*after=[^"]*)"', first)
         assert older
         second = client.get(html.unescape(older[1])).text
         assert "q02" in second
         assert "q27" not in second
         assert "Older" not in second
 
-    @pytest.mark.parametrize("typed", ["eric", "smith ERIC", "+1 317 555 0101", "(317) 555-0101", "eric@example.com"])
+    @pytest.mark.parametrize(
+        "typed",
+        [
+            "eric",
+            "Eri",
+            "smith ERIC",
+            "+1 317 555 0101",
+            "(317) 555-0101",
+            "0101",
+            "eric@example.com",
+            "example",
+            "leas",
+        ],
+    )
     def test_are_found_by_a_name_a_number_or_an_address(self, client, typed):
-        assert "/requests/r1" in press(client, "/search", q=typed).text
+        assert "/requests/r1" in search(client, typed).text
+
+    def test_are_found_by_the_ids_that_their_page_shows(self, world, client):
+        notice, record = next((k, r) for k, r in world.ledger.all(NoticeRecord).items() if r.provider_id)
+        for typed in (notice, notice[:12], record.provider_id):
+            assert "/requests/r1" in search(client, typed).text, typed
+
+    def test_are_found_by_how_their_id_begins(self, world, client):
+        world.ledger.put("5f90ab37", replace(world.request(), id="5f90ab37"), None)
+        assert "/requests/5f90ab37" in search(client, "5f90").text
+
+    def test_searched_for_are_found_again_by_back_and_by_a_bookmark_without_a_name_in_the_address(self, client, caplog):
+        with caplog.at_level(logging.DEBUG):
+            first, second = (press(client, "/search", q=text).location for text in ("eric smith", "nobody"))
+        assert "/requests/r1" in client.get(first).text
+        assert "No requests for" in client.get(second).text
+        assert press(client, "/search", q="eric smith").location == first
+        assert not [word for word in ("eric", "smith") if word in (first + caplog.text).lower()]
+
+    def test_searched_for_in_another_browser_are_not_shown(self, world, client):
+        address = press(client, "/search", q="eric").location
+        page = made(world).get(address).text
+        assert "type it again" in page
+        assert "/requests/r1" not in page
+        assert "type it again" in made(world).get(address, headers={"Cookie": "searches=%%%"}).text
 
     def test_are_found_only_by_all_words_together(self, client):
-        page = press(client, "/search", q="eric nobody").text
+        page = search(client, "eric nobody").text
         assert "/requests/r1" not in page
         assert "No requests for" in page
 
@@ -125,30 +181,40 @@ class TestRequests:
             world.resolve.event(replace(world.event(SENT), request=f"q{n:02}"))
             world.now += timedelta(minutes=1)
         client = made(world)
-        first = press(client, "/search", q="lease smith").text
-        after = re.search(r'name="after" value="([^"]+)"', first)
+        first = search(client, "lease smith").text
+        after = re.search(r'href="(/search[^"]*after=[^"]*)"', first)
         assert after
         assert "q26" in first
         assert "q01" not in first
-        second = press(client, "/search", q="lease smith", after=html.unescape(after[1])).text
+        second = client.get(html.unescape(after[1])).text
         assert "q01" in second
         assert "q26" not in second
 
     def test_of_no_word_at_all_are_none(self, client):
-        assert "No requests for" in press(client, "/search", q=" . ").text
+        assert "No requests for" in search(client, " . ").text
 
     def test_an_id_leads_straight_to_its_request(self, client):
         assert press(client, "/search", q=" r1 ").location == "/requests/r1"
 
     def test_of_a_state_or_a_page_that_does_not_exist_are_a_400(self, client):
-        for path in ("/?status=x", "/?after=x", "/?after=2026-01-01~x", "/messages?state=x"):
+        for path in (
+            "/requests?status=x",
+            "/requests?after=x",
+            "/requests?after=2026-01-01~x",
+            "/messages?state=x",
+            "/messages?since=monday",
+            "/requests/r1?page=0",
+            "/requests/r1?reach=x",
+            "/messages.csv?state=x",
+            "/resend?state=delivered",
+        ):
             assert client.get(path).status_code == 400
 
 
 class TestRequest:
     def test_answers_why_eric_got_no_text(self, client):
         page = client.get("/requests/r1").text
-        assert "Invitation by SMS: failed because: the number +1•••01 is a landline" in page
+        assert "Invitation by SMS: failed because: <bdi>the number +1•••01 is a landline</bdi>" in page
         assert "Invitation by e-mail: taken by email" in page
         assert "Reminder of day 3 due" in page
 
@@ -309,7 +375,7 @@ class TestGuard:
         here = {"Origin": "http://localhost:9000"}  # the tunnel
         assert client.post("/requests/r1/stop", data=fields, headers=here).status_code == 303
 
-    def test_every_page_forbids_scripts_frames_and_caches(self, client):
+    def test_every_page_forbids_foreign_scripts_frames_and_caches(self, client):
         for path in ("/", "/requests/r1", "/health", "/style.css", "/nope"):
             headers = client.get(path).headers
             assert "default-src 'none'" in headers["Content-Security-Policy"]
@@ -318,7 +384,7 @@ class TestGuard:
             assert headers["Cache-Control"] == "no-store"
         assert "SameSite=Strict" in client.get("/health").headers.get("Set-Cookie", "SameSite=Strict")
 
-    def test_no_page_needs_an_inline_style_or_a_script(self, client):
+    def test_no_page_needs_an_inline_style_or_script(self, client):
         for path in (
             "/",
             "/requests/r1",
@@ -329,7 +395,8 @@ class TestGuard:
             "/requests/r1/stop",
         ):
             page = client.get(path).text
-            assert not re.search(r"<script|<style|\sstyle=|\son\w+=", page)
+            assert not re.search(r"<style|\sstyle=|\son\w+=", page)
+            assert re.findall(r"<script[^>]*>", page) in ([], ['<script src="/live.js" defer>'])
 
     def test_a_name_cannot_break_out_of_its_page(self, world):
         world.says(eric(name="<script>alert(1)</script> x"), seen("b"), created_at=world.now)
@@ -385,11 +452,8 @@ class TestHealth:
         world.ledger.put(RELAY, told, None)
         page = made(world).get("/health").text
         assert "7 rechecked, 1 must wait" in page
-        assert "<dt>twilio</dt><dd>fails since" in page
-
-    def test_refreshes_itself_only_when_asked(self, client):
-        assert "http-equiv" not in client.get("/health").text
-        assert 'http-equiv="refresh"' in client.get("/health?live=1").text
+        assert '<dt>twilio</dt><dd class="bad">fails since' in page
+        assert "every message is tried" in page  # no next try in the past
 
     def test_in_the_cloud_leads_to_what_google_knows(self, world):
         page = made(world, local=False, environ={"GOOGLE_CLOUD_PROJECT": "acme"}).get("/health").text
@@ -435,3 +499,256 @@ def test_warnings_name_half_a_rotation_and_missing_providers():
 def test_masking_leaves_enough_to_tell_people_apart():
     assert masked("to +13175550101 and eric.smith@example.com") == "to +1•••01 and e•••@example.com"
     assert masked("notice 13175550101 of day 3") == "notice 13175550101 of day 3"
+
+
+def sentences(page: str) -> list[str]:
+    """The verdicts of a page, in their order."""
+    found = re.findall(r'<p class="verdict [^>]*><bdi>(.*?)</bdi></p>', page)
+    return [html.unescape(text) for text in found]
+
+
+def test_the_first_thing_on_a_request_is_the_verdict_on_each_signer(world, client):
+    page = client.get("/requests/r1").text
+    assert sentences(page) == [
+        "Sent, not confirmed: email took the invitation by e-mail and has not said that it arrived.",
+        "Sent, not confirmed: sms took the invitation by SMS and has not said that it arrived.",
+    ]
+    assert page.index('class="verdict') < page.index("Still to come")
+
+
+def test_a_number_that_is_none_is_shown_as_it_was_given_and_found():
+    world = World()
+    world.says(seen("a", mobile="12345"), seen("b"))
+    world.hear(SENT, key="again")
+    client = made(world)
+    page = client.get("/requests/r1").text
+    assert sentences(page)[0] == "Not reached: the number '12345' is not a phone number."
+    assert "Correct it in Clickwrap; it is noticed within" in page
+    assert "/requests/r1" in search(client, "12345").text
+
+
+def test_a_number_that_lacks_a_digit_is_masked():
+    world = World()
+    world.says(seen("a", mobile="+1 317 555 01"), seen("b"))
+    world.hear(SENT, key="again")
+    page = made(world).get("/requests/r1").text
+    assert sentences(page)[0] == "Not reached: the number '+1•••01' is not a phone number."
+    assert "555" not in page
+
+
+def blocked(world: World) -> str:
+    key = address_key(ChannelName.SMS, PHONES["a"], world.policy)
+    reason = "twilio: the recipient has opted out (STOP) (21610)"
+    world.ledger.put(key, Suppression(channel=ChannelName.SMS, reason=reason, since=world.now), None)
+    return key
+
+
+class TestBlocked:
+    def test_is_said_with_the_signer_and_nothing_is_offered_that_cannot_succeed(self, world):
+        key = blocked(world)
+        page = made(world).get("/requests/r1").text
+        assert "The address by sms of <bdi>1. E. S.</bdi> is blocked" in page
+        assert f"/requests/r1/resend/{failed(world)}" not in page
+        assert "Not again: the address is blocked" in page
+        assert f'name="address" value="{key}"><input type="hidden" name="request" value="r1"' in page
+
+    def test_clearing_says_whose_it_is_and_warns_of_stop(self, world):
+        key, client = blocked(world), made(world)
+        asked = {"address": key, "request": "r1"}
+        page = press(client, "/suppressions/clear", **asked).text
+        assert "It is the address of 1. E. S. (+1•••01 or e•••@example.com)" in page
+        assert "until they text START" in page
+        answer = press(client, "/suppressions/clear", **asked, why="they texted START")
+        assert answer.location == "/requests/r1?done=clear"
+
+
+class TestHome:
+    def test_groups_by_cause_what_was_not_reached(self, world):
+        world.says(replace(eric(), email=""), seen("b"))
+        world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
+        world.sms.outcomes = [PermanentFailure("the number is a landline"), PermanentFailure("opted out")]
+        world.resolve.event(replace(world.event(SENT), request="r2"))
+        world.pump()
+        page = made(world).get("/").text
+        assert re.search(r'Address unusable <span class="count">1<', page)
+        assert re.search(r'Opted out <span class="count">1<', page)
+        assert "/requests/r2" in page
+        assert "/requests/r1" not in page  # reached by e-mail
+
+    def test_tells_of_an_outage_and_of_who_waits_for_it(self, world):
+        world.says(seen("c"))
+        world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
+        outage = Outage(since=world.now, last=world.now, until=world.now + timedelta(minutes=9), failures=9)
+        world.ledger.put(RELAY, RelayStatus(circuits={"sms sms": outage}), None)
+        world.sms.always = RetryLater("503")
+        world.resolve.event(replace(world.event(SENT), request="r2"))
+        page = made(world).get("/").text
+        assert "sms sms has failed since" in page
+        assert "the next try is" in page
+        assert re.search(r'Provider down <span class="count">1<', page)
+
+    def test_of_a_quiet_day_says_so(self):
+        assert "Nothing. Every signer was reached" in made(World()).get("/").text
+
+
+class TestLists:
+    def test_are_narrowed_by_day_channel_provider_and_cause(self, world, client):
+        here, day = "the number +1•••01 is a landline", world.now.date()
+        for query, there in {
+            f"since={day}&until={day}": True,
+            "until=2020-01-01": False,
+            "since=2030-01-01": False,
+            "channel=sms": True,
+            "channel=email": False,
+            "provider=sms": True,
+            "provider=twilio": False,
+            "cause=address+unusable": True,
+            "cause=filtered": False,
+        }.items():
+            assert (here in client.get(f"/messages?state=failed&{query}").text) is there, query
+        assert "/requests/r1" in client.get(f"/requests?since={day}").text
+        assert "/requests/r1" not in client.get("/requests?until=2020-01-01").text
+        world.ledger.put("of-a-site", replace(world.request(), id="of-a-site", site="acme"), None)
+        of_site = client.get("/requests?site=acme").text
+        assert ("/requests/of-a-site" in of_site, "/requests/r1" in of_site) == (True, False)
+
+    def test_of_messages_name_the_signer_and_the_request(self, client):
+        page = client.get("/messages").text
+        assert "Invitation by SMS" in page
+        assert "<bdi>1. E. S.</bdi>" in page
+        assert "<bdi>Lease</bdi>" in page
+
+    @pytest.mark.parametrize(
+        ("path", "has"),
+        [
+            ("requests.csv", "r1,Lease,open,0,2"),
+            ("messages.csv?state=failed", "Invitation by SMS,failed,the number +1•••01 is a landline"),
+            ("suppressions.csv", "sms,twilio: the recipient has opted out"),
+            ("attention.csv", "cause,request,title"),
+            ("days.csv", "2026-03-02,email,1,0,0"),
+        ],
+    )
+    def test_come_as_csv_masked(self, world, client, path, has):
+        blocked(world)
+        answer = client.get(f"/{path}")
+        assert answer.mimetype == "text/csv"
+        assert has in answer.text
+        assert not [word for word in PERSONAL if word in answer.text]
+
+    def test_that_do_not_exist_are_a_404(self, client):
+        assert client.get("/secrets.csv").status_code == 404
+
+    def test_hold_no_cell_that_a_spreadsheet_would_run(self):
+        assert written(["a"], [["=1+1"], ["@x"], [None]]).split() == ["a", "'=1+1", "'@x", '""']
+
+    def test_of_days_have_a_chart_and_a_table(self, client):
+        page = client.get("/days").text
+        assert 'class="bar-sent"' in page
+        assert '<th scope="row">2026-03-02</th><td>email</td><td>1</td>' in page
+        assert "No message yet" in made(World()).get("/days").text
+
+
+class TestBulk:
+    @pytest.fixture
+    def outage(self) -> World:
+        """Three requests whose texts the provider refused; one was signed since."""
+        world = World()
+        for n in (1, 2, 3):
+            world.api.truth[f"q{n}"] = replace(answer(seen("a")), id=f"q{n}")
+            world.sms.outcomes = [PermanentFailure("the account is suspended")]
+            world.resolve.event(replace(world.event(SENT), request=f"q{n}"))
+            world.pump()
+        world.api.truth["q3"] = replace(answer(seen("a", signed=True), seen("b")), id="q3")
+        world.resolve.event(replace(world.event(SIGNED, "a"), request="q3"))
+        world.pump()  # b of q3 is invited
+        world.sms.sent.clear()
+        world.now += timedelta(minutes=1)
+        return world
+
+    def test_first_counts_and_sends_nothing(self, outage):
+        page = made(outage).get("/resend?state=failed&cause=refused").text
+        assert "Send 2 messages once more" in page
+        assert "2 × Invitation by SMS: sent once more" in page
+        assert "1 × not sent: already signed." in page
+        assert outage.sent() == []
+
+    def test_then_sends_each_once_and_records_it_with_its_request(self, outage):
+        client, path = made(outage), "/resend?state=failed&cause=refused"
+        answer = press(client, path, why="the account was paid")
+        assert answer.location == "/messages?state=failed&cause=refused&done=bulk"
+        outage.pump()
+        assert len(outage.sent()) == 2
+        assert "local: the account was paid" in client.get("/requests/q1").text
+        assert "It cannot be done" in client.get(path).text
+        press(client, path, why="again")
+        outage.pump()
+        assert len(outage.sent()) == 2
+
+
+class TestRoles:
+    def client(self, world: World, email: str) -> FlaskClient:
+        client = made(world, local=False, operators=frozenset({"ops@example.com"}))
+        client.environ_base["HTTP_AUTHORIZATION"] = bearer({"email": email})
+        return client
+
+    def test_a_reader_sees_all_and_changes_nothing(self, world):
+        client = self.client(world, "reader@example.com")
+        page = client.get("/requests/r1").text
+        assert "You may read, not act." in page
+        assert not [act for act in ("/stop", "/read", "/resend/") if f"/requests/r1{act}" in page]
+        for path in ("/requests/r1/stop", "/requests/r1/read", "/resend?state=failed"):
+            assert press(client, path, why="x").status_code == 403
+        assert world.request().notes == ()
+
+    def test_an_operator_acts(self, world):
+        client = self.client(world, "Ops@example.com")
+        assert press(client, "/requests/r1/stop", why="x").status_code == 303
+
+
+def test_the_api_is_read_at_once_when_asked(world, client):
+    assert "within a minute" in client.get("/requests/r1/read").text
+    assert press(client, "/requests/r1/read", why="it was corrected").location == "/requests/r1?done=read"
+    assert world.request().next_at == world.now
+    assert "Operator: the API is read again" in client.get("/requests/r1").text
+
+
+def test_each_try_of_a_message_is_told_with_its_outcome_and_how_long_it_took(world):
+    world.says(seen("c"))
+    world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
+    world.sms.outcomes = [RetryLater("503", after=60)]
+    world.resolve.event(replace(world.event(SENT), request="r2"))
+    world.pump()
+    world.advance(timedelta(hours=1))
+    client = made(world, local=False, environ={"GOOGLE_CLOUD_PROJECT": "acme"})
+    page = client.get("/requests/r2").text
+    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: planned after 0.0 s \(503\)", page)
+    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: accepted after 0.0 s", page)
+    assert "console.cloud.google.com/logs/query;query=jsonPayload.notice" in page
+
+
+def test_webhooks_are_told_by_their_type(client):
+    assert "Webhook request_sent handled" in client.get("/requests/r1").text
+
+
+def test_every_state_has_a_sentence(client):
+    page = client.get("/words").text
+    for state in (*Status, *NoticeState, *SignerState, *Reach):
+        assert SHORT[state.value]
+        assert html.escape(SHORT[state.value], quote=False).split("'")[0] in html.unescape(page)
+
+
+def test_a_request_of_many_signers_is_shown_by_pages_and_by_verdict(world):
+    world.says(*(seen(f"s{n}", mobile=f"+1317555{n:04}" if n else "12345") for n in range(60)))
+    world.hear(SENT, key="again")
+    client = made(world)
+    first = client.get("/requests/r1").text
+    assert len(sentences(first)) == SIGNERS
+    assert "page=2" in first
+    alone = client.get("/requests/r1?reach=not+reached").text
+    assert sentences(alone) == ["Not reached: the number '12345' is not a phone number."]
+    assert len(first) < 200_000
+
+
+def test_the_script_is_served_and_the_chart_keeps_each_mark_in_its_row(client):
+    assert client.get("/live.js").mimetype == "text/javascript"
+    assert max(abs(shift) for shift in SHIFTS) + 6 < ROW / 2

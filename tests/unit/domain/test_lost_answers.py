@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from shared.domain import notice_record
 from shared.domain.errors import Accepted, CannotSay, RetryLater
-from shared.domain.lost_answers import MAX_UNANSWERED, Answer, answered
+from shared.domain.lost_answers import MAX_UNANSWERED, Answer, answered, fingerprint
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Transition
 from shared.domain.notice_record import NOT_THERE, ask_wait
 from shared.domain.policy import Policy
@@ -97,6 +97,23 @@ def test_a_try_that_was_denied_leaves_the_next_lost_one_its_second_try() -> None
     due = START + 15 * MINUTE
     assert notice_record.second_try_due(told(lost(Kind.INVITATION, first, denied), REFUSED), due, POLICY)
     assert not notice_record.second_try_due(told(lost(Kind.INVITATION, first), REFUSED), due, POLICY)
+
+
+@pytest.mark.parametrize(
+    ("text", "listed", "same"),
+    [
+        ("Zoë’s “Lease” – sign: https://l/a_b", 'Zoe\'s "Lease" - sign: https://l/a_b', True),
+        ("Please sign\n", " Please  sign", True),
+        ("Подпишите: https://l/a", "Подписано: https://l/a", False),
+        ("Please sign https://l/a", "Please sign https://l/b", False),
+    ],
+)
+def test_a_text_is_known_again_by_its_letters_and_digits(text: str, listed: str, same: bool) -> None:
+    assert (fingerprint(text) == fingerprint(listed)) is same
+
+
+def test_a_text_without_any_has_no_fingerprint() -> None:
+    assert fingerprint("") == fingerprint("***") == ""
 
 
 def test_a_long_history_keeps_what_settled_a_lost_answer() -> None:

@@ -10,7 +10,7 @@ from shared.domain.merge import MAX_SIGNERS, gone, merge
 from shared.domain.model import ApiRequest, ApiSigner, Role, Status
 from shared.domain.policy import Policy
 from shared.domain.recheck import forget_at, next_check_at
-from shared.domain.status_event import status_data
+from shared.domain.status_event import request_status
 from tests.fakes import START, answer, seen
 from tests.merge_steps import COMPLETE, EXPIRED, POLICY, SENT, SIGNED, SILENT, TWO, event, later, sent, states, who
 
@@ -84,7 +84,7 @@ class TestExpiredAgainstTheApi:
     def test_stops_where_the_api_is_silent(self):
         request = later(sent(*TWO), answer(*SILENT, status=None), EXPIRED).request
         assert request.status is Status.EXPIRED
-        assert request.next_at == request.checked_at + timedelta(minutes=5)  # a second reading
+        assert request.next_at == request.checked_at + timedelta(minutes=15)  # it may be extended
 
     def test_is_ignored_where_the_api_denies(self):
         request = later(sent(*TWO), answer(*TWO), EXPIRED).request
@@ -185,7 +185,7 @@ class TestAnswers:
         assert "old" not in after.events
 
     def test_what_leaves_for_other_systems_holds_no_personal_data(self):
-        shown = str(status_data(sent(seen("a", email="jo@x.org"))))
+        shown = str(request_status(sent(seen("a", email="jo@x.org"))))
         assert not any(secret in shown for secret in ("jo@x.org", "317555", "https", "Lease"))
 
 

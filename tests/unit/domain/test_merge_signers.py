@@ -212,6 +212,13 @@ class TestWhoIsWho:
         assert [s.aliases[0] for s in merged.request.signers.values() if s.state is SignerState.SIGNED] == signed
         assert bool(merged.request.unmatched) is not bool(signed)
 
+    def test_a_copy_of_ones_event_is_not_credited_to_the_other_at_the_address(self):
+        ann, bob = (ApiSigner(ids=(), name=n, email="o@x.org", request_url="u", signed=False) for n in ("ANN", "BOB"))
+        said = answer(replace(ann, signed=True), bob)
+        once = later(sent(ann, bob), said, SIGNED, "o@x.org").request
+        twice = later(once, said, SIGNED, "o@x.org", minutes=20, age=900).request
+        assert states(once) == states(twice) == ["signed", "invited"]
+
     def test_where_two_fit_and_the_api_denies_both_the_event_waits_for_it(self):
         rows = [row("jane f@x"), row("john f@x")]
         with pytest.raises(RetryLater):
@@ -241,6 +248,11 @@ class TestWhoIsWho:
         signer = who(later(stored, answer(seen_as(**before | after)), minutes=60 * 24 * 22).request, "a")
         assert (signer.invited_at == START + timedelta(days=22)) is anew
         assert (min(r.due_at for r in signer.reminders.values()) > START + timedelta(days=24)) is anew
+
+    def test_whoever_is_invited_anew_keeps_the_reminders_that_are_ahead(self):
+        moved = later(sent(seen("a")), answer(seen_as(mobile="+13175550199")), minutes=60 * 24 * 4).request
+        assert list(who(moved, "a").reminders) == ["7", "14"]
+        assert who(moved, "a").reminders["7"].due_at == START + timedelta(days=7)
 
     def test_an_adopted_signer_is_not_invited_at_another_address(self):
         met = later(None, answer(seen("a"))).request

@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, PermanentFailure
-from shared.domain.model import ChannelName, EventType, NoticeState, Role, SignerState, Status
+from shared.domain.model import ChannelName, EventType, NoticeState, Status
 from shared.domain.policy import Policy
-from shared.domain.timeline import Moment, answers, standing_of, timeline
+from shared.domain.timeline import Moment, answers, timeline
 from shared.services.operator_actions import OperatorActions, Why
 from tests.fakes import World, seen
 
@@ -128,8 +128,7 @@ def test_an_adopted_request_says_that_nobody_is_invited():
     world = World()
     world.says(seen("a"), created_at=world.now - 5 * DAY)
     world.resolve.recheck("r1")
-    (answer,) = answers(world.request(), moments(world), world.now)
-    assert answer.standing.startswith("Counts as invited, but not by us")
+    (answer,) = answers(world.request().signers, moments(world), world.now)
     assert called_off(world) == {"it was past when it could have been planned"}
     assert answer.next is not None
     assert answer.next.what == "Reminder of day 7 due"
@@ -140,40 +139,13 @@ def test_each_signer_gets_an_answer_with_the_last_message_of_each_channel_and_wh
     world.says(seen("a", email="a@example.com"), seen("b"))
     world.sms.outcomes = [PermanentFailure("landline")]
     world.hear(SENT)
-    first, second = answers(world.request(), moments(world), world.now)
+    first, second = answers(world.request().signers, moments(world), world.now)
     assert {m.record.channel: m.record.state for m in first.last if m.record} == {
         ChannelName.SMS: NoticeState.FAILED,
         ChannelName.EMAIL: NoticeState.ACCEPTED,
     }
-    assert (first.standing, second.standing) == ("Invited.", "Invited.")
     assert second.next is not None
     assert second.next.what == "Reminder of day 3 due"
-
-
-@pytest.mark.parametrize(
-    ("changes", "standing"),
-    [
-        ({"state": SignerState.REMOVED}, "No longer on the request."),
-        ({"role": Role.RECIPIENT}, "Signs nothing; gets the completion."),
-        ({"state": SignerState.SIGNED}, "Has signed."),
-        ({"channels": ()}, "Cannot be reached: no usable address on a channel in use."),
-        ({"state": SignerState.WAITING, "request_url": ""}, "Not invited: the API shows no signing URL"),
-        ({"state": SignerState.WAITING}, "Not invited: the next recheck of the request will do it."),
-    ],
-)
-def test_where_a_signer_stands_is_one_sentence(changes, standing):
-    world = sent(seen("a"))
-    signer = replace(world.request().signers[world.signer("a")], **changes)
-    assert standing_of(replace(world.request(), signers={"k": signer}), signer).startswith(standing)
-
-
-def test_the_answer_for_a_waiting_signer_says_how_many_come_first():
-    world = sent(seen("a", order=1), seen("b", order=2), seen("c", order=3))
-    request = replace(world.request(), ordered=True)
-    waiting = replace(request.signers[world.signer("c")], state=SignerState.WAITING)
-    assert standing_of(request, waiting) == "Not invited: 2 before this one in the signing order have not signed."
-    paused = replace(request, status=Status.PAUSED)
-    assert standing_of(paused, waiting) == "Not invited: the request is paused."
 
 
 def test_what_is_doubted_or_missing_is_told():

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
+from shared.domain.lost_answers import fingerprint
 from shared.domain.model import EventType, NoticeRecord, NoticeState
 from shared.domain.receipts import Receipt
 from shared.handlers.deliver import Deliver
@@ -98,7 +99,7 @@ def test_it_is_asked_about_the_very_text_that_left() -> None:
     world.advance(timedelta(minutes=2))
     [sought] = world.provider.sought
     [(at, message)] = world.provider.listed
-    assert (sought.notice, sought.to, sought.text) == (message.notice, message.to, message.text)
+    assert (sought.notice, sought.to, sought.fingerprint) == (message.notice, message.to, fingerprint(message.text))
     assert sought.since <= at
 
 
@@ -140,6 +141,26 @@ def test_a_provider_that_cannot_say_leaves_the_second_try_to_its_time() -> None:
     assert len(world.provider.sought) == 1
 
 
+def test_a_denial_of_the_first_try_counts_nothing_against_the_second() -> None:
+    world = invited(taken=False)
+    world.provider.answers = []
+    world.advance(timedelta(seconds=LAG + 30))  # denied once
+    world.provider.answers = [CannotSay("it keeps no list")]
+    world.provider.outcomes, world.provider.late = [LOST], timedelta(seconds=LAG + 10)
+    world.provider.taken = True
+    world.advance(timedelta(hours=1), reconcile=True)
+    assert (world.states("invitation"), world.left) == ([NoticeState.ACCEPTED], 1)
+
+
+def test_the_text_as_it_left_is_asked_for_though_the_state_has_changed_since() -> None:
+    world = invited(taken=True)
+    before = world.provider.listed[0][1].text
+    world.says(seen("a"), seen("b", mobile="", email="b@example.com"))
+    world.hear(EventType.SENT, key="again")
+    world.advance(timedelta(minutes=2))
+    assert world.provider.sought[0].fingerprint == fingerprint(before)
+
+
 def test_a_provider_that_fails_is_asked_until_it_answers() -> None:
     world = invited(taken=True)
     world.provider.answers = [RetryLater("503")] * 20
@@ -151,7 +172,7 @@ def test_a_receipt_settles_it_first_and_nobody_is_asked() -> None:
     world = invited(taken=True)
     (key,) = world.ledger.all(NoticeRecord)
     told = Receipt(notice=key, provider_id="r", state=NoticeState.DELIVERED, at=world.now)
-    receipts = Receipts(world.ledger, {"sms": Verifier(told)}, world.fallback, world.clock)
+    receipts = Receipts(world.ledger, {"sms": Verifier(told)}, world.fallback, world.clock, world.policy)
     receipts.take("sms", None)  # type: ignore[arg-type]
     world.advance(timedelta(hours=1), reconcile=True)
     assert (world.states("invitation"), world.left) == ([NoticeState.DELIVERED], 1)

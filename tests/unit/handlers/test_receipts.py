@@ -65,7 +65,7 @@ class TestReceipts:
             relay.receipts.take("sms", NOTHING)
         assert relay.ledger.all(NoticeRecord)[second].state is DELIVERED
         monkeypatch.setattr(relay.ledger, "get", read)
-        assert relay.receipts.take("sms", NOTHING) == 1
+        assert relay.receipts.take("sms", NOTHING).settled == 1
         assert relay.states("invitation") == [DELIVERED] * 2
 
     def test_a_second_time_change_nothing(self, relay):

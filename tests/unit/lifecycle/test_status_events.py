@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from shared.domain.model import Status
+from shared.domain.status_event import request_status
 from tests.fakes import Crash, World, seen
 from tests.lifecycles import COMPLETE, DAY, HOUR, MINUTE, SENT, SIGNED, begun
 
@@ -94,6 +95,23 @@ def test_the_silence_of_a_request_is_told_soon_after_a_crash():
 def test_the_sequence_counts_changes_and_nothing_else():
     world = begun("a")
     world.hear(SENT)
-    world.says(seen("a", mobile="+13175550199"))
+    world.says(seen("a", email="a@example.com"), expires_at=world.now + 50 * DAY)
     world.advance(DAY, reconcile=True)
     assert {e["id"] for e in events(world)} == {"r1.1"}
+
+
+def test_an_invitation_to_a_corrected_address_is_a_change():
+    world = begun("a")
+    before = known(world)
+    world.says(seen("a", mobile="+13175550199"))
+    world.advance(DAY, reconcile=True)
+    assert known(world)["sequence"] == 2
+    (old,), (new,) = before["signers"].values(), known(world)["signers"].values()
+    assert new["invited_at"] > old["invited_at"]
+
+
+def test_the_customers_own_ids_of_signers_are_told_only_where_they_are_wanted():
+    world = begun("a")
+    assert "id" not in next(iter(known(world)["signers"].values()))
+    told = request_status(world.request(), signer_ids=True)
+    assert [s.id for s in told.signers.values()] == ["a"]

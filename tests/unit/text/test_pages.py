@@ -23,6 +23,7 @@ def test_the_page_gives_its_reason_and_names_company_and_contact(followed: Follo
     assert f'<html lang="{language}" dir="ltr">' in page
     assert "Acme &lt;Legal&gt;" in page
     assert "legal@acme.example" in page
+    assert page.endswith(f"<!-- link {followed.reason} -->\n"), "what does not depend on the language"
     assert title in page.partition("</title>")[0]
     english = link_page(followed.reason, ACME, Texts(), "en")
     assert (reason in english) is (title in english) is (language == "en")

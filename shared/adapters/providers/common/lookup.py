@@ -1,6 +1,5 @@
 """Asking a provider for a message it may have taken: what its list says, and when it cannot tell."""
 
-import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -26,8 +25,3 @@ def listed(answer: HttpResponse, who: str, name: str) -> list[Mapping[str, Any]]
 def earliest(sought: Sought) -> datetime:
     """No message created before this can be the one that is sought, even where the clocks differ."""
     return sought.since - SKEW
-
-
-def skeleton(text: str) -> str:
-    """Letters and digits only: a provider may put plain characters in the place of others, and trim spaces."""
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if c.isascii() and c.isalnum())

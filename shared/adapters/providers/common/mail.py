@@ -27,18 +27,25 @@ class Letterhead:
         assert sender, "required"
         self.sender, self.reply_to = sender, values[EMAIL_REPLY_TO]
 
+    def of(self, message: Outgoing) -> "tuple[Address, Address | None]":
+        """Sender and reply-to of a message: its site's own, else the relay's."""
+        sender = own_address(message.sender) if message.sender else self.sender
+        if message.reply_to:
+            return sender, own_address(message.reply_to)
+        return sender, None if message.sender else self.reply_to  # replies do not go to another brand
+
     def compose(self, message: Outgoing, now: datetime) -> EmailMessage:
         """Raises PermanentFailure for an address or subject that would break out of its header."""
-        recipient = recipient_of(message)
-        beyond_ascii = not (self.sender.addr_spec + recipient).isascii()
+        recipient, (sender, reply_to) = recipient_of(message), self.of(message)
+        beyond_ascii = not (sender.addr_spec + recipient).isascii()
         mail = EmailMessage(SMTP.clone(cte_type="7bit", utf8=beyond_ascii))
         mail["Subject"] = message.subject.replace(ENCODED, "= ?")
         mail["To"] = _header("", recipient)
-        mail["From"] = self.sender
-        if self.reply_to:
-            mail["Reply-To"] = self.reply_to
+        mail["From"] = sender
+        if reply_to:
+            mail["Reply-To"] = reply_to
         mail["Date"] = format_datetime(now)
-        mail["Message-ID"] = f"<{message.notice}@{self.sender.domain}>"
+        mail["Message-ID"] = f"<{message.notice}@{sender.domain}>"
         for name, value in marks(message).items():
             mail[name] = value
         mail.set_content(message.text)

@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -38,7 +39,7 @@ from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
-from shared.setting_types import ProviderSpec, Setting, Values, secret, text, url
+from shared.setting_types import Probe, ProviderSpec, Setting, Values, secret, text, url
 
 API_KEY = secret("MAILGUN_API_KEY", "the account's key")
 DOMAIN = text("MAILGUN_DOMAIN", "the sending domain", None)
@@ -59,6 +60,12 @@ SPEC = ProviderSpec(
     sending=(API_KEY, DOMAIN, API_URL, TAGS, EMAIL_FROM, EMAIL_REPLY_TO),
     receipts=(SIGNING_KEY,),
     lag=LAG,
+    probe=Probe(  # https://documentation.mailgun.com/docs/mailgun/api-reference: a domain
+        url=lambda v: f"{v[API_URL]}/v3/domains/{quote(v[DOMAIN])}",
+        headers=lambda v: basic("api", v[API_KEY]),
+        secret=API_KEY,
+        advice={404: "does not know MAILGUN_DOMAIN: check it, and whether the account is the EU's (MAILGUN_API_URL)"},
+    ),
 )
 
 # The signature covers a timestamp and a token, not the event: a short life is all that protects it once it is seen.
@@ -123,10 +130,11 @@ class Sender:
 
     def _form(self, message: Outgoing) -> dict[str, str | list[str]]:
         headers = {f"h:{name}": value for name, value in marks(message).items()}
-        if self._letterhead.reply_to:
-            headers["h:Reply-To"] = str(self._letterhead.reply_to)
+        sender, reply_to = self._letterhead.of(message)
+        if reply_to:
+            headers["h:Reply-To"] = str(reply_to)
         return {
-            "from": str(self._letterhead.sender),
+            "from": str(sender),
             "to": recipient_of(message),
             "subject": message.subject,
             "text": message.text,

@@ -35,7 +35,7 @@ from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
-from shared.setting_types import ProviderSpec, Values, secret, text, url
+from shared.setting_types import Probe, ProviderSpec, Values, secret, text, url
 
 OUTBOUND = "outbound"  # the stream every server has
 SERVER_TOKEN = secret("POSTMARK_SERVER_TOKEN", "the server's token")
@@ -53,6 +53,11 @@ SPEC = ProviderSpec(
     sending=(SERVER_TOKEN, API_URL, MESSAGE_STREAM, EMAIL_FROM, EMAIL_REPLY_TO),
     receipts=(WEBHOOK_TOKEN,),
     lag=LAG,
+    probe=Probe(  # https://postmarkapp.com/developer/api/server-api: the server
+        url=lambda v: f"{v[API_URL]}/server",
+        headers=lambda v: {"X-Postmark-Server-Token": v[SERVER_TOKEN], "Accept": "application/json"},
+        secret=SERVER_TOKEN,
+    ),
 )
 
 TOKEN_HEADER = "X-Webhook-Token"  # noqa: S105 - one of ours, to be added to the webhook at Postmark
@@ -130,9 +135,10 @@ class Sender:
         return Accepted(field_text(ours[0].get("MessageID"))) if ours else None
 
     def _body(self, message: Outgoing) -> dict[str, Any]:
-        optional = {"HtmlBody": message.html, "ReplyTo": str(self._letterhead.reply_to or "")}
+        sender, reply_to = self._letterhead.of(message)
+        optional = {"HtmlBody": message.html, "ReplyTo": str(reply_to or "")}
         return {
-            "From": str(self._letterhead.sender),
+            "From": str(sender),
             "To": recipient_of(message),
             "Subject": message.subject,
             "TextBody": message.text,

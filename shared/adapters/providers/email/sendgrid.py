@@ -27,6 +27,7 @@ from shared.adapters.providers.common.rules import (
     by_status,
     decoded,
     fresh,
+    mapping,
     moment,
 )
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, several
@@ -34,7 +35,7 @@ from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
-from shared.setting_types import ProviderSpec, Setting, Values, choice, secret, text, url
+from shared.setting_types import Probe, ProviderSpec, Setting, Values, choice, secret, text, url
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -58,6 +59,9 @@ SPEC = ProviderSpec(
     sending=(API_KEY, API_URL, CATEGORIES, SANDBOX_MODE, EMAIL_FROM, EMAIL_REPLY_TO),
     receipts=(WEBHOOK_PUBLIC_KEY,),
     lag=LAG,
+    probe=Probe(  # https://www.twilio.com/docs/sendgrid/api-reference/api-key-permissions: what the key may do
+        url=lambda v: f"{v[API_URL]}/v3/scopes", headers=lambda v: bearer(v[API_KEY]), secret=API_KEY
+    ),
 )
 
 MOST_LOOKED_AT = 10  # messages to one address; each is a call
@@ -117,12 +121,13 @@ class Sender:
         """The list has no arguments of ours, so each message to the address is looked at. The key needs Email Logs."""
         asked = {"query": _query(sought), "limit": MOST_LOOKED_AT + 1}
         told = listed(self._http.post_json(self._logs_url, asked, self._login, effect=False), "SendGrid", "messages")
-        ids = [field_text(message.get("sg_message_id")) for message in told]
-        noted = {key: self._argument(key) for key in ids[:MOST_LOOKED_AT]}
-        found = [key for key, notice in noted.items() if notice == sought.notice]
-        if not found and (len(ids) > MOST_LOOKED_AT or None in noted.values()):
+        keys = [field_text(message.get("sg_message_id")) for message in told[:MOST_LOOKED_AT]]
+        seen = {self._argument(key): key for key in keys}
+        if found := seen.get(sought.notice):
+            return Accepted(_message_id(found))
+        if len(told) > MOST_LOOKED_AT or None in seen:
             raise CannotSay("SendGrid lists messages to this address without telling what they are")
-        return Accepted(_message_id(found[0])) if found else None
+        return None
 
     def _argument(self, key: str) -> str | None:
         """The notice of one message; None where SendGrid shows no arguments."""
@@ -134,10 +139,10 @@ class Sender:
 
     def _body(self, message: Outgoing) -> dict[str, Any]:
         content = [("text/plain", message.text), ("text/html", message.html)]
-        reply_to = self._letterhead.reply_to
+        sender, reply_to = self._letterhead.of(message)
         return {
             "personalizations": [{"to": [{"email": recipient_of(message)}], "custom_args": {"notice": message.notice}}],
-            "from": _named(self._letterhead.sender),
+            "from": _named(sender),
             **({"reply_to": _named(reply_to)} if reply_to else {}),
             "subject": message.subject,
             "content": [{"type": kind, "value": value} for kind, value in content if value],
@@ -209,16 +214,18 @@ def _named(address: Address) -> dict[str, str]:
 
 def _refusal(answer: HttpResponse) -> Exception:
     """Errors name the field at fault: https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors"""
-    told = answer.json().get("errors")
-    fields = (
-        [field_text(error.get("field")) for error in told if isinstance(error, dict)] if isinstance(told, list) else []
-    )
-    if answer.status == 400 and any(f.startswith("personalizations.") and ".to" in f for f in fields):
+    fields = _fields_at_fault(answer) if answer.status == 400 else []
+    if any(f.startswith("personalizations.") and ".to" in f for f in fields):
         return ADDRESS("the address is not valid").error("SendGrid", 400)
-    if answer.status == 400 and any(f == "from" or f.startswith("from.") for f in fields):
+    if any(f.partition(".")[0] == "from" for f in fields):
         return SENDER.error("SendGrid", 400)
     rule = by_status(answer.status, "SENDGRID_API_KEY, EMAIL_FROM", "SENDGRID_API_URL")
     return rule.error("SendGrid", f"HTTP {answer.status}")
+
+
+def _fields_at_fault(answer: HttpResponse) -> list[str]:
+    told = answer.json().get("errors")
+    return [field_text(mapping(error).get("field")) for error in told] if isinstance(told, list) else []
 
 
 def _receipt(event: Mapping[str, Any], now: datetime) -> Receipt | None:

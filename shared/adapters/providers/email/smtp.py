@@ -61,14 +61,24 @@ def parse_smtp_url(url: str) -> Server:
         raise ValueError("SMTP_URL: its host or port cannot be read") from None
     if parts.scheme not in PORTS or not parts.hostname:
         raise ValueError("SMTP_URL: smtp://, smtps:// or smtp+starttls://user:password@host:port expected")
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if user and parts.scheme == "smtp" and parts.hostname not in LOOPBACK:
-        raise ValueError(
-            "SMTP_URL: smtp:// would send the password in the clear; smtps:// or smtp+starttls:// expected"
+    return _guarded(
+        Server(
+            parts.scheme,
+            parts.hostname,
+            port or PORTS[parts.scheme],
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
         )
-    if not (user + password).isascii():
+    )
+
+
+def _guarded(server: Server) -> Server:
+    """Raises ValueError where its password could be read on the way, or cannot be sent."""
+    if server.user and server.scheme == "smtp" and server.host not in LOOPBACK:
+        raise ValueError("SMTP_URL: smtp:// sends a password in the clear; smtps:// or smtp+starttls:// expected")
+    if not (server.user + server.password).isascii():
         raise ValueError("SMTP_URL: user and password in ASCII expected")  # smtplib can send no others
-    return Server(parts.scheme, parts.hostname, port or PORTS[parts.scheme], user, password)
+    return server
 
 
 FORM = "smtps:// or smtp+starttls://user:password@host:port, or without a login smtp://host:port"
@@ -95,7 +105,7 @@ class Sender:
         try:
             with self._connection() as (smtp, deadline):
                 self._open(smtp)
-                self._envelope(smtp, recipient_of(message))
+                self._envelope(smtp, message)
                 deadline.check()
                 _content(smtp, mail.as_bytes())
         except ssl.SSLError as fault:
@@ -154,8 +164,8 @@ class Sender:
         except smtplib.SMTPException:
             raise SETTINGS("it offers no login we know; check SMTP_URL").error("SMTP", "AUTH") from None
 
-    def _envelope(self, smtp: smtplib.SMTP, recipient: str) -> None:
-        sender = self._letterhead.sender.addr_spec
+    def _envelope(self, smtp: smtplib.SMTP, message: Outgoing) -> None:
+        sender, recipient = self._letterhead.of(message)[0].addr_spec, recipient_of(message)
         options = () if (sender + recipient).isascii() else ("SMTPUTF8",)
         if options and not smtp.has_extn("smtputf8"):
             raise PermanentFailure("SMTP: the server takes no addresses beyond ASCII (SMTPUTF8)")

@@ -4,6 +4,7 @@ Send, and list: https://www.twilio.com/docs/messaging/api/message-resource
 Receipts: https://www.twilio.com/docs/messaging/guides/track-outbound-message-status
 Signature: https://www.twilio.com/docs/usage/webhooks/webhooks-security
 Codes: https://www.twilio.com/docs/api/errors/<code>
+Texts that come in: https://www.twilio.com/docs/messaging/guides/webhook-request
 """
 
 import base64
@@ -13,17 +14,20 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from xml.sax.saxutils import escape
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
-from shared.adapters.providers.common.lookup import PAGE, earliest, listed, skeleton
+from shared.adapters.providers.common.lookup import PAGE, earliest, listed
 from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, form
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
+from shared.domain.inbound import InboundText, Keyword, keyword_of
+from shared.domain.lost_answers import fingerprint
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing, Sought
-from shared.setting_types import ProviderSpec, SettingError, Values, secret, text, url
+from shared.setting_types import Probe, ProviderSpec, SettingError, Values, secret, text, url
 
 ACCOUNT_SID = text("TWILIO_ACCOUNT_SID", "the account", None)
 AUTH_TOKEN = secret("TWILIO_AUTH_TOKEN", "the account's token; proves receipts too")
@@ -31,16 +35,23 @@ FROM = text("TWILIO_FROM", "an E.164 number, a short code or a sender name; with
 MESSAGING_SERVICE_SID = text(
     "TWILIO_MESSAGING_SERVICE_SID", "a Messaging Service (`MG...`); one of the two is required"
 )
+HELP_REPLY = text("TWILIO_HELP_REPLY", "what answers a text of HELP; empty: Twilio's own answer is the only one")
 API_URL = url("TWILIO_API_URL", "another base", "https://api.twilio.com")
 LAG = 60.0  # seconds; Twilio names none, and lists a message from its creation on
 SPEC = ProviderSpec(
     title="Twilio",
     documentation="https://www.twilio.com/docs/messaging/api/message-resource",
     sending=(ACCOUNT_SID, AUTH_TOKEN, FROM, MESSAGING_SERVICE_SID, API_URL, RECEIPTS_BASE_URL),
-    receipts=(AUTH_TOKEN,),
+    receipts=(AUTH_TOKEN, HELP_REPLY),
     lag=LAG,
+    probe=Probe(  # https://www.twilio.com/docs/iam/api/account
+        url=lambda v: f"{v[API_URL]}/2010-04-01/Accounts/{quote(v[ACCOUNT_SID])}.json",
+        headers=lambda v: basic(v[ACCOUNT_SID], v[AUTH_TOKEN]),
+        secret=AUTH_TOKEN,
+    ),
 )
 
+TRIAL = "Sent from your Twilio trial account - "  # before every text of an account that is not paid for
 CREDENTIALS = "TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN"
 SENDER = "TWILIO_FROM, TWILIO_MESSAGING_SERVICE_SID"
 
@@ -116,7 +127,8 @@ class Sender:
         self._http = Http("Twilio", clock, deadline, _check)
 
     def send(self, message: Outgoing) -> Accepted:
-        sent = {"To": message.to, **self._sender, "Body": message.text}
+        sender = {"From": message.sender} if message.sender else self._sender
+        sent = {"To": message.to, **sender, "Body": message.text}
         if self._receipts_url:
             sent["StatusCallback"] = f"{self._receipts_url}/twilio?{urlencode({'n': message.notice})}"
         answer = self._http.post_form(self._url, sent, self._login)
@@ -129,17 +141,18 @@ class Sender:
 
     def find(self, sought: Sought) -> Accepted | None:
         """By number and text: Twilio keeps no reference of ours. Its filter by date would hide what is still queued."""
-        wanted = skeleton(sought.text)
-        if not wanted:
-            raise CannotSay("the text that was sent cannot be told any more")
+        if not sought.fingerprint:
+            raise CannotSay("nothing is known of the text that was sent")
         answer = self._http.get(f"{self._url}?{urlencode({'To': sought.to, 'PageSize': PAGE})}", self._login)
         told = listed(answer, "Twilio", "messages")
         recent = [m for m in told if _created(m) >= earliest(sought)]
-        bodies = {skeleton(field_text(m.get("body"))): field_text(m.get("sid")) for m in reversed(recent)}
-        found = [sid for body, sid in bodies.items() if wanted in body and sid]
-        if not found and ("" in bodies or (len(recent) == len(told) and answer.json().get("next_page_uri"))):
+        sids = {_fingerprint(m): field_text(m.get("sid")) for m in recent}
+        if found := sids.get(sought.fingerprint):
+            return Accepted(found)
+        goes_on = len(recent) == len(told) and answer.json().get("next_page_uri")
+        if goes_on or "" in sids:
             raise CannotSay("Twilio keeps no texts, or lists too many messages to this number")
-        return Accepted(found[0]) if found else None
+        return None
 
 
 class ReceiptVerifier:
@@ -147,13 +160,18 @@ class ReceiptVerifier:
     limits = ReceiptLimits(headers=("X-Twilio-Signature",))
 
     def __init__(self, values: Values) -> None:
-        self._key = values[AUTH_TOKEN].encode()
+        self._key, self._help = values[AUTH_TOKEN].encode(), values[HELP_REPLY]
 
-    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
-        """One status callback. A status that says nothing about arrival gives no receipt. Raises InvalidSignature."""
+    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt] | list[InboundText]:
+        """One status callback, or a text that came in. A status that says nothing about arrival gives no receipt.
+
+        Raises InvalidSignature.
+        """
         fields = form(request.body)
         self._verify(request, fields)
         values = dict(fields)
+        if values.get("SmsStatus") == "received":
+            return [self._text(values, now)]
         state = STATES.get(values.get("MessageStatus", ""))
         if state is None:
             return []
@@ -169,6 +187,18 @@ class ReceiptVerifier:
                 suppress=why.suppress,
             )
         ]
+
+    def _text(self, values: Mapping[str, str], now: datetime) -> InboundText:
+        """OptOutType is there where Advanced Opt-Out is on, and then knows words of other languages too.
+
+        https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out. Twilio itself confirms STOP and START, and
+        would refuse a reply of ours to STOP.
+        """
+        given = values.get("OptOutType", "")
+        keyword = Keyword(given) if given in list(Keyword) else keyword_of(values.get("Body", ""))
+        reply = f"<Message>{escape(self._help)}</Message>" if self._help and keyword is Keyword.HELP else ""
+        answer = f"<Response>{reply}</Response>"
+        return InboundText(number=values.get("From", ""), keyword=keyword, at=now, answer=answer)
 
     def _verify(self, request: ReceiptRequest, fields: list[tuple[str, str]]) -> None:
         """Base64 of HMAC-SHA1 over the public URL and every field, sorted by name, without separators."""
@@ -194,6 +224,10 @@ def _sender(values: Values) -> dict[str, str]:
     if not sender and not service:
         raise SettingError(f"{FROM.name} is not set, nor {MESSAGING_SERVICE_SID.name}: one is required")
     return {name: value for name, value in (("From", sender), ("MessagingServiceSid", service)) if value}
+
+
+def _fingerprint(message: Mapping[str, Any]) -> str:
+    return fingerprint(field_text(message.get("body")).removeprefix(TRIAL))
 
 
 def _created(message: Mapping[str, Any]) -> datetime:

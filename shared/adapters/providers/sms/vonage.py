@@ -5,6 +5,7 @@ Authentication: https://developer.vonage.com/en/getting-started/concepts/authent
 in the header, as Vonage's own libraries send them; so no log of bodies holds the secret
 Codes: https://developer.vonage.com/en/messaging/sms/guides/troubleshooting-sms
 Receipts: https://developer.vonage.com/en/messaging/sms/guides/delivery-receipts
+Texts that come in: https://developer.vonage.com/en/messaging/sms/guides/inbound-sms
 Signatures: https://developer.vonage.com/en/getting-started/concepts/signing-messages (`sig`) and
 https://developer.vonage.com/en/getting-started/concepts/webhooks (JWT)
 """
@@ -16,7 +17,7 @@ import hmac
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -37,10 +38,11 @@ from shared.adapters.providers.common.rules import (
 )
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.inbound import InboundText, keyword_of
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing
-from shared.setting_types import ProviderSpec, Values, secret, text, url
+from shared.setting_types import Probe, ProviderSpec, Values, secret, text, url
 from shared.text.segments import GSM7, segments
 
 API_KEY = text("VONAGE_API_KEY", "the account's key", None)
@@ -53,6 +55,13 @@ SPEC = ProviderSpec(
     documentation="https://developer.vonage.com/en/api/sms",
     sending=(API_KEY, API_SECRET, FROM, API_URL, RECEIPTS_BASE_URL),
     receipts=(SIGNATURE_SECRET,),
+    probe=Probe(  # https://developer.vonage.com/en/api/account: the balance
+        url=lambda v: (
+            f"{v[API_URL]}/account/get-balance?{urlencode({'api_key': v[API_KEY], 'api_secret': v[API_SECRET]})}"
+        ),
+        headers=lambda v: {},
+        secret=API_SECRET,
+    ),
     cannot_find="only its Reports API lists messages, minutes later and as a product of its own that is paid for",
 )
 CREDENTIALS = "VONAGE_API_KEY, VONAGE_API_SECRET"
@@ -133,7 +142,7 @@ class Sender:
 
     def send(self, message: Outgoing) -> Accepted:
         sent = {
-            "from": self._sender,
+            "from": message.sender or self._sender,
             "to": message.to.removeprefix("+"),
             "text": message.text,
             "type": "text" if segments(message.text).encoding == GSM7 else "unicode",
@@ -154,8 +163,8 @@ class ReceiptVerifier:
     def __init__(self, values: Values) -> None:
         self._key = values[SIGNATURE_SECRET].encode()
 
-    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
-        """One delivery receipt, as JSON, form or query. Raises InvalidSignature."""
+    def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt] | list[InboundText]:
+        """One delivery receipt, or a text that came in, as JSON, form or query. Raises InvalidSignature."""
         if not self._key:
             raise InvalidSignature("VONAGE_SIGNATURE_SECRET is not set")
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -164,7 +173,7 @@ class ReceiptVerifier:
         fields = _fields(request)
         if not token:
             self._verify_sig(fields, now)
-        return _receipt(fields, now)
+        return [_text(fields, now)] if "text" in fields and "status" not in fields else _receipt(fields, now)
 
     def _verify_jwt(self, token: str, body: bytes, now: datetime) -> None:
         """HS256 only, whatever the token's header says: its author must not choose how it is verified."""
@@ -222,6 +231,12 @@ def _claims(signed: str) -> Mapping[str, Any]:
         return mapping(msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
     except (binascii.Error, ValueError, RecursionError):
         raise InvalidSignature("the token cannot be read") from None
+
+
+def _text(fields: Mapping[str, str], now: datetime) -> InboundText:
+    """It is sent again for a day until it is answered: its own time tells whether a later one has overtaken it."""
+    at = moment(fields.get("timestamp"), now)
+    return InboundText(number=f"+{fields.get('msisdn', '')}", keyword=keyword_of(fields["text"]), at=at)
 
 
 def _receipt(fields: Mapping[str, str], now: datetime) -> list[Receipt]:

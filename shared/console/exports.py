@@ -1,0 +1,93 @@
+"""Lists as CSV: what the pages show, masked like them, without their paging."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+import flask
+
+from shared.console.context import console, narrowed
+from shared.console.masking import Shown, masked
+from shared.domain.model import NoticeRecord, NoticeState, Request, SignerState, Status, Suppression
+from shared.domain.timeline import spoken
+from shared.services.operator_queries import Narrow
+
+exports = flask.Blueprint("exports", __name__)
+MOST_ROWS = 5_000
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
+
+Row = Sequence[object]
+
+
+@exports.get("/<name>.csv")
+def table(name: str) -> flask.Response:
+    """One of TABLES. Aborts with 404 for another, and with 400 for a state that does not exist."""
+    columns, rows = TABLES.get(name) or flask.abort(404, "There is no such list.")
+    try:
+        body = written(columns, rows(narrowed()))
+    except ValueError:
+        flask.abort(400, "no such state")
+    answer = flask.Response(body, mimetype="text/csv")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    return answer
+
+
+def written(columns: Row, rows: Iterable[Row]) -> str:
+    """The text of the file. A cell that a spreadsheet would run as a formula begins with an apostrophe."""
+    out = io.StringIO()
+    csv.writer(out).writerows([_plain(cell) for cell in row] for row in (columns, *rows))
+    return out.getvalue()
+
+
+def _plain(cell: object) -> str:
+    text = cell.isoformat(timespec="seconds") if isinstance(cell, datetime) else "" if cell is None else str(cell)
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _requests(narrow: Narrow) -> Iterable[Row]:
+    inspect, status = console().inspect, flask.request.args.get("status")
+    state = Status(status) if status else None
+    for key, r in inspect.every(lambda after: inspect.requests(state, after, narrow), MOST_ROWS):
+        if isinstance(r, Request):
+            signed = sum(s.state is SignerState.SIGNED for s in r.signers.values())
+            yield key, r.title, r.status, signed, len(r.signers), r.changed_at
+
+
+def _messages(narrow: Narrow) -> Iterable[Row]:
+    inspect, state = console().inspect, NoticeState(flask.request.args.get("state") or NoticeState.FAILED)
+    for key, m in inspect.every(lambda after: inspect.messages(state, after, narrow), MOST_ROWS):
+        if isinstance(m, NoticeRecord):
+            yield m.request_id, key, spoken(m), m.state, masked(m.reason), m.provider, m.provider_id, m.changed_at
+
+
+def _suppressions(narrow: Narrow) -> Iterable[Row]:
+    inspect = console().inspect
+    for key, s in inspect.every(inspect.suppressions, MOST_ROWS):
+        if isinstance(s, Suppression):
+            yield key[:12], s.channel, masked(s.reason), s.since, s.cleared_at, s.cleared_by, s.cleared_why
+
+
+def _attention(narrow: Narrow) -> Iterable[Row]:
+    for cause, troubles in console().inspect.attention().items():
+        for t in troubles:
+            shown = Shown(t.request, personal=False)
+            because = shown.text(t.verdict.sentence())
+            yield cause, t.request.id, t.request.title, shown.label(t.signer), because, t.verdict.advice
+
+
+def _days(narrow: Narrow) -> Iterable[Row]:
+    for f in console().inspect.by_day():
+        yield f.day, f.channel, f.sent, f.delivered, f.failed, round(f.usual, 1), round(max(f.late, default=0), 1)
+
+
+TABLES: dict[str, tuple[Row, Callable[[Narrow], Iterable[Row]]]] = {
+    "requests": (("request", "title", "status", "signed", "signers", "changed"), _requests),
+    "messages": (
+        ("request", "notice", "message", "state", "reason", "provider", "provider id", "changed"),
+        _messages,
+    ),
+    "suppressions": (("address", "channel", "reason", "since", "cleared", "by", "why"), _suppressions),
+    "attention": (("cause", "request", "title", "signer", "verdict", "what to do"), _attention),
+    "days": (("day", "channel", "sent", "delivered", "failed", "usual seconds", "longest seconds"), _days),
+}

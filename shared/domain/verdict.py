@@ -1,0 +1,420 @@
+"""One verdict per signer: were they reached, why or why not, what to do, and whether a reminder can still arrive.
+
+Plain facts and words, without markup or masking: for the console, `make why`, mails and events alike.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from math import ceil
+
+import msgspec
+from msgspec.structs import replace
+
+from shared.domain import planner
+from shared.domain.eligibility import Defer, Send, evaluate
+from shared.domain.kinds import described
+from shared.domain.model import (
+    ChannelName,
+    Kind,
+    Notice,
+    NoticeRecord,
+    NoticeState,
+    Outage,
+    Request,
+    Role,
+    SignerState,
+    Status,
+    Suppression,
+)
+from shared.domain.notice_record import second_try_wait
+from shared.domain.policy import Policy, other_channel
+from shared.domain.signers import address_of, pending
+
+SPOKEN = {ChannelName.SMS: "by SMS", ChannelName.EMAIL: "by e-mail", ChannelName.NONE: "on no channel"}
+ADOPTED = "the request was met without its Sent webhook, so nobody is invited for it"
+QUEUED = "in the queue; if it is lost, the next recheck publishes it again"
+STOPPED = "an operator has stopped the reminders"
+ENDED = {
+    Status.EXPIRED: "the request has expired",
+    Status.GONE: "Clickwrap no longer knows the request",
+    Status.DORMANT: "nothing was heard of the request for a month",
+    Status.COMPLETE: "the request is complete",
+}
+
+
+class Reach(StrEnum):
+    """How far a signer was reached; the value begins the sentence."""
+
+    REACHED = "reached"
+    SENT = "sent, not confirmed"
+    UNCERTAIN = "perhaps reached"
+    SCHEDULED = "will be tried"
+    WAITING = "waiting"
+    NOT_REACHED = "not reached"
+    ENDED = "ended"
+    DONE = "nothing to do"
+
+
+class Cause(StrEnum):
+    """Why. One word for what an operator handles in one way; lists are grouped by it."""
+
+    ARRIVED = "arrived"
+    TAKEN = "taken by the provider"
+    ANSWER_LOST = "answer lost"
+    NO_ADDRESS = "no address"
+    INVALID_ADDRESS = "invalid address"
+    CHANNEL_OFF = "channel not in use"
+    OPTED_OUT = "opted out"
+    UNUSABLE = "address unusable"
+    FILTERED = "filtered"
+    REFUSED = "refused"
+    NOT_DELIVERED = "not delivered"
+    TOO_LATE = "too late"
+    PROVIDER_DOWN = "provider down"
+    RETRY = "to be tried again"
+    DEAD_LETTER = "dead letter"
+    QUEUED = "in the queue"
+    HELD = "held back"
+    SEND_WINDOW = "send window"
+    DISPUTED = "disputed"
+    NOT_THEIR_TURN = "not their turn"
+    NO_LINK = "no signing link"
+    ADOPTED = "met without its webhook"
+    RECIPIENT = "recipient"
+    SIGNED = "signed"
+    REMOVED = "removed"
+    OVER = "request over"
+
+
+IN_CLICKWRAP = "Correct it in Clickwrap; it is noticed {noticed}."
+ADVICE = {
+    Cause.ANSWER_LOST: "Ask the signer, or send it once more and risk a double.",
+    Cause.NO_ADDRESS: "Add an address in Clickwrap; it is noticed {noticed}.",
+    Cause.INVALID_ADDRESS: IN_CLICKWRAP,
+    Cause.CHANNEL_OFF: "Allow a channel for this signer in Clickwrap, or change CHANNEL_POLICY.",
+    Cause.OPTED_OUT: "Tell them another way. Only they can undo it: by texting START, or by asking you to write again.",
+    Cause.UNUSABLE: IN_CLICKWRAP,
+    Cause.FILTERED: "Tell them another way, and ask the provider why messages of this sender are filtered.",
+    Cause.REFUSED: "Mend what the provider names, then send it once more.",
+    Cause.NOT_DELIVERED: "Send it once more, or tell them another way.",
+    Cause.TOO_LATE: "Send it once more if it still matters.",
+    Cause.PROVIDER_DOWN: "Nothing: it leaves by itself once the provider answers again.",
+    Cause.RETRY: "Nothing, unless the reason names a setting.",
+    Cause.DEAD_LETTER: "Replay it on the page Dead letters.",
+    Cause.HELD: "Nothing here: it is sent once the cause has passed.",
+    Cause.DISPUTED: "Look at the request in Clickwrap. It is read again every hour.",
+    Cause.NO_LINK: "Nothing, if the request was sent just now; else look at the request in Clickwrap.",
+    Cause.ADOPTED: "Send the request again in Clickwrap if this signer must be invited.",
+}
+# Providers give their reasons in words; an operator does the same about all reasons of a row.
+BY_WORDS = (
+    (
+        Cause.OPTED_OUT,
+        re.compile(r"opted out|unsubscribe|complain|recipient (blocks|bars)|reported (it )?as spam", re.I),
+    ),
+    (Cause.FILTERED, re.compile(r"filter|spam|virus|10DLC|pumping|barred|DMARC|recipient's server", re.I)),
+    (
+        Cause.UNUSABLE,
+        re.compile(
+            r"landline|not a mobile|not valid|invalid|no longer in use|bounced|deactivated|not found|does not exist"
+            r"|(number is )?unknown (number|sub|or no)|no such (mailbox|address|user)|not to be used"
+            r"|blocked the number",
+            re.I,
+        ),
+    ),
+    (Cause.TOO_LATE, re.compile(r"too late|not delivered in time", re.I)),
+)
+TROUBLED = (Reach.NOT_REACHED, Reach.UNCERTAIN)
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """because: completes the sentence. at: when it is tried (again), None unless scheduled.
+
+    reminder: when the next reminder can reach them; None where none can, and `no_reminder` says why ("" for no need).
+    """
+
+    reach: Reach
+    cause: Cause
+    because: str
+    advice: str = ""
+    at: datetime | None = None
+    channel: ChannelName = ChannelName.NONE
+    reminder: datetime | None = None
+    no_reminder: str = ""
+
+    def sentence(self, at: str = "") -> str:
+        """The first thing that an operator reads. at: `self.at` as the reader writes times; UTC without it."""
+        when = f" at {at or f'{self.at:%Y-%m-%d %H:%M} UTC'}" if self.at else ""
+        return f"{self.reach.capitalize()}{when}: {self.because}."
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verdict rests on beside the request. blocked: by address key. outages: by channel and provider.
+
+    dead: ids of the notices among the dead letters.
+    """
+
+    records: Mapping[str, NoticeRecord]
+    now: datetime
+    policy: Policy
+    blocked: Mapping[str, Suppression] = {}
+    outages: Mapping[str, Outage] = {}
+    dead: Collection[str] = ()
+
+
+def verdicts(request: Request, known: Known) -> dict[str, Verdict]:
+    """By signer, in their order. The notices that the state implies are worked out once."""
+    implied = planner.notices(request, known.now, known.policy)
+    keys = sorted(request.signers, key=lambda k: request.signers[k].number)
+    mine: dict[str, dict[str, NoticeRecord]] = {}
+    for notice, record in known.records.items():
+        mine.setdefault(record.signer, {})[notice] = record
+    unbegun: dict[str, list[Notice]] = {}
+    for notice, planned in implied.items():
+        if notice not in known.records:
+            unbegun.setdefault(planned.signer, []).append(planned)
+    same = _sharers(request)
+    return {
+        k: _Signer(request, k, replace(known, records=mine.get(k, {})), unbegun.get(k, []), same.get(k, "")).verdict()
+        for k in keys
+    }
+
+
+class _Signer:
+    """One signer of a request, and what is known of them."""
+
+    def __init__(self, request: Request, key: str, known: Known, unbegun: list[Notice], same: str) -> None:
+        self._request, self._key, self._known, self._same = request, key, known, same
+        self._signer = request.signers[key]
+        kinds = {Kind.COMPLETION} if request.status is Status.COMPLETE else {Kind.INVITATION, Kind.REMINDER}
+        records = known.records.values()
+        self._records = [r for r in records if r.kind in kinds and r.round == request.round]
+        self._unbegun = [n for n in unbegun if n.kind in kinds]
+
+    def verdict(self) -> Verdict:
+        found = self._settled() or self._of_messages() or self._without_messages()
+        advice = ADVICE.get(found.cause, "").format(noticed=self._noticed())
+        found = replace(found, advice=advice, because=found.because + self._same)
+        return self._with_reminder(found)
+
+    def _noticed(self) -> str:
+        at = self._request.next_at
+        minutes = ceil(max((at - self._known.now) / timedelta(minutes=1), 1)) if at else 15
+        return f"within {minutes} minutes" if minutes <= 90 else f"within {ceil(minutes / 60)} hours"
+
+    # -- what needs no message
+
+    def _settled(self) -> Verdict | None:
+        request, signer = self._request, self._signer
+        if signer.state is SignerState.REMOVED:
+            return _verdict(Reach.DONE, Cause.REMOVED, "no longer on the request")
+        if request.status is Status.COMPLETE:
+            return None
+        if signer.state is SignerState.SIGNED:
+            return _verdict(Reach.DONE, Cause.SIGNED, "has signed" + self._though())
+        if request.status in ENDED:
+            return _verdict(Reach.ENDED, Cause.OVER, ENDED[request.status] + self._though())
+        if signer.role is Role.RECIPIENT:
+            return _verdict(Reach.WAITING, Cause.RECIPIENT, "signs nothing; gets the completion once all have signed")
+        return self._not_invited()
+
+    def _though(self) -> str:
+        """That nothing of ours had arrived, and why."""
+        if any(r.state in (NoticeState.DELIVERED, NoticeState.ACCEPTED) for r in self._records):
+            return ""
+        last = max(self._records, key=_last, default=None)
+        return ", though no message of ours had arrived" + (f": {last.reason}" if last and last.reason else "")
+
+    def _not_invited(self) -> Verdict | None:
+        request, signer = self._request, self._signer
+        if request.status is Status.DISPUTED:
+            why = "a webhook says that all have signed, and the API denies it"
+            return _verdict(Reach.WAITING, Cause.DISPUTED, why)
+        if signer.state is not SignerState.WAITING:
+            return None
+        if request.ordered and (before := self._before()):
+            who = "one signer before them has" if before == 1 else f"{before} signers before them have"
+            return _verdict(Reach.WAITING, Cause.NOT_THEIR_TURN, f"it is not their turn: {who} not signed")
+        if not signer.request_url:
+            return _verdict(Reach.WAITING, Cause.NO_LINK, "the API shows no signing link for this signer")
+        if request.status is Status.PAUSED:
+            return _verdict(Reach.WAITING, Cause.HELD, "the request is paused")
+        return _verdict(Reach.WAITING, Cause.QUEUED, "the next recheck of the request invites them")
+
+    def _before(self) -> int:
+        """How many must sign before this signer."""
+        signers, place = self._request.signers.values(), self._signer.order
+        return 0 if place is None else sum(pending(s) and s.order is not None and s.order < place for s in signers)
+
+    # -- what became of the messages
+
+    def _of_messages(self) -> Verdict | None:
+        """The best of the channels; of one channel a delivery, or else the last message."""
+        found = [*map(self._of_unbegun, self._unbegun), *self._by_channel()]
+        usable = [v for v in found if v.channel is not ChannelName.NONE]
+        return min(usable, key=lambda v: RANK[v.reach], default=None)
+
+    def _by_channel(self) -> Iterator[Verdict]:
+        for channel in dict.fromkeys(r.channel for r in self._records):
+            mine = sorted((r for r in self._records if r.channel is channel), key=_last)
+            arrived = [r for r in mine if r.state is NoticeState.DELIVERED]
+            yield self._of_record((arrived or mine)[-1])
+
+    def _of_record(self, record: NoticeRecord) -> Verdict:
+        what, who = _the(record), record.provider or "the provider"
+        match record.state:
+            case NoticeState.DELIVERED:
+                return _of(record, Reach.REACHED, Cause.ARRIVED, f"{what} arrived")
+            case NoticeState.ACCEPTED:
+                return _of(record, Reach.SENT, Cause.TAKEN, f"{who} took {what} and has not said that it arrived")
+            case NoticeState.SENDING:
+                return _of(record, Reach.WAITING, Cause.QUEUED, f"{what} is being handed to {who}")
+            case NoticeState.PLANNED:
+                return self._tried_again(record)
+            case NoticeState.UNKNOWN:
+                return self._answer_lost(record)
+        return _of(record, Reach.NOT_REACHED, cause_of(record), record.reason or f"{what} did not arrive")
+
+    def _tried_again(self, record: NoticeRecord) -> Verdict:
+        if down := self._down(record.channel, _the(record)):
+            return down
+        return _of(record, Reach.SCHEDULED, Cause.RETRY, record.reason, record.lease_until)
+
+    def _answer_lost(self, record: NoticeRecord) -> Verdict:
+        why = f"{_the(record)} may have left: the answer of {record.provider or 'the provider'} was lost"
+        wait = second_try_wait(record, self._known.now, self._known.policy)
+        if wait is None:
+            return _of(record, Reach.UNCERTAIN, Cause.ANSWER_LOST, why)
+        again = f"{why}; without a receipt it is tried once more"
+        return _of(record, Reach.SCHEDULED, Cause.RETRY, again, max(self._known.now, self._known.now + wait))
+
+    def _of_unbegun(self, notice: Notice) -> Verdict:
+        what = _the(notice)
+        if notice.notice in self._known.dead:
+            return _of(notice, Reach.NOT_REACHED, Cause.DEAD_LETTER, f"{what} was given up and is a dead letter")
+        decision = evaluate(self._request, notice, self._known.now, self._known.policy)
+        if isinstance(decision, Send):
+            return self._down(notice.channel, what) or _of(notice, Reach.WAITING, Cause.QUEUED, f"{what} is {QUEUED}")
+        if isinstance(decision, Defer):
+            return self._deferred(notice, decision)
+        return _of(notice, Reach.NOT_REACHED, _by_words(decision.reason), f"{what} is not sent: {decision.reason}")
+
+    def _deferred(self, notice: Notice, decision: Defer) -> Verdict:
+        if decision.reason != "outside the send window":
+            return _of(notice, Reach.WAITING, Cause.HELD, f"{_the(notice)} is held back: {decision.reason}")
+        opens = self._known.now + timedelta(seconds=decision.after or 0)
+        return _of(notice, Reach.SCHEDULED, Cause.SEND_WINDOW, f"{_the(notice)} waits for the send window", opens)
+
+    def _down(self, channel: ChannelName, what: str) -> Verdict | None:
+        for name, outage in self._known.outages.items():
+            if name.startswith(f"{channel} ") and outage.until > self._known.now:
+                why = f"{name.partition(' ')[2]} has failed since {outage.since:%d %b %H:%M} UTC; {what} waits for it"
+                told = _verdict(Reach.SCHEDULED, Cause.PROVIDER_DOWN, why)
+                return replace(told, at=outage.until, channel=channel)
+        return None
+
+    def _without_messages(self) -> Verdict:
+        signer = self._signer
+        if self._request.status is Status.COMPLETE and (signer.channels or not self._request.completed_at):
+            return _verdict(Reach.DONE, Cause.OVER, ENDED[Status.COMPLETE])
+        if not signer.channels:
+            return _verdict(Reach.NOT_REACHED, *self._unreachable())
+        if signer.adopted:
+            return _verdict(Reach.NOT_REACHED, Cause.ADOPTED, ADOPTED)
+        return _verdict(Reach.NOT_REACHED, Cause.TOO_LATE, "no message was sent in time")
+
+    def _unreachable(self) -> tuple[Cause, str]:
+        signer = self._signer
+        for channel, given in signer.unusable.items():
+            what = "number" if channel is ChannelName.SMS else "address"
+            of = "a phone number" if channel is ChannelName.SMS else "an e-mail address"
+            return Cause.INVALID_ADDRESS, f"the {what} '{given}' is not {of}"
+        if signer.mobile or signer.email:
+            return Cause.CHANNEL_OFF, "they have an address, but no channel that may be used for them"
+        return Cause.NO_ADDRESS, "the request holds neither a mobile number nor an e-mail address of theirs"
+
+    # -- whether a reminder can still arrive
+
+    def _with_reminder(self, verdict: Verdict) -> Verdict:
+        signer, request = self._signer, self._request
+        if signer.state is not SignerState.INVITED or request.status not in (Status.OPEN, Status.PAUSED):
+            return verdict
+        ahead = [r.due_at for r in signer.reminders.values() if r.due_at > self._known.now]
+        reason = STOPPED if request.reminders_stopped else "" if ahead else "the last one has been"
+        reason = reason or self._no_way()
+        return replace(verdict, no_reminder=reason) if reason else replace(verdict, reminder=min(ahead))
+
+    def _no_way(self) -> str:
+        """Why no channel can carry a reminder; "" if one can."""
+        policy, signer = self._known.policy, self._signer
+        ways = dict.fromkeys([*signer.channels, *filter(None, (other_channel(policy, c) for c in signer.channels))])
+        usable = [c for c in ways if address_of(signer, c)]
+        if not usable:
+            return "there is no address to send it to"
+        reasons = [self._blocked(c) for c in usable]
+        return "" if "" in reasons else f"the address is blocked: {reasons[0]}"
+
+    def _blocked(self, channel: ChannelName) -> str:
+        """Why the address that was last written to must not be used; "" if it may, or if nothing was sent yet."""
+        sent = [r for r in self._known.records.values() if r.channel is channel and r.address]
+        found = self._known.blocked.get(max(sent, key=_last).address) if sent else None
+        return found.reason if found and not found.cleared_at else ""
+
+
+RANK = {
+    Reach.REACHED: 0,
+    Reach.SENT: 1,
+    Reach.SCHEDULED: 2,
+    Reach.WAITING: 3,
+    Reach.UNCERTAIN: 4,
+    Reach.NOT_REACHED: 5,
+}
+
+
+def cause_of(record: NoticeRecord) -> Cause:
+    """Of a message that did not arrive, or may not have."""
+    if record.state is NoticeState.UNKNOWN:
+        return Cause.ANSWER_LOST
+    if record.channel is ChannelName.NONE:
+        return Cause.NO_ADDRESS
+    found = _by_words(record.reason)
+    return Cause.NOT_DELIVERED if found is Cause.REFUSED and record.state is NoticeState.UNDELIVERED else found
+
+
+def _by_words(reason: str) -> Cause:
+    return next((cause for cause, words in BY_WORDS if words.search(reason)), Cause.REFUSED)
+
+
+def _verdict(reach: Reach, cause: Cause, because: str) -> Verdict:
+    return Verdict(reach=reach, cause=cause, because=because)
+
+
+def _of(item: Notice | NoticeRecord, reach: Reach, cause: Cause, because: str, at: datetime | None = None) -> Verdict:
+    return Verdict(reach=reach, cause=cause, because=because, at=at, channel=item.channel)
+
+
+def _the(item: Notice | NoticeRecord) -> str:
+    """A notice within a sentence."""
+    what = described(item)
+    return f"the {what[0].lower()}{what[1:]} {SPOKEN[item.channel]}"
+
+
+def _last(record: NoticeRecord) -> datetime:
+    return record.history[-1].at
+
+
+def _sharers(request: Request) -> dict[str, str]:
+    """Of signers with one address: which others have it."""
+    found: dict[str, list[str]] = {}
+    present = {k: s for k, s in request.signers.items() if s.state is not SignerState.REMOVED}
+    for key, signer in present.items():
+        for address in filter(None, (signer.mobile, signer.email)):
+            found.setdefault(address, []).append(key)
+    told: dict[str, str] = {}
+    for keys in found.values():
+        for key in keys if len(keys) > 1 else ():
+            others = [present[k].number for k in keys if k != key]
+            told[key] = f"; signer {', '.join(map(str, others[:3]))} has the same address"
+    return told

@@ -1,0 +1,47 @@
+"""The built-in e-mails and the page of a dead link in a browser: on a narrow screen, in light and in dark."""
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec.structs import replace
+from playwright.sync_api import Browser, Page
+
+from shared.domain.brands import Brand
+from shared.domain.model import ChannelName, Kind
+from shared.text.pages import link_page
+from shared.text.render import Texts
+from tests.browser.conftest import Axe
+from tests.texts import LANGUAGES, SEED, written
+
+NARROW = 320  # CSS pixels: the narrowest telephone in use
+LONG = "Employment-and-confidentiality-agreement-" * 4
+
+
+@pytest.fixture
+def narrow(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": NARROW, "height": 600})
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", Kind)
+def test_an_email_fits_a_narrow_screen_and_can_be_read_in_light_and_dark(
+    narrow: Page, axe: Axe, kind: Kind, language: str
+) -> None:
+    narrow.set_content(written(kind, ChannelName.EMAIL, language, replace(SEED, title=LONG)).html)
+    assert narrow.evaluate("document.scrollingElement.scrollWidth") <= NARROW
+    axe(narrow)
+
+
+@pytest.mark.parametrize(("scheme", "background"), [("light", "rgb(243, 244, 246)"), ("dark", "rgb(17, 24, 39)")])
+def test_an_email_has_a_dark_form(narrow: Page, scheme: str, background: str) -> None:
+    narrow.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    narrow.set_content(written(Kind.INVITATION, ChannelName.EMAIL, "en").html)
+    assert narrow.evaluate("getComputedStyle(document.body).backgroundColor") == background
+
+
+def test_the_page_of_a_dead_link_fits_and_can_be_read(narrow: Page, axe: Axe) -> None:
+    narrow.set_content(link_page("expired", Brand(name="Acme", contact="legal@acme.example"), Texts(), "de"))
+    assert narrow.evaluate("document.scrollingElement.scrollWidth") <= NARROW
+    axe(narrow)

@@ -1,0 +1,166 @@
+"""The test of support: twelve prepared cases, and the first sentence of each page must be the verdict."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.cases import CASES, prepare, settings
+from tests.browser.conftest import Axe, Errors
+from tests.e2e.stack import Running, until
+
+WIDTHS = (390, 1280)
+PAGES = (
+    "",
+    "requests",
+    "messages?state=failed",
+    "messages?state=delivered",
+    "days",
+    "suppressions",
+    "dead-letters",
+    "health",
+    "words",
+    "resend?state=failed",
+    "requests/case-01",
+    "requests/case-02",
+    "requests/case-04",
+    "requests/case-07",
+    "requests/case-11",
+    "requests/case-02/stop",
+    "requests/case-02/read",
+    "requests/case-02/forget",
+    "requests/nobody",
+)
+
+
+@pytest.fixture(scope="module")
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, now: datetime) -> Iterator[Running]:
+    running = Running(tmp_path_factory.mktemp("stack"), "embedded", **settings(now))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def sentences(stack: Running, now: datetime) -> dict[str, str]:
+    return prepare(stack, now)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.title for case in CASES])
+def test_the_first_sentence_is_the_verdict(page: Page, sentences: dict[str, str], case: object) -> None:
+    key: str = case.id  # type: ignore[attr-defined]
+    page.goto(f"/console/requests/{key}")
+    expect(page.locator(".verdict").first).to_have_text(sentences[key])
+    box = page.locator(".verdict").first.bounding_box()
+    assert box
+    assert box["y"] < 400  # without scrolling
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("path", PAGES)
+def test_every_filled_page_is_accessible_and_fits(
+    page: Page, sentences: dict[str, str], axe: Axe, errors: Errors, path: str, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"/console/{path}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    axe(page)
+    if path == "requests/nobody":
+        errors.clear()  # the browser tells of the 404
+
+
+def test_at_a_zoom_of_200_percent_nothing_is_cut_off(page: Page, sentences: dict[str, str]) -> None:
+    page.set_viewport_size({"width": 640, "height": 400})  # 1280 at 200 %
+    for path in PAGES[:-1]:
+        page.goto(f"/console/{path}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 640, path
+
+
+def test_the_search_stands_beside_the_menu_and_not_below_it(page: Page, sentences: dict[str, str]) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto("/console/")
+    menu, find = page.get_by_role("navigation", name="Console"), page.get_by_role("search")
+    top, beside = menu.bounding_box(), find.bounding_box()
+    assert top
+    assert beside
+    assert abs(top["y"] - beside["y"]) < 20
+
+
+def test_home_leads_to_the_cause_and_the_signer(page: Page, sentences: dict[str, str]) -> None:
+    page.goto("/console/")
+    main = page.get_by_role("main")
+    for text in ("email smtp has failed since", "1 dead letter", "Invalid address", "Opted out", "Disputed"):
+        expect(main).to_contain_text(text)
+    page.get_by_role("link", name="Lease: Invalid number").click()
+    expect(page.locator(".verdict").first).to_have_text(sentences["case-01"])
+
+
+def test_back_after_a_search_shows_it_again(page: Page, sentences: dict[str, str]) -> None:
+    page.goto("/console/")
+    page.get_by_label("Find a request").fill("Smi lease")
+    page.get_by_role("button", name="Find").click()
+    assert "mi" not in page.url.partition("?n=")[0].removeprefix("http://127.0.0.1").replace("/console/", "")
+    page.get_by_role("link", name="Lease: Expired").click()
+    page.go_back()
+    expect(page.get_by_role("status")).to_contain_text("requests for “Smi lease”")
+    page.reload()
+    expect(page.get_by_role("status")).to_contain_text("requests for “Smi lease”")
+
+
+def test_a_name_from_right_to_left_does_not_scramble_its_line(page: Page, stack: Running) -> None:
+    hebrew = {"name": "שרה כהן", "mobile_number": "317-555-0190", "send_to": {"mobile_number": True}}
+    request = stack.send(hebrew)
+    until(lambda: stack.call("GET", f"/console/requests/{request}")[0] == 200, "the request is known")
+    page.goto(f"/console/requests/{request}")
+    label = page.locator(".signer bdi").first.bounding_box()
+    badge = page.locator(".signer .badge").first.bounding_box()
+    assert label
+    assert badge
+    assert label["x"] + label["width"] <= badge["x"]  # the badge still follows the name
+
+
+def test_printed_it_is_without_menu_and_buttons(page: Page, sentences: dict[str, str]) -> None:
+    page.goto("/console/requests/case-02")
+    page.emulate_media(media="print")
+    expect(page.locator(".verdict").first).to_be_visible()
+    expect(page.get_by_role("navigation", name="Console")).to_be_hidden()
+    assert page.locator("a.button:visible, button:visible").count() == 0
+
+
+def test_times_are_shown_in_the_readers_own_zone_when_asked(
+    browser: Browser, stack: Running, sentences: object
+) -> None:
+    context = browser.new_context(base_url=stack.base, timezone_id="Asia/Tokyo", locale="en-GB")
+    page = context.new_page()
+    page.goto("/console/requests/case-02")
+    utc = page.locator("main time").first.inner_text()
+    assert utc.endswith("UTC")
+    page.get_by_role("button", name="Show local time").click()
+    assert "UTC" not in page.locator("main time").first.inner_text()
+    page.reload()
+    page.get_by_role("button", name="Show UTC").click()
+    assert page.locator("main time").first.inner_text() == utc
+    context.close()
+
+
+def test_the_keyboard_alone_leads_from_the_search_to_the_verdict(page: Page, sentences: dict[str, str]) -> None:
+    page.goto("/console/")
+    page.get_by_label("Find a request").focus()
+    page.keyboard.type("case-08")
+    page.keyboard.press("Enter")
+    expect(page.locator(".verdict").first).to_have_text(sentences["case-08"])
+
+
+def test_clearing_an_address_names_the_signer_and_warns_of_stop(
+    page: Page, sentences: dict[str, str], axe: Axe
+) -> None:
+    page.goto("/console/requests/case-02")
+    page.get_by_role("button", name="Clear it").click()
+    expect(page.get_by_role("main")).to_contain_text("It is the address of 1. E. S.")
+    expect(page.get_by_role("main")).to_contain_text("until they text START")
+    axe(page)

@@ -1,0 +1,473 @@
+"""One verdict per signer: a table over every state of a notice, of a signer and of a request, and every reason."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from shared.adapters.providers.email import mailgun, postmark, sendgrid, smtp
+from shared.adapters.providers.sms import twilio, vonage
+from shared.domain.model import (
+    ChannelName,
+    Kind,
+    NoticeRecord,
+    NoticeState,
+    Outage,
+    Reminder,
+    Request,
+    Role,
+    Signer,
+    SignerState,
+    Status,
+    Suppression,
+    Transition,
+)
+from shared.domain.planner import notice_for
+from shared.domain.policy import Policy
+from shared.domain.verdict import ADVICE, Cause, Known, Reach, Verdict, cause_of, verdicts
+from tests.fakes import PHONES, START
+
+HOUR = timedelta(hours=1)
+SMS, EMAIL, NONE = ChannelName.SMS, ChannelName.EMAIL, ChannelName.NONE
+S = NoticeState
+LATER = Reminder(due_at=START + timedelta(days=3), task="t")
+OUTAGE = Outage(since=START - HOUR, last=START, until=START + HOUR, failures=9)
+KEY = "the key of an address"
+BLOCKED = Suppression(channel=SMS, reason="twilio: the recipient has opted out (STOP) (21610)", since=START)
+
+
+def signer(**changes: Any) -> Signer:
+    given = {
+        "number": 1,
+        "mobile": PHONES["a"],
+        "channels": (SMS,),
+        "request_url": "https://sign.test/a",
+        "state": SignerState.INVITED,
+        "invited_at": START - HOUR,
+        "reminders": {"3": LATER},
+    }
+    return Signer(**{**given, **changes})
+
+
+def record(state: NoticeState, reason: str = "", **changes: Any) -> NoticeRecord:
+    given = {"request_id": "r1", "signer": "k", "kind": Kind.INVITATION, "channel": SMS, "round": 1}
+    history = changes.pop("history", (Transition(at=START - HOUR / 2, state=state, why=reason),))
+    return NoticeRecord(
+        **{**given, "state": state, "reason": reason, "provider": "twilio", "history": history, **changes}
+    )
+
+
+def told(
+    *records: NoticeRecord,
+    who: Signer | None = None,
+    begun: bool = True,
+    extra: dict[str, Any] | None = None,
+    **request: Any,
+) -> Verdict:
+    """The verdict on signer k. begun: the implied notices are among the records, under their own ids."""
+    extra = dict(extra or {})
+    state = Request(id="r1", **{"signers": {"k": who or signer(), **extra.pop("others", {})}, **request})
+    known = dict[str, NoticeRecord]()
+    for n, one in enumerate(records):
+        planned = notice_for(state, "k", one.kind, one.channel, reminder_day=one.reminder_day)
+        known[planned.notice if begun and planned.notice not in known else f"n{n}"] = one
+    if extra.pop("dead", False):
+        extra["dead"] = {notice_for(state, "k", Kind.INVITATION, SMS).notice}
+    return verdicts(state, Known(records=known, now=START, policy=Policy(), **extra))["k"]
+
+
+UNKNOWN_TWICE = (Transition(at=START - HOUR, state=S.UNKNOWN), Transition(at=START, state=S.UNKNOWN))
+REMINDER = {"kind": Kind.REMINDER, "reminder_day": 3}
+
+STATES: list[tuple[str, Verdict, Reach, Cause, str]] = [
+    # -- every state of a notice
+    ("delivered", told(record(S.DELIVERED)), Reach.REACHED, Cause.ARRIVED, "Reached: the invitation by SMS arrived."),
+    (
+        "accepted",
+        told(record(S.ACCEPTED)),
+        Reach.SENT,
+        Cause.TAKEN,
+        "Sent, not confirmed: twilio took the invitation by SMS and has not said that it arrived.",
+    ),
+    (
+        "sending",
+        told(record(S.SENDING)),
+        Reach.WAITING,
+        Cause.QUEUED,
+        "Waiting: the invitation by SMS is being handed to twilio.",
+    ),
+    (
+        "planned",
+        told(record(S.PLANNED, "twilio: too many requests (20429)", lease_until=START + HOUR)),
+        Reach.SCHEDULED,
+        Cause.RETRY,
+        "Will be tried at 2026-03-02 16:00 UTC: twilio: too many requests (20429).",
+    ),
+    (
+        "planned in an outage",
+        told(record(S.PLANNED, "503"), extra={"outages": {"sms twilio": OUTAGE}}),
+        Reach.SCHEDULED,
+        Cause.PROVIDER_DOWN,
+        (
+            "Will be tried at 2026-03-02 16:00 UTC: twilio has failed since 02 Mar 14:00 UTC; "
+            "the invitation by SMS waits for it."
+        ),
+    ),
+    (
+        "an outage of the other channel",
+        told(record(S.PLANNED, "503", lease_until=START), extra={"outages": {"email smtp": OUTAGE}}),
+        Reach.SCHEDULED,
+        Cause.RETRY,
+        "Will be tried at 2026-03-02 15:00 UTC: 503.",
+    ),
+    (
+        "unknown, to be tried once more",
+        told(record(S.UNKNOWN, "no answer", history=(Transition(at=START, state=S.UNKNOWN),))),
+        Reach.SCHEDULED,
+        Cause.RETRY,
+        (
+            "Will be tried at 2026-03-02 15:15 UTC: the invitation by SMS may have left: "
+            "the answer of twilio was lost; without a receipt it is tried once more."
+        ),
+    ),
+    (
+        "unknown for good",
+        told(record(S.UNKNOWN, "no answer", history=UNKNOWN_TWICE)),
+        Reach.UNCERTAIN,
+        Cause.ANSWER_LOST,
+        "Perhaps reached: the invitation by SMS may have left: the answer of twilio was lost.",
+    ),
+    (
+        "failed",
+        told(record(S.FAILED, "twilio: the number is a landline (21635)")),
+        Reach.NOT_REACHED,
+        Cause.UNUSABLE,
+        "Not reached: twilio: the number is a landline (21635).",
+    ),
+    (
+        "undelivered",
+        told(record(S.UNDELIVERED, "twilio: filtered by the carrier (30007)")),
+        Reach.NOT_REACHED,
+        Cause.FILTERED,
+        "Not reached: twilio: filtered by the carrier (30007).",
+    ),
+    (
+        "undelivered without a reason",
+        told(record(S.UNDELIVERED)),
+        Reach.NOT_REACHED,
+        Cause.NOT_DELIVERED,
+        "Not reached: the invitation by SMS did not arrive.",
+    ),
+    (
+        "suppressed",
+        told(record(S.SUPPRESSED, f"the address is not to be used: {BLOCKED.reason}")),
+        Reach.NOT_REACHED,
+        Cause.OPTED_OUT,
+        "Not reached: the address is not to be used: twilio: the recipient has opted out (STOP) (21610).",
+    ),
+    # -- several messages
+    (
+        "one channel arrived, the other did not",
+        told(record(S.FAILED, "landline"), record(S.DELIVERED, channel=EMAIL)),
+        Reach.REACHED,
+        Cause.ARRIVED,
+        "Reached: the invitation by e-mail arrived.",
+    ),
+    (
+        "delivered, and a reminder was refused",
+        told(record(S.DELIVERED), record(S.FAILED, "opted out", **REMINDER)),
+        Reach.REACHED,
+        Cause.ARRIVED,
+        "Reached: the invitation by SMS arrived.",
+    ),
+    (
+        "accepted, and a later reminder bounced",
+        told(
+            record(S.ACCEPTED),
+            record(S.UNDELIVERED, "opted out", **REMINDER, history=(Transition(at=START, state=S.UNDELIVERED),)),
+        ),
+        Reach.NOT_REACHED,
+        Cause.OPTED_OUT,
+        "Not reached: opted out.",
+    ),
+    (
+        "of an earlier round",
+        told(record(S.DELIVERED), begun=False, round=2),
+        Reach.WAITING,
+        Cause.QUEUED,
+        "Waiting: the invitation by SMS is in the queue; if it is lost, the next recheck publishes it again.",
+    ),
+    # -- not begun
+    (
+        "not begun, provider down",
+        told(extra={"outages": {"sms twilio": OUTAGE}}),
+        Reach.SCHEDULED,
+        Cause.PROVIDER_DOWN,
+        (
+            "Will be tried at 2026-03-02 16:00 UTC: twilio has failed since 02 Mar 14:00 UTC; "
+            "the invitation by SMS waits for it."
+        ),
+    ),
+    (
+        "dead letter",
+        told(extra={"dead": True}),
+        Reach.NOT_REACHED,
+        Cause.DEAD_LETTER,
+        "Not reached: the invitation by SMS was given up and is a dead letter.",
+    ),
+    (
+        "paused",
+        told(status=Status.PAUSED),
+        Reach.WAITING,
+        Cause.HELD,
+        "Waiting: the invitation by SMS is held back: the request is paused.",
+    ),
+    (
+        "outside the send window",
+        verdicts(
+            Request(
+                id="r1",
+                signers={"k": signer(reminders={"3": LATER}, invited_at=START - 10 * 24 * HOUR)},
+            ),
+            Known(records={}, now=LATER.due_at + 12 * HOUR, policy=Policy()),
+        )["k"],
+        Reach.SCHEDULED,
+        Cause.SEND_WINDOW,
+        "Will be tried at 2026-03-06 13:00 UTC: the reminder of day 3 by SMS waits for the send window.",
+    ),
+    ("too late", told(who=signer(invited_at=START - 240 * HOUR)), Reach.NOT_REACHED, Cause.TOO_LATE, ""),
+    # -- no message at all
+    (
+        "invalid number",
+        told(who=signer(mobile="", channels=(), unusable={SMS: "12345"})),
+        Reach.NOT_REACHED,
+        Cause.INVALID_ADDRESS,
+        "Not reached: the number '12345' is not a phone number.",
+    ),
+    (
+        "invalid e-mail",
+        told(who=signer(mobile="", channels=(), unusable={EMAIL: "eric@"})),
+        Reach.NOT_REACHED,
+        Cause.INVALID_ADDRESS,
+        "Not reached: the address 'eric@' is not an e-mail address.",
+    ),
+    (
+        "no address",
+        told(record(S.FAILED, "no channel", channel=NONE), who=signer(mobile="", channels=())),
+        Reach.NOT_REACHED,
+        Cause.NO_ADDRESS,
+        "Not reached: the request holds neither a mobile number nor an e-mail address of theirs.",
+    ),
+    (
+        "no channel allowed",
+        told(who=signer(channels=())),
+        Reach.NOT_REACHED,
+        Cause.CHANNEL_OFF,
+        "Not reached: they have an address, but no channel that may be used for them.",
+    ),
+    ("adopted", told(who=signer(adopted=True)), Reach.NOT_REACHED, Cause.ADOPTED, ""),
+    # -- every state of a signer
+    (
+        "signed",
+        told(record(S.ACCEPTED), who=signer(state=SignerState.SIGNED)),
+        Reach.DONE,
+        Cause.SIGNED,
+        "Nothing to do: has signed.",
+    ),
+    (
+        "signed by another channel",
+        told(record(S.FAILED, "landline"), who=signer(state=SignerState.SIGNED)),
+        Reach.DONE,
+        Cause.SIGNED,
+        "Nothing to do: has signed, though no message of ours had arrived: landline.",
+    ),
+    (
+        "removed",
+        told(who=signer(state=SignerState.REMOVED)),
+        Reach.DONE,
+        Cause.REMOVED,
+        "Nothing to do: no longer on the request.",
+    ),
+    (
+        "no signing link",
+        told(who=signer(state=SignerState.WAITING, request_url="")),
+        Reach.WAITING,
+        Cause.NO_LINK,
+        "Waiting: the API shows no signing link for this signer.",
+    ),
+    (
+        "not their turn",
+        told(
+            who=signer(state=SignerState.WAITING, order=2, request_url=""),
+            ordered=True,
+            extra={"others": {"j": signer(number=2, mobile="", order=1)}},
+        ),
+        Reach.WAITING,
+        Cause.NOT_THEIR_TURN,
+        "Waiting: it is not their turn: one signer before them has not signed.",
+    ),
+    (
+        "about to be invited",
+        told(who=signer(state=SignerState.WAITING)),
+        Reach.WAITING,
+        Cause.QUEUED,
+        "Waiting: the next recheck of the request invites them.",
+    ),
+    (
+        "paused before the invitation",
+        told(who=signer(state=SignerState.WAITING), status=Status.PAUSED),
+        Reach.WAITING,
+        Cause.HELD,
+        "Waiting: the request is paused.",
+    ),
+    (
+        "recipient",
+        told(who=signer(state=SignerState.WAITING, role=Role.RECIPIENT)),
+        Reach.WAITING,
+        Cause.RECIPIENT,
+        "Waiting: signs nothing; gets the completion once all have signed.",
+    ),
+    # -- every state of a request
+    ("expired", told(status=Status.EXPIRED), Reach.ENDED, Cause.OVER, ""),
+    (
+        "expired, nothing arrived",
+        told(record(S.FAILED, "landline"), status=Status.EXPIRED),
+        Reach.ENDED,
+        Cause.OVER,
+        "Ended: the request has expired, though no message of ours had arrived: landline.",
+    ),
+    ("gone", told(record(S.DELIVERED), status=Status.GONE), Reach.ENDED, Cause.OVER, ""),
+    ("dormant", told(record(S.DELIVERED), status=Status.DORMANT), Reach.ENDED, Cause.OVER, ""),
+    (
+        "disputed",
+        told(record(S.DELIVERED), status=Status.DISPUTED),
+        Reach.WAITING,
+        Cause.DISPUTED,
+        "Waiting: a webhook says that all have signed, and the API denies it.",
+    ),
+    (
+        "complete",
+        told(
+            record(S.DELIVERED, kind=Kind.COMPLETION),
+            who=signer(state=SignerState.SIGNED),
+            status=Status.COMPLETE,
+            completed_at=START,
+        ),
+        Reach.REACHED,
+        Cause.ARRIVED,
+        "Reached: the completion by SMS arrived.",
+    ),
+    (
+        "complete before we knew it",
+        told(who=signer(state=SignerState.SIGNED), status=Status.COMPLETE),
+        Reach.DONE,
+        Cause.OVER,
+        "Nothing to do: the request is complete.",
+    ),
+    (
+        "complete, and no address",
+        told(who=signer(mobile="", channels=()), status=Status.COMPLETE, completed_at=START),
+        Reach.NOT_REACHED,
+        Cause.NO_ADDRESS,
+        "",
+    ),
+    # -- one person twice
+    (
+        "duplicate person",
+        told(record(S.DELIVERED), extra={"others": {"j": signer(number=2)}}),
+        Reach.REACHED,
+        Cause.ARRIVED,
+        "Reached: the invitation by SMS arrived; signer 2 has the same address.",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("found", "reach", "cause", "sentence"), [row[1:] for row in STATES], ids=[row[0] for row in STATES]
+)
+def test_the_verdict(found: Verdict, reach: Reach, cause: Cause, sentence: str) -> None:
+    assert (found.reach, found.cause) == (reach, cause)
+    assert not sentence or found.sentence() == sentence
+
+
+def test_every_reach_cause_and_state_is_in_the_table() -> None:
+    assert {row[2] for row in STATES} == set(Reach)
+    assert {row[3] for row in STATES} >= set(Cause) - {Cause.REFUSED}
+
+
+REASONS = [
+    (Cause.OPTED_OUT, "twilio: the recipient has opted out (STOP) (21610)"),
+    (Cause.OPTED_OUT, "twilio: the recipient blocks or has opted out (30004)"),
+    (Cause.OPTED_OUT, "postmark: reported as spam"),
+    (Cause.FILTERED, "twilio: the sender is not registered for A2P 10DLC (30034)"),
+    (Cause.FILTERED, "postmark: filtered as spam"),
+    (Cause.UNUSABLE, "twilio: the number is unknown or no longer in use (30005)"),
+    (Cause.UNUSABLE, "postmark: bounced"),
+    (Cause.TOO_LATE, "too late"),
+    (Cause.REFUSED, "twilio: the account may not send to this country (21408)"),
+]
+
+
+@pytest.mark.parametrize(("cause", "reason"), REASONS)
+def test_a_reason_is_grouped_by_what_to_do_about_it(cause: Cause, reason: str) -> None:
+    assert cause_of(record(S.FAILED, reason)) is cause
+
+
+def test_most_reasons_of_the_providers_that_lie_in_the_address_say_what_to_do() -> None:
+    """No table of codes is left in which an address at fault counts as a plain refusal."""
+    rules = [
+        rule
+        for module in (twilio, vonage, postmark, mailgun, sendgrid, smtp)
+        for table in vars(module).values()
+        if isinstance(table, dict)
+        for value in table.values()
+        for rule in (value if isinstance(value, tuple) else (value,))
+        if getattr(rule, "suppress", False)
+    ]
+    assert rules
+    assert [r.reason for r in rules if cause_of(record(S.FAILED, r.reason)) is Cause.REFUSED] == []
+
+
+def test_an_address_to_correct_is_noticed_when_the_request_is_read_next() -> None:
+    wrong = signer(mobile="", channels=(), unusable={SMS: "12345"})
+    assert told(who=wrong).advice == "Correct it in Clickwrap; it is noticed within 15 minutes."
+    soon = told(who=wrong, next_at=START + timedelta(minutes=8, seconds=1)).advice
+    assert soon == "Correct it in Clickwrap; it is noticed within 9 minutes."
+    assert "within 24 hours" in told(who=wrong, next_at=START + 24 * HOUR).advice
+
+
+def test_advice_has_no_place_left_open() -> None:
+    assert all(text.format(noticed="soon").count("{") == 0 for text in ADVICE.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "extra", "why"),
+    [
+        ({}, {}, ""),
+        ({}, {"blocked": {KEY: BLOCKED}}, f"the address is blocked: {BLOCKED.reason}"),
+        (
+            {},
+            {"blocked": {KEY: replace(BLOCKED, cleared_at=START)}},
+            "",
+        ),
+        ({"mobile": "", "channels": ()}, {}, "there is no address to send it to"),
+        ({"reminders": {}}, {}, "the last one has been"),
+    ],
+)
+def test_whether_a_reminder_can_still_arrive(changes: dict[str, Any], extra: dict[str, Any], why: str) -> None:
+    found = told(record(S.DELIVERED, address=KEY), who=signer(**changes), extra=extra)
+    assert (found.no_reminder, found.reminder) == (why, None if why else LATER.due_at)
+
+
+def test_stopped_reminders_do_not_arrive() -> None:
+    assert told(record(S.DELIVERED), reminders_stopped=True).no_reminder == "an operator has stopped the reminders"
+
+
+def test_the_number_of_a_thousand_signers_costs_no_thousand_plans() -> None:
+    """Linear: each signer's records are found once."""
+    many = {f"k{n}": signer(number=n, mobile=f"+1317555{n:04}") for n in range(1, 1001)}
+    state = Request(id="r1", signers=many)
+    records = {f"n{k}": record(S.DELIVERED, signer=k) for k in many}
+    found = verdicts(state, Known(records=records, now=START, policy=Policy()))
+    assert {v.reach for v in found.values()} == {Reach.REACHED}

@@ -1,0 +1,153 @@
+"""A signer texts STOP, and later START: what is sent in between, by each provider's own signed requests."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from shared.adapters.providers.sms import twilio, vonage
+from shared.domain.inbound import InboundText, Keyword
+from shared.domain.model import NoticeState, Suppression
+from shared.domain.receipts import InvalidSignature, ReceiptRequest
+from shared.handlers.receipts import Receipts, Taken
+from shared.ports import ReceiptVerifier
+from shared.setting_types import Values
+from tests import signed_receipts as signed
+from tests.contract.test_channels import RECEIPTS as BASE
+from tests.fakes import PHONES, START
+from tests.simulated_time import invited
+
+HELP = "Acme: write to legal@acme.example & we help"
+VALUES = Values({"TWILIO_AUTH_TOKEN": "t0ken", "VONAGE_SIGNATURE_SECRET": "s1gning", "TWILIO_HELP_REPLY": HELP})
+VERIFIERS: dict[str, ReceiptVerifier] = {
+    "twilio": twilio.ReceiptVerifier(VALUES),
+    "vonage": vonage.ReceiptVerifier(VALUES),
+}
+DAY = timedelta(days=1)
+Texts = Callable[[str, datetime], ReceiptRequest]
+
+
+def by_twilio(text: str, at: datetime, **more: str) -> ReceiptRequest:
+    fields = {"MessageSid": "SM1", "SmsStatus": "received", "From": PHONES["a"], "To": "+13175550199", "Body": text}
+    return signed.twilio(f"{BASE}/twilio", fields | more, "t0ken")
+
+
+def by_vonage(text: str, at: datetime) -> ReceiptRequest:
+    fields = {"msisdn": PHONES["a"].removeprefix("+"), "to": "13175550199", "text": text, "type": "text"}
+    fields |= {"messageId": "0A01", "keyword": text.upper(), "timestamp": str(int(at.timestamp()))}
+    return signed.vonage_jwt(f"{BASE}/vonage", fields, "s1gning", at)
+
+
+class Relay:
+    """Two signers, invited by SMS; the provider also brings the texts of the first one."""
+
+    def __init__(self, provider: str, text: Texts) -> None:
+        self.days, self.provider, self.text = invited(), provider, text
+        self.receipts = Receipts(self.days.ledger, VERIFIERS, self.days.fallback, self.days.clock, self.days.policy)
+
+    def texted(self, words: str, at: datetime | None = None) -> Taken:
+        return self.receipts.take(self.provider, self.text(words, at or self.days.now))
+
+    def suppressed(self) -> list[str]:
+        """Why each reminder of the first signer was not sent."""
+        key = self.days.signer("a")
+        records = [r for r in self.days.records() if r.signer == key and r.state is NoticeState.SUPPRESSED]
+        return [r.reason for r in records]
+
+
+@pytest.fixture(params=["twilio", "vonage"])
+def relay(request: pytest.FixtureRequest) -> Relay:
+    return Relay(request.param, {"twilio": by_twilio, "vonage": by_vonage}[request.param])
+
+
+def test_after_stop_no_reminder_is_sent_and_after_start_the_next_is(relay: Relay) -> None:
+    relay.days.live(DAY)
+    relay.texted("Stop.")
+    relay.days.live(4 * DAY)
+    assert relay.days.steps("a") == []
+    assert relay.days.steps("b") == [3], "the other signer is still reminded"
+    assert relay.suppressed() == ["the address is not to be used: the signer texted STOP"]
+    relay.texted("START")
+    relay.days.live(3 * DAY)
+    assert relay.days.steps("a") == [7]
+
+
+def test_a_stop_is_kept_beside_who_lifted_it(relay: Relay) -> None:
+    relay.texted("STOP")
+    [kept] = relay.days.ledger.all(Suppression).values()
+    assert (kept.channel, kept.reason, kept.cleared_at) == ("sms", "the signer texted STOP", None)
+    relay.days.live(DAY)
+    relay.texted("START")
+    [kept] = relay.days.ledger.all(Suppression).values()
+    assert (kept.cleared_by, kept.cleared_why) == ("the signer", "the signer texted START")
+
+
+@pytest.mark.parametrize("words", ["HELP", "Thank you!", "please stop texting me at work", ""])
+def test_any_other_text_changes_nothing(relay: Relay, words: str) -> None:
+    assert relay.texted(words).settled == 0
+    assert relay.days.ledger.all(Suppression) == {}
+
+
+def test_a_stop_that_comes_again_after_a_start_does_not_undo_it() -> None:
+    relay = Relay("vonage", by_vonage)
+    stopped = relay.days.now
+    relay.texted("STOP")
+    relay.days.live(DAY / 24)
+    relay.texted("START")
+    relay.texted("STOP", at=stopped)
+    [kept] = relay.days.ledger.all(Suppression).values()
+    assert kept.cleared_at
+
+
+def test_a_start_that_comes_again_after_a_stop_does_not_undo_it() -> None:
+    relay = Relay("vonage", by_vonage)
+    started = relay.days.now
+    relay.days.live(DAY / 24)
+    relay.texted("STOP")
+    relay.texted("START", at=started)
+    [kept] = relay.days.ledger.all(Suppression).values()
+    assert kept.cleared_at is None
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        signed.twilio(f"{BASE}/twilio", {"SmsStatus": "received", "From": PHONES["a"], "Body": "STOP"}, "wr0ng"),
+        signed.vonage_jwt(f"{BASE}/vonage", {"msisdn": "13175550101", "text": "STOP"}, "wr0ng", START),
+    ],
+)
+def test_a_stop_that_nobody_has_signed_stops_nothing(request_: ReceiptRequest) -> None:
+    relay = Relay("twilio", by_twilio)
+    with pytest.raises(InvalidSignature):
+        relay.receipts.take(request_.url.rpartition("/")[2], request_)
+    assert relay.days.ledger.all(Suppression) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("HELP", "<Response><Message>Acme: write to legal@acme.example &amp; we help</Message></Response>"),
+        ("STOP", "<Response></Response>"),  # Twilio confirms it, and would refuse a reply of ours
+        ("hello", "<Response></Response>"),
+    ],
+)
+def test_twilio_is_told_what_to_reply(words: str, answer: str) -> None:
+    assert Relay("twilio", by_twilio).texted(words).answer == answer
+
+
+def test_without_a_reply_of_ours_help_is_left_to_twilio() -> None:
+    bare = twilio.ReceiptVerifier(Values({"TWILIO_AUTH_TOKEN": "t0ken"}))
+    [text] = bare.receipts(by_twilio("HELP", START), START)
+    assert isinstance(text, InboundText)
+    assert text.answer == "<Response></Response>"
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "keyword"),
+    [("ALTO", "STOP", Keyword.STOP), ("hola", "", None), ("STOP", "START", Keyword.START), ("STOP", "?", Keyword.STOP)],
+)
+def test_twilios_own_word_for_it_goes_first(words: str, told: str, keyword: Keyword | None) -> None:
+    """With Advanced Opt-Out an account has keywords of its own, in any language."""
+    [text] = VERIFIERS["twilio"].receipts(by_twilio(words, START, OptOutType=told), START)
+    assert isinstance(text, InboundText)
+    assert text.keyword is keyword
