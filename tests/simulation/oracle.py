@@ -387,7 +387,8 @@ class Oracle:
 
     def _lost_reminders(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         name = row.person.name
-        if self.p.stopped or "stop" in self.acts or self.forged:
+        corrected = any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)  # the days may count anew
+        if self.p.stopped or "stop" in self.acts or self.forged or corrected:
             return
         invited = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, "invitation")]
         last_change = max(self.p.times[-1], self.settled_at)
