@@ -61,9 +61,7 @@ def _refreshed(old: Signer, seen: ApiSigner, now: datetime, policy: Policy) -> S
         state=_state_of(old, seen),
         missing_since=None,
     )
-    if not _moved(old, fresh):
-        return fresh
-    return replace(fresh, invited_at=now, reminders={d: r for d, r in old.reminders.items() if r.due_at > now})
+    return replace(fresh, invited_at=now, reminders={}) if _moved(old, fresh) else fresh
 
 
 def _with_addresses(old: Signer, seen: ApiSigner, now: datetime, policy: Policy) -> Signer:

@@ -249,11 +249,6 @@ class TestWhoIsWho:
         assert (signer.invited_at == START + timedelta(days=22)) is anew
         assert (min(r.due_at for r in signer.reminders.values()) > START + timedelta(days=24)) is anew
 
-    def test_whoever_is_invited_anew_keeps_the_reminders_that_are_ahead(self):
-        moved = later(sent(seen("a")), answer(seen_as(mobile="+13175550199")), minutes=60 * 24 * 4).request
-        assert list(who(moved, "a").reminders) == ["7", "14"]
-        assert who(moved, "a").reminders["7"].due_at == START + timedelta(days=7)
-
     def test_an_adopted_signer_is_not_invited_at_another_address(self):
         met = later(None, answer(seen("a"))).request
         assert who(later(met, answer(seen("a", mobile="+13175550199")), minutes=9).request, "a").adopted
