@@ -56,6 +56,10 @@ soak: $(STAMP) ## Run the fault suite at full size (SEED repeats a run, SIZE=300
 simulate: $(STAMP) ## Run random simulations (SEEDS=20000 or 5-9, WORKERS; SEED=7 shows that run call by call)
 	@SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/python -m tests.simulation
 
+.PHONY: simulate-exhaustive
+simulate-exhaustive: $(STAMP) ## Simulate every case of a small scope (PART=-2 to 23 for a part, WORKERS)
+	@PART=$(PART) $(BIN)/python -m tests.simulation.exhaustive
+
 .PHONY: simulate-faults
 simulate-faults: $(STAMP) ## Put faults into the relay, one at a time, and show how the simulation finds each (FAULTS=name)
 	@FAULTS="$(FAULTS)" $(BIN)/python -m tests.simulation.faults

@@ -48,7 +48,7 @@ def main(request: str) -> int:
         return _failed(str(e) or type(e).__name__)
     paths = {name: found_path(document, name, fields) for name in fields}
     for name, path in paths.items():
-        print(f"  {name:22} {path or '-  (none of: ' + ', '.join(fields[name]) + ')'}")
+        print(f"  {name:24} {path or '-  (none of: ' + ', '.join(fields[name]) + ')'}")
     limitations = [f"  - {text}" for name, text in LIMITATIONS.items() if not paths[name]]
     print("\nLimitations on this account:")
     print("\n".join(limitations) or "  - none: every field is there")
@@ -71,7 +71,7 @@ def _failed(reason: str) -> int:
 
 def found_path(document: object, name: str, fields: Fields) -> str:
     """The first candidate path that has a value, in the document or in any signer; "" if none has."""
-    level, _, field = name.rpartition(".")
+    level, field = ("signer", name.removeprefix("signer.")) if name.startswith("signer.") else ("", name)
     signers = [row for path in fields["signers"] for v in values(document, path) if isinstance(v, list) for row in v]
     for part in signers if level else [document]:
         reader = Reader(part, fields, f"{level}." if level else "")

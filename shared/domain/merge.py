@@ -283,14 +283,18 @@ class _Merge:
         return self._one_of([k for k in found if self.signers[k].state is not SignerState.REMOVED])
 
     def _one_of(self, keys: list[str]) -> str | None:
-        """Of several with one address, whoever the API shows to have signed, or the only one who had not."""
+        """Of several at one address, whoever the API shows to have signed: the event may be a copy of another's."""
         unsigned = [k for k in keys if not self._signed(k)]
-        left = [k for k in unsigned if self._flag(k)][:1] or unsigned or keys[:1]
-        if len(left) == 1:
-            return left[0]
-        if {self._flag(k) for k in left} == {False}:
+        shown = [k for k in unsigned if self._flag(k)]
+        if len(keys) > 1 and unsigned and not shown:
+            self._await_the_api(unsigned)
+            return None
+        return next(iter(shown or keys), None)
+
+    def _await_the_api(self, unsigned: list[str]) -> None:
+        """Where it denies them all, it may lag."""
+        if {self._flag(k) for k in unsigned} == {False}:
             _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not yet")
-        return None
 
     def _flag(self, key: str) -> bool | None:
         return self.seen[key].signed if key in self.seen else None

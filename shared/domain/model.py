@@ -258,6 +258,7 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     cleared_at: datetime | None = None
     cleared_by: str = ""
     cleared_why: str = ""
+    opted_out: bool = False  # its owner has said so: it neither expires nor goes with a request's personal data
     purge_at: datetime | None = None
 
 

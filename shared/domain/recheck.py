@@ -21,7 +21,7 @@ RECHECK: dict[Status, Callable[[float], float | None]] = {
     # seconds until the next recheck, by the seconds since the last change: less often as a request ages
     Status.OPEN: lambda age: min(max(900.0, age / 2), 86_400.0),
     Status.PAUSED: lambda age: min(max(900.0, age / 2), 86_400.0),
-    Status.EXPIRED: lambda age: 86_400.0 if age < 7 * 86_400 else None,
+    Status.EXPIRED: lambda age: min(max(900.0, age / 2), 86_400.0) if age < 7 * 86_400 else None,  # may be extended
     Status.GONE: lambda age: min(max(900.0, age / 2), 86_400.0) if age < 7 * 86_400 else None,
     Status.DISPUTED: lambda age: 3_600.0,
     Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # once, for a completion that ended as `unknown`
@@ -153,13 +153,12 @@ def _second_reading_due(request: Request) -> bool:
     """Whether one answer alone said something that a second one must confirm."""
     not_found = request.not_found_since is not None and request.status is not Status.GONE
     missing = any(s.missing_since and s.state is not SignerState.REMOVED for s in request.signers.values())
-    expired = request.status is Status.EXPIRED and changed_last(request)
-    return bool(request.unconfirmed_since) or not_found or missing or expired
+    return bool(request.unconfirmed_since) or not_found or missing
 
 
 def _reminder_checks(request: Request, now: datetime, policy: Policy) -> list[datetime]:
     """When each reminder still ahead should have been fired by its task. One in the past was just republished."""
-    if request.status not in (Status.OPEN, Status.PAUSED):
+    if request.status not in (*LIVE, Status.EXPIRED):  # which may be undone
         return []
     grace = policy.span(REMIND_GRACE, floor=2)
     due = [r.due_at + grace for s in request.signers.values() for r in s.reminders.values()]

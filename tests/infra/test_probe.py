@@ -64,3 +64,15 @@ def test_a_missing_field_is_listed_with_what_is_lost_without_it(
     assert "signing URL: nobody can be invited" in told
     assert "a lost Complete or Expired webhook" not in told
     assert "usually the status, never who has signed" in told
+
+
+def test_what_a_template_may_use_on_this_account_is_shown(
+    api: ClickwrapClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signer = {"signer": {"name": "Ann", "locale": "de", "additional_attributes": {"company": "Acme"}}}
+    answers(api, monkeypatch, {"id": "r", "render_data": {"message": "Please hurry"}, "signers": [signer]})
+    assert probe.main("r") == 0
+    told = {line.split()[0]: line.split()[1] for line in capsys.readouterr().out.splitlines() if "metadata" in line}
+    assert told["metadata.message"] == "render_data.message"
+    assert told["signer.metadata.company"] == "signer.additional_attributes.company"
+    assert told["metadata.company"] == "-"

@@ -21,6 +21,9 @@ class Given:
     def start(self, kernel: Kernel, calm: datetime) -> None:
         pass
 
+    def watch(self, relay: Any, script: Any) -> None:
+        """Called before the run begins."""
+
     def __call__(self, task: Task, name: str) -> Decision | None:
         of_task = self._decisions.get(task.label)
         if of_task is None:
@@ -49,6 +52,9 @@ class Chance:
 
     def start(self, kernel: Kernel, calm: datetime) -> None:
         self._kernel, self._calm = kernel, calm
+
+    def watch(self, relay: Any, script: Any) -> None:
+        pass
 
     def __call__(self, task: Task, name: str) -> Decision | None:
         decision = self._draw(name)

@@ -169,6 +169,8 @@ class Oracle:
         if not self.p.policy.channels.endswith("-first") or self.p.resends or "correct" in self.acts:
             return
         lies = sum(d[0].startswith("without") for of in self.p.made.values() for d in of.values())
+        told = sorted((at, honest) for _, task, _ in self.p.tasks for at, _, honest in task.told)
+        lies += 2 * (bool(told) and not told[0][1])  # no number was known before
         both: dict[tuple[Any, ...], set[str]] = defaultdict(set)
         for sent in self.p.book:
             both[sent.name, sent.kind, sent.day, sent.about, sent.round].add(sent.provider)
@@ -272,10 +274,18 @@ class Oracle:
     @cached_property
     def excused(self) -> bool:
         """Something visible to an operator holds it back, or the script has made it unclear what is due."""
-        letters = any(self.p.relay.ports.letters.letters.values())
+        letters = any(self.p.relay.ports.letters.letters.values()) or self.expired_for_long
         unheard = any(not self._first("request_signed", name) for name in self.signatures)
         silent = self.p.script.silent and (unheard or self.forged or {"revise", "expire", "pause"} & self.acts)
         return letters or bool(silent) or "request_expired" in self.forged or bool(self.forged & {"request_signed"})
+
+    @cached_property
+    def expired_for_long(self) -> bool:
+        """An expired request is read again for a week; of a later extension nobody hears without a webhook."""
+        expired = min(
+            (t for t, f in zip(self.p.times, self.p.versions, strict=True) if f.status is Status.EXPIRED), default=None
+        )
+        return expired is not None and self.p.times[-1] - expired > 6 * DAY
 
     @cached_property
     def signatures(self) -> set[str]:
@@ -377,9 +387,10 @@ class Oracle:
 
     def _lost_reminders(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         name = row.person.name
-        if self.p.stopped or "stop" in self.acts or self.forged:
+        corrected = any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)  # the days may count anew
+        if self.p.stopped or "stop" in self.acts or self.forged or corrected:
             return
-        invited = [s for s in self.p.book if (s.name, s.kind) == (name, "invitation")]
+        invited = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, "invitation")]
         last_change = max(self.p.times[-1], self.settled_at)
         for day in self.p.policy.reminder_days if invited else ():
             due = invited[0].at + day * DAY
@@ -393,12 +404,14 @@ class Oracle:
             sents = [s for s in self.p.book if (s.name, s.to, s.kind, s.day) == (name, address, "reminder", day)]
             if not sents:
                 yield f"reminder of day {day} to {name} at {address}"
-            elif sents[0].at > due + 10 * MINUTE + window:
+            elif sents[0].at > max(due + 10 * MINUTE, last_change + self.bound) + window:
                 yield f"reminder of day {day} to {name}: late by {sents[0].at - due}"
 
     def _lost_progress(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         if self.p.policy.progress_to == "none" or self.revisions or self.p.script.silent:
             return
+        if any((a.what, a.who) == ("correct", row.person.name) for a in self.p.script.acts):
+            return  # whoever is invited anew reads of it there
         invited = [s.at for s in self.p.book if (s.name, s.kind) == (row.person.name, "invitation")]
         for other in facts.rows:
             about = other.person.name
@@ -532,7 +545,8 @@ class Oracle:
             return
         states = {k: s.state.value for k, s in self.request.signers.items()}
         expected = (self.request.status.value, self.request.round, states)
-        if (shown["status"], shown["round"], shown["signers"]) != expected:
+        signers = {k: s["state"] for k, s in shown["signers"].items()}
+        if (shown["status"], shown["round"], signers) != expected:
             yield f"a consumer shows {shown}, it is {expected}"
 
     # -- personal data, budget

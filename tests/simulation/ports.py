@@ -92,7 +92,7 @@ class SimLedger(Ledger):
     def _get(self, kind: type[Any], key: str) -> Stored[Any] | None:
         found = self.documents.get((kind, key))
         if found and key in self.unreadable:
-            raise msgspec.ValidationError("Invalid enum value 'voided' - at `$.status`")
+            raise PermanentFailure("a document in requests cannot be read by this version")
         return Stored(*found) if found else None
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:

@@ -1,27 +1,32 @@
 """The relay: instances with the real handlers over the ports in memory, and the queues that call them."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import flask
 import msgspec
+from werkzeug.test import create_environ
 
 from shared import entrypoint
 from shared.adapters.clickwrap.webhook import ClickwrapWebhook
 from shared.domain.dead_letters import letter
 from shared.domain.model import ChannelName, Event, Notice, Request
 from shared.domain.policy import Policy
-from shared.domain.receipts import Receipt, ReceiptRequest
+from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
 from shared.handlers.deliver import Deliver
 from shared.handlers.receipts import Receipts
 from shared.handlers.receive import Receive
 from shared.handlers.reconcile import Reconcile
 from shared.handlers.remind import Firing, Remind
 from shared.handlers.resolve import Resolve
-from shared.ports import Message, Outgoing, Target
+from shared.ports import PUBLISHED_AT, Message, Outgoing, Target
 from shared.ports import Task as CloudTask
+from shared.services import circuit_breaker
 from shared.services.dead_letters import DeadLetterService
 from shared.services.deferral import Deferral
 from shared.services.fallback import Fallback
@@ -36,6 +41,9 @@ ACK_DEADLINE = 60.0  # seconds
 BACKOFF, MAX_BACKOFF, MAX_ATTEMPTS = 10.0, 600.0, 100  # of a push subscription
 TASK_BACKOFF = 10.0
 NAMES = ResourceNames(remind_url="remind")
+APP = flask.Flask("simulation")
+BY_PUBSUB = create_environ(method="POST")
+BY_TASK = create_environ(method="POST", headers={"X-CloudTasks-TaskName": "task"})
 
 
 class Instance:
@@ -50,9 +58,8 @@ class Instance:
         fallback = Fallback(p.ledger, p.bus, NAMES.notices_topic, clock)
         self.resolve = Resolve(p.ledger, p.api, publisher, policy, clock)
         links = LinkService(LongLinks(), policy.completion_link)
-        self.deliver = Deliver(p.ledger, p.api, p.channels, links, words, fallback, policy, clock)
-        for circuit in self.deliver._circuits.values():  # a real lock would stop all tasks: they are of one thread
-            circuit._lock = Lock(kernel)
+        with locks_of(kernel):
+            self.deliver = Deliver(p.ledger, p.api, p.channels, links, words, fallback, policy, clock)
         self.remind = Remind(p.ledger, publisher, policy, clock)
         self.reconcile = Reconcile(p.ledger, self.resolve.recheck, p.api, [], policy, clock)
         self.receive = Receive(ClickwrapWebhook(("secret",)), p.bus, NAMES.events_topic, clock)
@@ -61,11 +68,20 @@ class Instance:
         self.operate = OperatorActions(p.ledger, publisher, policy, clock)
         self.letters = DeadLetterService(p.ledger, p.letters, p.bus, NAMES, policy, clock)
         self.deferrals = {
-            NAMES.events_topic: Deferral(p.scheduler, NAMES.retries_queue, "resolve", p.bus, NAMES.events_topic, clock),
-            NAMES.notices_topic: Deferral(
-                p.scheduler, NAMES.retries_queue, "deliver", p.bus, NAMES.notices_topic, clock
-            ),
+            topic: Deferral(p.scheduler, NAMES.retries, url, p.bus, topic, clock)
+            for topic, url in ((NAMES.events_topic, "resolve"), (NAMES.notices_topic, "deliver"))
         }
+
+
+@contextmanager
+def locks_of(kernel: Kernel) -> Iterator[None]:
+    """Locks that are made meanwhile let the others run: real ones would stop all tasks, which are of one thread."""
+    real = circuit_breaker.threading
+    circuit_breaker.threading = SimpleNamespace(Lock=lambda: Lock(kernel))  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        circuit_breaker.threading = real
 
 
 class LongLinks:
@@ -77,6 +93,8 @@ class LongLinks:
 
 class Verifier:
     """Receipts in a form of our own."""
+
+    limits = ReceiptLimits()
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -101,10 +119,10 @@ class Ports:
 class Delivery:
     """A message of a subscription, until it is acknowledged. notice: its id, where it is one."""
 
-    __slots__ = ("acknowledged", "attempts", "data", "key", "label", "notice", "published_at", "topic")
+    __slots__ = ("acknowledged", "attempts", "key", "label", "message", "notice", "published_at", "topic")
 
-    def __init__(self, topic: str, data: bytes, label: str, notice: str, key: str, published_at: datetime) -> None:
-        self.topic, self.data, self.label, self.key, self.published_at = topic, data, label, key, published_at
+    def __init__(self, topic: str, message: Message, label: str, notice: str, key: str, published_at: datetime) -> None:
+        self.topic, self.message, self.label, self.key, self.published_at = topic, message, label, key, published_at
         self.notice = notice
         self.attempts = 0
         self.acknowledged = False
@@ -124,6 +142,7 @@ class Relay:
         self.purges: list[tuple[datetime, str, Any]] = []
         self.on_taken: Callable[[Task, str, Outgoing], str] = lambda task, name, message: "id"
         self.on_end: Callable[[Task, str], None] = lambda task, how: None
+        self.under_way: Counter[str] = Counter()  # messages that are not acknowledged, by label
         self._labels: dict[str, int] = {}
         self._passes: set[datetime] = set()
         self._sequence = 0
@@ -176,7 +195,7 @@ class Relay:
                 self.kernel.after(delay[1] * 2, lambda: self.statuses.append((self.kernel.now, data)))
         elif topic in (NAMES.events_topic, NAMES.notices_topic):
             label, notice = self._label(topic, message.data)
-            self._send_on(Delivery(topic, message.data, label, notice, key, self.kernel.now))
+            self._send_on(Delivery(topic, message, label, notice, key, self.kernel.now))
         else:
             self._dead_letter(topic.removesuffix("-dead"), key, message.data, message.attributes)
 
@@ -199,6 +218,7 @@ class Relay:
         return signer.name if signer else notice.signer[:4]
 
     def _send_on(self, delivery: Delivery) -> None:
+        self.under_way[delivery.label] += 1
         how = self._place(self.number(f"queue {delivery.label}"), "arrives")
         delay, copies = (how[1], how[2]) if how else (0.01, 1)
         for copy in range(copies):
@@ -210,7 +230,7 @@ class Relay:
         delivery.attempts += 1
         if delivery.attempts > MAX_ATTEMPTS:
             delivery.acknowledged = True
-            self._dead_letter(delivery.topic, delivery.key, delivery.data, {})
+            self._dead_letter(delivery.topic, delivery.key, delivery.message.data, {})
             return
         state = {"over": False}
         attempt = delivery.attempts
@@ -220,28 +240,36 @@ class Relay:
                 return  # too late: Pub/Sub has given this delivery up
             state["over"] = True
             if how == "ok":
+                self.under_way[delivery.label] -= not delivery.acknowledged
                 delivery.acknowledged = True
             else:
                 self.kernel.after(_backoff(attempt, BACKOFF), lambda: self._attempt(delivery))
 
         d = delivery
-        work = lambda i: self._push(i, d.topic, d.data, d.published_at, d.key)  # noqa: E731
+        work = lambda i: self._push(i, d)  # noqa: E731
         task = self.start(d.label, work, done, d.notice)
         if not task.ended:
             self.kernel.after(ACK_DEADLINE, lambda: done("late", None))
 
-    def _push(self, instance: Instance, topic: str, data: bytes, published_at: datetime, key: str) -> None:
+    def _push(self, instance: Instance, delivery: Delivery) -> None:
         """As a push subscription calls the function: an exception is a refusal."""
-        message = {"data": b64encode(data), "messageId": key, "publishTime": published_at.isoformat(), "attributes": {}}
-        self._handle(instance, topic, {"message": message})
+        at = delivery.published_at.isoformat()
+        message = {
+            "data": b64encode(delivery.message.data),
+            "messageId": delivery.key,
+            "publishTime": at,
+            "attributes": {**delivery.message.attributes, PUBLISHED_AT: at},
+        }
+        self._handle(instance, delivery.topic, {"message": message}, BY_PUBSUB)
 
-    def _handle(self, instance: Instance, topic: str, envelope: dict[str, Any]) -> None:
-        event = SimpleNamespace(data=envelope)
+    def _handle(self, instance: Instance, topic: str, envelope: dict[str, Any], caller: dict[str, Any]) -> None:
+        event: Any = SimpleNamespace(data=envelope)
         deferral = instance.deferrals[topic]
-        if topic == NAMES.events_topic:
-            entrypoint.subscriber(event, Event, instance.resolve.event, lambda: deferral)
-        else:
-            entrypoint.subscriber(event, Notice, instance.deliver.notice, lambda: deferral)
+        with APP.request_context(dict(caller)):
+            if topic == NAMES.events_topic:
+                entrypoint.subscriber(event, Event, instance.resolve.event, lambda: deferral)
+            else:
+                entrypoint.subscriber(event, Notice, instance.deliver.notice, lambda: deferral)
 
     def _dead_letter(self, topic: str, key: str, data: bytes, attributes: Any) -> None:
         held = self.ports.letters.letters.setdefault(topic, [])
@@ -289,7 +317,7 @@ class Relay:
         if task.url == "remind":
             return instance.remind.fire(msgspec.json.decode(task.body, type=Firing))
         topic = NAMES.events_topic if task.url == "resolve" else NAMES.notices_topic
-        return self._handle(instance, topic, msgspec.json.decode(task.body))
+        return self._handle(instance, topic, msgspec.json.decode(task.body), BY_TASK)
 
     # -- Cloud Scheduler, which calls each minute: passes in which nothing is due are left out
 

@@ -1,6 +1,7 @@
 """One run: a script played against the relay in virtual time, with what goes wrong decided elsewhere."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -99,6 +100,7 @@ class _Play:
         self.relay.on_taken, self.relay.on_end = self._taken, self._ended
         self._people = {p.name: p for p in script.people}
         self._facts: Facts | None = None
+        chance.watch(self.relay, script)
 
     def run(self) -> Played:
         for act in self.script.acts:
@@ -286,7 +288,12 @@ OPERATOR = ("resend", "stop", "restart", "clear", "replay")
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without our log, and with slow functions that depend on nothing but their arguments remembered."""
+    """Without our log and a debugger's or coverage's trace, which cannot follow greenlets.
+
+    Slow functions that depend on nothing but their arguments are remembered.
+    """
+    tracer = sys.gettrace()
+    sys.settrace(None)
     log = logging.getLogger("shared")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)
@@ -296,6 +303,7 @@ def quiet() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.settrace(tracer)
         log.setLevel(level)
         for place, name, function in whole:
             setattr(place, name, function)

@@ -1,4 +1,4 @@
-"""The simulation can fail: some faults put into the relay are found at once. `make simulate-faults` tries all."""
+"""The simulation can fail: some faults put into the relay are found. `make simulate-faults` tries all of them."""
 
 import pytest
 

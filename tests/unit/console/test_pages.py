@@ -600,6 +600,15 @@ class TestHome:
         assert "the next try is" in page
         assert re.search(r'Provider down <span class="count">1<', page)
 
+    def test_tells_of_a_signer_who_was_reached_and_can_be_reminded_no_more(self):
+        world = World()
+        world.says(seen("a"))
+        world.hear(SENT)
+        blocked(world)
+        page = made(world).get("/").text
+        assert re.search(r'No reminder can arrive <span class="count">1<', page)
+        assert "No reminder can arrive: the address is blocked: twilio: the recipient has opted out" in page
+
     def test_of_a_quiet_day_says_so(self):
         assert "Nothing. Every signer was reached" in made(World()).get("/").text
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -9,7 +10,7 @@ from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.merge import MAX_SIGNERS, gone, merge
 from shared.domain.model import ApiRequest, ApiSigner, Role, Status
 from shared.domain.policy import Policy
-from shared.domain.recheck import forget_at, next_check_at
+from shared.domain.recheck import forget_at, next_check_at, stub
 from shared.domain.status_event import request_status
 from tests.fakes import START, answer, seen
 from tests.merge_steps import COMPLETE, EXPIRED, POLICY, SENT, SIGNED, SILENT, TWO, event, later, sent, states, who
@@ -83,7 +84,7 @@ class TestExpiredAgainstTheApi:
     def test_stops_where_the_api_is_silent(self):
         request = later(sent(*TWO), answer(*SILENT, status=None), EXPIRED).request
         assert request.status is Status.EXPIRED
-        assert request.next_at == request.checked_at + timedelta(minutes=5)  # a second reading
+        assert request.next_at == request.checked_at + timedelta(minutes=15)  # it may be extended
 
     def test_is_ignored_where_the_api_denies(self):
         request = later(sent(*TWO), answer(*TWO), EXPIRED).request
@@ -202,3 +203,15 @@ class TestNextLook:
         assert done.next_at == done.checked_at + timedelta(minutes=20)
         again = later(done, answer(*TWO, status=Status.COMPLETE), minutes=22).request
         assert again.next_at == forget_at(again, Policy())
+
+
+class TestWhatOnlyTheTextsNeed:
+    def test_is_kept_while_an_answer_lacks_it_and_goes_with_the_personal_data(self):
+        told = {"site": "7", "language": "fr", "metadata": {"message": "Please hurry", "deal": "1"}}
+        request = sent(seen("a", language="de-AT", metadata={"company": "Acme"}), **told)
+        request = later(request, answer(seen("a"), metadata={"deal": "2"})).request
+        assert (request.site, request.language) == ("7", "fr")
+        assert request.metadata == {"message": "Please hurry", "deal": "2"}
+        assert (who(request, "a").language, who(request, "a").metadata) == ("de-AT", {"company": "Acme"})
+        assert b"Please hurry" not in msgspec.json.encode(stub(request))
+        assert b"Acme" not in msgspec.json.encode(stub(request))

@@ -212,6 +212,13 @@ class TestWhoIsWho:
         assert [s.aliases[0] for s in merged.request.signers.values() if s.state is SignerState.SIGNED] == signed
         assert bool(merged.request.unmatched) is not bool(signed)
 
+    def test_a_copy_of_ones_event_is_not_credited_to_the_other_at_the_address(self):
+        ann, bob = (ApiSigner(ids=(), name=n, email="o@x.org", request_url="u", signed=False) for n in ("ANN", "BOB"))
+        said = answer(replace(ann, signed=True), bob)
+        once = later(sent(ann, bob), said, SIGNED, "o@x.org").request
+        twice = later(once, said, SIGNED, "o@x.org", minutes=20, age=900).request
+        assert states(once) == states(twice) == ["signed", "invited"]
+
     def test_where_two_fit_and_the_api_denies_both_the_event_waits_for_it(self):
         rows = [row("jane f@x"), row("john f@x")]
         with pytest.raises(RetryLater):
