@@ -49,7 +49,7 @@ def link() -> Call:
     return Call("GET", f"/{CODE}", {}, b"", 302)
 
 
-RECEIPTS = {"RECEIPTS_BASE_URL": BASE, "GOOGLE_CLOUD_PROJECT": "p", "LOG_LEVEL": "ERROR"}
+RECEIPTS = {"RECEIPTS_BASE_URL": BASE, "GOOGLE_CLOUD_PROJECT": "p", "ADDRESS_SECRET": "s" * 32, "LOG_LEVEL": "ERROR"}
 CASES: dict[str, tuple[str, dict[str, str], Callable[[], Call], list[str]]] = {
     # function, settings, honest call, header lines of the hostile ones: the proof is there, and wrong where it can be
     "receive": ("receive", {}, webhook, [f"Pactsafe-Webhook-Token: {TOKEN}", "Content-Type: application/json"]),
