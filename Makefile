@@ -44,6 +44,10 @@ COVERAGE ?= 95
 # More workers than processors, because most tests wait for a time-out or another process.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
+.PHONY: forged-events
+forged-events: $(STAMP) ## Print what each forged webhook does, were the webhook's token public
+	@$(BIN)/python -m tests.security.forged_events
+
 .PHONY: soak
 soak: $(STAMP) ## Run the fault suite at full size (SEED repeats a run, SIZE=300 for fewer requests)
 	@SEED=$(SEED) SIZE=$(SIZE) $(BIN)/python -m tests.faults
@@ -72,6 +76,7 @@ screenshots: $(STAMP) ## Take the screenshots in docs/ from the local stack with
 lint: $(STAMP) ## Check format, style, types and the imports between the layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/bandit -q -ll -r shared functions
 	@$(BIN)/mypy
 	@for main in functions/*/main.py; do $(BIN)/mypy $$main || exit 1; done
 	@$(BIN)/lint-imports --no-cache

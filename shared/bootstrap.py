@@ -180,7 +180,9 @@ def receive() -> "Receive":
 
     s = settings()
     sites, integrations = s[declared.CLICKWRAP_SITES], s[declared.CLICKWRAP_INTEGRATIONS]
-    reader = ClickwrapWebhook(s.webhook_tokens, sites=frozenset(sites), integrations=frozenset(integrations))
+    titles = s[declared.TITLE_FROM_WEBHOOK] == "on"
+    limits = {"sites": frozenset(sites), "integrations": frozenset(integrations)}
+    reader = ClickwrapWebhook(s.webhook_tokens, **limits, titles=titles)
     return Receive(reader, backend().bus(), s.names().events_topic, clock)
 
 
@@ -190,7 +192,9 @@ def resolve() -> "Resolve":
     from shared.adapters.clickwrap.coalescing import CoalescingApi
     from shared.handlers.resolve import Resolve
 
-    return Resolve(backend().ledger(), CoalescingApi(requests(), clock), publisher(), settings().policy(), clock)
+    s = settings()
+    api, calls = CoalescingApi(requests(), clock), s[declared.API_RATE_PER_MINUTE]
+    return Resolve(backend().ledger(), api, publisher(), s.policy(), clock, calls)
 
 
 @cache

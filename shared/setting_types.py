@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 T = TypeVar("T")
+LEAST_SECRET = 32  # characters of a secret that we choose ourselves
 DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 
 
@@ -88,6 +89,14 @@ class Values:
     def required(self, setting: Setting[T]) -> T:
         """For a variable that only some need."""
         return self._parsed(setting, None)
+
+    def strong(self, setting: Setting[T]) -> T:
+        """A secret of our own. Where the relay is deployed, a short one is refused; of two, the newer one counts."""
+        value = self[setting]
+        newest = value[0] if isinstance(value, tuple) else value
+        if (self._environ.get("BACKEND") or "gcp") == "gcp" and len(str(newest)) < LEAST_SECRET:
+            raise SettingError(f"{setting.name} must have {LEAST_SECRET} characters or more: see `make secrets`")
+        return value
 
     def given(self, setting: Setting[T], default: str) -> T:
         """With a default of the reader's own."""

@@ -195,6 +195,12 @@ CLICKWRAP_FIELDS: Setting[Fields] = Setting(
 )
 CLICKWRAP_SITES = words("CLICKWRAP_SITES", "comma-separated; webhooks of other sites are answered 200 and ignored")
 CLICKWRAP_INTEGRATIONS = words("CLICKWRAP_INTEGRATIONS", "the same for the webhook's `integration`")
+TITLE_FROM_WEBHOOK = choice(
+    "TITLE_FROM_WEBHOOK",
+    ("off", "on"),
+    "off",
+    "`on`: where the API gives no title, a webhook's description gives it, so whoever has the token can write it",
+)
 RECONCILE_LIST = words(
     "RECONCILE_LIST",
     "comma-separated sites whose requests `reconcile` also lists and adopts, where the API has such a list",
@@ -393,6 +399,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         CLICKWRAP_FIELDS,
         CLICKWRAP_SITES,
         CLICKWRAP_INTEGRATIONS,
+        TITLE_FROM_WEBHOOK,
         RECONCILE_LIST,
         LINK_HOSTS,
         API_RATE_PER_MINUTE,
@@ -466,7 +473,7 @@ class Settings(Values):
     @property
     def webhook_tokens(self) -> tuple[str, ...]:
         """One token, or two during a rotation."""
-        return self[CLICKWRAP_WEBHOOK_TOKENS]
+        return self.strong(CLICKWRAP_WEBHOOK_TOKENS)
 
     def names(self) -> ResourceNames:
         """Topics, queues and URLs."""

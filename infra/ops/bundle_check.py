@@ -28,7 +28,7 @@ from infra.ops import shell
 from infra.ops.bundle import build
 from infra.ops.function_table import Function, chosen
 from infra.ops.lock import RUNTIME
-from infra.ops.preflight import placeholders
+from infra.ops.preflight import PLACEHOLDER, placeholders
 from infra.ops.shell import Stop
 
 MAX_PARALLEL_CHECKS = 2
@@ -75,7 +75,7 @@ NOTICE = {
     "channel": "email",
     "round": 1,
 }
-TOKEN = {"Pactsafe-Webhook-Token": "placeholder"}
+TOKEN = {"Pactsafe-Webhook-Token": PLACEHOLDER}
 FIRING = {"request": "r", "signer": "s", "reminder_day": 3, "task": "t"}
 CALLS = {
     "receive": (
@@ -172,7 +172,7 @@ def environment(function: Function, port: int) -> dict[str, str]:
         **{"BACKEND": "gcp", "GOOGLE_CLOUD_PROJECT": "check", "LOCATION": "us-central1", **urls},
         **{"PUBSUB_EMULATOR_HOST": closed, "FIRESTORE_EMULATOR_HOST": closed},
         **placeholders([variable for variable, when in function.secrets.items() if when == "always"]),
-        **{"LINKS_SECRET": "placeholder", "TASKS_SERVICE_ACCOUNT": "relay-tasks@check.iam.gserviceaccount.com"},
+        **{"LINKS_SECRET": PLACEHOLDER, "TASKS_SERVICE_ACCOUNT": "relay-tasks@check.iam.gserviceaccount.com"},
     }
 
 

@@ -1,8 +1,11 @@
 """`make console`: open the private console on this machine, with the operator's own gcloud login."""
 
+from contextlib import suppress
+
 from infra.ops import config, shell
 from infra.ops.function_table import written
 from infra.ops.shell import Stop
+from infra.ops.tunnel import Tunnel
 
 PORT = 8090
 
@@ -11,7 +14,17 @@ def console() -> int:
     if "console" not in {function.name for function in written()}:
         raise Stop("there is no function console in this version")
     shell.say(f"The console is at http://127.0.0.1:{PORT}/ until Ctrl-C. You must be one of OPERATORS.")
-    return shell.attached("gcloud", "run", "services", "proxy", "console", f"--port={PORT}", *config.place())
+    identity(), config.url("console")  # without a login it stops here
+    if shell.dry():
+        return 0
+    with Tunnel(PORT, config.url("console"), identity) as tunnel, suppress(KeyboardInterrupt):
+        tunnel.serve_forever()
+    return 0
+
+
+def identity() -> str:
+    """The operator's identity token, as gcloud gives it."""
+    return shell.ask("gcloud", "auth", "print-identity-token")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 from infra.ops import config, shell, terraform
 from infra.ops.function_table import Function, written
 from infra.ops.guard import changing
-from infra.ops.infra import tf_variables, var_file
+from infra.ops.infra import prepared, var_file
 from infra.ops.shell import Stop, ask, do
 from infra.ops.terraform import step
 
@@ -33,7 +33,7 @@ def destroy() -> None:
 
 def _terraform(verb: str, *targets: str) -> None:
     sure = ["-auto-approve"] if shell.forced() else []
-    step(verb, *sure, *targets, *var_file(), **tf_variables(), TF_VAR_deletion_protection="false")
+    step(verb, *sure, *targets, *var_file(), **prepared(), TF_VAR_deletion_protection="false")
 
 
 def _protected() -> list[str]:

@@ -73,17 +73,17 @@ def plan() -> None:
 
 
 def _plan(*options: str) -> None:
+    step("plan", "-input=false", *options, *var_file(), **prepared())
+
+
+def prepared() -> dict[str, str]:
+    """Terraform's variables. A load balancer costs money: its file is part of infra/ only where a domain is set."""
     variables = tf_variables()
-    _use_link_domain("TF_VAR_links_domains" in variables)
-    step("plan", "-input=false", *options, *var_file(), **variables)
-
-
-def _use_link_domain(wanted: bool) -> None:
-    """A load balancer costs money each month: its file is part of infra/ only where a domain is set."""
-    if wanted:
+    if "TF_VAR_links_domains" in variables:
         shutil.copyfile(INFRA / "optional" / LINK_DOMAIN, INFRA / LINK_DOMAIN)
     else:
         (INFRA / LINK_DOMAIN).unlink(missing_ok=True)
+    return variables
 
 
 def links_domains() -> tuple[str, ...]:

@@ -6,19 +6,25 @@ The field names of the API are mostly undocumented, so they may differ between a
 import os
 import sys
 
+from google.auth.exceptions import GoogleAuthError
+
 from shared import bootstrap
 from shared.adapters.clickwrap.client import ClickwrapClient
 from shared.adapters.clickwrap.payload import Fields, Reader, values
 from shared.domain.errors import RetryLater
+from shared.domain.model import AccountAnswers, RelayStatus
+from shared.domain.trust import in_words
 from shared.ports import NotFound
+from shared.services.relay_status import RELAY
 from shared.setting_types import SettingError
 from shared.settings import CLICKWRAP_FIELDS
 
 # Field -> what the relay cannot do if the API does not return it.
 LIMITATIONS = {
-    "signer.signed": "The API does not say who signed: a lost Signed webhook cannot be recovered.",
+    "signer.signed": "The API does not say who signed: a lost Signed webhook cannot be recovered. Without one of every "
+    "signer, a Complete is believed after 10 minutes, with an alert.",
     "status": "The API does not give the request's status: a lost Complete or Expired webhook cannot be recovered.",
-    "title": "The API gives no title: messages use the title in the webhook's description, or say 'a document'.",
+    "title": "The API gives no title: messages say 'a document'. See TITLE_FROM_WEBHOOK.",
     "expires_at": "The API gives no expiry: reminders stop at the Expired webhook, or when the API answers 404.",
     "download_url": "The API gives no download link: completion messages link to the signing URL.",
     "signer.name": "The API gives no names: progress messages say 'Another signer'.",
@@ -42,11 +48,20 @@ def main(request: str) -> int:
         return _failed(str(e) or type(e).__name__)
     paths = {name: found_path(document, name, fields) for name in fields}
     for name, path in paths.items():
-        print(f"  {name:22} {path or '-  (none of: ' + ', '.join(fields[name]) + ')'}")
+        print(f"  {name:24} {path or '-  (none of: ' + ', '.join(fields[name]) + ')'}")
     limitations = [f"  - {text}" for name, text in LIMITATIONS.items() if not paths[name]]
     print("\nLimitations on this account:")
     print("\n".join(limitations) or "  - none: every field is there")
+    print(f"\nWhat the deployed relay has learnt that the API says: {_learnt()}")
     return 0
+
+
+def _learnt() -> str:
+    try:
+        stored = bootstrap.backend().ledger().get(RelayStatus, RELAY)
+    except (SettingError, RetryLater, GoogleAuthError):
+        return "its database cannot be read from here"
+    return in_words(stored.item.answers if stored else AccountAnswers())
 
 
 def _failed(reason: str) -> int:
@@ -56,7 +71,7 @@ def _failed(reason: str) -> int:
 
 def found_path(document: object, name: str, fields: Fields) -> str:
     """The first candidate path that has a value, in the document or in any signer; "" if none has."""
-    level, _, field = name.rpartition(".")
+    level, field = ("signer", name.removeprefix("signer.")) if name.startswith("signer.") else ("", name)
     signers = [row for path in fields["signers"] for v in values(document, path) if isinstance(v, list) for row in v]
     for part in signers if level else [document]:
         reader = Reader(part, fields, f"{level}." if level else "")

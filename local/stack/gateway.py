@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
+from urllib.parse import urlsplit
 
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -31,6 +32,8 @@ MOUNTS = {"receive": "/receive", "resolve": "/resolve", "deliver": "/deliver", "
     "console": "/console",
     "forward": "/forward",
 }
+PUBLIC = ("receive", "links", "receipts")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BANNER = """Clickwrap Relay ({backend}) on {base}
   sandbox  {base}/sandbox/   create a request, sign it
   outbox   {base}/outbox/    the messages to its signers
@@ -78,6 +81,7 @@ class Stack(AbstractContextManager["Stack"]):
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.chmod(0o700)  # its databases hold signing links
         with ExitStack() as stack:
             self._serve(stack)
             clock = VirtualClock(self.directory / "time")
@@ -126,7 +130,8 @@ class Stack(AbstractContextManager["Stack"]):
             if name == "forward" and not bootstrap.settings()[STATUS_WEBHOOK_URL]:
                 continue
             app = create_app(name, str(ROOT / "functions" / name / "main.py"))
-            mounts[path] = with_root_path(counted(authenticated(name, app), self._calls))
+            served = with_root_path(counted(authenticated(name, app), self._calls))
+            mounts[path] = served if name in PUBLIC else for_this_machine(served)
         token = bootstrap.settings().webhook_tokens[0]
         speed = 86_400 / bootstrap.settings().policy().day
         sandbox = create_sandbox(
@@ -134,12 +139,12 @@ class Stack(AbstractContextManager["Stack"]):
         )
         add_time_buttons(sandbox, self.travel)
         add_scenarios(sandbox, self.backend.stored_messages)
-        mounts["/sandbox"] = sandbox
+        mounts["/sandbox"] = for_this_machine(sandbox)
         webhooks_of(sandbox).start()
         stack.callback(webhooks_of(sandbox).stop)
         outbox = create_outbox_app(self.backend.stored_messages, self.backend.request_of)
         add_time_buttons(outbox, self.travel)
-        mounts["/outbox"] = outbox
+        mounts["/outbox"] = for_this_machine(outbox)
 
     def _stop_reconciling(self) -> None:
         self._stopping.set()
@@ -168,6 +173,27 @@ def authenticated(name: str, app: Callable[..., Any]) -> Callable[..., Any]:
     open_to_all = {"remind", "reconcile"} | ({"resolve", "deliver"} if settings.backend == "emulators" else set())
     private = name in ("resolve", "deliver", "remind", "reconcile")
     return guarded(app, settings[OIDC_AUDIENCE], anonymous=name in open_to_all) if private else app
+
+
+def for_this_machine(app: Callable[..., Any]) -> Callable[..., Any]:
+    """Answer only to this machine's own names, on any port.
+
+    A page elsewhere whose name is made to mean 127.0.0.1, and a tunnel to this machine, come with another Host.
+    """
+
+    def wrapped(environ: dict[str, Any], start: Callable[..., Any]) -> Any:
+        if _host_name(environ.get("HTTP_HOST", "")) in LOOPBACK:
+            return app(environ, start)
+        return _plain(start, "421 Misdirected Request")
+
+    return wrapped
+
+
+def _host_name(host: str) -> str | None:
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def counted(app: Callable[..., Any], calls: Calls) -> Callable[..., Any]:

@@ -46,10 +46,15 @@ class Shown:
             return text
         for word in dict.fromkeys(WORD.findall(text)):
             for name in self._names.get(word, ()):
-                text = text.replace(name, initials(name))
+                text = _spelt(name).sub(lambda m: initials(m[0]), text)
         if text in self._hidden:
             return self._hidden[text]
         return masked(QUOTED.sub(lambda m: f"'{self._hidden.get(m[1], m[1])}'", text) if self._hidden else text)
+
+
+def _spelt(name: str) -> re.Pattern[str]:
+    """The name with whatever spaces between its words: messages hold it cleaned."""
+    return re.compile(r"\s+".join(re.escape(word) for word in name.split()))
 
 
 def masked(text: str) -> str:

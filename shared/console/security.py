@@ -12,7 +12,6 @@ from werkzeug.datastructures import Headers
 
 COOKIE = "console"
 TOKEN = re.compile(r"[\w-]{43}")
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -60,13 +59,14 @@ def check() -> None:
 
 
 def _from_here() -> bool:
-    """Reads the browser's own headers. With `make console`, Origin names the tunnel and Host the service."""
+    """Reads the browser's own headers; each that is there must agree. The tunnel of `make console` sets Origin anew.
+
+    Origin comes first: a browser calls a page the same origin whose name was made to mean this machine.
+    """
     site, origin = flask.request.headers.get("Sec-Fetch-Site"), flask.request.headers.get("Origin")
-    if site is not None:
-        return site in ("same-origin", "none")
-    if origin is None:
-        return True
-    return urlsplit(origin).netloc == flask.request.host or urlsplit(origin).hostname in LOOPBACK
+    if origin is not None and urlsplit(origin).netloc != flask.request.host:
+        return False
+    return site in (None, "same-origin", "none")
 
 
 def add_security_headers(response: flask.Response) -> flask.Response:

@@ -18,6 +18,7 @@ from shared.console.words import MEANINGS
 from shared.domain.model import NoticeRecord, NoticeState, Status
 from shared.domain.notice_record import attempts
 from shared.domain.timeline import spoken
+from shared.domain.trust import in_words
 from shared.domain.verdict import Cause, Reach
 from shared.services.operator_queries import MOST, NOT_ARRIVED, Case, Choice, Page
 
@@ -215,15 +216,17 @@ def _suppressions(after: str) -> str:
 def health() -> str:
     """Counts, settings, warnings and gauges."""
     c = console()
+    control = c.inspect.control()
     return flask.render_template(
         "health.html",
+        api_says=in_words(control.answers),
         requests=c.inspect.request_counts(),
         messages=c.inspect.message_counts(),
         failures=c.inspect.recent_failures(),
         gauges=c.gauges(),
         settings=configuration(c.environ),
         warnings=[*c.warnings, *warnings(c.environ)],
-        control=c.inspect.control(),
+        control=control,
         project=c.environ.get("GOOGLE_CLOUD_PROJECT", ""),
         now=c.clock(),
         most=MOST,

@@ -10,7 +10,10 @@ from shared.domain.model import NoticeRecord, NoticeState, digest
 from shared.domain.notice_record import NOT_THERE, changed_to
 from shared.domain.policy import Policy
 
-MAX_UNANSWERED = 30  # questions to a provider that does not answer; then it counts as one that cannot say
+MAX_UNANSWERED = 100  # questions to a provider that does not answer, about a day; then it counts as one that cannot say
+LONGEST_PAUSE = (
+    900.0  # seconds between two of them; the first follow each other after `lag`, then twice that, and so on
+)
 SHORTEST_LAG = 5.0  # seconds, however short a day is
 FOUND = "found at the provider, which was asked"
 
@@ -40,7 +43,8 @@ def answered(record: NoticeRecord, answer: Answer, now: datetime, lag: float, po
     if isinstance(answer, CannotSay):
         return replace(record, ask_at=None)
     if isinstance(answer, RetryLater):
-        return _asked_later(record, now + max(ask_after(lag, policy), timedelta(seconds=answer.after or 0)))
+        pause = ask_after(min(lag * 2**record.unanswered, max(lag, LONGEST_PAUSE)), policy)
+        return _asked_later(record, now + max(pause, timedelta(seconds=answer.after or 0)))
     if record.missing_since and record.attempts >= policy.max_attempts:
         return replace(record, ask_at=None)
     if record.missing_since:

@@ -1,7 +1,7 @@
 """(stored state, fresh answer, event, now) -> state. Who is believed when the webhook and the API differ.
 
-A webhook carries no proof but a static token, so the API is the truth. Where the API does not say, the webhook is
-believed; where the API denies, it is given time first, since an answer may lag behind the event.
+A webhook carries no proof but a static token, so the API is the truth. Where the API does not say, `trust` decides;
+where the API denies, it is given time first, since an answer may lag behind the event.
 """
 
 from datetime import datetime
@@ -9,9 +9,11 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from shared.domain import trust
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.identity import named
 from shared.domain.model import (
+    AccountAnswers,
     ApiRequest,
     Event,
     EventType,
@@ -28,9 +30,14 @@ from shared.domain.signers import matched, pending, reopened
 from shared.domain.signing_order import advance_signing
 
 MAX_SIGNERS = 1_000
+DISPUTED = "disputed: a webhook says complete, the API denies it"
 SIGNED_LAG, COMPLETE_LAG, GONE_LAG = 120.0, 600.0, 600.0  # seconds a denial is taken for a lagging answer
+UNKNOWN_SLOWER = 4.0  # the pauses for an id never seen alive: six calls within GONE_LAG
 KEPT_UNLESS_TOLD = ("sender", "site", "language", "created_at", "expires_at", "download_url")
 ROUND_AGE = 600.0  # seconds: a signature's least age to be doubted
+
+
+NOTHING_KNOWN = AccountAnswers()
 
 
 class MergeResult(msgspec.Struct, frozen=True):
@@ -38,20 +45,34 @@ class MergeResult(msgspec.Struct, frozen=True):
 
     request: Request
     alerts: tuple[str, ...] = ()
+    answer: ApiRequest | None = None
 
 
 def merge(
-    stored: Request | None, answer: ApiRequest, event: Event | None, now: datetime, policy: Policy
+    stored: Request | None,
+    answer: ApiRequest,
+    event: Event | None,
+    now: datetime,
+    policy: Policy,
+    usual: AccountAnswers = NOTHING_KNOWN,
 ) -> MergeResult:
-    """Raises RetryLater while the answer may still be lagging behind the event, PermanentFailure past 1,000 signers."""
+    """usual: what this account's API usually says.
+
+    Raises RetryLater while the answer may still be lagging behind the event, PermanentFailure past 1,000 signers.
+    """
     if not answer.signers:
         raise RetryLater("the API's answer names no signer")
     if len(answer.signers) > MAX_SIGNERS:
-        raise PermanentFailure(f"the request has {len(answer.signers)} signers; at most {MAX_SIGNERS} are supported")
-    before = stored or Request(id=answer.id, adopted=not is_sent(event))
-    ticket = _Merge(before, answer, event, now, policy)
+        raise PermanentFailure(too_many_signers(len(answer.signers)))
+    before = stored or Request(id=answer.id, adopted=not is_sent(event), met_at=now)
+    ticket = _Merge(before, answer, event, now, policy, usual)
     request = ticket.run()
-    return MergeResult(request, tuple(ticket.alerts))
+    return MergeResult(request, tuple(ticket.alerts), answer)
+
+
+def too_many_signers(count: int) -> str:
+    """The reason, for a request of more than MAX_SIGNERS."""
+    return f"the request has {count} signers; at most {MAX_SIGNERS} are supported"
 
 
 def gone(stored: Request | None, event: Event | None, key: str, now: datetime, policy: Policy) -> Request:
@@ -59,8 +80,10 @@ def gone(stored: Request | None, event: Event | None, key: str, now: datetime, p
 
     Without an event it takes two readings: one stray 404 must not silence a living request.
     """
-    _wait_for(event, GONE_LAG, now, policy, "the API does not know the request yet")
-    request = stored or Request(id=key, adopted=True)
+    never_alive = stored is None or not stored.signers
+    slower = UNKNOWN_SLOWER if never_alive else 1.0
+    _wait_for(event, GONE_LAG, now, policy, "the API does not know the request yet", slower)
+    request = stored or Request(id=key, adopted=True, met_at=now)
     request = replace(request, adopted=request.adopted and not is_sent(event))
     since = request.not_found_since or now
     lost = event is not None or now - since >= policy.span(SECOND_READING, floor=1)
@@ -73,19 +96,30 @@ def is_sent(event: Event | None) -> bool:
     return event is not None and event.type is EventType.SENT
 
 
-def _wait_for(event: Event | None, lag: float, now: datetime, policy: Policy, why: str) -> None:
+def _wait_for(event: Event | None, lag: float, now: datetime, policy: Policy, why: str, slower: float = 1.0) -> None:
+    """slower: how many times longer each pause is, for what costs a call that nobody may have asked for."""
     if event is not None:
-        age = now - event.received_at
-        if age < policy.span(lag, floor=2):
-            raise RetryLater(why, after=max(1.0, min(age.total_seconds(), 60.0)))
+        age, most = now - event.received_at, policy.span(lag, floor=2)
+        if age < most:
+            pause = max(1.0, min(age.total_seconds(), 60.0)) if slower == 1 else max(2.0, age.total_seconds() * slower)
+            raise RetryLater(why, after=min(pause, max(1.0, (most - age).total_seconds())))
 
 
 class _Merge:
     """One merge under way: the steps in their order, each reading what the one before it left."""
 
-    def __init__(self, before: Request, answer: ApiRequest, event: Event | None, now: datetime, policy: Policy) -> None:
+    def __init__(
+        self,
+        before: Request,
+        answer: ApiRequest,
+        event: Event | None,
+        now: datetime,
+        policy: Policy,
+        usual: AccountAnswers,
+    ) -> None:
         self.before, self.answer, self.event, self.now, self.policy = before, answer, event, now, policy
-        self.alerts: list[str] = []
+        self.usual, self.invites = usual, is_sent(event) and trust.sent_in_time(before, now, policy)
+        self.alerts: list[str] = [trust.ALERT_LATE_SENT] if is_sent(event) and not self.invites else []
         self.signers, self.seen = matched(before.signers, answer.signers, now, policy, SECOND_READING)
         self.first_sight = not before.signers
         self.flags = [s.signed for s in answer.signers if s.role is Role.SIGNER]
@@ -94,8 +128,11 @@ class _Merge:
         request = self._facts()
         request = self._status(request)
         request = self._signatures(request)
+        request = self._proof(request)
         request = self._rounds(request)
-        signers = advance_signing(self.signers, request, self.now, self.policy)
+        signers = self.signers
+        if request.complete_heard_at is None:  # nobody is invited to what may be complete
+            signers = advance_signing(signers, request, self.now, self.policy)
         return record_reading(replace(request, signers=signers), self.before, self.event, self.now, self.policy)
 
     # -- the request
@@ -109,7 +146,7 @@ class _Merge:
             title=a.title or b.title or hint,
             metadata=b.metadata | a.metadata,
             ordered=b.ordered if a.ordered is None else a.ordered,
-            adopted=b.adopted and not is_sent(self.event),
+            adopted=b.adopted and not self.invites,
             not_found_since=None,
             resent_at=self._resent_at(),
         )
@@ -127,7 +164,8 @@ class _Merge:
             return self.answer.status
         if self._all_signed():
             return Status.COMPLETE
-        if self._is(EventType.COMPLETE):  # a date that has passed is no denial: the completion may have come before
+        if self._is(EventType.COMPLETE) or self.before.complete_heard_at:
+            # a date that has passed is no denial: the completion may have come before
             return Status.OPEN if False in self.flags else None
         return Status.EXPIRED if self.answer.expires_at and self.answer.expires_at <= self.now else None
 
@@ -143,25 +181,45 @@ class _Merge:
         if self._is(EventType.COMPLETE) and said is not Status.COMPLETE:
             status = self._claimed_complete(said)
         elif self._is(EventType.EXPIRED) and said is None and old is not Status.COMPLETE:
-            status = Status.EXPIRED
+            status = self._claimed_expired(old)
         else:
             status = self._settled(said, old)
-        news = status is Status.COMPLETE and request.completed_at is None and self._completion_is_news(request)
-        return replace(request, status=status, completed_at=self.now if news else request.completed_at)
+        if status is Status.COMPLETE and request.completed_at is None:
+            request = self._completed(request)
+        return replace(request, status=status)
+
+    def _completed(self, request: Request) -> Request:
+        """Of a request that is complete when met, one webhook is no news: it may be forged. Another one is."""
+        if self.first_sight and self.event and not self.before.events:
+            self.alerts.append(trust.ALERT_UNHEARD)
+            return replace(request, met_complete_by=self.event.type)
+        return replace(request, completed_at=self.now if self._completion_is_news(request) else None)
 
     def _completion_is_news(self, request: Request) -> bool:
         """A completion that only a recheck of an adopted request has found is told to nobody."""
+        if trust.ended_long_ago(self.before, self.now, self.policy):
+            return False
+        if request.met_complete_by:
+            return self.event is not None and self.event.type != request.met_complete_by
         if self._is(EventType.COMPLETE):
             return True
         heard = not request.adopted or self.event is not None or request.status is Status.DISPUTED
         return heard and request.status is not Status.COMPLETE
 
     def _claimed_complete(self, said: Status | None) -> Status:
-        if said is None or self.before.status is Status.COMPLETE:
+        if self.before.status is Status.COMPLETE:
             return Status.COMPLETE
+        if said is None and not trust.says_complete(self.usual):
+            return self._settled(said, self.before.status)  # `_proof` decides
         _wait_for(self.event, COMPLETE_LAG, self.now, self.policy, f"a webhook says complete, the API says {said}")
-        self.alerts.append("disputed: a webhook says complete, the API denies it")
+        self.alerts.append(trust.ALERT_HELD if said is None else DISPUTED)
         return Status.DISPUTED
+
+    def _claimed_expired(self, old: Status) -> Status:
+        if not trust.says_status(self.usual):
+            return Status.EXPIRED
+        self.alerts.append(trust.ALERT_HELD)
+        return self._settled(None, old)
 
     def _settled(self, said: Status | None, old: Status) -> Status:
         if said is None:
@@ -183,14 +241,17 @@ class _Merge:
         whose = self._signer_of_event()
         for key, seen in self.seen.items():
             if seen.signed is True:
-                self._sign(key, request, by_event=key == whose, confirmed=True)
+                heard = key == whose or self.signers[key].doubted_since is not None
+                self._sign(key, request, by_event=heard, confirmed=True)
         if whose is not None and self._flag(whose) is not True:
             self._believe(whose, request)
         if request.status is Status.COMPLETE:
             self._sign_all(request)
         for key in self._refuted():
             self.alerts.append("refuted: a webhook said signed, the API has denied it for a day")
-            self.signers[key] = replace(self.signers[key], state=SignerState.WAITING, signed_at=None)
+            self.signers[key] = replace(
+                self.signers[key], state=SignerState.WAITING, signed_at=None, doubted_since=None
+            )
         return self._with_unmatched(request, whose)
 
     def _sign_all(self, request: Request) -> None:
@@ -267,11 +328,16 @@ class _Merge:
             state=SignerState.SIGNED,
             signed_at=signed_at,
             confirmed=signer.confirmed or confirmed,
+            doubted_since=None,
             reminders={},
         )
 
     def _believe(self, key: str, request: Request) -> None:
-        if self._flag(key) is False and not self._signed(key):
+        if self._flag(key) is None and trust.says_signed(self.usual) and not self._signed(key):
+            _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not say now")
+            self.alerts.append(trust.ALERT_HELD)
+            return
+        if self._flag(key) is False and pending(self.signers[key]):
             if self._precedes(request.resent_at):
                 self.alerts.append(
                     "outdated: a webhook says signed, the API denies it, and the request was sent anew since"
@@ -279,7 +345,36 @@ class _Merge:
                 return
             _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not yet")
             self.alerts.append("believed: a webhook says signed, the API denies it")
+            self.signers[key] = trust.doubted(self.signers[key], self.now)
+            return
         self._sign(key, request, by_event=True, confirmed=False)
+
+    def _proof(self, request: Request) -> Request:
+        """A Complete where the API is silent is believed with a Signed of every signer, or after ten minutes."""
+        heard_at = request.complete_heard_at or (self.now if self._is(EventType.COMPLETE) else None)
+        if heard_at is None or request.status is Status.COMPLETE:
+            return trust.heard_complete(request, None)
+        waited = trust.has_waited(heard_at, self.now, self.policy)
+        if self._said() is not None or False in self.flags:
+            return self._denied(request, heard_at, waited=waited)
+        proven = trust.every_signed_heard(request, self.signers)
+        if trust.says_complete(self.usual) or not (proven or waited):
+            return trust.heard_complete(request, heard_at)
+        return self._believed_complete(request, proven=proven)
+
+    def _denied(self, request: Request, heard_at: datetime, *, waited: bool) -> Request:
+        """The API has spoken meanwhile."""
+        if waited and request.complete_heard_at:
+            self.alerts.append(DISPUTED)
+        return trust.heard_complete(request, None if waited or self._said() else heard_at)
+
+    def _believed_complete(self, request: Request, *, proven: bool) -> Request:
+        told = trust.was_followed(request, self.signers)
+        if not (proven and told):
+            self.alerts.append(trust.ALERT_UNPROVEN if told else trust.ALERT_UNHEARD)
+        self._sign_all(replace(request, adopted=True))  # nobody is told of signatures that no webhook named
+        done = replace(request, status=Status.COMPLETE, completed_at=self.now if told else None, unmatched=())
+        return trust.heard_complete(done, None)
 
     def _precedes(self, at: datetime | None) -> bool:
         return self.event is not None and at is not None and self.event.received_at < at
@@ -291,7 +386,7 @@ class _Merge:
         return [
             k
             for k, s in denied
-            if self._signed(k) and not s.confirmed and s.signed_at and self.now - s.signed_at >= day
+            if self._signed(k) and not s.confirmed and (at := s.signed_at or s.doubted_since) and self.now - at >= day
         ]
 
     # -- rounds

@@ -133,6 +133,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: SignerState = SignerState.WAITING
     adopted: bool = False  # counts as invited, but not by us
     confirmed: bool = False  # the API itself has called this signature done
+    doubted_since: datetime | None = None  # signed by a webhook alone, and the API denies it
     invited_at: datetime | None = None
     signed_at: datetime | None = None
     missing_since: datetime | None = None  # absent from the API's answer since
@@ -174,6 +175,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: datetime | None = None
     expires_at: datetime | None = None
     completed_at: datetime | None = None  # when we learnt it; None on a complete one means no news
+    met_at: datetime | None = None  # when we first heard of it
+    met_complete_by: str = ""  # the type of the event by which it was met when complete already
+    complete_heard_at: datetime | None = None  # since when a Complete waits for its proof
     download_url: str = ""
     signers: dict[str, Signer] = {}
     events: dict[str, datetime] = {}  # handled, by id
@@ -254,6 +258,7 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     cleared_at: datetime | None = None
     cleared_by: str = ""
     cleared_why: str = ""
+    opted_out: bool = False  # its owner has said so: it neither expires nor goes with a request's personal data
     purge_at: datetime | None = None
 
 
@@ -266,6 +271,14 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 1
 
 
+class AccountAnswers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What this account's API has said of the last requests: shares, 0 to 1, of the answers read."""
+
+    read: int = 0  # at most trust.REMEMBERED
+    status: float = 0.0  # said how the request stands
+    signed: float = 0.0  # said of every signer whether they have signed
+
+
 class RelayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`control/relay`: how the relay itself is doing."""
 
@@ -275,6 +288,7 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     rechecked: int = 0  # requests at the last pass
     postponed: int = 0  # of them, those that must wait
     listed_at: datetime | None = None  # when the sites' requests were last listed
+    answers: AccountAnswers = AccountAnswers()
 
 
 class ApiSigner(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from shared.domain.policy import Policy
 from shared.domain.search import words_of
 from shared.domain.signers import pending
 from shared.domain.status_event import changed_last, counted_status
+from shared.domain.trust import PROOF_WAIT
 
 STATUS_TOLD = 1_200.0  # seconds until a recheck tells a changed status once more
 SECOND_READING = 300.0  # seconds between two readings of what one answer alone is not believed
@@ -111,8 +112,10 @@ def _trimmed(events: dict[str, datetime], now: datetime, policy: Policy) -> dict
     return dict(newest)
 
 
-def _recheck(status: Status, age: float) -> float | None:
-    rule = RECHECK.get(status)
+def _recheck(request: Request, age: float) -> float | None:
+    if request.status is Status.GONE and not request.signers:
+        return None  # never seen alive: it may be made up
+    rule = RECHECK.get(request.status)
     return rule(age) if rule else None
 
 
@@ -131,12 +134,19 @@ def next_check_at(request: Request, event: Event | None, now: datetime, policy: 
 
 def _waits(request: Request, age: float) -> Iterator[tuple[float, float]]:
     """Seconds until each recheck that the state asks for, and the least of them on a shortened day."""
-    if (wait := _recheck(request.status, age)) is not None:
+    if (wait := _recheck(request, age)) is not None:
         yield wait, 2
     if _second_reading_due(request):
         yield SECOND_READING, 1
-    if request.status is Status.OPEN and any(pending(s) and not s.request_url for s in request.signers.values()):
+    if request.complete_heard_at and request.status is not Status.DISPUTED:
+        yield max(PROOF_WAIT - age, 0.0), 2
+    if _lacks_url(request):
         yield 60 + min(age, 840), 1
+
+
+def _lacks_url(request: Request) -> bool:
+    wanted = request.status is Status.OPEN
+    return wanted and any(pending(s) and not s.request_url for s in request.signers.values())
 
 
 def _second_reading_due(request: Request) -> bool:

@@ -123,7 +123,8 @@ def _again(state: SignerState) -> SignerState:
 
 def pending(signer: Signer) -> bool:
     """Whether their signature is still needed."""
-    return signer.role is Role.SIGNER and signer.state in (SignerState.WAITING, SignerState.INVITED)
+    unsigned = signer.state in (SignerState.WAITING, SignerState.INVITED) or signer.doubted_since is not None
+    return signer.role is Role.SIGNER and unsigned and signer.state is not SignerState.REMOVED
 
 
 def counted_signers(request: Request) -> list[Signer]:

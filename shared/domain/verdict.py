@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import planner
-from shared.domain.eligibility import Defer, Send, evaluate
+from shared.domain.eligibility import Defer, Send, evaluate, since
 from shared.domain.kinds import described
 from shared.domain.model import (
     ChannelName,
@@ -35,6 +35,8 @@ from shared.domain.signers import address_of, pending
 SPOKEN = {ChannelName.SMS: "by SMS", ChannelName.EMAIL: "by e-mail", ChannelName.NONE: "on no channel"}
 ADOPTED = "the request was met without its Sent webhook, so nobody is invited for it"
 QUEUED = "in the queue; if it is lost, the next recheck publishes it again"
+BLOCKED = "the address is blocked"
+MAX_QUEUED = 900.0  # seconds in the queue from which on something is wrong
 STOPPED = "an operator has stopped the reminders"
 ENDED = {
     Status.EXPIRED: "the request has expired",
@@ -76,6 +78,8 @@ class Cause(StrEnum):
     RETRY = "to be tried again"
     DEAD_LETTER = "dead letter"
     QUEUED = "in the queue"
+    OVERDUE = "long in the queue"
+    BLOCKED = "no reminder can arrive"
     HELD = "held back"
     SEND_WINDOW = "send window"
     DISPUTED = "disputed"
@@ -103,6 +107,7 @@ ADVICE = {
     Cause.PROVIDER_DOWN: "Nothing: it leaves by itself once the provider answers again.",
     Cause.RETRY: "Nothing, unless the reason names a setting.",
     Cause.DEAD_LETTER: "Replay it on the page Dead letters.",
+    Cause.OVERDUE: "Look at Health and the log: messages should leave within seconds.",
     Cause.HELD: "Nothing here: it is sent once the cause has passed.",
     Cause.DISPUTED: "Look at the request in Clickwrap. It is read again every hour.",
     Cause.NO_LINK: "Nothing, if the request was sent just now; else look at the request in Clickwrap.",
@@ -133,6 +138,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """because: completes the sentence. at: when it is tried (again), None unless scheduled.
 
     reminder: when the next reminder can reach them; None where none can, and `no_reminder` says why ("" for no need).
+    blocked: whether that is because their address must not be used.
     """
 
     reach: Reach
@@ -143,6 +149,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     channel: ChannelName = ChannelName.NONE
     reminder: datetime | None = None
     no_reminder: str = ""
+    blocked: bool = False
 
     def sentence(self, at: str = "") -> str:
         """The first thing that an operator reads. at: `self.at` as the reader writes times; UTC without it."""
@@ -296,10 +303,15 @@ class _Signer:
             return _of(notice, Reach.NOT_REACHED, Cause.DEAD_LETTER, f"{what} was given up and is a dead letter")
         decision = evaluate(self._request, notice, self._known.now, self._known.policy)
         if isinstance(decision, Send):
-            return self._down(notice.channel, what) or _of(notice, Reach.WAITING, Cause.QUEUED, f"{what} is {QUEUED}")
+            return self._down(notice.channel, what) or self._queued(notice)
         if isinstance(decision, Defer):
             return self._deferred(notice, decision)
         return _of(notice, Reach.NOT_REACHED, _by_words(decision.reason), f"{what} is not sent: {decision.reason}")
+
+    def _queued(self, notice: Notice) -> Verdict:
+        waited = self._known.now - since(self._request, notice, self._signer, self._known.now)
+        late = waited > self._known.policy.span(MAX_QUEUED, floor=60)
+        return _of(notice, Reach.WAITING, Cause.OVERDUE if late else Cause.QUEUED, f"{_the(notice)} is {QUEUED}")
 
     def _deferred(self, notice: Notice, decision: Defer) -> Verdict:
         if decision.reason != "outside the send window":
@@ -343,8 +355,9 @@ class _Signer:
             return verdict
         ahead = [r.due_at for r in signer.reminders.values() if r.due_at > self._known.now]
         reason = STOPPED if request.reminders_stopped else "" if ahead else "the last one has been"
-        reason = reason or self._no_way()
-        return replace(verdict, no_reminder=reason) if reason else replace(verdict, reminder=min(ahead))
+        if reason := reason or self._no_way():
+            return replace(verdict, no_reminder=reason, blocked=reason.startswith(BLOCKED))
+        return replace(verdict, reminder=min(ahead))
 
     def _no_way(self) -> str:
         """Why no channel can carry a reminder; "" if one can."""
@@ -354,7 +367,7 @@ class _Signer:
         if not usable:
             return "there is no address to send it to"
         reasons = [self._blocked(c) for c in usable]
-        return "" if "" in reasons else f"the address is blocked: {reasons[0]}"
+        return "" if "" in reasons else f"{BLOCKED}: {reasons[0]}"
 
     def _blocked(self, channel: ChannelName) -> str:
         """Why the address that was last written to must not be used; "" if it may, or if nothing was sent yet."""

@@ -67,7 +67,7 @@ class Receipts:
         address = address_key(ChannelName.SMS, text.number, self._policy)
         why = f"the signer texted {text.keyword}"
         if text.keyword is Keyword.STOP:
-            self._fallback.suppress_address(ChannelName.SMS, address, why, text.at)
+            self._fallback.opt_out(ChannelName.SMS, address, why, text.at)
         elif text.keyword is Keyword.START:
             self._fallback.lift(address, "the signer", why, text.at)
         log.info("a signer's text", extra={"json": {"keyword": text.keyword or "none"}})

@@ -1,7 +1,7 @@
 """An event, or a due recheck: read the request's state, ask the API, merge, commit, and only then publish."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from shared.domain.dead_letters import STALE_DAYS
@@ -11,7 +11,9 @@ from shared.domain.model import Event, Request
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key, forget_at, stub
 from shared.ports import ClickwrapApi, Ledger, NotFound
+from shared.services.account_answers import AnswerHistory
 from shared.services.publisher import Publisher
+from shared.services.unknown_ids import UnknownIds
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +28,12 @@ class Resolve:
         publisher: Publisher,
         policy: Policy,
         clock: Callable[[], datetime],
+        calls: float = 1_600,
     ) -> None:
+        """calls: of the API that this instance may make in a minute."""
         self._ledger, self._api, self._publisher = ledger, api, publisher
         self._policy, self._clock = policy, clock
+        self._answers, self._unknown = AnswerHistory(ledger, clock), UnknownIds(calls, clock)
 
     def event(self, event: Event) -> None:
         """Raises RetryLater, or PermanentFailure for what no repetition will mend."""
@@ -42,13 +47,13 @@ class Resolve:
         self._settle(request, None)
 
     def _settle(self, key: str, event: Event | None) -> None:
-        alerts: list[str] = []
-        before, after = self._ledger.update(Request, key, lambda old: self._next(key, old, event, alerts))
+        merged: list[MergeResult] = []
+        before, after = self._ledger.update(Request, key, lambda old: self._next(key, old, event, merged))
         if after is not None:
-            _log_alerts(key, alerts)
+            self._learn(key, merged)
         self._publish(before, after, event)
 
-    def _next(self, key: str, old: Request | None, event: Event | None, alerts: list[str]) -> Request | None:
+    def _next(self, key: str, old: Request | None, event: Event | None, merged: list[MergeResult]) -> Request | None:
         """The state to commit; None where there is nothing to commit."""
         if old and event is None and not old.forgotten:
             self._publisher.tell_status_again(old)
@@ -56,21 +61,31 @@ class Resolve:
             return None if old.forgotten else stub(old)
         if old and event and event_key(event.event) in old.events:
             return None
-        merged = self._merged(key, old, event)
-        alerts[:] = merged.alerts
-        return merged.request
+        merged[:] = [self._merged(key, old, event)]
+        return merged[0].request
+
+    def _learn(self, key: str, merged: list[MergeResult]) -> None:
+        for result in merged:
+            _log_alerts(key, result.alerts)
+            if result.answer:
+                self._answers.add(result.answer)
 
     def _is_over(self, request: Request) -> bool:
         due = forget_at(request, self._policy)
         return request.forgotten or (due is not None and due <= self._clock())
 
     def _merged(self, key: str, old: Request | None, event: Event | None) -> MergeResult:
+        never_alive = old is None or not old.signers
+        if never_alive and event:
+            self._unknown.admit(event)
         try:
             answer = self._api.fetch(key, event.received_at if event else None)
         except NotFound:
+            if never_alive:
+                self._unknown.missed()
             state = gone(old, event, key, self._clock(), self._policy)
             return MergeResult(state, ("absent: the API answers 404",))
-        return merge(old, answer, event, self._clock(), self._policy)
+        return merge(old, answer, event, self._clock(), self._policy, self._answers.usual())
 
     def _publish(self, before: Request | None, after: Request | None, event: Event | None) -> None:
         """A handled event that comes again, and every recheck, publish what is missing after a crash."""
@@ -85,6 +100,6 @@ class Resolve:
             self._publisher.publish_changes(before, state)
 
 
-def _log_alerts(request: str, alerts: list[str]) -> None:
+def _log_alerts(request: str, alerts: Iterable[str]) -> None:
     for alert in alerts:
         log.warning(alert, extra={"json": {"alert": alert.split(":")[0], "request": request}})

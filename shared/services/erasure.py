@@ -46,9 +46,13 @@ class Erasure:
         return Erased(before is not None, notices, links, len(addresses), letters)
 
     def _addresses(self, request: str) -> set[str]:
-        """Keys of those that are suppressed, of all addresses that it was sent to."""
+        """Keys of those that are suppressed, of all addresses that it was sent to.
+
+        Not those whose owner has opted out: without that knowledge another request would write to them again.
+        """
         keys = {record.address for record in self._ledger.records(request).values() if record.address}
-        return {key for key in keys if self._ledger.get(Suppression, key)}
+        stored = {key: self._ledger.get(Suppression, key) for key in keys}
+        return {key for key, found in stored.items() if found and (found.item.cleared_at or not found.item.opted_out)}
 
     def _delete(self, kind: type[msgspec.Struct], request: str) -> int:
         keys = self._ledger.keys(kind, request)

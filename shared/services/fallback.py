@@ -41,13 +41,21 @@ class Fallback:
 
         at: when it was found at fault; what an operator has cleared since then stays cleared.
         """
-        if record.address:
-            self.suppress_address(record.channel, record.address, reason, at)
+        if not record.address:
+            return
+        purge_at = self._clock() + self._retention
+        fresh = Suppression(channel=record.channel, reason=reason, since=at, purge_at=purge_at)
+        self._ledger.update(Suppression, record.address, lambda old: fresh if _outdated(old, at) else None)
 
-    def suppress_address(self, channel: ChannelName, address: str, reason: str, at: datetime) -> None:
-        """The same for an address of which no notice tells. address: its key. Raises RetryLater."""
-        fresh = Suppression(channel=channel, reason=reason, since=at, purge_at=self._clock() + self._retention)
-        self._ledger.update(Suppression, address, lambda old: fresh if _outdated(old, at) else None)
+    def opt_out(self, channel: ChannelName, address: str, reason: str, at: datetime) -> None:
+        """Nothing more goes to an address (its key) that wants nothing. It does not expire. Raises RetryLater."""
+        fresh = Suppression(channel=channel, reason=reason, since=at, opted_out=True)
+
+        def kept(old: Suppression | None) -> Suppression | None:
+            weaker = old is not None and old.cleared_at is None and not old.opted_out
+            return fresh if weaker or _outdated(old, at) else None
+
+        self._ledger.update(Suppression, address, kept)
 
     def lift(self, address: str, by: str, why: str, at: datetime) -> None:
         """The address may be used again, unless it was found at fault after `at`. Raises RetryLater."""
@@ -55,7 +63,8 @@ class Fallback:
         def cleared(old: Suppression | None) -> Suppression | None:
             if old is None or old.cleared_at or old.since > at:
                 return None
-            return replace(old, cleared_at=at, cleared_by=by, cleared_why=why)
+            purge_at = self._clock() + self._retention
+            return replace(old, cleared_at=at, cleared_by=by, cleared_why=why, purge_at=purge_at)
 
         self._ledger.update(Suppression, address, cleared)
 

@@ -42,7 +42,7 @@ ID = re.compile(r"[\w-]{4,}")  # what may be the beginning of an id
 NOTICE_ID = re.compile(r"[0-9a-f]{8,64}")
 RECENT_FAILURES = (NoticeState.FAILED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN)
 NOT_ARRIVED = (*RECENT_FAILURES, NoticeState.SUPPRESSED)
-DELAYED = (Cause.PROVIDER_DOWN, Cause.RETRY, Cause.DISPUTED, Cause.DEAD_LETTER)  # waiting for what may need help
+DELAYED = (Cause.PROVIDER_DOWN, Cause.RETRY, Cause.DISPUTED, Cause.OVERDUE)  # waiting for what may need help
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -258,7 +258,7 @@ class OperatorQueries:
             return None
         request, known = stored.item, self._known(stored.item, self.control())
         found = verdicts(request, known)
-        if any(v.cause is Cause.QUEUED for v in found.values()) and (held := dead()):
+        if any(v.cause in (Cause.QUEUED, Cause.OVERDUE) for v in found.values()) and (held := dead()):
             found = verdicts(request, msgspec.structs.replace(known, dead=held))
         chosen, more = (choice or Choice(size=len(found))).of(found)
         records = {k: r for k, r in known.records.items() if r.signer in chosen}
@@ -280,7 +280,9 @@ class OperatorQueries:
         control, found = self.control(), dict[Cause, list[Trouble]]()
         for _, troubles in self._together(lambda r: self._troubles(r, control), list(self._suspects().values())):
             for trouble in troubles:
-                found.setdefault(trouble.verdict.cause, []).append(trouble)
+                v = trouble.verdict
+                cause = v.cause if v.reach in TROUBLED or v.cause in DELAYED else Cause.BLOCKED
+                found.setdefault(cause, []).append(trouble)
         return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
     def _suspects(self) -> dict[str, Request]:
@@ -345,7 +347,8 @@ def _owners(known: Known) -> dict[str, list[str]]:
 
 def needs_attention(verdict: Verdict) -> bool:
     """Whether an operator should hear of it without asking."""
-    return verdict.reach in TROUBLED or (verdict.reach in (Reach.SCHEDULED, Reach.WAITING) and verdict.cause in DELAYED)
+    delayed = verdict.reach in (Reach.SCHEDULED, Reach.WAITING) and verdict.cause in DELAYED
+    return verdict.reach in TROUBLED or delayed or verdict.blocked
 
 
 def _cut(hits: Sequence[tuple[str, msgspec.Struct]], rows: Sequence[tuple[str, msgspec.Struct]]) -> Page:

@@ -5,6 +5,7 @@ file takes the place of a layout, of a language's words, or of one message (`inv
 """
 
 import bisect
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -30,6 +31,13 @@ MAX_NAME = 60
 SHORTEST_TITLE = 8  # a title is never cut below this, whatever the message costs
 # Direction marks let a name reorder the text around it; the others are invisible and make an SMS UCS-2, twice the cost.
 HIDDEN = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u2060\ufeff\u00ad")
+# The dot of "example.com" and of "10.0.0.1", not of "J. R.", "v1.2" or "Lease.pdf". Browsers read the other dots alike.
+FILES = "pdf|docx?|odt|rtf|txt|xlsx?|pptx?"
+DOT = "[.\u3002\uff0e\uff61]"
+DOT_OF_A_HOST = re.compile(
+    rf"(?<=[^\W_]){DOT}(?=(?!(?:{FILES})(?![\w./:@-]))[^\W\d_]{{2}}|(?:\d+{DOT}){{2}}\d)", re.IGNORECASE
+)
+SCHEME = re.compile(r"(:)(//)")
 ISOLATED = "\u2068{}\u2069"  # first strong isolate: text of the other direction does not reorder what surrounds it
 ZERO_WIDTH_JOINER = "\u200d"
 # Typographic characters of which one would turn an SMS into UCS-2, and what says the same in GSM-7.
@@ -117,16 +125,24 @@ def clean(text: str) -> str:
     return " ".join(visible.split())
 
 
+def untappable(text: str) -> str:
+    """The text with a space in each web address, so that no phone or mail program makes a link of it.
+
+    Others typed it, perhaps whoever forged a webhook, and it stands beside a genuine link.
+    """
+    return SCHEME.sub(r"\1 \2", DOT_OF_A_HOST.sub(r"\g<0> ", text))
+
+
 def _cleaned(context: Context, direction: str) -> Context:
     def free(text: str, most: int) -> str:
-        return isolated(_cut(clean(text), most, "..."), direction)
+        return isolated(_cut(untappable(clean(text)), most, "..."), direction)
 
     def all_of(values: Mapping[str, str]) -> Mapping[str, str]:
         return {name: free(value, MAX_TITLE) for name, value in values.items()}
 
     return msgspec.structs.replace(
         context,
-        title=_cut(clean(context.title), MAX_TITLE, "..."),
+        title=_cut(untappable(clean(context.title)), MAX_TITLE, "..."),
         brand=clean(context.brand),
         contact=clean(context.contact),
         signer_name=free(context.signer_name, MAX_NAME),

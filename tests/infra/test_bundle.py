@@ -94,7 +94,11 @@ def test_every_module_is_shipped_compiled_and_its_source_is_not_looked_at_again(
 
 def test_a_bundle_starts_from_its_own_folder(tmp_path: Path) -> None:
     made = bundle.build(WRITTEN["receive"], tmp_path)
-    environ = {"GOOGLE_CLOUD_PROJECT": "p", "CLICKWRAP_WEBHOOK_TOKENS": "t", "PATH": os.environ["PATH"]}
+    environ = {
+        "GOOGLE_CLOUD_PROJECT": "p",
+        "CLICKWRAP_WEBHOOK_TOKENS": "a-secret-of-thirty-two-characters",
+        "PATH": os.environ["PATH"],
+    }
     command = [sys.executable, "-W", "ignore", "-c", "import main, shared; print(shared.__file__)"]
     done = subprocess.run(command, cwd=made.folder, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

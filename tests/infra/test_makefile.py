@@ -30,7 +30,10 @@ def test_help_lists_them(tools: Tools) -> None:
         assert re.search(rf"^  make {target} +\S", said, re.MULTILINE)
 
 
-@pytest.mark.parametrize("target", ["infra", "secrets", "deploy", "smoke", "doctor", "rotate-token", "destroy", "logs"])
+@pytest.mark.parametrize(
+    "target",
+    ["bootstrap", "rollback", "infra", "secrets", "deploy", "smoke", "doctor", "rotate-token", "destroy", "logs"],
+)
 def test_a_dry_run_prints_commands_and_runs_none(tools: Tools, target: str) -> None:
     settings = ("PROJECT=demo-project", "REGION=us-central1", "DRY_RUN=1", "ALERT_EMAILS=a@example.com")
     done = make(tools, target, *settings, "FUNCTIONS=links")

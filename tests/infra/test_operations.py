@@ -120,8 +120,10 @@ def test_logs_are_of_the_functions_asked_for(tools: Tools) -> None:
 
 @pytest.mark.skipif("console" not in {f.name for f in written()}, reason="there is no console")
 def test_the_console_is_reached_with_the_operators_own_identity(tools: Tools) -> None:
-    assert "http://127.0.0.1:8090/" in tools.run("console").stdout
-    assert tools.asked("run services proxy console --port=8090 --project=demo-project --region=us-central1")
+    tools.answer("auth print-identity-token", error="You do not currently have an active account selected", status=1)
+    said = tools.run("console")
+    assert "http://127.0.0.1:8090/" in said.stdout
+    assert said.stderr == "no gcloud login: run `gcloud auth login`\n"
 
 
 # -- Terraform

@@ -228,11 +228,11 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]
     environ = {
         "GOOGLE_CLOUD_PROJECT": "p",
         "LOCATION": "l",
-        "CLICKWRAP_WEBHOOK_TOKENS": "token",
+        "CLICKWRAP_WEBHOOK_TOKENS": "a-secret-of-thirty-two-characters",
         "CLICKWRAP_API_TOKEN": "token",
         "LINKS_BASE_URL": "https://l.example",
         "ADDRESS_SECRET": "secret",
-        "LINKS_SECRET": "secret",
+        "LINKS_SECRET": "a-secret-of-thirty-two-characters",
         **{f"{name}_URL": f"https://{name.lower()}.example" for name in ("REMIND", "RESOLVE", "DELIVER")},
     }
 

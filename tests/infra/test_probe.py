@@ -1,5 +1,6 @@
 """`make probe`: what it prints for a request that cannot be read, and for one that can."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,13 +10,19 @@ from shared import bootstrap
 from shared.adapters.clickwrap.client import ClickwrapClient
 from shared.adapters.clickwrap.payload import FIELDS
 from shared.domain.errors import RetryLater
+from shared.domain.model import AccountAnswers, RelayStatus
 from shared.ports import NotFound
+from shared.services.relay_status import RELAY
+from tests.fakes import FakeLedger
 
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> ClickwrapClient:
     client = ClickwrapClient("https://api.test", "token", FIELDS, 60.0)
     monkeypatch.setattr(bootstrap, "requests", lambda: client)
+    ledger = FakeLedger()
+    ledger.put(RELAY, RelayStatus(answers=AccountAnswers(read=30, status=1.0)), None)
+    monkeypatch.setattr(bootstrap, "backend", lambda: SimpleNamespace(ledger=lambda: ledger))
     return client
 
 
@@ -56,3 +63,16 @@ def test_a_missing_field_is_listed_with_what_is_lost_without_it(
     told = capsys.readouterr().out
     assert "signing URL: nobody can be invited" in told
     assert "a lost Complete or Expired webhook" not in told
+    assert "usually the status, never who has signed" in told
+
+
+def test_what_a_template_may_use_on_this_account_is_shown(
+    api: ClickwrapClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signer = {"signer": {"name": "Ann", "locale": "de", "additional_attributes": {"company": "Acme"}}}
+    answers(api, monkeypatch, {"id": "r", "render_data": {"message": "Please hurry"}, "signers": [signer]})
+    assert probe.main("r") == 0
+    told = {line.split()[0]: line.split()[1] for line in capsys.readouterr().out.splitlines() if "metadata" in line}
+    assert told["metadata.message"] == "render_data.message"
+    assert told["signer.metadata.company"] == "signer.additional_attributes.company"
+    assert told["metadata.company"] == "-"

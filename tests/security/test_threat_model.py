@@ -30,3 +30,11 @@ def test_every_file_of_attacks_is_named() -> None:
         "security/test_threat_model.py"
     }
     assert attacks == {file for file, _ in NAMED if file.startswith("security/")}
+
+
+def test_every_file_that_the_asvs_names_exists() -> None:
+    text = (TESTS.parent / "docs" / "asvs.md").read_text()
+    named = re.findall(r"`((?:\w+/)+\w+\.py)`", text)
+    assert len(named) > 10
+    assert [name for name in named if not (TESTS / name).exists()] == []
+    assert re.findall(r"^\| V(\d+) ", text, re.MULTILINE) == [str(n) for n in range(1, 18)]

@@ -27,13 +27,13 @@ SMTP = {"EMAIL_PROVIDER": "smtp", "SMTP_URL": "smtp://127.0.0.1:25", "EMAIL_FROM
 CLOUD = {
     "GOOGLE_CLOUD_PROJECT": "p",
     "LOCATION": "l",
-    "CLICKWRAP_WEBHOOK_TOKENS": "token",
+    "CLICKWRAP_WEBHOOK_TOKENS": "a-secret-of-thirty-two-characters",
     "CLICKWRAP_API_TOKEN": "secret",
     "REMIND_URL": "https://remind.example",
     "RESOLVE_URL": "https://resolve.example",
     "LINKS_BASE_URL": "https://l.example",
     "ADDRESS_SECRET": "secret",
-    "LINKS_SECRET": "secret",
+    "LINKS_SECRET": "a-secret-of-thirty-two-characters",
     "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
 }
 FUNCTIONS = ("receive", "resolve", "deliver", "remind", "reconcile", "links", "receipts", "console")

@@ -94,7 +94,7 @@ def test_a_missing_variable_is_named(name):
 
 @pytest.mark.parametrize(("value", "tokens"), [("a", ("a",)), (" a , b ,", ("a", "b"))])
 def test_one_or_two_webhook_tokens_are_taken(value, tokens):
-    assert Settings({"CLICKWRAP_WEBHOOK_TOKENS": value}).webhook_tokens == tokens
+    assert Settings({"BACKEND": "embedded", "CLICKWRAP_WEBHOOK_TOKENS": value}).webhook_tokens == tokens
 
 
 @pytest.mark.parametrize("value", ["", ",", "hush1,hush2,hush3"])
@@ -211,3 +211,21 @@ def test_deliveries_are_as_many_as_pub_sub_takes(value: str) -> None:
 def test_spans_past_the_end_of_the_calendar_stop_the_start(name, value):
     with pytest.raises(SettingError, match=f"{name} '{value}' must be"):
         Settings({name: value}).policy()
+
+
+@pytest.mark.parametrize(
+    ("backend", "length", "right"), [("gcp", 31, False), ("gcp", 32, True), ("emulators", 1, True)]
+)
+def test_a_short_secret_of_our_own_is_refused_where_the_relay_is_deployed(backend, length, right):
+    from shared.adapters.shorteners.links import SECRET
+
+    given = Settings(
+        {"BACKEND": backend, "CLICKWRAP_WEBHOOK_TOKENS": f"{'y' * length},old", "LINKS_SECRET": "z" * length}
+    )
+    reads = {"CLICKWRAP_WEBHOOK_TOKENS": lambda: given.webhook_tokens, "LINKS_SECRET": lambda: given.strong(SECRET)}
+    for name, read in reads.items():
+        if right:
+            assert read()
+        else:
+            with pytest.raises(SettingError, match=f"{name} must have 32 characters"):
+                read()

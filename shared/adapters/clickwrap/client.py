@@ -20,6 +20,7 @@ from shared.adapters.clickwrap.payload import Fields, read, unwrap
 from shared.adapters.http.client import Http, HttpResponse, bearer, parse_retry_after
 from shared.domain import model
 from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.merge import MAX_SIGNERS, too_many_signers
 from shared.ports import NotFound
 
 DEADLINE = 15.0  # seconds
@@ -108,10 +109,12 @@ class ClickwrapClient:
         return replace(answer, id=request)
 
     def document(self, request: str) -> Any:
-        """The raw answer, signers given as bare ids filled in. Raises NotFound, RetryLater."""
+        """The raw answer, signers given as bare ids filled in. Raises NotFound, RetryLater, PermanentFailure."""
         document = unwrap(self._get(f"/requests/{quote(request, safe='')}"))
         rows = document.get("signers") if isinstance(document, dict) else None
         if isinstance(rows, list):
+            if len(rows) > MAX_SIGNERS:  # before the calls that their ids would cost
+                raise PermanentFailure(too_many_signers(len(rows)))
             document = {**document, "signers": [self._whole(row) for row in rows]}
         return document
 

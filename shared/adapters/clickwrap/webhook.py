@@ -45,6 +45,7 @@ class ClickwrapWebhook:
         tokens: accepted webhook tokens; two during a rotation.
         sites: ids of the sites whose events are relayed; empty means all.
         integrations: the same for integrations.
+        titles: whether the title in a webhook's description is passed on.
 
     Raises:
         ValueError: no token is given.
@@ -56,10 +57,12 @@ class ClickwrapWebhook:
         *,
         sites: frozenset[str] = frozenset(),
         integrations: frozenset[str] = frozenset(),
+        titles: bool = False,
     ) -> None:
         if not tokens:
             raise ValueError("at least one webhook token is needed")
         self._tokens = [t.encode() for t in tokens]
+        self._titles = titles
         self._allowed = (("site", sites), ("integration", integrations))
 
     def authenticate(self, headers: Mapping[str, str]) -> None:
@@ -82,20 +85,22 @@ class ClickwrapWebhook:
         """
         hook = _parse(body)
         kind = TYPES.get(hook.event_type)
-        return _event(hook, kind, now) if kind and self._wanted(hook) else None
+        if not kind or not self._wanted(hook):
+            return None
+        return _event(hook, kind, now, _title_hint(kind, hook.description) if self._titles else "")
 
     def _wanted(self, hook: Webhook) -> bool:
         return all(not allowed or _id_of(getattr(hook, key)) in allowed for key, allowed in self._allowed)
 
 
-def _event(hook: Webhook, kind: EventType, now: datetime) -> Event:
+def _event(hook: Webhook, kind: EventType, now: datetime, title: str) -> Event:
     named = isinstance(hook.signer, str | int) and hook.signer != ""
     return Event(
         event=_opaque("id", hook.id),
         type=kind,
         request=_request_id(hook.request),
         signer=_opaque("signer", hook.signer) if named else None,
-        title_hint=_title_hint(kind, hook.description),
+        title_hint=title,
         received_at=now,
     )
 

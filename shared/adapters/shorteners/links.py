@@ -76,7 +76,7 @@ class OwnLinks:
 
 
 def make(values: Values, ledger: Ledger, retention: timedelta, clock: Callable[[], datetime]) -> Shortener:
-    return OwnLinks(base_url(values), values[SECRET], ledger, retention, clock)
+    return OwnLinks(base_url(values), values.strong(SECRET), ledger, retention, clock)
 
 
 def base_url(values: Values) -> str:

@@ -39,7 +39,7 @@ from shared.domain.verdict import Reach
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_queries import PAGE, SIGNERS, OperatorQueries
-from shared.services.relay_status import RELAY
+from shared.services.relay_status import update_status
 from tests.fakes import PHONES, World, answer, seen
 from tests.unit.services.test_dead_letters import Office
 
@@ -365,14 +365,21 @@ class TestGuard:
 
     @pytest.mark.parametrize(
         "headers",
-        [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}],
+        [
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"},
+            {"Origin": "http://localhost:9000"},
+            {"Origin": "null"},
+        ],
     )
     def test_a_form_of_another_site_does_nothing(self, world, client, headers):
         token = re.search(r'name="token" value="([\w-]+)"', client.get("/").text)
         assert token
         fields = {"token": token[1], "why": "x"}
         assert client.post("/requests/r1/stop", data=fields, headers=headers).status_code == 403
-        here = {"Origin": "http://localhost:9000"}  # the tunnel
+        here = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
         assert client.post("/requests/r1/stop", data=fields, headers=here).status_code == 303
 
     def test_every_page_forbids_foreign_scripts_frames_and_caches(self, client):
@@ -449,7 +456,7 @@ class TestHealth:
     def test_tells_of_the_last_pass_and_of_a_provider_that_is_down(self, world):
         outage = Outage(since=world.now, last=world.now, until=world.now)
         told = RelayStatus(circuits={"twilio": outage}, reconciled_at=world.now, rechecked=7, postponed=1)
-        world.ledger.put(RELAY, told, None)
+        update_status(world.ledger, lambda known: replace(told, answers=known.answers))
         page = made(world).get("/health").text
         assert "7 rechecked, 1 must wait" in page
         assert '<dt>twilio</dt><dd class="bad">fails since' in page
@@ -498,6 +505,12 @@ def test_warnings_name_half_a_rotation_and_missing_providers():
 
 def test_masking_leaves_enough_to_tell_people_apart():
     assert masked("to +13175550101 and eric.smith@example.com") == "to +1•••01 and e•••@example.com"
+    from shared.console.masking import Shown
+    from shared.domain.model import Request, Signer
+
+    people = Request(id="r", sender="Jo  de  Vries", signers={"a": Signer(number=1, name="Ann\u00a0Lee")})
+    shown = Shown(people, personal=False)
+    assert shown.text("Jo de Vries and Ann  Lee") == "J. d. V. and A. L."
     assert masked("notice 13175550101 of day 3") == "notice 13175550101 of day 3"
 
 
@@ -579,13 +592,22 @@ class TestHome:
         world.says(seen("c"))
         world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
         outage = Outage(since=world.now, last=world.now, until=world.now + timedelta(minutes=9), failures=9)
-        world.ledger.put(RELAY, RelayStatus(circuits={"sms sms": outage}), None)
+        update_status(world.ledger, lambda known: replace(known, circuits={"sms sms": outage}))
         world.sms.always = RetryLater("503")
         world.resolve.event(replace(world.event(SENT), request="r2"))
         page = made(world).get("/").text
         assert "sms sms has failed since" in page
         assert "the next try is" in page
         assert re.search(r'Provider down <span class="count">1<', page)
+
+    def test_tells_of_a_signer_who_was_reached_and_can_be_reminded_no_more(self):
+        world = World()
+        world.says(seen("a"))
+        world.hear(SENT)
+        blocked(world)
+        page = made(world).get("/").text
+        assert re.search(r'No reminder can arrive <span class="count">1<', page)
+        assert "No reminder can arrive: the address is blocked: twilio: the recipient has opted out" in page
 
     def test_of_a_quiet_day_says_so(self):
         assert "Nothing. Every signer was reached" in made(World()).get("/").text

@@ -66,6 +66,15 @@ def test_nothing_is_sent_again_unless_the_provider_denies_it_twice(
     assert after.provider_id == ("SM1" if state is NoticeState.ACCEPTED else "")
 
 
+def test_the_longer_a_provider_does_not_answer_the_rarer_it_is_asked_for_about_a_day() -> None:
+    record, waits = lost(), []
+    while record.ask_at:
+        before, record = record.ask_at, told(record, BUSY)
+        waits += [(record.ask_at - before) / MINUTE] if record.ask_at else []
+    assert waits[:5] == [2, 4, 8, 15, 15]
+    assert 24 * 60 < sum(waits) < 25 * 60
+
+
 @pytest.mark.parametrize("kind", Kind)
 def test_while_it_is_asked_no_second_try_is_due_and_afterwards_todays_rule_holds(kind: Kind) -> None:
     late = START + timedelta(hours=1)

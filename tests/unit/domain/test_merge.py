@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -9,7 +10,7 @@ from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.merge import MAX_SIGNERS, gone, merge
 from shared.domain.model import ApiRequest, ApiSigner, Role, Status
 from shared.domain.policy import Policy
-from shared.domain.recheck import forget_at, next_check_at
+from shared.domain.recheck import forget_at, next_check_at, stub
 from shared.domain.status_event import request_status
 from tests.fakes import START, answer, seen
 from tests.merge_steps import COMPLETE, EXPIRED, POLICY, SENT, SIGNED, SILENT, TWO, event, later, sent, states, who
@@ -40,9 +41,8 @@ class TestSignedAgainstTheApi:
 
 
 class TestCompleteAgainstTheApi:
-    @pytest.mark.parametrize("said", [answer(*TWO, status=Status.COMPLETE), answer(*SILENT, status=None)])
-    def test_is_believed_where_the_api_agrees_or_is_silent(self, said):
-        request = later(sent(*SILENT), said, COMPLETE).request
+    def test_is_believed_where_the_api_agrees(self):
+        request = later(sent(*SILENT), answer(*TWO, status=Status.COMPLETE), COMPLETE).request
         assert request.status is Status.COMPLETE
         assert request.completed_at == START + timedelta(minutes=1)
         assert set(states(request)) == {"signed"}
@@ -105,11 +105,12 @@ class TestExpiredAgainstTheApi:
 
     def test_by_a_date_that_has_passed_denies_no_completion(self):
         past = answer(*SILENT, status=None, expires_at=START)
-        assert later(sent(*SILENT), past, COMPLETE, minutes=9).request.status is Status.COMPLETE
+        waiting = later(sent(*SILENT), past, COMPLETE, minutes=9).request
+        assert later(waiting, past, minutes=20).request.status is Status.COMPLETE
 
     @pytest.mark.parametrize("kind", [None, EXPIRED])
     def test_does_not_undo_a_completion(self, kind):
-        done = later(sent(*TWO), answer(*SILENT, status=None), COMPLETE).request
+        done = later(sent(*TWO), answer(*SILENT, status=Status.COMPLETE), COMPLETE).request
         past = answer(*SILENT, status=None, expires_at=START)
         assert later(done, past, kind, minutes=9).request.status is Status.COMPLETE
 
@@ -117,7 +118,7 @@ class TestExpiredAgainstTheApi:
 class TestStatus:
     @pytest.mark.parametrize("said", [Status.OPEN, Status.GONE])
     def test_no_other_status_undoes_a_completion(self, said):
-        done = later(sent(*TWO), answer(*SILENT, status=None), COMPLETE).request
+        done = later(sent(*TWO), answer(*SILENT, status=Status.COMPLETE), COMPLETE).request
         assert later(done, answer(*TWO, status=said), minutes=2).request.status is Status.COMPLETE
 
     def test_paused_keeps_the_reminders(self):
@@ -202,3 +203,15 @@ class TestNextLook:
         assert done.next_at == done.checked_at + timedelta(minutes=20)
         again = later(done, answer(*TWO, status=Status.COMPLETE), minutes=22).request
         assert again.next_at == forget_at(again, Policy())
+
+
+class TestWhatOnlyTheTextsNeed:
+    def test_is_kept_while_an_answer_lacks_it_and_goes_with_the_personal_data(self):
+        told = {"site": "7", "language": "fr", "metadata": {"message": "Please hurry", "deal": "1"}}
+        request = sent(seen("a", language="de-AT", metadata={"company": "Acme"}), **told)
+        request = later(request, answer(seen("a"), metadata={"deal": "2"})).request
+        assert (request.site, request.language) == ("7", "fr")
+        assert request.metadata == {"message": "Please hurry", "deal": "2"}
+        assert (who(request, "a").language, who(request, "a").metadata) == ("de-AT", {"company": "Acme"})
+        assert b"Please hurry" not in msgspec.json.encode(stub(request))
+        assert b"Acme" not in msgspec.json.encode(stub(request))

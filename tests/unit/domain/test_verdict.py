@@ -193,7 +193,7 @@ STATES: list[tuple[str, Verdict, Reach, Cause, str]] = [
     ),
     (
         "of an earlier round",
-        told(record(S.DELIVERED), begun=False, round=2),
+        told(record(S.DELIVERED), who=signer(invited_at=START), begun=False, round=2),
         Reach.WAITING,
         Cause.QUEUED,
         "Waiting: the invitation by SMS is in the queue; if it is lost, the next recheck publishes it again.",
@@ -208,6 +208,13 @@ STATES: list[tuple[str, Verdict, Reach, Cause, str]] = [
             "Will be tried at 2026-03-02 16:00 UTC: twilio has failed since 02 Mar 14:00 UTC; "
             "the invitation by SMS waits for it."
         ),
+    ),
+    (
+        "not begun for long",
+        told(who=signer(invited_at=START - HOUR)),
+        Reach.WAITING,
+        Cause.OVERDUE,
+        "Waiting: the invitation by SMS is in the queue; if it is lost, the next recheck publishes it again.",
     ),
     (
         "dead letter",
@@ -393,7 +400,7 @@ def test_the_verdict(found: Verdict, reach: Reach, cause: Cause, sentence: str) 
 
 def test_every_reach_cause_and_state_is_in_the_table() -> None:
     assert {row[2] for row in STATES} == set(Reach)
-    assert {row[3] for row in STATES} >= set(Cause) - {Cause.REFUSED}
+    assert {row[3] for row in STATES} >= set(Cause) - {Cause.REFUSED, Cause.BLOCKED}
 
 
 REASONS = [
@@ -458,6 +465,7 @@ def test_advice_has_no_place_left_open() -> None:
 def test_whether_a_reminder_can_still_arrive(changes: dict[str, Any], extra: dict[str, Any], why: str) -> None:
     found = told(record(S.DELIVERED, address=KEY), who=signer(**changes), extra=extra)
     assert (found.no_reminder, found.reminder) == (why, None if why else LATER.due_at)
+    assert found.blocked is ("blocked" in why)
 
 
 def test_stopped_reminders_do_not_arrive() -> None:

@@ -164,7 +164,7 @@ def test_the_text_as_it_left_is_asked_for_though_the_state_has_changed_since() -
 def test_a_provider_that_fails_is_asked_until_it_answers() -> None:
     world = invited(taken=True)
     world.provider.answers = [RetryLater("503")] * 20
-    world.advance(timedelta(minutes=30), reconcile=True)
+    world.advance(timedelta(hours=5), reconcile=True)
     assert (world.states("invitation"), world.left) == ([NoticeState.ACCEPTED], 1)
 
 

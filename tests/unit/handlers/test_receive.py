@@ -137,7 +137,7 @@ class TestBodies:
             "type": "request_signed",
             "request": "r1",
             "signer": "s1",
-            "title_hint": "Lease",
+            "title_hint": "",
             "received_at": START,
         }
 
@@ -198,8 +198,11 @@ def test_only_the_sites_and_integrations_asked_for_are_heard(key):
         ("request_sent", "Jo sent " + "x" * 300, "x" * 200),
     ],
 )
-def test_the_title_is_read_out_of_the_vendors_sentence(kind, sentence, title):
-    assert accepted(event_type=kind, description=sentence).title_hint == title
+def test_the_title_is_read_out_of_the_vendors_sentence_where_asked_for(kind, sentence, title):
+    given, bus = body(event_type=kind, description=sentence), FakeBus()
+    receiver(bus, titles=True).accept(given)
+    assert msgspec.json.decode(bus.topics["events"][0].data, type=Event).title_hint == title
+    assert accepted(event_type=kind, description=sentence).title_hint == ""
 
 
 def test_what_could_not_be_stored_is_503_so_that_it_is_sent_again():

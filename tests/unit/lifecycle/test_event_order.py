@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.model import EventType, Kind, NoticeRecord, Request, SignerState, Status
+from shared.domain.signers import pending
 from shared.ports import Outgoing
 from tests.fakes import World, seen
 
@@ -50,7 +51,7 @@ class Watched(World):
         if record.kind is Kind.COMPLETION:
             assert request.status is Status.COMPLETE
             return
-        missing = sum(s.state is not SignerState.SIGNED for s in request.signers.values())
+        missing = sum(pending(s) for s in request.signers.values())
         assert request.status is Status.OPEN
         assert missing
         assert f" {missing} needed" in message.text

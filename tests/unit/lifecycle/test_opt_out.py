@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from shared.domain.model import NoticeState, Suppression
 from shared.domain.receipts import InvalidSignature, ReceiptRequest
 from shared.handlers.receipts import Receipts, Taken
 from shared.ports import ReceiptVerifier
+from shared.services.erasure import Erasure
 from shared.setting_types import Values
 from tests import signed_receipts as signed
 from tests.contract.test_channels import RECEIPTS as BASE
@@ -80,6 +82,24 @@ def test_a_stop_is_kept_beside_who_lifted_it(relay: Relay) -> None:
     relay.texted("START")
     [kept] = relay.days.ledger.all(Suppression).values()
     assert (kept.cleared_by, kept.cleared_why) == ("the signer", "the signer texted START")
+    assert kept.purge_at, "what is lifted is kept no longer than any other"
+
+
+def test_a_stop_does_not_expire_and_takes_the_place_of_a_block_that_does(relay: Relay) -> None:
+    """SUPPRESSION_DAYS is for addresses at fault, which may work again. A person who wants no texts has said so."""
+    record = next(r for r in relay.days.records() if r.signer == relay.days.signer("a"))
+    relay.days.fallback.suppress(record, "unreachable", relay.days.now)
+    relay.texted("STOP")
+    [kept] = relay.days.ledger.all(Suppression).values()
+    assert (kept.reason, kept.purge_at) == ("the signer texted STOP", None)
+
+
+def test_a_stop_outlives_the_request_that_is_forgotten(relay: Relay) -> None:
+    relay.texted("STOP")
+    letters = SimpleNamespace(forget=lambda request: 0)
+    told = Erasure(relay.days.ledger, letters).forget("r1", "op@example.com")  # type: ignore[arg-type]
+    assert (told.known, told.suppressions) == (True, 0)
+    assert len(relay.days.ledger.all(Suppression)) == 1
 
 
 @pytest.mark.parametrize("words", ["HELP", "Thank you!", "please stop texting me at work", ""])

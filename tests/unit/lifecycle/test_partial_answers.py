@@ -119,10 +119,21 @@ class TestInvitations:
         world = World()
         world.api.truth["r1"] = NotFound()
         world.hear(SENT)
-        world.advance(20 * MINUTE, reconcile=True)
-        assert world.request().status is Status.GONE
+        world.advance(8 * MINUTE, reconcile=True)
         world.says(seen("a"))
         world.advance(HOUR, reconcile=True)
+        assert world.told() == [INVITED]
+
+    def test_leave_with_the_next_event_of_a_request_that_was_404_for_long(self):
+        world = World()
+        world.api.truth["r1"] = NotFound()
+        world.hear(SENT)
+        world.advance(20 * MINUTE, reconcile=True)
+        assert (world.request().status, world.api.calls) == (Status.GONE, 6)
+        world.says(seen("a"))
+        world.advance(DAY, reconcile=True)
+        assert world.api.calls == 6  # it may have been made up: it is not rechecked
+        world.hear(SENT, key="resent")
         assert world.told() == [INVITED]
 
     def test_leave_within_minutes_once_the_signing_url_is_there(self):

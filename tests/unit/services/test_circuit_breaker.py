@@ -83,7 +83,7 @@ def test_what_only_one_recipient_is_the_cause_of_counts_and_holds_up_nobody():
     world = sent_while_down(error=RetryLater("greylisted", of_message=True))
     world.advance(2 * DAY)
     assert [r.state for r in world.records() if r.channel == "sms"] == [NoticeState.FAILED]
-    assert world.ledger.get(RelayStatus, RELAY) is None
+    assert world.ledger.get(RelayStatus, RELAY).item.circuits == {}
 
 
 def test_an_old_failure_is_not_the_beginning_of_a_new_outage():

@@ -143,7 +143,7 @@ def test_a_url_in_a_title_is_text_and_the_link_stays_the_last_word() -> None:
     text = sms(Kind.INVITATION, title="https://evil.example/x")
     assert text.endswith(LINK)
     page = email(Kind.INVITATION, title="https://evil.example/x").html
-    assert "evil.example" in page
+    assert "evil. example" in page
     assert 'href="https://evil.example' not in page
 
 

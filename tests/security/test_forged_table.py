@@ -1,0 +1,202 @@
+"""The table of forged events holds: what signers hear, what it costs, whom it silences, which alert is raised."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.domain.model import EventType, SignerState, Status
+from tests.fakes import START, World, answer, seen
+from tests.merge_steps import COMPLETE, EXPIRED, SENT, SIGNED, SILENT, later, sent, states
+from tests.security.forged_events import APIS, FORGED, STATES, Row, row, rows
+
+MOST_CALLS = {"made up": 6, "never met": 40, "adopted": 40, "open": 33, "complete": 1, "never met, complete": 11}
+# Everything that a holder of the token can make a signer hear. All other rows: nothing.
+HEARD = {
+    ("sent", "never met", "full"): ("invitation",),  # it is open, and this service might have missed it
+    ("sent", "never met", "silent"): ("invitation",),
+    ("sent", "never met, complete", "silent"): ("invitation",),  # the API does not say that it is complete
+    ("signed", "open", "silent"): ("progress",),  # where the API does not say, there is no other source
+    ("signed", "adopted", "silent"): ("progress",),
+    ("complete", "open", "silent"): ("completion",),  # after ten minutes, with an alert
+}
+SILENCED = {  # whose reminders stop
+    ("complete", "adopted", "silent"),
+    ("complete", "open", "silent"),
+    ("expired", "adopted", "silent"),
+    ("expired", "open", "silent"),
+}
+ALERTS = {
+    **{(e, "made up", a): "absent" for e in FORGED for a in APIS},
+    **{(e, "never met, complete", "full"): "unheard" for e in FORGED},
+    **{("signed, unknown id", s, a): "unmatched" for s in STATES[1:] for a in APIS},
+    **{("complete", s, "full"): "disputed" for s in ("never met", "adopted", "open")},
+    **{("complete", s, "silent"): "unheard" for s in ("never met", "adopted", "never met, complete")},
+    **{("signed", s, "full"): "believed" for s in ("never met", "adopted", "open")},
+    **{("sent", "adopted", a): "late_sent" for a in APIS},
+    ("complete", "open", "silent"): "unproven",
+}
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[tuple[str, str, str], Row]:
+    return {(r.event, r.state, r.api): r for r in rows()}
+
+
+def test_the_table_has_every_event_state_and_api(table: dict[tuple[str, str, str], Row]) -> None:
+    assert len(table) == len(FORGED) * len(STATES) * len(APIS)
+
+
+@pytest.mark.parametrize("key", [(e, s, a) for e in FORGED for s in STATES for a in APIS], ids="-".join)
+def test_a_forged_event_does_no_more_than_the_table_says(
+    key: tuple[str, str, str], table: dict[tuple[str, str, str], Row]
+) -> None:
+    found = table[key]
+    assert found.told == HEARD.get(key, ())
+    assert found.calls <= MOST_CALLS[found.state]
+    assert found.reminded is (key not in SILENCED)
+    assert ALERTS.get(key, "") in found.alerts or key not in ALERTS
+
+
+def test_a_sent_of_a_request_adopted_long_ago_invites_nobody() -> None:
+    assert row("sent", "adopted", "silent").told == ()
+
+
+class TestACompleteWhereTheApiIsSilent:
+    """The guide's own flow: sent, signed, complete from webhooks, in any order."""
+
+    def test_is_believed_at_once_with_a_signed_of_every_signer(self) -> None:
+        state = later(sent(*SILENT), SILENT_ANSWER, SIGNED, "a").request
+        merged = later(later(state, SILENT_ANSWER, SIGNED, "b").request, SILENT_ANSWER, COMPLETE)
+        assert (merged.request.status, merged.alerts) == (Status.COMPLETE, ())
+        assert merged.request.completed_at
+
+    def test_is_believed_with_the_last_signed_that_comes_after_it(self) -> None:
+        state = later(sent(*SILENT), SILENT_ANSWER, SIGNED, "a").request
+        waiting = later(state, SILENT_ANSWER, COMPLETE).request
+        assert waiting.status is Status.OPEN
+        merged = later(waiting, SILENT_ANSWER, SIGNED, "b")
+        assert (merged.request.status, merged.alerts) == (Status.COMPLETE, ())
+        assert merged.request.completed_at
+
+    def test_counts_signers_whom_the_api_does_not_name(self) -> None:
+        state = later(sent(*SILENT), SILENT_ANSWER, SIGNED, "customer-1").request
+        state = later(state, SILENT_ANSWER, SIGNED, "customer-2").request
+        assert later(state, SILENT_ANSWER, COMPLETE).request.status is Status.COMPLETE
+
+    def test_waits_ten_minutes_without_them_and_raises_an_alert(self) -> None:
+        waiting = later(sent(*SILENT), SILENT_ANSWER, COMPLETE, minutes=1)
+        assert (waiting.request.status, waiting.alerts) == (Status.OPEN, ())
+        assert waiting.request.next_at == START + timedelta(minutes=11)
+        assert later(waiting.request, SILENT_ANSWER, minutes=10).request.status is Status.OPEN
+        merged = later(waiting.request, SILENT_ANSWER, minutes=11)
+        assert (merged.request.status, merged.alerts[0].split(":")[0]) == (Status.COMPLETE, "unproven")
+        assert set(states(merged.request)) == {"signed"}
+
+    def test_is_dropped_when_the_api_denies_it_meanwhile(self) -> None:
+        waiting = later(sent(*SILENT), SILENT_ANSWER, COMPLETE).request
+        merged = later(waiting, answer(seen("a"), seen("b")), minutes=12)
+        assert (merged.request.status, merged.alerts[0].split(":")[0]) == (Status.OPEN, "disputed")
+        assert merged.request.complete_heard_at is None
+
+    def test_lets_nobody_be_invited_while_it_waits(self) -> None:
+        waiting = later(None, SILENT_ANSWER, COMPLETE).request
+        assert states(later(waiting, SILENT_ANSWER, SENT, minutes=2).request) == ["waiting", "waiting"]
+
+
+SILENT_ANSWER = answer(*SILENT, status=None)
+
+
+class TestWhereTheApiUsuallySpeaks:
+    """Its silence is no agreement."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = World()
+        for n in range(20):
+            world.says(seen("a"), seen("b"))
+            world.hear(SENT, key=f"{n}")
+        world.says(*SILENT, status=None)
+        return world
+
+    @pytest.mark.parametrize(
+        ("kind", "who"), [(COMPLETE, None), (SIGNED, "a"), (EXPIRED, None)], ids=["complete", "signed", "expired"]
+    )
+    def test_a_webhook_alone_is_held_with_an_alert(
+        self, world: World, caplog: pytest.LogCaptureFixture, kind: EventType, who: str | None
+    ) -> None:
+        told = world.told()
+        world.hear(kind, who)
+        world.advance(timedelta(hours=1))
+        assert world.told() == told
+        assert "signed" not in states(world.request())
+        assert "held: " in caplog.text
+
+    def test_what_is_held_is_told_once_the_api_agrees(self, world: World) -> None:
+        world.hear(COMPLETE)
+        world.advance(timedelta(hours=1))
+        assert world.request().status is Status.DISPUTED
+        world.says(*[seen(n, signed=True) for n in "ab"], status=Status.COMPLETE)
+        world.advance(timedelta(hours=2), reconcile=True)
+        assert ("completion", "a", 0) in world.told()
+
+
+def test_what_the_api_says_is_learnt_from_its_answers_and_forgotten_with_newer_ones() -> None:
+    from shared.domain import trust
+    from shared.domain.merge import NOTHING_KNOWN
+
+    usual = NOTHING_KNOWN
+    assert trust.in_words(usual) == "not known yet: 0 of 20 answers read"
+    for _ in range(60):
+        usual = trust.learnt(usual, answer(seen("a"), status=Status.OPEN))
+    assert trust.in_words(usual) == "usually the status, usually who has signed"
+    for _ in range(10):
+        usual = trust.learnt(usual, SILENT_ANSWER)
+    assert trust.in_words(usual) == "sometimes the status, sometimes who has signed"
+    for _ in range(300):
+        usual = trust.learnt(usual, SILENT_ANSWER)
+    assert trust.in_words(usual) == "never the status, never who has signed"
+
+
+class TestASignedThatTheApiDenies:
+    """It stops that signer's reminders, and says nothing to anybody."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = World()
+        world.says(seen("a"), seen("b"))
+        world.hear(SENT)
+        world.hear(SIGNED, "a")
+        world.advance(timedelta(minutes=10))
+        assert world.request().signers[world.signer("a")].state is SignerState.SIGNED
+        return world
+
+    def test_is_told_to_nobody_and_falls_once_the_api_shows_anothers(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        world.hear(SIGNED, "a", key="once more")
+        world.advance(timedelta(hours=1), reconcile=True)
+        assert "progress" not in {kind for kind, _, _ in world.told()}
+        world.says(seen("a"), seen("b", signed=True))
+        world.advance(timedelta(days=8), reconcile=True)
+        assert ("progress", "b", 1) not in world.told()
+        assert ("reminder", "a", 3) in world.told()
+        assert "refuted: " in caplog.text
+
+    def test_is_told_once_the_api_agrees(self, world: World) -> None:
+        world.says(seen("a", signed=True), seen("b"))
+        world.advance(timedelta(hours=1), reconcile=True)
+        assert ("progress", "b", 1) in world.told()
+
+    def test_is_nobodys_turn_to_sign(self) -> None:
+        ordered = answer(seen("a", order=1), seen("b", order=2), ordered=True)
+        state = later(None, ordered, SENT).request
+        assert states(later(state, ordered, SIGNED, "a", minutes=9, age=300).request) == ["signed", "waiting"]
+
+
+def test_a_request_met_when_complete_is_told_with_its_second_webhook_only() -> None:
+    done = answer(seen("a", signed=True), status=Status.COMPLETE)
+    met = later(None, done, COMPLETE)
+    assert met.request.completed_at is None
+    assert later(met.request, done, COMPLETE, minutes=2).request.completed_at is None
+    assert later(met.request, done, SIGNED, "a", minutes=2).request.completed_at
+    assert later(met.request, done, SIGNED, "a", minutes=60 * 26).request.completed_at is None
