@@ -29,7 +29,14 @@ def _believed(played: Played) -> bool:
     return any(not row.signed and row.person.name in only_told for row in played.versions[-1].rows)
 
 
+def _lost_claim(played: Played) -> bool:
+    """The request was held back while the answer to a claim was lost."""
+    held = any(a.what in ("pause", "expire", "outage") for a in played.script.acts)
+    return held and any(p.endswith("put notices sending") for of in played.made.values() for p in of)
+
+
 KNOWN = (
+    Known("stuck", "lost claim", "a claim whose answer was lost stays sending when the request is paused", _lost_claim),
     Known("state", "late signature", "a Signed webhook handled after a revision is believed for good", _believed),
     Known("lost", "late signature 2", "a Signed webhook handled after a revision is believed for good", _believed),
     Known("round", "two rounds", "a revision soon after a signature makes two rounds", _revised),

@@ -225,7 +225,9 @@ class Oracle:
             return "their signature was known"
         if row is not None and row.role is not Role.SIGNER:
             return "they had delegated"
-        if row is not None and not facts.turn(row) and not facts.revision:  # one answer does not make a new round
+        # One answer makes no new round; one without a signer, or a forged signature, may change whose turn it is.
+        unsure = facts.revision or self._lied_about_signers or "request_signed" in self.forged
+        if row is not None and not facts.turn(row) and not unsure:
             return "it was not their turn"
         own = [i for _, i, honest in sent.task.told if honest]
         if sent.kind == "reminder" and len(own) == len(sent.task.told):
@@ -445,7 +447,8 @@ class Oracle:
             heard = self._first("request_complete", "") or sent.at
             if sent.kind == "completion" and sent.at - heard > 10 * MINUTE and not self.p.resends:
                 yield f"{sent.effect}: {sent.at - heard} after its webhook"
-            if sent.kind == "reminder" and not self.p.script.skew and len(self.p.times) == 1:
+            plain = not (self.p.script.skew or self.p.resends) and len(self.p.times) == 1
+            if sent.kind == "reminder" and plain:
                 invited = min(s.at for s in self.p.book if s.name == sent.name)
                 if sent.at - invited - sent.day * DAY > MINUTE:
                     yield f"{sent.effect}: late by {sent.at - invited - sent.day * DAY}"
@@ -523,7 +526,7 @@ class Oracle:
                 continue
             if signer is None:
                 yield f"{row.person.name} is not known"
-            elif (signer.state is SignerState.SIGNED) != (row.signed and row.role is Role.SIGNER):
+            elif row.role is Role.SIGNER and (signer.state is SignerState.SIGNED) != row.signed:
                 yield f"{row.person.name} is known as {signer.state}, signed is {row.signed}"
 
     @cached_property
