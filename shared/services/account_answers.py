@@ -27,18 +27,19 @@ class AnswerHistory:
 
     def usual(self) -> AccountAnswers:
         """What is known so far."""
-        with self._lock:
-            if self._clock() - self._read_at >= KEPT:
-                self._read_at = self._clock()
-                self._usual = self._stored()
-            return self._usual
+        if self._clock() - self._read_at >= KEPT:
+            self._read_at = self._clock()  # first: meanwhile the other threads go on with what they have
+            self._usual = self._stored()
+        return self._usual
 
     def add(self, answer: ApiRequest) -> None:
         """One more answer."""
         with self._lock:
             self._new.append(answer)
-            if len(self._new) >= TOGETHER or self._usual.read < trust.LEAST_READ:
-                self._write()
+            if len(self._new) < TOGETHER and self._usual.read >= trust.LEAST_READ:
+                return
+            new, self._new = self._new, []
+        self._write(new)
 
     def _stored(self) -> AccountAnswers:
         try:
@@ -47,16 +48,16 @@ class AnswerHistory:
             return self._usual
         return stored.item.answers if stored else AccountAnswers()
 
-    def _write(self) -> None:
+    def _write(self, new: list[ApiRequest]) -> None:
         try:
-            self._usual = update_status(self._ledger, self._with_new).answers
+            self._usual = update_status(self._ledger, lambda status: _with_new(status, new)).answers
         except RetryLater:
-            del self._new[:-TOGETHER]
-        else:
-            self._new.clear()
+            with self._lock:
+                self._new = [*new, *self._new][-TOGETHER:]
 
-    def _with_new(self, status: RelayStatus) -> RelayStatus:
-        answers = status.answers
-        for answer in self._new:
-            answers = trust.learnt(answers, answer)
-        return replace(status, answers=answers)
+
+def _with_new(status: RelayStatus, new: list[ApiRequest]) -> RelayStatus:
+    answers = status.answers
+    for answer in new:
+        answers = trust.learnt(answers, answer)
+    return replace(status, answers=answers)
