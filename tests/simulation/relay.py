@@ -1,5 +1,6 @@
 """The relay: instances with the real handlers over the ports in memory, and the queues that call them."""
 
+import threading
 from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from shared.handlers.remind import Firing, Remind
 from shared.handlers.resolve import Resolve
 from shared.ports import PUBLISHED_AT, Message, Outgoing, Target
 from shared.ports import Task as CloudTask
-from shared.services import circuit_breaker
+from shared.services import account_answers, circuit_breaker
 from shared.services.dead_letters import DeadLetterService
 from shared.services.deferral import Deferral
 from shared.services.fallback import Fallback
@@ -56,7 +57,8 @@ class Instance:
         p, clock = ports, self.clock
         publisher = Publisher(p.ledger, p.bus, p.scheduler, NAMES, policy, clock)
         fallback = Fallback(p.ledger, p.bus, NAMES.notices_topic, clock)
-        self.resolve = Resolve(p.ledger, p.api, publisher, policy, clock)
+        with locks_of(kernel):
+            self.resolve = Resolve(p.ledger, p.api, publisher, policy, clock)
         links = LinkService(LongLinks(), policy.completion_link)
         with locks_of(kernel):
             self.deliver = Deliver(p.ledger, p.api, p.channels, links, words, fallback, policy, clock)
@@ -76,12 +78,16 @@ class Instance:
 @contextmanager
 def locks_of(kernel: Kernel) -> Iterator[None]:
     """Locks that are made meanwhile let the others run: real ones would stop all tasks, which are of one thread."""
-    real = circuit_breaker.threading
-    circuit_breaker.threading = SimpleNamespace(Lock=lambda: Lock(kernel))  # type: ignore[assignment]
+    for module in LOCKING:
+        module.threading = SimpleNamespace(Lock=lambda: Lock(kernel))  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        circuit_breaker.threading = real
+        for module in LOCKING:
+            module.threading = threading  # type: ignore[attr-defined]
+
+
+LOCKING = (account_answers, circuit_breaker)
 
 
 class LongLinks:

@@ -7,7 +7,7 @@ from tests.simulation.faults import FAULTS, search
 SOME = (
     "a claim does not mind another",
     "another's link",
-    "an adopted request stays so",
+    "only the first channel is planned",
     "a refused message is acknowledged",
 )
 APPLY = 40  # of the table; a change of the relay may take the text away that a fault replaces
