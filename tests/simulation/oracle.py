@@ -456,7 +456,7 @@ class Oracle:
         ):
             return
         for sent in self.p.book:
-            heard = self._first("request_complete", "") or sent.at
+            heard = self._heard_twice() or sent.at
             most = (25 if self.p.script.silent else 10) * MINUTE  # a silent API leaves it unproven for ten minutes
             if sent.kind == "completion" and sent.at - heard > most and not self.p.resends:
                 yield f"{sent.effect}: {sent.at - heard} after its webhook"
@@ -465,6 +465,12 @@ class Oracle:
                 invited = min(s.at for s in self.p.book if s.name == sent.name)
                 if sent.at - invited - sent.day * DAY > MINUTE:
                     yield f"{sent.effect}: late by {sent.at - invited - sent.day * DAY}"
+
+    def _heard_twice(self) -> datetime | None:
+        """When a completion was heard of, and of something else: one webhook alone may be forged, so it tells nobody."""
+        other = min((at for at, kind, _ in self.p.hooks if kind != "request_complete"), default=None)
+        complete = self._first("request_complete", "")
+        return max(complete, other) if complete and other else None
 
     def _first(self, kind: str, who: str) -> datetime | None:
         return min((at for at, k, w in self.p.hooks if (k, w) == (kind, who)), default=None)
