@@ -50,8 +50,19 @@ class Oracle:
         age = self.settled_at - self.p.start
         # Then the request is read once a day.
         rare = "expire" in self.acts or "request_complete" in self.forged or "request_expired" in self.forged
-        rare = rare or ("status", "expired") in self.decided
+        rare = rare or ("status", "expired") in self.decided or self.outdated
         return min(max(2 * HOUR, age), DAY) + HOUR + DAY * bool(self.p.policy.window) + 1.2 * DAY * rare
+
+    @cached_property
+    def outdated(self) -> bool:
+        """Whether a Signed webhook may have been handled when its signature was undone: it falls after a day."""
+        signed = [(at, who) for at, kind, who in self.p.hooks if kind == "request_signed"]
+        return any(self._undone(who, at, max(at, self.p.disturbed_until) + HOUR) for at, who in signed)
+
+    def _undone(self, who: str, since: datetime, until: datetime) -> bool:
+        first = max(self.p.version_at(since), 0)
+        times = zip(self.p.times[first:], self.p.versions[first:], strict=True)
+        return any(at <= until and not _signed(facts, who) for at, facts in times)
 
     @cached_property
     def decided(self) -> set[Any]:
@@ -467,7 +478,7 @@ class Oracle:
                     yield f"{sent.effect}: late by {sent.at - invited - sent.day * DAY}"
 
     def _heard_twice(self) -> datetime | None:
-        """When a completion was heard of, and of something else: one webhook alone may be forged, so it tells nobody."""
+        """When a completion was heard of, and of something else: one webhook alone may be forged."""
         other = min((at for at, kind, _ in self.p.hooks if kind != "request_complete"), default=None)
         complete = self._first("request_complete", "")
         return max(complete, other) if complete and other else None
