@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.model import NoticeRecord, NoticeState, Request, Role, SignerState, Status
+from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Request, Role, SignerState, Status
+from tests.simulation.ports import SimFinder
 from tests.simulation.run import Played, Sent
 from tests.simulation.script import Facts, Person, Row
 
@@ -118,7 +119,7 @@ class Oracle:
         that it may have known.
         """
         begun = sent.task.started - SECOND
-        own = [i for _, i, _ in sent.task.told]
+        own = [i for _, i, honest in sent.task.told if honest]
         surely = max([i for at, i in self.told if at < begun] + own, default=-1)
         return [surely, *(i for at, i in self.said if at <= sent.at and i > surely)] if surely >= 0 else []
 
@@ -176,14 +177,23 @@ class Oracle:
         apart = rest[0].at - first.task.started > timedelta(seconds=890)
         ended = first.task.ended_at
         unknown = first.task.cut or ended is None or ended > rest[0].task.started - SECOND
+        unknown = unknown and not self._can_be_asked(first.provider, first.notice)
         return len(rest) == 1 and first.kind in ONCE_MORE and unknown and apart
+
+    def _can_be_asked(self, provider: str, notice: str) -> bool:
+        """Whether the provider says in the end what became of it. It is asked about the address that is stored."""
+        channel = self.p.relay.ports.channels[ChannelName(provider)]
+        moved = {"correct", "delegate", "remove", "add"} & self.acts or self._lied_about_signers or self.unsure
+        return isinstance(channel, SimFinder) and notice not in channel.could_not_say and not moved
 
     def other_channel(self) -> Iterator[str]:
         """With a channel in reserve, the same thing goes by both only after the first has failed."""
         if not self.p.policy.channels.endswith("-first") or self.p.resends or "correct" in self.acts:
             return
         lies = sum(d[0].startswith("without") for of in self.p.made.values() for d in of.values())
-        told = sorted((at, honest) for _, task, _ in self.p.tasks for at, _, honest in task.told)
+        told = sorted(
+            (at, honest) for _, task, _ in self.p.tasks for at, i, honest in task.told if i >= 0 or not honest
+        )
         lies += 2 * (bool(told) and not told[0][1])  # no number was known before
         both: dict[tuple[Any, ...], set[str]] = defaultdict(set)
         for sent in self.p.book:
@@ -511,6 +521,8 @@ class Oracle:
                 yield f"{what}: no record"
             elif found and found[0].state in (NoticeState.PLANNED, NoticeState.SENDING):
                 yield f"{what}: {found[0].state}"
+            elif found and found[0].state is NoticeState.UNKNOWN and self._can_be_asked(notice.channel, key):
+                yield f"{what}: unknown, though its provider can be asked"
 
     @cached_property
     def _forgotten(self) -> bool:
