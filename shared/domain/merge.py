@@ -403,7 +403,8 @@ class _Merge:
         if request.unconfirmed_since is None:
             return replace(request, unconfirmed_since=self.now)
         settled = self.now - request.unconfirmed_since >= self.policy.span(SECOND_READING, floor=1)
-        if not (settled or self._sent_after(undone)):
+        lacking = any(self._signed(k) for k in self.signers.keys() - self.seen.keys())  # until it is there, or removed
+        if lacking or not (settled or self._sent_after(undone)):
             return request
         self.signers = reopened(self.signers, self._denied_since(request.unconfirmed_since))
         status, fresh = self._said() or Status.OPEN, {"unconfirmed_since": None, "completed_at": None, "adopted": False}
