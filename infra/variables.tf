@@ -107,6 +107,17 @@ variable "links_base_url" {
   }
 }
 
+variable "status_webhook_url" {
+  description = "As STATUS_WEBHOOK_URL of the functions: where changes of status are posted. Empty means nowhere, and no function forward."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.status_webhook_url == "" || startswith(var.status_webhook_url, "https://")
+    error_message = "status_webhook_url must be an https:// URL."
+  }
+}
+
 variable "public_by_iam" {
   description = "Whether allUsers may call receive, links and receipts. False where a policy of the organisation forbids allUsers: see README.md."
   type        = bool

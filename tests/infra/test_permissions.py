@@ -190,8 +190,8 @@ def test_what_the_functions_read_is_in_no_audit_log() -> None:
 @pytest.mark.parametrize(
     ("caller", "services"),
     [
-        ("relay-push", {"resolve", "deliver"}),
-        ("relay-tasks", {"remind", "resolve", "deliver"}),
+        ("relay-push", {"resolve", "deliver", "forward"}),
+        ("relay-tasks", {"remind", "resolve", "deliver", "forward"}),
         ("relay-scheduler", {"reconcile"}),
         ("operators", {"console"}),
     ],
@@ -222,6 +222,9 @@ class Asked:
         return ask
 
 
+URLS = ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "STATUS_WEBHOOK")
+
+
 @pytest.fixture
 def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]]:
     """The ports that a function is wired to, in the cloud."""
@@ -233,7 +236,8 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]
         "LINKS_BASE_URL": "https://l.example",
         "ADDRESS_SECRET": "secret",
         "LINKS_SECRET": "a-secret-of-thirty-two-characters",
-        **{f"{name}_URL": f"https://{name.lower()}.example" for name in ("REMIND", "RESOLVE", "DELIVER")},
+        "STATUS_WEBHOOK_SECRETS": "whsec_" + "a" * 32,
+        **{f"{name}_URL": f"https://{name.lower()}.example" for name in URLS},
     }
 
     def clear() -> None:
@@ -267,7 +271,7 @@ NEEDS = {
 }
 
 
-@pytest.mark.parametrize("function", ["receive", "resolve", "deliver", "remind", "links", "receipts", "reconcile"])
+@pytest.mark.parametrize("function", sorted(functions().keys() - {"console"}))
 def test_a_function_has_a_role_only_for_what_it_is_wired_to(ports: Callable[[str], set[str]], function: str) -> None:
     roles = {role for who, role, _ in granted() if who == f"relay-{function}"}
     rightful = {NEEDS[role] for role in roles & NEEDS.keys()}
