@@ -588,6 +588,13 @@ class TestHome:
         assert "/requests/r2" in page
         assert "/requests/r1" not in page  # reached by e-mail
 
+    def test_is_shown_though_the_dead_letters_cannot_be_read(self, world, monkeypatch):
+        office = Office()
+        monkeypatch.setattr(office.desk, "held", Mock(side_effect=RetryLater("Pub/Sub cannot be reached")))
+        answer = made(world, office).get("/")
+        assert answer.status_code == 200
+        assert "dead letter" not in answer.text.split("<main")[1]
+
     def test_tells_of_an_outage_and_of_who_waits_for_it(self, world):
         world.says(seen("c"))
         world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
