@@ -30,6 +30,7 @@ locals {
     TASKS_SERVICE_ACCOUNT = google_service_account.relay["tasks"].email
     OIDC_AUDIENCE         = var.oidc_audience
     FIRESTORE_DATABASE    = google_firestore_database.relay.name
+    EVIDENCE_KEY          = var.evidence_key ? "${google_kms_crypto_key.evidence[0].id}/cryptoKeyVersions/1" : ""
     SMS_PROVIDER          = var.sms_provider
     EMAIL_PROVIDER        = var.email_provider
     SHORTENER             = var.shortener

@@ -68,6 +68,12 @@ variable "kms_key" {
   }
 }
 
+variable "evidence_key" {
+  description = "Whether to make a key that signs evidence, in Cloud KMS. See docs/evidence.md."
+  type        = bool
+  default     = false
+}
+
 variable "storage_regions" {
   description = "The only regions where messages and secrets are stored. Empty leaves it to Google, which a policy on locations forbids."
   type        = list(string)

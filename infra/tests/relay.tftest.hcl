@@ -544,6 +544,38 @@ run "a_connector_needs_its_service" {
   }
 }
 
+run "no_key_for_evidence" {
+  command = apply
+
+  assert {
+    condition     = local.environment["EVIDENCE_KEY"] == "" && length(google_kms_key_ring.evidence) == 0 && !contains(keys(google_project_service.required), "cloudkms.googleapis.com")
+    error_message = "Nothing is made unless asked for."
+  }
+}
+
+run "a_key_for_evidence" {
+  command = apply
+
+  variables {
+    evidence_key = true
+  }
+
+  assert {
+    condition     = google_kms_crypto_key.evidence[0].purpose == "ASYMMETRIC_SIGN" && google_kms_crypto_key.evidence[0].version_template[0].algorithm == "EC_SIGN_P256_SHA256"
+    error_message = "The key signs as the code does."
+  }
+
+  assert {
+    condition     = google_kms_crypto_key_iam_member.evidence[0].member == google_service_account.relay["console"].member && google_kms_crypto_key_iam_member.evidence[0].role == "roles/cloudkms.signerVerifier"
+    error_message = "The console may sign, and nobody else."
+  }
+
+  assert {
+    condition     = local.environment["EVIDENCE_KEY"] == "${google_kms_crypto_key.evidence[0].id}/cryptoKeyVersions/1"
+    error_message = "The console is told which key."
+  }
+}
+
 run "no_connector" {
   command = apply
 

@@ -70,6 +70,7 @@ BINDINGS: dict[str, Callable[[dict[str, Any]], set[tuple[str, str]]]] = {
     },
     "google_service_account_iam_member.push_tokens": lambda _: {(AGENT, "account relay-push")},
     "google_secret_manager_secret_iam_member.reader": lambda _: spread(readers(), "secret"),
+    "google_kms_crypto_key_iam_member.evidence": lambda _: {("relay-console", "key evidence")},
     "google_artifact_registry_repository_iam_member.build": lambda _: {("relay-build", "repository relay-functions")},
     "google_project_iam_member.build_logs": lambda _: {("relay-build", "project")},
     "google_project_iam_member.build_sources": lambda body: {("relay-build", build_bucket(body))},
