@@ -10,6 +10,7 @@ locals {
   }
 
   pushed        = { for name, push in local.pushes : name => push if contains(keys(local.functions), push.function) }
+  watched       = concat(keys(local.pushed), var.status_table == "" ? [] : ["request-status-table"])
   dead_lettered = toset([for push in values(local.pushed) : push.topic])
 }
 
@@ -95,6 +96,27 @@ resource "google_pubsub_subscription" "status" {
   ack_deadline_seconds       = 60
   message_retention_duration = "604800s"
   retain_acked_messages      = false
+
+  expiration_policy {
+    ttl = ""
+  }
+}
+
+# Every change of status as a row. The table is the customer's: it exists before, and they let Pub/Sub write to it.
+resource "google_pubsub_subscription" "status_table" {
+  count = var.status_table == "" ? 0 : 1
+
+  project                    = var.project
+  name                       = "${var.prefix}request-status-table"
+  topic                      = google_pubsub_topic.relay["request-status"].id
+  labels                     = local.labels
+  ack_deadline_seconds       = 60
+  message_retention_duration = "604800s"
+  retain_acked_messages      = false
+
+  bigquery_config {
+    table = var.status_table
+  }
 
   expiration_policy {
     ttl = ""

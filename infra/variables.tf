@@ -124,6 +124,17 @@ variable "status_webhook_url" {
   }
 }
 
+variable "status_table" {
+  description = "BigQuery table, project.dataset.table, that gets every change of status as a row. Empty means none. See docs/status-events.md."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.status_table == "" || can(regex("^[a-z][a-z0-9-]*\\.[A-Za-z0-9_]+\\.[A-Za-z0-9_-]+$", var.status_table))
+    error_message = "status_table must be project.dataset.table."
+  }
+}
+
 variable "public_by_iam" {
   description = "Whether allUsers may call receive, links and receipts. False where a policy of the organisation forbids allUsers: see README.md."
   type        = bool

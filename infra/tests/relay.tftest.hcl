@@ -121,6 +121,24 @@ run "changes_of_status_are_posted_where_an_endpoint_is_named" {
   }
 }
 
+run "changes_of_status_as_rows_of_a_table" {
+  command = apply
+
+  variables {
+    status_table = "acme-data.legal.request_status"
+  }
+
+  assert {
+    condition     = google_pubsub_subscription.status_table[0].bigquery_config[0].table == "acme-data.legal.request_status" && google_pubsub_subscription.status_table[0].expiration_policy[0].ttl == ""
+    error_message = "Every change becomes a row."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.threshold["oldest message"].conditions[0].condition_threshold[0].filter, "\"request-status-table\"")
+    error_message = "A row that cannot be written is told."
+  }
+}
+
 run "database" {
   command = apply
 
@@ -716,6 +734,7 @@ run "wrong_values_are_refused" {
     operators              = ["allUsers"]
     links_base_url         = "http://l.example.com/"
     status_webhook_url     = "http://acme.example/status"
+    status_table           = "legal.request_status"
     project                = "Acme Relay"
     region                 = "us-central1-a"
     alert_emails           = []
@@ -739,6 +758,7 @@ run "wrong_values_are_refused" {
     var.operators,
     var.links_base_url,
     var.status_webhook_url,
+    var.status_table,
     var.oldest_message_seconds,
     var.provider_failure_ratio,
     var.webhook_silence_hours,
