@@ -88,7 +88,7 @@ def _free(people: list[Unreached], request: Request, records: Records) -> list[N
 
 def wait(people: list[Unreached], now: datetime, policy: Policy) -> timedelta:
     """How long more is collected; zero or less when the mail is due."""
-    return min(one.at for one in people) + policy.span(COLLECT, floor=2) - now
+    return min(one.at for one in people) + policy.span(COLLECT) - now
 
 
 def untold(request: Request, records: Records, now: datetime, policy: Policy, but: str = "") -> list[Unreached]:

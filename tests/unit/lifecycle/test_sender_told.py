@@ -5,13 +5,17 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import Kind, NoticeState
 from shared.domain.policy import Policy
+from shared.services.dead_letters import DeadLetterService
+from shared.services.operator_actions import ActionRefused, OperatorActions, Why
 from shared.services.sender_mail import NO_ADDRESS
 from tests.fakes import PHONES, Crash, World, seen
 from tests.lifecycles import DAY, HOUR, MINUTE, SENT, SIGNED
 from tests.receipt_world import ReceiptWorld
+from tests.unit.services.test_dead_letters import Letters
 
 TELLING = Policy(tell_sender=True)
 SENDER = "ann@acme.test"
@@ -120,6 +124,48 @@ def test_the_setting_off_says_nothing():
     world = sent(seen("a"), seen("b", **NO_WAY), outcomes=[LANDLINE], policy=Policy())
     world.advance(HOUR, reconcile=True)
     assert [r.kind for r in world.records() if r.kind is Kind.UNREACHED] == []
+
+
+def test_a_lost_answer_about_the_mail_is_tried_once_more():
+    world = World(TELLING)
+    world.sms.outcomes, world.email.outcomes = [LANDLINE], [OutcomeUnknown("time-out")] * 2
+    world.says(seen("a"), sender_email=SENDER)
+    world.hear(SENT)
+    world.advance(2 * DAY, reconcile=True)
+    (record,) = (r for r in world.records() if r.kind is Kind.UNREACHED)
+    assert (record.state, record.attempts) == (UNKNOWN, 2)
+
+
+def test_an_operator_does_not_send_the_mail_once_more():
+    world = sent(seen("a"), outcomes=[LANDLINE])
+    world.advance(MINUTE)
+    key = world.email.sent[0].notice
+    operate = OperatorActions(world.ledger, world.publisher, world.policy, world.clock)
+    with pytest.raises(ActionRefused, match="the sender's mails are not sent once more"):
+        operate.resend("r1", key, Why("ops@example.com", "because"))
+
+
+def test_a_mail_among_the_dead_letters_tells_when_it_is_replayed():
+    world = World(TELLING)
+    world.sms.outcomes = [LANDLINE]
+    world.says(seen("a"), sender_email=SENDER)
+    world.hear(SENT)
+    ((_, topic, data),) = world.later
+    letters, world.later = Letters(), []
+    letters.letters = [DeadLetter(key="1", topic=topic, data=data, at=world.now, attempts=100, reason="it failed")]
+    desk = DeadLetterService(world.ledger, letters, world.bus, world.names, world.policy, world.clock)
+    assert desk.held()[0].would == "tells the sender, if anybody is not reached by then"
+    world.advance(MINUTE)
+    desk.replay()
+    world.pump()
+    assert mails(world) == ["A sms: address unusable"]
+
+
+def test_a_mail_that_was_lost_is_published_by_the_next_recheck():
+    world = sent(seen("a"), outcomes=[LANDLINE])
+    world.later = []
+    world.advance(HOUR, reconcile=True)
+    assert mails(world) == ["A sms: address unusable"]
 
 
 class TestReceipts:
