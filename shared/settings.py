@@ -20,7 +20,7 @@ from shared.adapters.shorteners import links as own_links
 from shared.adapters.shorteners import registry as shorteners
 from shared.domain.brands import Brand, Brands, address_in
 from shared.domain.model import ChannelName
-from shared.domain.policy import Policy
+from shared.domain.policy import Policy, normal_email
 from shared.services.resource_names import ResourceNames
 from shared.setting_types import (
     ProviderSpec,
@@ -106,6 +106,12 @@ def _checked(brand: Brand) -> Brand:
     if brand.links_domain:
         domain(brand.links_domain)
     return brand
+
+
+def _address(value: str) -> str:
+    if value and not normal_email(value):
+        raise ValueError
+    return normal_email(value)
 
 
 def _tokens(value: str) -> tuple[str, ...]:
@@ -314,6 +320,15 @@ DEFAULT_TIMEZONE: Setting[str] = Setting(
 )
 PROGRESS_TO = choice("PROGRESS_TO", ("others", "all", "none"), "others", "who hears that a signer has signed")
 PROGRESS_MAX_SIGNERS = whole("PROGRESS_MAX_SIGNERS", "no progress messages above so many signers", 10)
+TELL_SENDER = choice(
+    "TELL_SENDER", ("on", "off"), "on", "whether the request's sender is told by e-mail of signers who were not reached"
+)
+SENDER_FALLBACK: Setting[str] = Setting(
+    name="SENDER_FALLBACK",
+    meaning="where they are told if the API names no address of theirs, like that of a team",
+    parse=_address,
+    wanted="one e-mail address",
+)
 
 # -- your own systems
 
@@ -437,6 +452,8 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         DEFAULT_TIMEZONE,
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
+        TELL_SENDER,
+        SENDER_FALLBACK,
     ),
     "Your own systems": (STATUS_SIGNER_IDS, STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
     "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
@@ -511,10 +528,17 @@ class Settings(Values):
             progress_max_signers=self[PROGRESS_MAX_SIGNERS],
             retention_days=self[RETENTION_DAYS],
             max_attempts=self[MAX_ATTEMPTS],
+            tell_sender=self.tells_sender,
+            sender_fallback=self[SENDER_FALLBACK],
             status_signer_ids=self[STATUS_SIGNER_IDS] == "on",
             completion_link=self[COMPLETION_LINK],
             day=day,
         )
+
+    @property
+    def tells_sender(self) -> bool:
+        """Whether senders are told of signers who were not reached: it takes a provider of e-mail."""
+        return self[TELL_SENDER] == "on" and self[EMAIL_PROVIDER] != "none"
 
     def brands(self) -> Brands:
         """In whose name messages go out."""
