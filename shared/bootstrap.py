@@ -292,6 +292,7 @@ def console() -> "Flask":
         day=s.policy().days(1),
         gauges=b.gauges,
         operators=frozenset(address.lower() for address in s[declared.CONSOLE_OPERATORS]),
+        evidence=(lambda request: evidence().export(request)) if s[declared.EVIDENCE_KEY] else None,
         local=s.backend != "gcp",
     )
     return create_console(console)

@@ -4,6 +4,7 @@ Those of the providers and shorteners stand in their own modules. A function rea
 none needs a secret it does not use. A wrong or missing value stops the start with one line that names the variable.
 """
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from datetime import time
@@ -12,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from shared.adapters import status_webhook
 from shared.adapters.clickwrap.payload import FIELDS, METADATA, Fields
 from shared.adapters.providers import registry as providers
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, RECEIPTS_BASE_URL
@@ -39,6 +39,7 @@ from shared.setting_types import (
 )
 
 MAX_DAYS = 3_650  # days: with a date past the end of the calendar every event would fail, and not the start
+LEAST_SECRET, MOST_SECRET = 24, 64  # bytes of a secret of Standard Webhooks
 SHARED_DOMAINS = {"bitly": "bit.ly", "rebrandly": "rebrand.ly"}
 SMS_PROVIDERS = (*providers.names(ChannelName.SMS), "outbox", "none")
 EMAIL_PROVIDERS = (*providers.names(ChannelName.EMAIL), "outbox", "none")
@@ -118,6 +119,13 @@ def _tokens(value: str) -> tuple[str, ...]:
     if not 1 <= len(tokens) <= 2:
         raise ValueError
     return tokens
+
+
+def _status_secrets(value: str) -> tuple[bytes, ...]:
+    found = tuple(base64.b64decode(s.strip().removeprefix("whsec_"), validate=True) for s in value.split(","))
+    if len(found) > 2 or not all(LEAST_SECRET <= len(s) <= MOST_SECRET for s in found):
+        raise ValueError
+    return found
 
 
 def _former(value: str) -> tuple[str, ...]:
@@ -331,7 +339,7 @@ STATUS_WEBHOOK_URL = url("STATUS_WEBHOOK_URL", "your own endpoint for every chan
 STATUS_WEBHOOK_SECRETS: Setting[tuple[bytes, ...]] = Setting(
     name="STATUS_WEBHOOK_SECRETS",
     meaning="signs what is posted there, as Standard Webhooks describes; two during a rotation, comma-separated",
-    parse=status_webhook.secrets,
+    parse=_status_secrets,
     wanted="one or two of whsec_ and 24 to 64 bytes in base64",
     default=None,
     secret=True,

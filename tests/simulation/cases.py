@@ -8,7 +8,6 @@ import msgspec
 
 from tests.simulation.chance import Chance, Given
 from tests.simulation.kernel import Decisions
-from tests.simulation.known import is_known
 from tests.simulation.oracle import breaches
 from tests.simulation.run import Played, play
 from tests.simulation.script import Act, Script, script
@@ -26,7 +25,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """breaches: without those known. pairs: (handler, call, state, fault) that the run went through."""
+    """pairs: (handler, call, state, fault) that the run went through."""
 
     breaches: list[Breach]
     pairs: set[tuple[str, ...]]
@@ -49,8 +48,7 @@ def case_of(seed: int) -> Case:
 
 
 def _judged(played: Played) -> Outcome:
-    found = [b for b in breaches(played) if not is_known(b, played)]
-    return Outcome(found, played.pairs)
+    return Outcome(breaches(played), played.pairs)
 
 
 # -- kept in a file
@@ -71,13 +69,8 @@ def keep(case: Case, name: str) -> None:
 # -- shrunk
 
 
-def breaks(case: Case, rule: str) -> bool:
-    """Whether it breaks a rule, be it known or not."""
-    return any(r == rule for r, _ in breaches(play(case.script, Given(case.decisions))))
-
-
 def fails(case: Case, rule: str) -> bool:
-    """Whether it breaks a rule in a way that is not known."""
+    """Whether it breaks this rule."""
     return any(r == rule for r, _ in run_case(case).breaches)
 
 
@@ -132,7 +125,7 @@ def _plainer(script: Script) -> Iterator[Script]:
         others = [p for p in script.people if p is not person and not p.name.startswith("dan")]
         if others and (person.name not in needed or person.name.startswith("dan")):
             yield replace(script, people=(*script.people[:n], *script.people[n + 1 :]))
-    for field, plain in (("skew", 0.0), ("silent", False), ("ordered", False)):
+    for field, plain in (("skew", 0.0), ("silent", False), ("ordered", False), ("askable", ())):
         if getattr(script, field) != plain:
             yield replace(script, **{field: plain})
     for n in range(len(script.policy)):
@@ -153,6 +146,7 @@ def told(case: Case) -> str:
     s = case.script
     lines = [f"{p.name}: ids {p.ids}, {p.mobile or '-'}, {p.email or '-'}" for p in s.people]
     marks = [w for w, on in (("ordered", s.ordered), ("the API is silent", s.silent), (f"skew {s.skew}", s.skew)) if on]
+    marks += [f"{channel} can be asked" for channel in s.askable]
     lines += [", ".join([*marks, *(f"{k}={v}" for k, v in s.policy)])] if marks or s.policy else []
     for act in s.acts:
         hooks = "".join(f" hook {key} +{delay:g}s" for delay, key in act.hooks)
