@@ -505,6 +505,7 @@ class Settings(Values):
             max_attempts=self[MAX_ATTEMPTS],
             status_signer_ids=self[STATUS_SIGNER_IDS] == "on",
             completion_link=self[COMPLETION_LINK],
+            opens_seen=self[SHORTENER] == "links",
             day=day,
         )
 

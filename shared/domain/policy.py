@@ -26,6 +26,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int = 20
     status_signer_ids: bool = False
     completion_link: str = "request_url"
+    opens_seen: bool = False  # the links in messages are our own, so it is known when a signer opens one
     day: float = 86_400.0
 
     def span(self, seconds: float, floor: float = 0.0) -> timedelta:
