@@ -53,8 +53,8 @@ soak: $(STAMP) ## Run the fault suite at full size (SEED repeats a run, SIZE=300
 	@SEED=$(SEED) SIZE=$(SIZE) $(BIN)/python -m tests.faults
 
 .PHONY: simulate
-simulate: $(STAMP) ## Run random simulations (SEEDS=20000 or 5-9, WORKERS; SEED=7 shows that run call by call)
-	@SEEDS=$(SEEDS) SEED=$(SEED) $(BIN)/python -m tests.simulation
+simulate: $(STAMP) ## Run random simulations (SEEDS=20000 or 5-9, MINUTES, WORKERS; SEED=7 shows that run call by call)
+	@SEEDS=$(SEEDS) SEED=$(SEED) MINUTES=$(MINUTES) $(BIN)/python -m tests.simulation
 
 .PHONY: simulate-exhaustive
 simulate-exhaustive: $(STAMP) ## Simulate every case of a small scope (PART=-2 to 23 for a part, WORKERS)

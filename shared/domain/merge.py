@@ -380,14 +380,18 @@ class _Merge:
         return self.event is not None and at is not None and self.event.received_at < at
 
     def _refuted(self) -> list[str]:
-        """Whose signature only a webhook told, while for a day the API has denied it and shows another's."""
-        day = self.policy.days(1)
-        denied = [(k, self.signers[k]) for k, seen in self.seen.items() if seen.signed is False and True in self.flags]
+        """Whose signature only a webhook told, while for a day the API, which does show signatures, has denied it."""
+        day, shows = self.policy.days(1), trust.shows_signatures(self.usual) or self._has_shown()
+        denied = [(k, self.signers[k]) for k, seen in self.seen.items() if seen.signed is False and shows]
         return [
             k
             for k, s in denied
             if self._signed(k) and not s.confirmed and (at := s.signed_at or s.doubted_since) and self.now - at >= day
         ]
+
+    def _has_shown(self) -> bool:
+        """Whether the API shows a signature of this request, or has done so."""
+        return True in self.flags or self.before.round > 1 or any(s.confirmed for s in self.signers.values())
 
     # -- rounds
 
@@ -401,9 +405,14 @@ class _Merge:
         settled = self.now - request.unconfirmed_since >= self.policy.span(SECOND_READING, floor=1)
         if not (settled or self._sent_after(undone)):
             return request
-        self.signers = reopened(self.signers, undone)
-        status = self._said() or Status.OPEN
-        return replace(request, round=request.round + 1, unconfirmed_since=None, completed_at=None, status=status)
+        self.signers = reopened(self.signers, self._denied_since(request.unconfirmed_since))
+        status, fresh = self._said() or Status.OPEN, {"unconfirmed_since": None, "completed_at": None, "adopted": False}
+        return replace(request, round=request.round + 1, status=status, **fresh)
+
+    def _denied_since(self, first: datetime) -> list[str]:
+        """Whose confirmed signature no longer stands: also a young one, if it was known when the first was denied."""
+        denied = [(k, self.signers[k]) for k, seen in self.seen.items() if seen.signed is False]
+        return [k for k, s in denied if self._doubtful(s) or (s.confirmed and s.signed_at and s.signed_at <= first)]
 
     def _sent_after(self, undone: list[str]) -> bool:
         """Whether it is a `request_sent` received after these signatures: an earlier one tells of no revision."""

@@ -279,6 +279,7 @@ class AccountAnswers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     read: int = 0  # at most trust.REMEMBERED
     status: float = 0.0  # said how the request stands
     signed: float = 0.0  # said of every signer whether they have signed
+    shown: bool = False  # a signature, at any time
 
 
 class RelayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -30,6 +30,7 @@ def learnt(known: AccountAnswers, answer: ApiRequest) -> AccountAnswers:
         read=read,
         status=known.status + ((answer.status is not None) - known.status) / read,
         signed=known.signed + ((bool(flags) and None not in flags) - known.signed) / read,
+        shown=known.shown or True in flags,
     )
 
 
@@ -41,6 +42,11 @@ def says_status(usual: AccountAnswers) -> bool:
 def says_signed(usual: AccountAnswers) -> bool:
     """Whether it usually says who has signed."""
     return usual.read >= LEAST_READ and usual.signed >= USUALLY
+
+
+def shows_signatures(usual: AccountAnswers) -> bool:
+    """Whether it has ever shown that somebody has signed: only then is its denial of a signature worth anything."""
+    return usual.shown
 
 
 def says_complete(usual: AccountAnswers) -> bool:

@@ -110,9 +110,9 @@ class Claims:
             raise RetryLater("its second try waits for a receipt", after=wait.total_seconds())
 
     def is_open(self, notice: Notice) -> bool:
-        """Whether nothing final is known of it: never begun, or to be tried again."""
+        """Whether it is still to be sent: never begun, or to be tried again. Raises RetryLater while one holds it."""
         stored = self._ledger.get(NoticeRecord, notice.notice)
-        return stored is None or stored.item.state is NoticeState.PLANNED
+        return stored is None or (self._is_free(notice, stored) and stored.item.state is NoticeState.PLANNED)
 
     def is_over(self, notice: Notice) -> bool:
         """Whether its outcome is final, or its provider has it."""

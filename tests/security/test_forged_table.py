@@ -145,6 +145,8 @@ def test_what_the_api_says_is_learnt_from_its_answers_and_forgotten_with_newer_o
     from shared.domain.merge import NOTHING_KNOWN
 
     usual = NOTHING_KNOWN
+    signed = trust.learnt(usual, answer(seen("a", signed=True)))
+    assert [trust.learnt(known, SILENT_ANSWER).shown for known in (usual, signed)] == [False, True]
     assert trust.in_words(usual) == "not known yet: 0 of 20 answers read"
     for _ in range(60):
         usual = trust.learnt(usual, answer(seen("a"), status=Status.OPEN))

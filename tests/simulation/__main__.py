@@ -1,6 +1,6 @@
 """`make simulate`: random runs, their speed and what they covered; failing seeds are shrunk to a short script.
 
-SEEDS=200000 runs the seeds 0 to 199999, SEEDS=1000-2000 those, SEED=7 shows one of them call by call.
+SEEDS=200000 runs the seeds 0 to 199999, SEEDS=1000-2000 those, SEED=7 shows one of them call by call. MINUTES ends it.
 """
 
 import os
@@ -21,7 +21,7 @@ def main() -> int:
         return show(int(seed))
     first, last = _range(os.environ.get("SEEDS") or "20000")
     workers = int(os.environ.get("WORKERS") or os.cpu_count() or 1)
-    began, done = time.monotonic(), 0
+    began, done, most = time.monotonic(), 0, 60 * float(os.environ.get("MINUTES") or "inf")
     pairs: set[tuple[str, ...]] = set()
     failed: dict[int, list[Breach]] = {}
     chunks = [range(n, min(n + CHUNK, last)) for n in range(first, last, CHUNK)]
@@ -35,6 +35,9 @@ def main() -> int:
                 rate = done / (time.monotonic() - began)
                 print(f"{done:>9} runs  {rate:>5.0f} a second  {len(pairs)} pairs ({new} new)  {len(failed)} failing")
                 sys.stdout.flush()
+            if time.monotonic() - began > most:
+                pool.shutdown(cancel_futures=True)
+                break
     rate = done / (time.monotonic() - began)
     print(f"{done} runs, {rate:.0f} a second on {workers} processes; {len(failed)} failing")
     for line in coverage(pairs):

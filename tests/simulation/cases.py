@@ -8,7 +8,6 @@ import msgspec
 
 from tests.simulation.chance import Chance, Given
 from tests.simulation.kernel import Decisions
-from tests.simulation.known import is_known
 from tests.simulation.oracle import breaches
 from tests.simulation.run import Played, play
 from tests.simulation.script import Act, Script, script
@@ -26,7 +25,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """breaches: without those known. pairs: (handler, call, state, fault) that the run went through."""
+    """pairs: (handler, call, state, fault) that the run went through."""
 
     breaches: list[Breach]
     pairs: set[tuple[str, ...]]
@@ -49,8 +48,7 @@ def case_of(seed: int) -> Case:
 
 
 def _judged(played: Played) -> Outcome:
-    found = [b for b in breaches(played) if not is_known(b, played)]
-    return Outcome(found, played.pairs)
+    return Outcome(breaches(played), played.pairs)
 
 
 # -- kept in a file
@@ -71,13 +69,8 @@ def keep(case: Case, name: str) -> None:
 # -- shrunk
 
 
-def breaks(case: Case, rule: str) -> bool:
-    """Whether it breaks a rule, be it known or not."""
-    return any(r == rule for r, _ in breaches(play(case.script, Given(case.decisions))))
-
-
 def fails(case: Case, rule: str) -> bool:
-    """Whether it breaks a rule in a way that is not known."""
+    """Whether it breaks this rule."""
     return any(r == rule for r, _ in run_case(case).breaches)
 
 

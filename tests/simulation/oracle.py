@@ -73,7 +73,10 @@ class Oracle:
 
     @cached_property
     def announced(self) -> bool:
-        return any(kind == "request_sent" for _, kind, _ in self.p.hooks)
+        """A Sent counts within a day of the first webhook; later, only a revision that the API has shown."""
+        first = min((at for at, _, _ in self.p.hooks), default=self.p.start)
+        sent = (at for at, kind, _ in self.p.hooks if kind == "request_sent")
+        return any(at - first < DAY for at in sent) or (self.revisions > 0 and self.seen)
 
     @cached_property
     def forged(self) -> set[str]:
@@ -283,7 +286,16 @@ class Oracle:
         letters = any(self.p.relay.ports.letters.letters.values()) or self.expired_for_long
         unheard = any(not self._first("request_signed", name) for name in self.signatures)
         silent = self.p.script.silent and (unheard or self.forged or {"revise", "expire", "pause"} & self.acts)
-        return letters or bool(silent) or "request_expired" in self.forged or bool(self.forged & {"request_signed"})
+        unproven = "revise" in self.acts and not self.shown
+        forged = bool(self.forged & {"request_expired", "request_signed"})
+        return letters or bool(silent) or unproven or forged
+
+    @cached_property
+    def shown(self) -> bool:
+        """Whether the API has ever shown a signature: until then its denial of one proves nothing, by design."""
+        read = [t for _, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
+        told = {i for task in read for _, i, _ in task.told if i >= 0}
+        return any(row.signed for i in told for row in self.p.versions[i].rows)
 
     @cached_property
     def expired_for_long(self) -> bool:
@@ -449,7 +461,8 @@ class Oracle:
             return
         for sent in self.p.book:
             heard = self._first("request_complete", "") or sent.at
-            if sent.kind == "completion" and sent.at - heard > 10 * MINUTE and not self.p.resends:
+            most = (25 if self.p.script.silent else 10) * MINUTE  # a silent API leaves it unproven for ten minutes
+            if sent.kind == "completion" and sent.at - heard > most and not self.p.resends:
                 yield f"{sent.effect}: {sent.at - heard} after its webhook"
             plain = not (self.p.script.skew or self.p.resends) and len(self.p.times) == 1
             if sent.kind == "reminder" and plain:

@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from tests.simulation.cases import breaks, case_of, kept, run_case, run_seed
-from tests.simulation.known import KNOWN, Known
+from tests.simulation.cases import case_of, kept, run_case, run_seed
 
 PRINT = """
 import sys
@@ -50,12 +49,6 @@ def test_a_case_written_down_gives_the_same_trace_as_its_seed(seed: int) -> None
     assert drawn == given
 
 
-@pytest.mark.parametrize("name", sorted(kept().keys() - {known.case for known in KNOWN}))
+@pytest.mark.parametrize("name", sorted(kept()))
 def test_a_case_that_failed_once_fails_no_more(name: str) -> None:
     assert run_case(kept()[name]).breaches == []
-
-
-@pytest.mark.parametrize("known", KNOWN, ids=lambda known: f"{known.rule}: {known.reason}")
-def test_what_is_known_still_happens(known: Known) -> None:
-    """Otherwise it is mended, and no breach may be excused by it any more."""
-    assert breaks(kept()[known.case], known.rule), "it is mended: take it out of KNOWN"

@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from shared.domain.errors import RetryLater
 from shared.domain.identity import keys_of
-from shared.domain.model import ApiSigner, Request, Role, Signer, SignerState, Status
+from shared.domain.merge import merge
+from shared.domain.model import AccountAnswers, ApiSigner, Request, Role, Signer, SignerState, Status
 from shared.domain.signing_order import is_due
 from tests.fakes import START, answer, seen
-from tests.merge_steps import COMPLETE, SENT, SIGNED, SILENT, TWO, later, sent, states, who
+from tests.merge_steps import COMPLETE, POLICY, SENT, SIGNED, SILENT, TWO, later, sent, states, who
 
 
 def row(text: str, *, signed: bool | None = False) -> ApiSigner:
@@ -142,6 +143,42 @@ class TestRounds:
         fallen = later(believed, said, minutes=24 * 60 + 3).request
         assert states(fallen)[0] == after
         assert fallen.round == 1
+
+    @pytest.mark.parametrize("shown", ["in this request", "in an earlier round", "in another request", "never"])
+    def test_and_where_the_api_has_shown_a_signature_before(self, shown):
+        shows = AccountAnswers(shown=shown == "in another request")
+        first = sent(*TWO)
+        if shown == "in this request":
+            first = later(first, answer(seen("a"), seen("b", signed=True)), SIGNED, "b").request
+        first = replace(first, round=2 if shown == "in an earlier round" else 1)
+        believed = later(first, answer(*TWO), SIGNED, "a", minutes=3, age=120).request
+        now = START + timedelta(minutes=24 * 60 + 3)
+        fallen = merge(believed, answer(*TWO), None, now, POLICY, shows).request
+        assert who(fallen, "a").state == ("signed" if shown == "never" else "invited")
+
+    def test_takes_a_young_signature_with_it_that_was_known_when_the_first_was_denied(self):
+        both = answer(seen("a", signed=True), seen("b", signed=True), seen("c"))
+        three = (*TWO, seen("c"))
+        one = later(sent(*three), answer(seen("a", signed=True), seen("b"), seen("c")), SIGNED, "a").request
+        two = later(one, both, SIGNED, "b", minutes=20).request
+        unconfirmed = later(two, answer(*three), SENT, minutes=20.5).request
+        again = later(unconfirmed, answer(*three), minutes=25.5).request
+        assert (again.round, states(again)) == (2, ["invited"] * 3)
+        assert later(again, answer(*three), minutes=60).request.round == 2
+
+    def test_leaves_a_signature_that_was_given_after_the_first_denial(self):
+        unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
+        given = later(unconfirmed, answer(seen("a"), seen("b", signed=True)), SIGNED, "b", minutes=24).request
+        again = later(given, answer(*TWO), minutes=25).request
+        assert (again.round, states(again)) == (2, ["invited", "signed"])
+
+    def test_ends_an_adoption_since_nobody_else_has_invited_for_it(self):
+        adopted = later(None, answer(seen("a", signed=True), seen("b"))).request
+        days = 60 * 24
+        unconfirmed = later(adopted, answer(*TWO), SENT, minutes=2 * days).request
+        again = later(unconfirmed, answer(*TWO), minutes=2 * days + 5).request
+        assert not again.adopted
+        assert [(s.state, s.adopted) for s in again.signers.values()] == [("invited", False)] * 2
 
     def test_an_agreeing_answer_ends_the_doubt(self):
         unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request

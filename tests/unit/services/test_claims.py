@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, RetryLater
-from shared.domain.model import EventType, Notice, NoticeRecord, NoticeState
+from shared.domain.model import EventType, Notice, NoticeRecord, NoticeState, Status
 from tests.fakes import World, seen
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -105,6 +106,32 @@ def test_the_loser_of_a_second_claim_comes_again_instead_of_acknowledging() -> N
     world.ledger.put = put
     world.deliver.notice(notice)
     assert world.told() == [("invitation", "a", 0)]
+
+
+@pytest.mark.parametrize("kind", [NoticeState.SENDING, NoticeState.PLANNED])
+def test_a_claim_whose_answer_was_lost_ends_as_unknown_though_the_request_is_paused(kind) -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    [notice] = [msgspec.json.decode(data, type=Notice) for topic, data in world.bus.pending if "notices" in topic]
+    put = world.ledger.put
+
+    def lost(key, item, version):
+        put(key, replace(item, state=kind) if isinstance(item, NoticeRecord) else item, version)
+        raise RetryLater("the answer was lost")
+
+    world.ledger.put = lost
+    with pytest.raises(RetryLater, match="lost"):
+        world.deliver.notice(notice)
+    world.ledger.put = put
+    world.says(seen("a"), status=Status.PAUSED)
+    world.resolve.recheck("r1")
+    with pytest.raises(RetryLater):
+        world.deliver.notice(notice)
+    assert world.states("invitation") == [kind]
+    world.now += 2 * MINUTE
+    with pytest.raises(RetryLater):
+        world.deliver.notice(notice)
+    assert world.states("invitation") == [NoticeState.UNKNOWN if kind is NoticeState.SENDING else kind]
 
 
 def test_answers_that_are_lost_open_the_circuit_too() -> None:
