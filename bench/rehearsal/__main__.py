@@ -1,7 +1,8 @@
 """`make rehearse SIZE=100000`: a bulk send within an hour and the fortnight after it, in virtual time.
 
 SIGNERS, LOST (share of the webhooks), OPENED (share of the signatures before which the link was opened), LINKS=others
-(the schedule where the links are not our own), API (calls a minute), PROVIDER (messages a second) and SEED change it.
+(the schedule where the links are not our own), API (calls a minute), PROVIDER (messages a second), DAYS and SEED change
+the run.
 """
 
 import gc
@@ -107,7 +108,7 @@ def main() -> None:
     opened, policy = float(of("OPENED") or 0.95), Policy() if of("LINKS") == "others" else OWN_LINKS
     signers, lost, seed = int(of("SIGNERS") or 1), float(of("LOST") or 0.01), int(of("SEED") or 1)
     rehearsal = Rehearsal(size, signers, lost, limits, seed, opened, policy)
-    rehearsal.run()
+    rehearsal.run(float(of("DAYS") or 15))
     print(f"{size:,} requests in {time.monotonic() - began:.0f} s")
     for label, figures in rehearsal.rows():
         print(f"  {label:<45} {figures}")

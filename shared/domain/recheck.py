@@ -27,7 +27,8 @@ RECHECK: dict[Status, Callable[[float], float | None]] = {
     Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # once, for a completion that ended as `unknown`
 }
 OPENED_AGAIN = 1_200.0  # seconds: a signer may sign so soon after they opened their link; counted once in that time
-RARELY = 172_800.0  # seconds: the longest wait where a signature is announced by an opened link
+RARELY = 151_200.0  # seconds: the longest wait where a signature is announced by an opened link
+SHORTLY_BEFORE = 21_600.0  # seconds before a reminder, whose own question to the API will do as a recheck
 REMIND_GRACE = 120.0  # seconds a Cloud Task has for its reminder before reconcile steps in
 
 
@@ -138,7 +139,10 @@ def next_check_at(request: Request, event: Event | None, now: datetime, policy: 
     age = _age(since, now, policy)
     hinted = _age(max(since, request.opened_at or since), now, policy)
     times = [now + policy.span(wait, floor=floor) for wait, floor in _waits(request, age, hinted, policy)]
-    times += _reminder_checks(request, now, policy)
+    if reminders := _reminder_checks(request, now, policy):
+        shortly = policy.opens_seen and times == [now + policy.span(RARELY)]
+        times = [] if shortly and min(reminders) - times[0] <= policy.span(SHORTLY_BEFORE) else times
+        times += reminders
     if event is None and changed_last(request):  # an event is repeated after a crash, a recheck is not
         times.append(now + policy.span(STATUS_TOLD, floor=2))
     if forget := forget_at(request, policy):
