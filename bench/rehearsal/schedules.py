@@ -1,4 +1,6 @@
-"""`make schedules SIZE=1000`: both schedules of rechecks over the same drawn signatures and losses, in one table."""
+"""`make schedules SIZE=1000`: both schedules of rechecks over the same drawn signatures and losses, in one table.
+
+SIZE: signers of each row."""
 
 import logging
 import os
@@ -8,7 +10,7 @@ from bench.rehearsal.__main__ import OWN_LINKS, Rehearsal, spread
 from shared.domain.policy import Policy
 
 LOST = 0.5  # share of the signatures whose webhook is lost: many, so that the 99th percentile rests on hundreds
-SIGNERS, OPENED = (1, 2, 5), (1.0, 0.95)
+SIGNERS, OPENED = (1, 2, 5), (1.0, 0.97, 0.95)
 SCHEDULES = {"by age alone": Policy(), "by opened links": OWN_LINKS}
 
 
@@ -25,7 +27,8 @@ def measured(size: int, signers: int, opened: float, schedule: str) -> tuple[flo
 
 def main() -> None:
     size = int(os.environ.get("SIZE") or 1_000)
-    cases = [(size, n, opened, name) for n in SIGNERS for opened in OPENED for name in SCHEDULES]
+    runs = [(1.0, "by age alone"), *((opened, "by opened links") for opened in OPENED)]
+    cases = [(size, n, *run) for n in SIGNERS for run in runs]
     print(
         "| signers | link opened before signing | rechecks | API calls a request | lost webhooks: noticed, p50 / p99 |"
     )
@@ -34,7 +37,8 @@ def main() -> None:
         for (_, n, opened, name), (calls, late) in zip(
             cases, pool.map(measured, *zip(*cases, strict=True)), strict=True
         ):
-            print(f"| {n} | {opened:.0%} | {name} | {calls:.1f} | {late} |", flush=True)
+            share = f"{opened:.0%}" if SCHEDULES[name].opens_seen else "any"
+            print(f"| {n} | {share} | {name} | {calls:.1f} | {late} |", flush=True)
 
 
 if __name__ == "__main__":

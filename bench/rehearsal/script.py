@@ -17,7 +17,7 @@ SIGN_WITHIN = ((0.35, 2 * MINUTE, 4 * HOUR), (0.35, 4 * HOUR, 3 * DAY), (0.2, 3 
 # How long before they sign a signer opens the link: share of those who do, from and to (seconds).
 OPEN_BEFORE = ((0.8, 1 * MINUTE, 15 * MINUTE), (0.15, 15 * MINUTE, 4 * HOUR), (0.05, 4 * HOUR, DAY))
 # When a signer opens the link of a message without signing, and how many do: after the sending and each reminder.
-LOOK_AT, LOOKS = (0, 3 * DAY, 7 * DAY, 14 * DAY), 0.5
+VISIT_AT, VISITS = (0, 3 * DAY, 7 * DAY, 14 * DAY), 0.5
 WEBHOOK = 1.0  # seconds until a webhook arrives
 
 
@@ -86,11 +86,11 @@ class Script:
         for n in range(1, self._signers + 1):
             wait = self._drawn(SIGN_WITHIN)
             before, opened = self._drawn(OPEN_BEFORE) or DAY, self._random.random() < self._opened
-            looks = [at + self._random.uniform(MINUTE, 4 * HOUR) for at in LOOK_AT if self._random.random() < LOOKS]
+            visits = [at + self._random.uniform(MINUTE, 4 * HOUR) for at in VISIT_AT if self._random.random() < VISITS]
             if wait:
                 simulation.at(simulation.now + wait, lambda n=n: self._sign(key, n))  # type: ignore[misc]
-                looks += [max(MINUTE, wait - before)] if opened else []
-            for at in looks:
+                visits += [max(MINUTE, wait - before)] if opened else []
+            for at in visits:
                 if wait is None or at < wait:
                     simulation.at(simulation.now + at, lambda n=n: self._relay.opens(key, n))  # type: ignore[misc]
 

@@ -27,8 +27,8 @@ RECHECK: dict[Status, Callable[[float], float | None]] = {
     Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # once, for a completion that ended as `unknown`
 }
 OPENED_AGAIN = 1_200.0  # seconds: a signer may sign so soon after they opened their link; counted once in that time
-RARELY = 151_200.0  # seconds: the longest wait where a signature is announced by an opened link
-SHORTLY_BEFORE = 21_600.0  # seconds before a reminder, whose own question to the API will do as a recheck
+RARELY = 144_000.0  # seconds: the longest wait where a signature is announced by an opened link
+SHORTLY_BEFORE = 32_400.0  # seconds before a reminder, whose own question to the API will do as a recheck
 REMIND_GRACE = 120.0  # seconds a Cloud Task has for its reminder before reconcile steps in
 
 
