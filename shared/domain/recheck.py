@@ -135,19 +135,28 @@ def _recheck(request: Request, age: float, policy: Policy) -> float | None:
 
 def next_check_at(request: Request, event: Event | None, now: datetime, policy: Policy) -> datetime | None:
     """The earliest of the next rechecks, and of the time at which personal data goes; at least a minute ahead."""
-    since = now if event is not None else request.changed_at or now
-    age = _age(since, now, policy)
-    hinted = _age(max(since, request.opened_at or since), now, policy)
-    times = [now + policy.span(wait, floor=floor) for wait, floor in _waits(request, age, hinted, policy)]
-    if reminders := _reminder_checks(request, now, policy):
-        shortly = policy.opens_seen and times == [now + policy.span(RARELY)]
-        times = [] if shortly and min(reminders) - times[0] <= policy.span(SHORTLY_BEFORE) else times
-        times += reminders
+    reminders = _reminder_checks(request, now, policy)
+    times = [*_unless_shortly_before(reminders, _rechecks(request, event, now, policy), now, policy), *reminders]
     if event is None and changed_last(request):  # an event is repeated after a crash, a recheck is not
         times.append(now + policy.span(STATUS_TOLD, floor=2))
     if forget := forget_at(request, policy):
         times.append(forget)
     return max(min(times), now + policy.span(60, floor=1)) if times else None
+
+
+def _rechecks(request: Request, event: Event | None, now: datetime, policy: Policy) -> list[datetime]:
+    since = now if event is not None else request.changed_at or now
+    age, hinted = _age(since, now, policy), _age(max(since, request.opened_at or since), now, policy)
+    return [now + policy.span(wait, floor=floor) for wait, floor in _waits(request, age, hinted, policy)]
+
+
+def _unless_shortly_before(
+    reminders: list[datetime], rechecks: list[datetime], now: datetime, policy: Policy
+) -> list[datetime]:
+    """A quiet request's recheck is left to the question that a reminder asks soon after."""
+    quiet = policy.opens_seen and rechecks == [now + policy.span(RARELY)]
+    near = reminders and min(reminders) - rechecks[0] <= policy.span(SHORTLY_BEFORE) if quiet else False
+    return [] if near else rechecks
 
 
 def _age(since: datetime, now: datetime, policy: Policy) -> float:
