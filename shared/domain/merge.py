@@ -33,7 +33,7 @@ MAX_SIGNERS = 1_000
 DISPUTED = "disputed: a webhook says complete, the API denies it"
 SIGNED_LAG, COMPLETE_LAG, GONE_LAG = 120.0, 600.0, 600.0  # seconds a denial is taken for a lagging answer
 UNKNOWN_SLOWER = 4.0  # the pauses for an id never seen alive: six calls within GONE_LAG
-KEPT_UNLESS_TOLD = ("sender", "site", "language", "created_at", "expires_at", "download_url")
+KEPT_UNLESS_TOLD = ("sender", "sender_email", "site", "language", "created_at", "expires_at", "download_url")
 ROUND_AGE = 600.0  # seconds: a signature's least age to be doubted
 
 
@@ -403,7 +403,8 @@ class _Merge:
         if request.unconfirmed_since is None:
             return replace(request, unconfirmed_since=self.now)
         settled = self.now - request.unconfirmed_since >= self.policy.span(SECOND_READING, floor=1)
-        if not (settled or self._sent_after(undone)):
+        lacking = any(self._signed(k) for k in self.signers.keys() - self.seen.keys())  # until it is there, or removed
+        if lacking or not (settled or self._sent_after(undone)):
             return request
         self.signers = reopened(self.signers, self._denied_since(request.unconfirmed_since))
         status, fresh = self._said() or Status.OPEN, {"unconfirmed_since": None, "completed_at": None, "adopted": False}

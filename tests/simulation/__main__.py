@@ -33,7 +33,8 @@ def main() -> int:
             failed |= bad
             if (done // CHUNK) % 40 == 0 or bad:
                 rate = done / (time.monotonic() - began)
-                print(f"{done:>9} runs  {rate:>5.0f} a second  {len(pairs)} pairs ({new} new)  {len(failed)} failing")
+                told = f"{len(pairs)} pairs ({new} new)  {len(failed)} failing"
+                print(f"{done:>9} runs  {rate:>5.0f} a second  {told}", *bad)
                 sys.stdout.flush()
             if time.monotonic() - began > most:
                 pool.shutdown(cancel_futures=True)

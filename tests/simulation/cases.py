@@ -125,7 +125,7 @@ def _plainer(script: Script) -> Iterator[Script]:
         others = [p for p in script.people if p is not person and not p.name.startswith("dan")]
         if others and (person.name not in needed or person.name.startswith("dan")):
             yield replace(script, people=(*script.people[:n], *script.people[n + 1 :]))
-    for field, plain in (("skew", 0.0), ("silent", False), ("ordered", False)):
+    for field, plain in (("skew", 0.0), ("silent", False), ("ordered", False), ("askable", ())):
         if getattr(script, field) != plain:
             yield replace(script, **{field: plain})
     for n in range(len(script.policy)):
@@ -146,6 +146,7 @@ def told(case: Case) -> str:
     s = case.script
     lines = [f"{p.name}: ids {p.ids}, {p.mobile or '-'}, {p.email or '-'}" for p in s.people]
     marks = [w for w, on in (("ordered", s.ordered), ("the API is silent", s.silent), (f"skew {s.skew}", s.skew)) if on]
+    marks += [f"{channel} can be asked" for channel in s.askable]
     lines += [", ".join([*marks, *(f"{k}={v}" for k, v in s.policy)])] if marks or s.policy else []
     for act in s.acts:
         hooks = "".join(f" hook {key} +{delay:g}s" for delay, key in act.hooks)

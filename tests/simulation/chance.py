@@ -8,7 +8,16 @@ from tests.simulation.kernel import Decision, Decisions, Kernel, Task
 
 FREEZES = (0.1, 1.0, 5.0, 20.0, 70.0, 100.0, 400.0, 1_500.0, 10_800.0)  # seconds
 STATES = ("open", "paused", "expired", "complete")
-PER_CALL = ("instance", "arrives", "fires", "answer", "refusal", "receipt")  # decided beside a call's own fault
+PER_CALL = (
+    "instance",
+    "arrives",
+    "fires",
+    "answer",
+    "refusal",
+    "receipt",
+    "listing",
+    "finding",
+)  # decided beside a call's own fault
 
 
 class Given:
@@ -146,3 +155,13 @@ class Chance:
         if r.random() < 0.3:
             reports.append((r.choice((0.0, 1.0, 300.0)), r.choice(("delivered", "undelivered"))))
         return "receipt", tuple(reports), r.random() < 0.1
+
+    def _listing(self) -> Decision | None:
+        return ("listing", self._r.choice((1.0, 20.0, 59.0))) if self._random() < self._provider else None
+
+    def _finding(self) -> Decision | None:
+        if self._random() >= self._provider:
+            return None
+        r = self._r
+        what = r.choices(("left out", "busy", "cannot say"), (5, 3, 1))[0]
+        return ("busy", r.choice((None, 5.0, 120.0))) if what == "busy" else (what,)

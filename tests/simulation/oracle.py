@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.model import NoticeRecord, NoticeState, Request, Role, SignerState, Status
+from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Request, Role, SignerState, Status
+from tests.simulation.ports import SimFinder
 from tests.simulation.run import Played, Sent
 from tests.simulation.script import Facts, Person, Row
 
@@ -50,8 +51,19 @@ class Oracle:
         age = self.settled_at - self.p.start
         # Then the request is read once a day.
         rare = "expire" in self.acts or "request_complete" in self.forged or "request_expired" in self.forged
-        rare = rare or ("status", "expired") in self.decided
+        rare = rare or ("status", "expired") in self.decided or self.outdated
         return min(max(2 * HOUR, age), DAY) + HOUR + DAY * bool(self.p.policy.window) + 1.2 * DAY * rare
+
+    @cached_property
+    def outdated(self) -> bool:
+        """Whether a Signed webhook may have been handled when its signature was undone: it falls after a day."""
+        signed = [(at, who) for at, kind, who in self.p.hooks if kind == "request_signed"]
+        return any(self._undone(who, at, max(at, self.p.disturbed_until) + HOUR) for at, who in signed)
+
+    def _undone(self, who: str, since: datetime, until: datetime) -> bool:
+        first = max(self.p.version_at(since), 0)
+        times = zip(self.p.times[first:], self.p.versions[first:], strict=True)
+        return any(at <= until and not _signed(facts, who) for at, facts in times)
 
     @cached_property
     def decided(self) -> set[Any]:
@@ -107,7 +119,7 @@ class Oracle:
         that it may have known.
         """
         begun = sent.task.started - SECOND
-        own = [i for _, i, _ in sent.task.told]
+        own = [i for _, i, honest in sent.task.told if honest]
         surely = max([i for at, i in self.told if at < begun] + own, default=-1)
         return [surely, *(i for at, i in self.said if at <= sent.at and i > surely)] if surely >= 0 else []
 
@@ -165,14 +177,23 @@ class Oracle:
         apart = rest[0].at - first.task.started > timedelta(seconds=890)
         ended = first.task.ended_at
         unknown = first.task.cut or ended is None or ended > rest[0].task.started - SECOND
+        unknown = unknown and not self._can_be_asked(first.provider, first.notice)
         return len(rest) == 1 and first.kind in ONCE_MORE and unknown and apart
+
+    def _can_be_asked(self, provider: str, notice: str) -> bool:
+        """Whether the provider says in the end what became of it. It is asked about the address that is stored."""
+        channel = self.p.relay.ports.channels[ChannelName(provider)]
+        moved = {"correct", "delegate", "remove", "add"} & self.acts or self._lied_about_signers or self.unsure
+        return isinstance(channel, SimFinder) and notice not in channel.could_not_say and not moved
 
     def other_channel(self) -> Iterator[str]:
         """With a channel in reserve, the same thing goes by both only after the first has failed."""
         if not self.p.policy.channels.endswith("-first") or self.p.resends or "correct" in self.acts:
             return
         lies = sum(d[0].startswith("without") for of in self.p.made.values() for d in of.values())
-        told = sorted((at, honest) for _, task, _ in self.p.tasks for at, _, honest in task.told)
+        told = sorted(
+            (at, honest) for _, task, _ in self.p.tasks for at, i, honest in task.told if i >= 0 or not honest
+        )
         lies += 2 * (bool(told) and not told[0][1])  # no number was known before
         both: dict[tuple[Any, ...], set[str]] = defaultdict(set)
         for sent in self.p.book:
@@ -460,7 +481,7 @@ class Oracle:
         ):
             return
         for sent in self.p.book:
-            heard = self._first("request_complete", "") or sent.at
+            heard = self._heard_twice() or sent.at
             most = (25 if self.p.script.silent else 10) * MINUTE  # a silent API leaves it unproven for ten minutes
             if sent.kind == "completion" and sent.at - heard > most and not self.p.resends:
                 yield f"{sent.effect}: {sent.at - heard} after its webhook"
@@ -469,6 +490,12 @@ class Oracle:
                 invited = min(s.at for s in self.p.book if s.name == sent.name)
                 if sent.at - invited - sent.day * DAY > MINUTE:
                     yield f"{sent.effect}: late by {sent.at - invited - sent.day * DAY}"
+
+    def _heard_twice(self) -> datetime | None:
+        """When a completion was heard of, and of something else: one webhook alone may be forged."""
+        other = min((at for at, kind, _ in self.p.hooks if kind != "request_complete"), default=None)
+        complete = self._first("request_complete", "")
+        return max(complete, other) if complete and other else None
 
     def _first(self, kind: str, who: str) -> datetime | None:
         return min((at for at, k, w in self.p.hooks if (k, w) == (kind, who)), default=None)
@@ -498,6 +525,8 @@ class Oracle:
                 yield f"{what}: no record"
             elif found and found[0].state in (NoticeState.PLANNED, NoticeState.SENDING):
                 yield f"{what}: {found[0].state}"
+            elif found and found[0].state is NoticeState.UNKNOWN and self._can_be_asked(notice.channel, key):
+                yield f"{what}: unknown, though its provider can be asked"
 
     @cached_property
     def _forgotten(self) -> bool:

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from shared.adapters.collections import CHANGED, COLLECTIONS
 from shared.domain.dead_letters import DeadLetter
-from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import ApiRequest, Notice, NoticeRecord, Request, Status
-from shared.ports import Ledger, Mark, Message, NotFound, Only, Outgoing, Stored, Task, Wording
+from shared.ports import Ledger, Mark, Message, NotFound, Only, Outgoing, Sought, Stored, Task, Wording
 from tests.fakes import fits
 from tests.simulation.kernel import Crash, Kernel
 
@@ -291,6 +291,45 @@ class SimChannel:
                 self.refused.add(message.to)
             raise _refusal(refusal)
         return self._taken(self.name, message)
+
+
+class SimFinder(SimChannel):
+    """One that can be asked. It lists a message up to `lag` after taking it, and once at most leaves it out later."""
+
+    lag = 60.0
+
+    def __init__(self, name: str, calls: Calls, taken: Callable[[str, Outgoing], str]) -> None:
+        super().__init__(name, calls, self._listing)
+        self._book = taken
+        self._listed: dict[str, list[tuple[datetime, str]]] = {}  # by notice: from when on, and its id
+        self._left_out: set[str] = set()
+        self.could_not_say: set[str] = set()  # notices
+
+    def _listing(self, name: str, message: Outgoing) -> str:
+        kernel, key = self._calls.kernel, self._book(name, message)
+        late = kernel.decide(kernel.current, "listing")  # type: ignore[arg-type]
+        at = kernel.now + timedelta(seconds=late[1] if late else 0.0)
+        self._listed.setdefault(message.notice, []).append((at, key))
+        return key
+
+    def find(self, sought: Sought) -> Accepted | None:
+        return self._calls(f"{self.name}.find", lambda: self._found(sought.notice))
+
+    def _found(self, notice: str) -> Accepted | None:
+        kernel = self._calls.kernel
+        if self.outage is not None:
+            raise RetryLater("cannot be asked")
+        wrong = kernel.decide(kernel.current, "finding")  # type: ignore[arg-type]
+        if wrong and wrong[0] == "cannot say":
+            self.could_not_say.add(notice)
+            raise CannotSay("too many to look through")
+        if wrong and wrong[0] == "busy":
+            raise RetryLater("busy", after=wrong[1])
+        listed = [key for at, key in self._listed.get(notice, ()) if at <= kernel.now]
+        if listed and wrong and notice not in self._left_out:
+            self._left_out.add(notice)
+            return None
+        return Accepted(listed[-1]) if listed else None
 
 
 def _refusal(refusal: tuple[Any, ...]) -> Exception:

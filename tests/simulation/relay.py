@@ -3,7 +3,7 @@
 import threading
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -36,7 +36,17 @@ from shared.services.operator_actions import OperatorActions
 from shared.services.publisher import Publisher
 from shared.services.resource_names import ResourceNames
 from tests.simulation.kernel import Kernel, Lock, Task
-from tests.simulation.ports import Calls, SimApi, SimBus, SimChannel, SimDeadLetters, SimLedger, SimScheduler, words
+from tests.simulation.ports import (
+    Calls,
+    SimApi,
+    SimBus,
+    SimChannel,
+    SimDeadLetters,
+    SimFinder,
+    SimLedger,
+    SimScheduler,
+    words,
+)
 
 ACK_DEADLINE = 60.0  # seconds
 BACKOFF, MAX_BACKOFF, MAX_ATTEMPTS = 10.0, 600.0, 100  # of a push subscription
@@ -110,15 +120,15 @@ class Verifier:
 
 
 class Ports:
-    def __init__(self, calls: Calls, relay: "Relay") -> None:
+    def __init__(self, calls: Calls, relay: "Relay", askable: Collection[str]) -> None:
         self.ledger = SimLedger(calls, relay.purged)
         self.bus = SimBus(calls, relay.take_message)
         self.scheduler = SimScheduler(calls, relay.take_task)
         self.api = SimApi(calls)
         self.letters = SimDeadLetters(calls)
         self.channels = {
-            ChannelName.SMS: SimChannel("sms", calls, relay.taken),
-            ChannelName.EMAIL: SimChannel("email", calls, relay.taken),
+            c: (SimFinder if c in askable else SimChannel)(c.value, calls, relay.taken)
+            for c in (ChannelName.SMS, ChannelName.EMAIL)
         }
 
 
@@ -137,10 +147,10 @@ class Delivery:
 class Relay:
     """taken: called with each message that a provider takes."""
 
-    def __init__(self, kernel: Kernel, policy: Policy, skew: float) -> None:
+    def __init__(self, kernel: Kernel, policy: Policy, skew: float, askable: Collection[str]) -> None:
         self.kernel, self.policy, self._skew = kernel, policy, skew
         self.calls = Calls(kernel)
-        self.ports = Ports(self.calls, self)
+        self.ports = Ports(self.calls, self, askable)
         self.ports.ledger.on_request = self._plan_recheck
         self.instances = [self._instance(n) for n in range(2)]
         self.statuses: list[tuple[datetime, bytes]] = []  # as a consumer gets them

@@ -93,7 +93,7 @@ class _Play:
         self.kernel.trace = trace
         chance.start(self.kernel, START + timedelta(seconds=script.calm))
         policy = Policy(**dict(script.policy))
-        self.relay = Relay(self.kernel, policy, script.skew)
+        self.relay = Relay(self.kernel, policy, script.skew, script.askable)
         self.relay.ports.api.silent = script.silent
         end = START + timedelta(seconds=script.ends)
         self.played = Played(script, policy, self.relay, START, end, disturbed_until=START)

@@ -39,6 +39,7 @@ class Script:
     """silent: the API shows neither the status nor who has signed. calm: when the last fault is over, in seconds.
 
     ends: when the run does. policy: fields of Policy. skew: seconds by which the second instance's clock is ahead.
+    askable: channels whose provider can be asked what it took.
     """
 
     people: tuple[Person, ...]
@@ -49,6 +50,7 @@ class Script:
     silent: bool = False
     skew: float = 0.0
     policy: tuple[tuple[str, Any], ...] = ()
+    askable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,7 @@ class _Draw:
             silent=self._odds(0.12),
             skew=r.choice((0.0, 0.0, 0.0, 1.5, 5.0, -5.0)),
             policy=self._policy(),
+            askable=r.choices(((), ("sms",), ("sms", "email")), (5, 3, 2))[0],
         )
 
     def _policy(self) -> tuple[tuple[str, Any], ...]:

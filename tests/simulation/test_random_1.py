@@ -1,4 +1,4 @@
-"""Random runs; four files, so that they run side by side."""
+"""Random runs; two files, so that they run side by side."""
 
 import pytest
 

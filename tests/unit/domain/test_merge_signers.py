@@ -166,6 +166,15 @@ class TestRounds:
         assert (again.round, states(again)) == (2, ["invited"] * 3)
         assert later(again, answer(*three), minutes=60).request.round == 2
 
+    def test_waits_for_an_answer_that_lacks_nobody_who_has_signed(self):
+        three, c = (*TWO, seen("c")), seen("c")
+        both = answer(seen("a", signed=True), seen("b", signed=True), c)
+        unconfirmed = later(later(sent(*three), both, SIGNED, "a").request, answer(*three), minutes=20).request
+        partial = later(unconfirmed, answer(seen("a"), c), minutes=25).request
+        assert partial.round == 1
+        assert (later(partial, answer(*three), minutes=26).request.round, states(partial)[1]) == (2, "signed")
+        assert later(partial, answer(seen("a"), c), minutes=30).request.round == 2
+
     def test_leaves_a_signature_that_was_given_after_the_first_denial(self):
         unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
         given = later(unconfirmed, answer(seen("a"), seen("b", signed=True)), SIGNED, "b", minutes=24).request
