@@ -51,6 +51,7 @@ class Rehearsal:
     def _sample(self, minute: int) -> None:
         depths = {url.split("/")[2].split(".")[0]: s.waiting for url, s in self.relay.subscriptions.items()}
         if minute % 10 == 0:
+            depths["deferred"] = self.relay.tasks.deferred()
             depths["due for a recheck"] = self.relay.ledger.waiting(self._simulation.clock())
         for name, depth in depths.items():
             self.deepest[name] = max(self.deepest.get(name, 0), depth)
