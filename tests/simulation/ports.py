@@ -229,7 +229,7 @@ class SimApi:
         if wrong[0] == "stale":
             index = sum(at <= kernel.now - timedelta(seconds=wrong[1]) for at, _ in self.versions) - 1
             return (self.versions[index][1] if index >= 0 else None), index, True
-        told = -1 if wrong[0] in ("404", "empty", "unsigned") else newest
+        told = -1 if wrong[0] in ("404", "empty") else newest
         return self._wrong(wrong, newest), told, False
 
     def _may_err(self) -> bool:
