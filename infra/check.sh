@@ -27,5 +27,5 @@ for example in "$work"/examples/*/; do
 done
 # Needs `pip install checkov`.
 if command -v checkov >/dev/null; then
-  checkov --quiet --compact --framework terraform --directory "$work"
+  checkov --quiet --compact --skip-download --framework terraform --directory "$work"
 fi

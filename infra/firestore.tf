@@ -11,6 +11,7 @@ locals {
     requests-notes    = { collection = "requests", field = "notes" }
     requests-metadata = { collection = "requests", field = "metadata" }
     notices-history   = { collection = "notices", field = "history" }
+    notices-told      = { collection = "notices", field = "told" }
   }
 }
 

@@ -1,6 +1,8 @@
 locals {
-  # The table of functions, which `make deploy` reads too.
-  functions = jsondecode(file("${path.module}/functions.json"))
+  # The table of functions, which `make deploy` reads too. Those with `only_with` belong to the relay only where that is set.
+  table     = jsondecode(file("${path.module}/functions.json"))
+  set       = concat([""], var.status_webhook_url == "" ? [] : ["STATUS_WEBHOOK_URL"])
+  functions = { for name, f in local.table : name => f if contains(local.set, try(f.only_with, "")) }
 
   labels = merge({ app = "clickwrap-relay" }, var.labels)
 
@@ -8,7 +10,7 @@ locals {
   public_services = values({ for name, f in local.functions : name => "${var.prefix}${name}" if f.public })
 
   # URLs are known before the functions are deployed.
-  urls      = { for name in keys(local.functions) : name => "https://${var.region}-${var.project}.cloudfunctions.net/${var.prefix}${name}" }
+  urls      = { for name in keys(local.table) : name => "https://${var.region}-${var.project}.cloudfunctions.net/${var.prefix}${name}" }
   audiences = { for name, url in local.urls : name => coalesce(var.oidc_audience, url) }
 
   # Variables of the functions that depend on this infrastructure. `make deploy` adds the other settings.
@@ -23,9 +25,12 @@ locals {
     REMIND_URL            = local.urls["remind"]
     DELIVER_URL           = local.urls["deliver"]
     RESOLVE_URL           = local.urls["resolve"]
+    FORWARD_URL           = local.urls["forward"]
+    STATUS_WEBHOOK_URL    = var.status_webhook_url
     TASKS_SERVICE_ACCOUNT = google_service_account.relay["tasks"].email
     OIDC_AUDIENCE         = var.oidc_audience
     FIRESTORE_DATABASE    = google_firestore_database.relay.name
+    EVIDENCE_KEY          = var.evidence_key ? "${google_kms_crypto_key.evidence[0].id}/cryptoKeyVersions/1" : ""
     SMS_PROVIDER          = var.sms_provider
     EMAIL_PROVIDER        = var.email_provider
     SHORTENER             = var.shortener

@@ -9,6 +9,7 @@ locals {
   # What Terraform reads to compare: configuration only, no document, no message, no secret's value.
   github_reads = [
     "artifactregistry.repositories.get", "artifactregistry.repositories.getIamPolicy",
+    "cloudkms.cryptoKeys.get", "cloudkms.cryptoKeys.getIamPolicy", "cloudkms.keyRings.get",
     "cloudscheduler.jobs.get",
     "cloudtasks.queues.get", "cloudtasks.queues.getIamPolicy",
     "datastore.backupSchedules.get", "datastore.databases.getMetadata", "datastore.indexes.get", "datastore.indexes.list",
@@ -32,6 +33,7 @@ locals {
       [for verb in ["create", "delete", "update"] : "${kind}.${verb}"]
     ]),
     ["cloudtasks.queues.delete", "pubsub.subscriptions.delete", "pubsub.topics.attachSubscription", "pubsub.topics.publish"],
+    ["cloudkms.cryptoKeys.create", "cloudkms.cryptoKeys.setIamPolicy", "cloudkms.cryptoKeys.update", "cloudkms.keyRings.create"],
     ["cloudtasks.tasks.create", "datastore.databases.create", "datastore.databases.update", "logging.logEntries.list"],
     ["secretmanager.secrets.create", "secretmanager.secrets.setIamPolicy", "secretmanager.secrets.update", "secretmanager.versions.list"],
     ["serviceusage.services.enable", "serviceusage.services.use"],

@@ -35,6 +35,7 @@ locals {
   task_creators = {
     resolve   = ["reminders", "retries"]
     deliver   = ["retries-sms", "retries-email"]
+    forward   = ["retries"]
     reconcile = ["reminders"]
     console   = ["reminders"]
   }
@@ -49,6 +50,7 @@ locals {
   buriers = {
     resolve = ["clickwrap-events"]
     deliver = ["signer-notices"]
+    forward = ["request-status"]
   }
 
   dead_letter_readers = ["console"]
@@ -109,7 +111,7 @@ resource "google_project_iam_member" "database" {
 }
 
 resource "google_cloud_tasks_queue_iam_member" "enqueuer" {
-  for_each = merge([for name, queues in local.task_creators : { for queue in queues : "${name}:${queue}" => { function = name, queue = queue } }]...)
+  for_each = merge([for name, queues in local.task_creators : { for queue in queues : "${name}:${queue}" => { function = name, queue = queue } } if contains(keys(local.functions), name)]...)
 
   project  = var.project
   name     = google_cloud_tasks_queue.relay[each.value.queue].name
@@ -130,7 +132,7 @@ resource "google_cloud_tasks_queue_iam_member" "deleter" {
 
 # To create a task with a service account's identity, a function must be allowed to act as that account.
 resource "google_service_account_iam_member" "task_identity" {
-  for_each = local.task_creators
+  for_each = setintersection(keys(local.task_creators), keys(local.functions))
 
   service_account_id = google_service_account.relay["tasks"].name
   role               = "roles/iam.serviceAccountUser"
@@ -147,7 +149,7 @@ resource "google_secret_manager_secret_iam_member" "reader" {
 }
 
 resource "google_pubsub_topic_iam_member" "burier" {
-  for_each = merge([for name, topics in local.buriers : { for topic in topics : "${name}:${topic}" => { function = name, topic = topic } }]...)
+  for_each = merge([for name, topics in local.buriers : { for topic in topics : "${name}:${topic}" => { function = name, topic = topic } } if contains(keys(local.functions), name)]...)
 
   project = var.project
   topic   = google_pubsub_topic.dead[each.value.topic].name
@@ -176,7 +178,7 @@ resource "google_pubsub_topic_iam_member" "dead_letters" {
 }
 
 resource "google_pubsub_subscription_iam_member" "dead_letters" {
-  for_each = local.pushes
+  for_each = local.pushed
 
   project      = var.project
   subscription = google_pubsub_subscription.push[each.key].name

@@ -26,7 +26,7 @@ locals {
       gauge     = true
       window    = "300s"
       by        = "resource.label.subscription_id"
-      filter    = "${local.subscription} AND resource.labels.subscription_id=one_of(${join(", ", formatlist("\"${var.prefix}%s\"", keys(local.pushes)))}) AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      filter    = "${local.subscription} AND resource.labels.subscription_id=one_of(${join(", ", formatlist("\"${var.prefix}%s\"", local.watched))}) AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
     }
     "API credentials" = {
       severity  = "CRITICAL"

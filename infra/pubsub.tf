@@ -6,9 +6,12 @@ locals {
     resolve       = { topic = "clickwrap-events", function = "resolve", path = "", filter = "" }
     deliver-sms   = { topic = "signer-notices", function = "deliver", path = "/sms", filter = "attributes.channel = \"sms\"" }
     deliver-email = { topic = "signer-notices", function = "deliver", path = "/email", filter = "attributes.channel = \"email\"" }
+    forward       = { topic = "request-status", function = "forward", path = "", filter = "" }
   }
 
-  dead_lettered = toset([for push in values(local.pushes) : push.topic])
+  pushed        = { for name, push in local.pushes : name => push if contains(keys(local.functions), push.function) }
+  watched       = concat(keys(local.pushed), var.status_table == "" ? [] : ["request-status-table"])
+  dead_lettered = toset([for push in values(local.pushed) : push.topic])
 }
 
 # The topics have no retention: only subscriptions store messages, until they are acknowledged.
@@ -31,7 +34,7 @@ resource "google_pubsub_topic" "relay" {
 }
 
 resource "google_pubsub_subscription" "push" {
-  for_each = local.pushes
+  for_each = local.pushed
 
   project                    = var.project
   name                       = "${var.prefix}${each.key}"
@@ -81,6 +84,42 @@ resource "google_pubsub_topic" "dead" {
     content {
       allowed_persistence_regions = message_storage_policy.value
     }
+  }
+}
+
+# For the customer's own systems; what nobody has read for a week is dropped. Whoever reads it needs roles/pubsub.subscriber on it.
+resource "google_pubsub_subscription" "status" {
+  project                    = var.project
+  name                       = google_pubsub_topic.relay["request-status"].name
+  topic                      = google_pubsub_topic.relay["request-status"].id
+  labels                     = local.labels
+  ack_deadline_seconds       = 60
+  message_retention_duration = "604800s"
+  retain_acked_messages      = false
+
+  expiration_policy {
+    ttl = ""
+  }
+}
+
+# Every change of status as a row. The table is the customer's: it exists before, and they let Pub/Sub write to it.
+resource "google_pubsub_subscription" "status_table" {
+  count = var.status_table == "" ? 0 : 1
+
+  project                    = var.project
+  name                       = "${var.prefix}request-status-table"
+  topic                      = google_pubsub_topic.relay["request-status"].id
+  labels                     = local.labels
+  ack_deadline_seconds       = 60
+  message_retention_duration = "604800s"
+  retain_acked_messages      = false
+
+  bigquery_config {
+    table = var.status_table
+  }
+
+  expiration_policy {
+    ttl = ""
   }
 }
 

@@ -2,7 +2,7 @@
 locals {
   # The secrets of all providers, used or not: the deployed functions may still need those of an earlier provider.
   # A name without a value costs nothing.
-  secrets = toset([for variable in flatten([for f in values(local.functions) : keys(f.secrets)]) : replace(lower(variable), "_", "-")])
+  secrets = toset([for variable in flatten([for f in values(local.table) : keys(f.secrets)]) : replace(lower(variable), "_", "-")])
 
   # functions.json says when a secret is needed: "always", or with a setting like "SMS_PROVIDER=twilio".
   choices = concat([

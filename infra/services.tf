@@ -19,7 +19,7 @@ locals {
 }
 
 resource "google_project_service" "required" {
-  for_each = toset(concat(local.services, var.vpc_connector == "" ? [] : ["vpcaccess.googleapis.com"]))
+  for_each = toset(concat(local.services, var.vpc_connector == "" ? [] : ["vpcaccess.googleapis.com"], var.evidence_key ? ["cloudkms.googleapis.com"] : []))
 
   project            = var.project
   service            = each.key

@@ -68,6 +68,12 @@ variable "kms_key" {
   }
 }
 
+variable "evidence_key" {
+  description = "Whether to make a key that signs evidence, in Cloud KMS. See docs/evidence.md."
+  type        = bool
+  default     = false
+}
+
 variable "storage_regions" {
   description = "The only regions where messages and secrets are stored. Empty leaves it to Google, which a policy on locations forbids."
   type        = list(string)
@@ -104,6 +110,28 @@ variable "links_base_url" {
   validation {
     condition     = var.links_base_url == "" || can(regex("^https://[^/]+(/.*[^/])?$", var.links_base_url))
     error_message = "links_base_url must be an https:// URL without a slash at its end."
+  }
+}
+
+variable "status_webhook_url" {
+  description = "As STATUS_WEBHOOK_URL of the functions: where changes of status are posted. Empty means nowhere, and no function forward."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.status_webhook_url == "" || startswith(var.status_webhook_url, "https://")
+    error_message = "status_webhook_url must be an https:// URL."
+  }
+}
+
+variable "status_table" {
+  description = "BigQuery table, project.dataset.table, that gets every change of status as a row. Empty means none. See docs/status-events.md."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.status_table == "" || can(regex("^[a-z][a-z0-9-]*\\.[A-Za-z0-9_]+\\.[A-Za-z0-9_-]+$", var.status_table))
+    error_message = "status_table must be project.dataset.table."
   }
 }
 

@@ -1,4 +1,5 @@
-"""`make demo`: the two weeks of a request with two signers, in about fifteen seconds: one second is one day.
+"""`make demo`: two weeks of a request with two signers, in about fifteen seconds: one second is one day. Then one whose
+signer has no valid number: the sender is told.
 
 Prints each message when it is sent, and a table at the end. Exits 1 if a message is missing, duplicated or late.
 If SMS_PROVIDER or EMAIL_PROVIDER is set without an API URL, a stand-in for that provider runs on this machine.
@@ -21,7 +22,7 @@ from local.emulation.google_emulators import free_port
 
 SECONDS_PER_DAY = 1.0
 MAX_DELAY = {"embedded": 2.0, "emulators": 5.0}  # seconds after its due time
-ERIC, JANE = "+13175551234", "jane.doe@example.com"
+ERIC, JANE, ANN = "+13175551234", "jane.doe@example.com", "ann.sender@example.com"
 REQUEST = {
     "title": "Employment Agreement",
     "sender": "Ann Sender",
@@ -29,6 +30,13 @@ REQUEST = {
         {"name": "Eric Smith", "mobile_number": ERIC, "send_to": {"email": False, "mobile_number": True}},
         {"name": "Jane Doe", "email": JANE, "send_to": {"email": True, "mobile_number": False}},
     ],
+}
+
+UNREACHABLE = {
+    "title": "Consulting Agreement",
+    "sender": "Ann Sender",
+    "sender_email": ANN,
+    "signers": [{"name": "Max Muster", "mobile_number": "12345", "send_to": {"email": False, "mobile_number": True}}],
 }
 
 
@@ -69,6 +77,10 @@ class Demo:
         self.say("Jane signs; everyone has signed")
         self.sign(created["id"], 1)
         self.expect("completion", "has been accepted by all parties", ERIC, JANE)
+        self.until(13)  # its own reminder would come after the end
+        self.say('Ann sends "Consulting Agreement" to Max, whose number is none')
+        self.post("/sandbox/requests", UNREACHABLE)
+        self.expect("what to correct", "Max Muster, on no channel: The number or address is not valid", ANN)
         self.until(15)
         self.say("Day 15: nobody was reminded on day 14")
 

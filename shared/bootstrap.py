@@ -254,8 +254,10 @@ def receipts() -> "Receipts":
     from shared.handlers.receipts import Receipts
 
     receipts_base_url()  # a wrong one would refuse every receipt
-    keys = Policy(address_secret=settings()[declared.ADDRESS_SECRET])  # it needs no other choice of the operator's
-    return Receipts(backend().ledger(), receivers(), fallback(), clock, keys)
+    s = settings()  # it needs few of the operator's choices
+    secret, day = s[declared.ADDRESS_SECRET], s[declared.SECONDS_PER_DAY]
+    policy = Policy(address_secret=secret, tell_sender=s.tells_sender, day=day)
+    return Receipts(backend().ledger(), receivers(), fallback(), clock, policy)
 
 
 def receipts_base_url() -> str:
@@ -290,6 +292,7 @@ def console() -> "Flask":
         day=s.policy().days(1),
         gauges=b.gauges,
         operators=frozenset(address.lower() for address in s[declared.CONSOLE_OPERATORS]),
+        evidence=(lambda request: evidence().export(request)) if s[declared.EVIDENCE_KEY] else None,
         local=s.backend != "gcp",
     )
     return create_console(console)

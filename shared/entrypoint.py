@@ -84,13 +84,18 @@ def _posted(request: flask.Request, limit: int, receive: "Receive") -> bytes:
     """The body, read only once the sender is known and the type is right. Raises WebhookRejected."""
     if request.method != "POST":
         raise WebhookRejected(405, "only POST is accepted: set the webhook's HTTP method to POST")
-    receive.authenticate(cast("Mapping[str, str]", request.headers))
+    receive.authenticate(headers(request))
     if request.mimetype != "application/json" or request.content_encoding not in (None, "identity"):
         raise WebhookRejected(415, "only plain application/json is accepted")
     try:
         return request_body.read(request, limit)
     except request_body.BodyRefused as e:
         raise WebhookRejected(e.status, e.reason) from e
+
+
+def headers(request: flask.Request) -> Mapping[str, str]:
+    """Its headers, whose names ignore case."""
+    return cast("Mapping[str, str]", request.headers)
 
 
 def tail(request: flask.Request) -> str:
@@ -100,9 +105,8 @@ def tail(request: flask.Request) -> str:
 
 def as_sent(request: flask.Request, base: str, body: bytes) -> ReceiptRequest:
     """The request as the provider sent it. base: the public URL, which it may have signed and no request shows."""
-    headers = cast("Mapping[str, str]", request.headers)
     query = f"?{request.query_string.decode(errors='replace')}" if request.query_string else ""
-    return ReceiptRequest(f"{base or request.root_url.rstrip('/')}{request.path}{query}", headers, body)
+    return ReceiptRequest(f"{base or request.root_url.rstrip('/')}{request.path}{query}", headers(request), body)
 
 
 def reply(status: int, document: dict[str, Any], **headers: str) -> flask.Response:

@@ -4,6 +4,7 @@ Those of the providers and shorteners stand in their own modules. A function rea
 none needs a secret it does not use. A wrong or missing value stops the start with one line that names the variable.
 """
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from datetime import time
@@ -12,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from shared.adapters import status_webhook
 from shared.adapters.clickwrap.payload import FIELDS, METADATA, Fields
 from shared.adapters.providers import registry as providers
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO, RECEIPTS_BASE_URL
@@ -20,7 +20,7 @@ from shared.adapters.shorteners import links as own_links
 from shared.adapters.shorteners import registry as shorteners
 from shared.domain.brands import Brand, Brands, address_in
 from shared.domain.model import ChannelName
-from shared.domain.policy import Policy
+from shared.domain.policy import Policy, normal_email
 from shared.services.resource_names import ResourceNames
 from shared.setting_types import (
     ProviderSpec,
@@ -39,6 +39,7 @@ from shared.setting_types import (
 )
 
 MAX_DAYS = 3_650  # days: with a date past the end of the calendar every event would fail, and not the start
+LEAST_SECRET, MOST_SECRET = 24, 64  # bytes of a secret of Standard Webhooks
 SHARED_DOMAINS = {"bitly": "bit.ly", "rebrandly": "rebrand.ly"}
 SMS_PROVIDERS = (*providers.names(ChannelName.SMS), "outbox", "none")
 EMAIL_PROVIDERS = (*providers.names(ChannelName.EMAIL), "outbox", "none")
@@ -107,11 +108,24 @@ def _checked(brand: Brand) -> Brand:
     return brand
 
 
+def _address(value: str) -> str:
+    if value and not normal_email(value):
+        raise ValueError
+    return normal_email(value)
+
+
 def _tokens(value: str) -> tuple[str, ...]:
     tokens = tuple(token.strip() for token in value.split(",") if token.strip())
     if not 1 <= len(tokens) <= 2:
         raise ValueError
     return tokens
+
+
+def _status_secrets(value: str) -> tuple[bytes, ...]:
+    found = tuple(base64.b64decode(s.strip().removeprefix("whsec_"), validate=True) for s in value.split(","))
+    if len(found) > 2 or not all(LEAST_SECRET <= len(s) <= MOST_SECRET for s in found):
+        raise ValueError
+    return found
 
 
 def _former(value: str) -> tuple[str, ...]:
@@ -306,6 +320,15 @@ DEFAULT_TIMEZONE: Setting[str] = Setting(
 )
 PROGRESS_TO = choice("PROGRESS_TO", ("others", "all", "none"), "others", "who hears that a signer has signed")
 PROGRESS_MAX_SIGNERS = whole("PROGRESS_MAX_SIGNERS", "no progress messages above so many signers", 10)
+TELL_SENDER = choice(
+    "TELL_SENDER", ("on", "off"), "on", "whether the request's sender is told by e-mail of signers who were not reached"
+)
+SENDER_FALLBACK: Setting[str] = Setting(
+    name="SENDER_FALLBACK",
+    meaning="where they are told if the API names no address of theirs, like that of a team",
+    parse=_address,
+    wanted="one e-mail address",
+)
 
 # -- your own systems
 
@@ -316,7 +339,7 @@ STATUS_WEBHOOK_URL = url("STATUS_WEBHOOK_URL", "your own endpoint for every chan
 STATUS_WEBHOOK_SECRETS: Setting[tuple[bytes, ...]] = Setting(
     name="STATUS_WEBHOOK_SECRETS",
     meaning="signs what is posted there, as Standard Webhooks describes; two during a rotation, comma-separated",
-    parse=status_webhook.secrets,
+    parse=_status_secrets,
     wanted="one or two of whsec_ and 24 to 64 bytes in base64",
     default=None,
     secret=True,
@@ -429,6 +452,8 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         DEFAULT_TIMEZONE,
         PROGRESS_TO,
         PROGRESS_MAX_SIGNERS,
+        TELL_SENDER,
+        SENDER_FALLBACK,
     ),
     "Your own systems": (STATUS_SIGNER_IDS, STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
     "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
@@ -503,10 +528,17 @@ class Settings(Values):
             progress_max_signers=self[PROGRESS_MAX_SIGNERS],
             retention_days=self[RETENTION_DAYS],
             max_attempts=self[MAX_ATTEMPTS],
+            tell_sender=self.tells_sender,
+            sender_fallback=self[SENDER_FALLBACK],
             status_signer_ids=self[STATUS_SIGNER_IDS] == "on",
             completion_link=self[COMPLETION_LINK],
             day=day,
         )
+
+    @property
+    def tells_sender(self) -> bool:
+        """Whether senders are told of signers who were not reached: it takes a provider of e-mail."""
+        return self[TELL_SENDER] == "on" and self[EMAIL_PROVIDER] != "none"
 
     def brands(self) -> Brands:
         """In whose name messages go out."""

@@ -21,6 +21,7 @@ from shared.domain.model import (
     ChannelName,
     Event,
     EventType,
+    Kind,
     Notice,
     NoticeRecord,
     NoticeState,
@@ -29,6 +30,7 @@ from shared.domain.model import (
 )
 from shared.domain.notice_record import notice_of
 from shared.domain.policy import Policy
+from shared.domain.unreached import Unreached
 from shared.handlers.deliver import Deliver
 from shared.handlers.links import Links
 from shared.handlers.receive import Receive
@@ -236,7 +238,10 @@ class FakeShortener:
         return f"https://l.test/{target.signer}"
 
 
-def render(request: Request, notice: Notice, link: str) -> Wording:
+def render(request: Request, notice: Notice, link: str, unreached: Sequence[Unreached] = ()) -> Wording:
+    if notice.kind is Kind.UNREACHED:
+        named = (f"{request.signers[one.signer].name} {one.channel}: {one.cause}" for one in unreached)
+        return Wording(text="; ".join(named), subject="not reached")
     return Wording(text=f"{notice.kind} {needed(request)} needed {link}".strip(), segments=1)
 
 
@@ -368,7 +373,8 @@ class World:
         """(kind, signer, step) of every message that left, sorted."""
         records, signers = self.ledger.all(NoticeRecord), self.request().signers
         left = [records[m.notice] for m in self.sent()]
-        return sorted((r.kind.value, signers[r.signer].aliases[0], r.reminder_day or r.about) for r in left)
+        to_signers = [r for r in left if r.kind is not Kind.UNREACHED]
+        return sorted((r.kind.value, signers[r.signer].aliases[0], r.reminder_day or r.about) for r in to_signers)
 
     def states(self, kind: str) -> list[NoticeState]:
         return [r.state for r in self.records() if r.kind == kind]

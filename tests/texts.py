@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from msgspec.structs import replace
 
 from shared.domain.model import ChannelName, Kind
-from shared.text.render import Context, Rendered, render
+from shared.text.check import WITHOUT_LINK
+from shared.text.render import CAUSE_WORDS, Context, Person, Rendered, render
 from shared.text.segments import segments
 
 GOLDEN = Path(__file__).parent / "golden" / "texts"
@@ -28,12 +29,20 @@ SEED = Context(
     expires=datetime(2026, 3, 31, 17, tzinfo=ZoneInfo("America/New_York")),
 )
 
+UNREACHED = tuple(
+    Person(name="Eric Smith" if n % 2 else "", number=n, channel=list(ChannelName)[n % 3], cause=cause)
+    for n, cause in enumerate(sorted(set(CAUSE_WORDS.values())), 1)
+)
+
 
 def written(kind: Kind, channel: ChannelName, language: str, context: Context = SEED) -> Rendered:
     """A message as a signer with a North American number gets it."""
-    link = "" if kind is Kind.PROGRESS else context.link
+    link = "" if kind in WITHOUT_LINK else context.link
     opt_out = kind is Kind.INVITATION and channel is ChannelName.SMS
-    return render(kind, channel, replace(context, link=link, opt_out=opt_out), language=language)
+    told = replace(context, link=link, opt_out=opt_out)
+    if kind is Kind.UNREACHED:  # as `wording` fills it
+        told = replace(told, signer_name="", sender="", expires=None, people=UNREACHED, more=1)
+    return render(kind, channel, told, language=language)
 
 
 def golden(language: str) -> str:
@@ -42,6 +51,11 @@ def golden(language: str) -> str:
 
 def _parts(language: str) -> Iterator[tuple[str, str]]:
     for kind in Kind:
+        if kind is Kind.UNREACHED:  # never by SMS
+            mail = written(kind, ChannelName.EMAIL, language)
+            yield f"{kind}, subject", mail.subject
+            yield f"{kind}, text", mail.text
+            continue
         sms, several = (written(kind, ChannelName.SMS, language, replace(SEED, needed=n)).text for n in (1, 2))
         size, mail = segments(sms), written(kind, ChannelName.EMAIL, language)
         yield f"{kind}, SMS: {size.count} segment, {size.encoding}, {size.units} units", sms

@@ -169,5 +169,5 @@ class _NoShortener:
         return target.url
 
 
-def _words(request: object, notice: Notice, link: str) -> Wording:
+def _words(request: object, notice: Notice, link: str, unreached: object = ()) -> Wording:
     return Wording(text=link, segments=1)

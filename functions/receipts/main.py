@@ -16,7 +16,7 @@ def receipts(request: flask.Request) -> flask.Response:
     """Nothing of a body is read before its provider's signature header is there."""
     provider, handler = entrypoint.tail(request), bootstrap.receipts()
     try:
-        body = request_body.read(request, handler.limit(provider, request.headers))
+        body = request_body.read(request, handler.limit(provider, entrypoint.headers(request)))
         sent = entrypoint.as_sent(request, bootstrap.receipts_base_url(), body)
         return answer(handler.take(provider, sent))
     except KeyError:

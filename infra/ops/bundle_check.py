@@ -75,6 +75,13 @@ NOTICE = {
     "channel": "email",
     "round": 1,
 }
+STATUS = {
+    "id": "r.1",
+    "type": "clickwrap.request.open",
+    "subject": "r",
+    "time": NOW,
+    "data": {"request": "r", "status": "open", "round": 1, "signatures": 0, "needed": 1, "sequence": 1, "signers": {}},
+}
 TOKEN = {"Pactsafe-Webhook-Token": PLACEHOLDER}
 FIRING = {"request": "r", "signer": "s", "reminder_day": 3, "task": "t"}
 CALLS = {
@@ -85,6 +92,7 @@ CALLS = {
     ),
     "resolve": (Call("/", 503, _pushed(EVENT)),),
     "deliver": (Call("/sms", 200, _pushed(NOTICE)), Call("/email", 503, _pushed(NOTICE))),
+    "forward": (Call("/", 503, _pushed(STATUS)),),
     "remind": (Call("/", 400, []), Call("/", 503, FIRING)),
     "links": (Call("/code", 404), Call("/a-code-of-sixteen", 503)),
     "receipts": (Call("/nobody", 404, {}),),
@@ -165,7 +173,10 @@ def started(function: Function, folder: Path, venv: Path) -> Iterator[str]:
 def environment(function: Function, port: int) -> dict[str, str]:
     """The variables that the buildpack sets, with closed ports as the addresses of Google's services."""
     closed = f"127.0.0.1:{_free_port()}"
-    urls = {f"{name}_URL": f"https://{name.lower()}.invalid" for name in ("REMIND", "RESOLVE", "DELIVER", "LINKS_BASE")}
+    urls = {
+        f"{name}_URL": f"https://{name.lower()}.invalid"
+        for name in ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "LINKS_BASE", "STATUS_WEBHOOK")
+    }
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         **{"PORT": str(port), "THREADS": str(function.concurrency), "CLOUD_RUN_TIMEOUT_SECONDS": str(function.timeout)},

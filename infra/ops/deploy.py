@@ -34,7 +34,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def deploy() -> int:
-    functions, outputs = chosen(), terraform.outputs()
+    functions, outputs = chosen(terraform.deployed()), terraform.outputs()
     share = canary.percent()
     plans = [plan_for(function, outputs) for function in functions]
     _refuse_without_secrets(plans)
@@ -125,8 +125,8 @@ def ingress(function: Function) -> str:
 
 
 def _egress(function: Function, outputs: Outputs) -> list[str]:
-    """A VPC connector gives calls to Clickwrap and the providers a fixed IP address. Without one, an earlier goes."""
-    if outputs.vpc_connector and function.api_share:
+    """A VPC connector gives calls to the outside a fixed IP address. Without one, an earlier goes."""
+    if outputs.vpc_connector and (function.api_share or function.name == "forward"):
         return [f"--vpc-connector={outputs.vpc_connector}", "--egress-settings=all"]
     return ["--clear-vpc-connector"]
 

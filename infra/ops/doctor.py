@@ -10,7 +10,6 @@ import urllib.request
 from collections.abc import Iterator
 
 from infra.ops import config, credentials, secret_manager, shell, terraform
-from infra.ops.function_table import written
 from infra.ops.report import Check, Finding, report
 from infra.ops.shell import Stop, ask
 from shared.setting_types import SettingError
@@ -75,7 +74,7 @@ def deployed() -> Iterator[Finding]:
         "gcloud", "functions", "list", "--v2", f"--project={config.project()}", "--format=value(name.basename(),state)"
     )
     active = {name for name, _, state in (line.partition("\t") for line in states.splitlines()) if state == "ACTIVE"}
-    for function in written():
+    for function in terraform.deployed():
         there = function.name in active
         advice = "" if there else f"is not running: run `make deploy FUNCTIONS={function.name}`"
         yield Finding(f"function {function.name}", advice)
@@ -84,7 +83,7 @@ def deployed() -> Iterator[Finding]:
 def privacy() -> Iterator[Finding]:
     """Access that was granted by hand, or to a former operator, survives deployments, so it is checked here."""
     invokers = terraform.outputs().invokers
-    for name in (function.name for function in written() if not function.public):
+    for name in (function.name for function in terraform.deployed() if not function.public):
         yield Finding(f"{name} is private", _opened(name, set(invokers[name])))
 
 
@@ -125,7 +124,7 @@ def status_of(url: str, headers: dict[str, str] | None = None) -> int:
 
 def links() -> Iterator[Finding]:
     """Whether carriers take our links for ours, and each domain of short links serves them."""
-    settings = Settings(terraform.outputs().environment | config.settings())
+    settings = Settings(terraform.settings())
     try:
         domains, warning = settings.links_domains(), settings.link_warning()
     except SettingError as e:
@@ -164,7 +163,7 @@ def _unreachable(reason: object) -> str:
 
 def accounts() -> Iterator[Finding]:
     """Checks each credential with a read-only call. A secret in the environment overrides Secret Manager."""
-    environ = terraform.outputs().environment | config.settings()
+    environ = terraform.settings()
     for probe in credentials.chosen(environ):
         yield _checked(probe, credentials.Values(environ, secret_manager.read))
 

@@ -17,6 +17,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timeout: seconds. api_share: its share of the calls to Clickwrap's API, 0 for none.
     caller: push, tasks, scheduler or operators. deferred: Cloud Tasks delivers its deferred messages, and calls it too.
     secrets: variable -> "always", or the setting that needs it, like "SMS_PROVIDER=twilio"; see `holds`.
+    only_with: the setting without which it is no part of the relay; "" for none.
     packages: the packages that its code imports, as requirements.txt names them.
     """
 
@@ -33,6 +34,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timeout: int
     ingress: str
     api_share: float
+    only_with: str = ""
     secrets: dict[str, str]
     packages: list[str]
 
@@ -48,9 +50,9 @@ def written() -> list[Function]:
     return [f for name, f in functions().items() if (ROOT / "functions" / name / "main.py").exists()]
 
 
-def chosen() -> list[Function]:
+def chosen(among: list[Function] | None = None) -> list[Function]:
     """The functions named by FUNCTIONS ("receive links"); by default all. Raises Stop for an unknown name."""
-    known = {f.name: f for f in written()}
+    known = {f.name: f for f in among or written()}
     names = os.environ.get("FUNCTIONS", "").replace(",", " ").split() or list(known)
     wrong = [name for name in names if name not in known]
     if wrong:

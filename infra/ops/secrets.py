@@ -3,6 +3,7 @@
 RENEW="CLICKWRAP_API_TOKEN ..." asks for a new value of these.
 """
 
+import base64
 import getpass
 import os
 import secrets
@@ -17,6 +18,7 @@ GENERATED = (
     "LINKS_SECRET",
     "ADDRESS_SECRET",
     "POSTMARK_WEBHOOK_TOKEN",
+    "STATUS_WEBHOOK_SECRETS",
 )  # our own secrets: empty input generates a random value
 BYTES = 32  # of a generated secret
 
@@ -45,10 +47,17 @@ def _asked(variable: str) -> str:
     hint = " (press Enter for a random one)" if variable in GENERATED else ""
     value = _typed(f"{variable}{hint}: ").strip()
     if not value and variable in GENERATED:
-        return secrets.token_urlsafe(BYTES)
+        return _random(variable)
     if not value:
         raise Stop(f"{variable} has no value yet: run `make secrets` again when you have it")
     return value
+
+
+def _random(variable: str) -> str:
+    """In the form that the receivers' libraries read, where they read it."""
+    if variable == "STATUS_WEBHOOK_SECRETS":
+        return f"whsec_{base64.b64encode(secrets.token_bytes(BYTES)).decode()}"
+    return secrets.token_urlsafe(BYTES)
 
 
 def _typed(prompt: str) -> str:

@@ -97,11 +97,11 @@ def receipt(run: Run) -> Iterator[Finding]:
     )
 
 
-def closed(run: Run) -> Iterator[Finding]:
-    """The console is there, and Google refuses a caller without identity before it runs."""
+def closed(name: str, run: Run) -> Iterator[Finding]:
+    """The function is there, and Google refuses a caller without identity before it runs."""
     if not shell.dry():
-        _get(f"{config.url('console')}?smoke={run.mark}")
-    yield _result(run, "console", f"smoke={run.mark}", "a stranger's call", wanted="403")
+        _get(f"{config.url(name)}?smoke={run.mark}")
+    yield _result(run, name, f"smoke={run.mark}", "a stranger's call", wanted="403")
 
 
 def _get(url: str) -> tuple[int, str]:
@@ -171,7 +171,7 @@ def _logged_status(run: Run, service: str, url_part: str) -> str:
 def smoke() -> int:
     config.place()  # a missing project or region is reported once, not by every check
     run = Run(secrets.token_hex(8), datetime.now(UTC) - timedelta(minutes=1))
-    status = report([(name, partial(check, run)) for name, check in CHECKS.items()])
+    status = report([(function.name, partial(CHECKS[function.name], run)) for function in terraform.deployed()])
     if status == 0:
         revisions.remember(revisions.serving(written()))  # `make rollback` goes back to it
     return status
@@ -185,7 +185,8 @@ CHECKS: dict[str, Callable[[Run], Iterator[Finding]]] = {
     "links": link,
     "receipts": receipt,
     "reconcile": scheduler,
-    "console": closed,
+    "console": partial(closed, "console"),
+    "forward": partial(closed, "forward"),  # anything more would be posted to the customer's endpoint
 }
 
 

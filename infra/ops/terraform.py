@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from infra.ops import config, shell
-from infra.ops.function_table import ROOT, functions
+from infra.ops.function_table import ROOT, Function, functions, written
 from infra.ops.shell import Stop, attached, captured
 
 COMMAND = ("terraform", "-chdir=infra")
@@ -102,7 +102,7 @@ def _conventions() -> dict[str, Any]:
         "environment": {
             "GOOGLE_CLOUD_PROJECT": project,
             "LOCATION": region,
-            **{f"{name.upper()}_URL": config.url(name) for name in ("remind", "resolve", "deliver")},
+            **{f"{name.upper()}_URL": config.url(name) for name in ("remind", "resolve", "deliver", "forward")},
             "TASKS_SERVICE_ACCOUNT": config.account("tasks"),
             "LINKS_BASE_URL": config.url("links"),
             "RECEIPTS_BASE_URL": config.url("receipts"),
@@ -115,7 +115,18 @@ def _conventions() -> dict[str, Any]:
     }
 
 
+def deployed() -> list[Function]:
+    """The functions of this relay: those without `only_with`, or with that setting. Raises Stop."""
+    environ = settings()
+    return [function for function in written() if not function.only_with or environ.get(function.only_with)]
+
+
 def needed_secrets() -> list[str]:
     """The secrets that this relay needs with its settings. Raises Stop."""
-    environ = outputs().environment | config.settings()
-    return list(dict.fromkeys(v for function in functions().values() for v in config.needed(function, environ)))
+    environ = settings()
+    return list(dict.fromkeys(v for function in deployed() for v in config.needed(function, environ)))
+
+
+def settings() -> dict[str, str]:
+    """What the functions get, but what each has for itself. Raises Stop."""
+    return outputs().environment | config.settings()

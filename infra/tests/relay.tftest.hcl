@@ -74,6 +74,71 @@ run "subscriptions" {
   }
 }
 
+run "changes_of_status_wait_a_week_for_a_reader" {
+  command = apply
+
+  assert {
+    condition     = google_pubsub_subscription.status.name == "request-status" && google_pubsub_subscription.status.message_retention_duration == "604800s" && google_pubsub_subscription.status.expiration_policy[0].ttl == ""
+    error_message = "The pull subscription keeps what is unread for a week, and never expires."
+  }
+
+  assert {
+    condition     = !contains(keys(google_service_account.relay), "forward") && !contains(keys(output.invokers), "forward") && !contains(keys(google_pubsub_topic.dead), "request-status")
+    error_message = "Without an endpoint there is no function forward, and nothing for it."
+  }
+}
+
+run "changes_of_status_are_posted_where_an_endpoint_is_named" {
+  command = apply
+
+  variables {
+    status_webhook_url = "https://acme.example/status"
+  }
+
+  assert {
+    condition     = google_pubsub_subscription.push["forward"].push_config[0].push_endpoint == local.environment["FORWARD_URL"] && google_pubsub_subscription.push["forward"].topic == google_pubsub_topic.relay["request-status"].id
+    error_message = "Every change is pushed to forward."
+  }
+
+  assert {
+    condition     = google_pubsub_subscription.kept["request-status"].name == "request-status-dead-kept"
+    error_message = "What the endpoint does not take is kept."
+  }
+
+  assert {
+    condition     = [for id, g in local.secret_grants : g.secret if g.function == "forward"] == ["status-webhook-secrets"]
+    error_message = "forward reads its secret and no other."
+  }
+
+  assert {
+    condition     = length([for id, b in google_project_iam_member.database : id if id == "forward"]) == 0
+    error_message = "forward has no right on documents."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.threshold["oldest message"].conditions[0].condition_threshold[0].filter, "\"forward\"")
+    error_message = "A change that waits too long is told."
+  }
+}
+
+run "changes_of_status_as_rows_of_a_table" {
+  command = apply
+
+  variables {
+    status_table = "acme-data.legal.request_status"
+  }
+
+  assert {
+    condition     = google_pubsub_subscription.status_table[0].bigquery_config[0].table == "acme-data.legal.request_status" && google_pubsub_subscription.status_table[0].expiration_policy[0].ttl == ""
+    error_message = "Every change becomes a row."
+  }
+
+  assert {
+    condition     = strcontains(google_monitoring_alert_policy.threshold["oldest message"].conditions[0].condition_threshold[0].filter, "\"request-status-table\"")
+    error_message = "A row that cannot be written is told."
+  }
+}
+
 run "database" {
   command = apply
 
@@ -497,6 +562,38 @@ run "a_connector_needs_its_service" {
   }
 }
 
+run "no_key_for_evidence" {
+  command = apply
+
+  assert {
+    condition     = local.environment["EVIDENCE_KEY"] == "" && length(google_kms_key_ring.evidence) == 0 && !contains(keys(google_project_service.required), "cloudkms.googleapis.com")
+    error_message = "Nothing is made unless asked for."
+  }
+}
+
+run "a_key_for_evidence" {
+  command = apply
+
+  variables {
+    evidence_key = true
+  }
+
+  assert {
+    condition     = google_kms_crypto_key.evidence[0].purpose == "ASYMMETRIC_SIGN" && google_kms_crypto_key.evidence[0].version_template[0].algorithm == "EC_SIGN_P256_SHA256"
+    error_message = "The key signs as the code does."
+  }
+
+  assert {
+    condition     = google_kms_crypto_key_iam_member.evidence[0].member == google_service_account.relay["console"].member && google_kms_crypto_key_iam_member.evidence[0].role == "roles/cloudkms.signerVerifier"
+    error_message = "The console may sign, and nobody else."
+  }
+
+  assert {
+    condition     = local.environment["EVIDENCE_KEY"] == "${google_kms_crypto_key.evidence[0].id}/cryptoKeyVersions/1"
+    error_message = "The console is told which key."
+  }
+}
+
 run "no_connector" {
   command = apply
 
@@ -636,6 +733,8 @@ run "wrong_values_are_refused" {
   variables {
     operators              = ["allUsers"]
     links_base_url         = "http://l.example.com/"
+    status_webhook_url     = "http://acme.example/status"
+    status_table           = "legal.request_status"
     project                = "Acme Relay"
     region                 = "us-central1-a"
     alert_emails           = []
@@ -658,6 +757,8 @@ run "wrong_values_are_refused" {
     var.sms_provider,
     var.operators,
     var.links_base_url,
+    var.status_webhook_url,
+    var.status_table,
     var.oldest_message_seconds,
     var.provider_failure_ratio,
     var.webhook_silence_hours,

@@ -56,7 +56,7 @@ def full(request: SignatureRequest, public_url: str) -> dict[str, Any]:
         "created_time": iso(request.created_at),
         "expires_time": iso(request.expires_at),
         "completed_time": iso(request.completed_at),
-        "created_by": {"name": request.sender},
+        "created_by": {"name": request.sender, "email": request.sender_email or None},
         "signing_order": request.ordered,
         "notify": request.notify,
         "download_url": f"{public_url}/download/{request.id}" if request.completed_at else None,

@@ -37,6 +37,7 @@ class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: Text
     signers: list[DraftSigner]
     sender: Text = "Ironclad Clickwrap"
+    sender_email: Text = ""
     ordered: bool = False
     expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     notify: bool = True
@@ -88,6 +89,7 @@ def new_request(draft: Draft, now: datetime) -> SignatureRequest:
         id=new_id(),
         title=draft.title.strip(),
         sender=draft.sender.strip(),
+        sender_email=draft.sender_email.strip(),
         ordered=draft.ordered,
         notify=draft.notify,
         created_at=now,

@@ -61,6 +61,7 @@ class SignatureRequest(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime | None
     signers: tuple[Signer, ...]
+    sender_email: str = ""
     revision: int = 1
     opened: bool = False
     paused: bool = False

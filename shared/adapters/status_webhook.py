@@ -14,17 +14,7 @@ from shared.adapters.clickwrap.link_hosts import on_loopback
 from shared.adapters.http.client import Http
 from shared.domain.errors import PermanentFailure, RetryLater
 
-PREFIX = "whsec_"
-LEAST_SECRET, MOST_SECRET = 24, 64  # bytes, as the specification asks for
 DEADLINE = 15.0  # seconds
-
-
-def secrets(value: str) -> tuple[bytes, ...]:
-    """Reads one secret, or two during a rotation. Raises ValueError."""
-    found = tuple(base64.b64decode(s.strip().removeprefix(PREFIX), validate=True) for s in value.split(","))
-    if len(found) > 2 or not all(LEAST_SECRET <= len(s) <= MOST_SECRET for s in found):
-        raise ValueError
-    return found
 
 
 class StatusWebhook:

@@ -42,6 +42,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
         day: how long a day lasts.
         gauges: further figures of the backend, by name.
         operators: addresses of those who may act; empty lets everyone who may open the console.
+        evidence: makes a request's evidence, None when there is no such request; None without EVIDENCE_KEY.
         local: whether this is the local stack, where nobody signs in.
     """
 
@@ -55,6 +56,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     day: timedelta
     gauges: Callable[[], Mapping[str, object]] = dict
     operators: frozenset[str] = frozenset()
+    evidence: Callable[[str], bytes | None] | None = None
     local: bool = False
 
 

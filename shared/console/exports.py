@@ -1,13 +1,14 @@
-"""Lists as CSV: what the pages show, masked like them, without their paging."""
+"""Files: a list as CSV, like its page but without its paging; and the evidence of one request, which is not masked."""
 
 import csv
 import io
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 import flask
 
-from shared.console.context import console, narrowed
+from shared.console.context import console, may_act, narrowed, person
 from shared.console.masking import Shown, masked
 from shared.domain.model import NoticeRecord, NoticeState, Request, SignerState, Status, Suppression
 from shared.domain.timeline import spoken
@@ -18,6 +19,7 @@ MOST_ROWS = 5_000
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 
 Row = Sequence[object]
+log = logging.getLogger(__name__)
 
 
 @exports.get("/<name>.csv")
@@ -31,6 +33,19 @@ def table(name: str) -> flask.Response:
     answer = flask.Response(body, mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return answer
+
+
+@exports.post("/requests/<key>/evidence")
+def evidence(key: str) -> flask.Response:
+    """The request's evidence as a file, and a log line of who took it. Aborts with 403 for a reader."""
+    if not may_act():
+        flask.abort(403, "you may read the console and not act: CONSOLE_OPERATORS does not name you")
+    made, who = console().evidence, person()
+    file = made(key) if made else flask.abort(404, "EVIDENCE_KEY is not set.")
+    if file is None:
+        flask.abort(404, f"There is no request {key!r}.")
+    log.info("console: evidence taken", extra={"json": {"request": key, "who": who}})
+    return flask.send_file(io.BytesIO(file), "text/html", as_attachment=True, download_name=f"evidence-{key}.html")
 
 
 def written(columns: Row, rows: Iterable[Row]) -> str:

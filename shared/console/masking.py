@@ -31,7 +31,7 @@ class Shown:
         return self._request.title
 
     def label(self, key: str) -> str:
-        """A signer by number and name; "" for none, and the bare key of one who is not known."""
+        """A signer by number and name; "" for none or for the sender, and the bare key of one who is not known."""
         signer = self._request.signers.get(key)
         return f"{signer.number}. {self.name(signer.name)}".rstrip() if signer else key
 

@@ -15,6 +15,7 @@ from shared.console.configuration import configuration, warnings
 from shared.console.context import case_of, console, cursor, done, mark, narrowed, person
 from shared.console.masking import Shown
 from shared.console.words import MEANINGS
+from shared.domain.errors import RetryLater
 from shared.domain.model import NoticeRecord, NoticeState, Status
 from shared.domain.notice_record import attempts
 from shared.domain.timeline import spoken
@@ -60,13 +61,21 @@ def home() -> str:
         groups=c.inspect.attention(),
         counts=c.inspect.request_counts(),
         control=c.inspect.control(),
-        dead=len(c.dead_letters.held()) if c.local else None,
+        dead=_dead_letters() if c.local else None,
         now=c.clock(),
         most=MOST,
         Shown=Shown,
         AGAIN=AGAIN,
         done=done(),
     )
+
+
+def _dead_letters() -> int | None:
+    """How many there are; None where Pub/Sub cannot be asked: the rest of the page is worth showing."""
+    try:
+        return len(console().dead_letters.held())
+    except RetryLater:
+        return None
 
 
 @pages.get("/requests")

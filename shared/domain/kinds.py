@@ -44,6 +44,10 @@ def _signature_at(request: Request, notice: Notice, signer: Signer) -> datetime 
     return who.signed_at if who else None
 
 
+def _never(request: Request, notice: Notice, signer: Signer) -> datetime | None:
+    return None
+
+
 def _completed_at(request: Request, notice: Notice, signer: Signer) -> datetime | None:
     return request.completed_at
 
@@ -53,6 +57,7 @@ KINDS: dict[Kind, KindFacts] = {
     Kind.REMINDER: KindFacts(useful_days=7, due_since=_reminder_due_at, answer_age=0.0, waits=True),
     Kind.PROGRESS: KindFacts(useful_days=1, due_since=_signature_at, link=""),
     Kind.COMPLETION: KindFacts(useful_days=7, due_since=_completed_at, waits=True, second_try=True, link="document"),
+    Kind.UNREACHED: KindFacts(useful_days=7, due_since=_never, second_try=True, link=""),
 }
 
 
@@ -70,5 +75,7 @@ def signed_by(request: Request, notice: Notice) -> Signer | None:
 
 def described(item: Notice | NoticeRecord) -> str:
     """The kind in words, with the day of a reminder or the signer that a progress notice is about."""
+    if item.kind is Kind.UNREACHED:
+        return "Mail to the sender about signers not reached"
     of = {Kind.REMINDER: f" of day {item.reminder_day}", Kind.PROGRESS: f" about signer {item.about}"}
     return f"{item.kind.capitalize()}{of.get(item.kind, '')}"

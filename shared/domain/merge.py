@@ -33,7 +33,7 @@ MAX_SIGNERS = 1_000
 DISPUTED = "disputed: a webhook says complete, the API denies it"
 SIGNED_LAG, COMPLETE_LAG, GONE_LAG = 120.0, 600.0, 600.0  # seconds a denial is taken for a lagging answer
 UNKNOWN_SLOWER = 4.0  # the pauses for an id never seen alive: six calls within GONE_LAG
-KEPT_UNLESS_TOLD = ("sender", "site", "language", "created_at", "expires_at", "download_url")
+KEPT_UNLESS_TOLD = ("sender", "sender_email", "site", "language", "created_at", "expires_at", "download_url")
 ROUND_AGE = 600.0  # seconds: a signature's least age to be doubted
 
 

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     REMINDER = "reminder"
     PROGRESS = "progress"
     COMPLETION = "completion"
+    UNREACHED = "unreached"  # to the sender, about signers who were not reached
 
 
 class ChannelName(StrEnum):
@@ -89,7 +90,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """One message on `signer-notices`: one thing to tell one signer on one channel.
 
-    reminder_day: of a reminder, else 0. about: `number` of the signer a progress notice is about, else 0.
+    signer: their key; "" for the sender. reminder_day: of a reminder, else 0.
+    about: `number` of the signer a progress notice is about, else 0.
     instead_of: id of the notice on the signer's first channel that did not arrive; absent unless this one stands in.
     """
 
@@ -165,6 +167,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str
     title: str = ""
     sender: str = ""
+    sender_email: str = ""
     site: str = ""
     language: str = ""  # as the API says it, for signers of whom it says none
     metadata: dict[str, str] = {}  # for the templates, by name
@@ -230,6 +233,7 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     address: str = ""  # key of its Suppression, should there be one: `policy.address_key`
     fallback: str = ""  # the notice that goes by the other channel if this one does not arrive; "" for none
     instead_of: str = ""  # the notice whose fallback this one is
+    told: tuple[str, ...] = ()  # of a mail to the sender: the notices that it tells of
     history: tuple[Transition, ...] = ()
     fingerprint: str = ""  # of the text as sent, by which it is known again in the provider's list
     ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
@@ -314,6 +318,7 @@ class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     title: str = ""
     sender: str = ""
+    sender_email: str = ""
     site: str = ""
     language: str = ""
     metadata: dict[str, str] = {}

@@ -25,6 +25,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     address_secret: str = ""  # ADDRESS_SECRET, given only to the functions that ask whether an address is blocked
     max_attempts: int = 20
     status_signer_ids: bool = False
+    tell_sender: bool = False  # of signers who were not reached
+    sender_fallback: str = ""  # where, if the API names no address of theirs
     completion_link: str = "request_url"
     day: float = 86_400.0
 

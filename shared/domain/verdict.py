@@ -24,6 +24,7 @@ from shared.domain.model import (
     Outage,
     Request,
     Role,
+    Signer,
     SignerState,
     Status,
     Suppression,
@@ -117,7 +118,7 @@ ADVICE = {
 BY_WORDS = (
     (
         Cause.OPTED_OUT,
-        re.compile(r"opted out|unsubscribe|complain|recipient (blocks|bars)|reported (it )?as spam", re.I),
+        re.compile(r"opted out|texted STOP|unsubscribe|complain|recipient (blocks|bars)|reported (it )?as spam", re.I),
     ),
     (Cause.FILTERED, re.compile(r"filter|spam|virus|10DLC|pumping|barred|DMARC|recipient's server", re.I)),
     (
@@ -332,20 +333,10 @@ class _Signer:
         if self._request.status is Status.COMPLETE and (signer.channels or not self._request.completed_at):
             return _verdict(Reach.DONE, Cause.OVER, ENDED[Status.COMPLETE])
         if not signer.channels:
-            return _verdict(Reach.NOT_REACHED, *self._unreachable())
+            return _verdict(Reach.NOT_REACHED, *unreachable(signer))
         if signer.adopted:
             return _verdict(Reach.NOT_REACHED, Cause.ADOPTED, ADOPTED)
         return _verdict(Reach.NOT_REACHED, Cause.TOO_LATE, "no message was sent in time")
-
-    def _unreachable(self) -> tuple[Cause, str]:
-        signer = self._signer
-        for channel, given in signer.unusable.items():
-            what = "number" if channel is ChannelName.SMS else "address"
-            of = "a phone number" if channel is ChannelName.SMS else "an e-mail address"
-            return Cause.INVALID_ADDRESS, f"the {what} '{given}' is not {of}"
-        if signer.mobile or signer.email:
-            return Cause.CHANNEL_OFF, "they have an address, but no channel that may be used for them"
-        return Cause.NO_ADDRESS, "the request holds neither a mobile number nor an e-mail address of theirs"
 
     # -- whether a reminder can still arrive
 
@@ -384,6 +375,17 @@ RANK = {
     Reach.UNCERTAIN: 4,
     Reach.NOT_REACHED: 5,
 }
+
+
+def unreachable(signer: Signer) -> tuple[Cause, str]:
+    """Why there is no channel on which this signer can be told anything."""
+    for channel, given in signer.unusable.items():
+        what = "number" if channel is ChannelName.SMS else "address"
+        of = "a phone number" if channel is ChannelName.SMS else "an e-mail address"
+        return Cause.INVALID_ADDRESS, f"the {what} '{given}' is not {of}"
+    if signer.mobile or signer.email:
+        return Cause.CHANNEL_OFF, "they have an address, but no channel that may be used for them"
+    return Cause.NO_ADDRESS, "the request holds neither a mobile number nor an e-mail address of theirs"
 
 
 def cause_of(record: NoticeRecord) -> Cause:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from shared.domain import eligibility, planner
+from shared.domain import eligibility, planner, unreached
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.kinds import KINDS
 from shared.domain.lost_answers import fingerprint
 from shared.domain.merge import merge
-from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request, Status
+from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, NoticeState, Request, Status
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.ports import Channel, ClickwrapApi, Ledger, MessageFinder, NotFound, Outgoing, Render
@@ -16,6 +16,7 @@ from shared.services.claims import Claims
 from shared.services.fallback import Fallback
 from shared.services.links import LinkService, masked
 from shared.services.lost_answers import LostAnswers
+from shared.services.sender_mail import SenderMail
 from shared.services.sending import Composed, Sending
 
 NOT_FOUND_WAIT = 300.0  # seconds until a request that the API does not find is asked for again
@@ -42,16 +43,29 @@ class Deliver:
         self._claims = Claims(ledger, policy, clock, {name: finder.lag for name, finder in finders.items()})
         self._lost_answers = LostAnswers(ledger, finders, policy, clock)
         self._sending = Sending(ledger, self._claims, channels, fallback, policy, clock)
+        shared = (channels, fallback, render, policy, clock)
+        self._sender_mail = SenderMail(ledger, self._claims, self._sending, *shared)
 
     def notice(self, notice: Notice) -> None:
         """Raises RetryLater when it is to come again, PermanentFailure when its request is not in the ledger."""
         read_at = self._clock()
         request = self._load(notice)
-        if not self._tried(request, notice, read_at):
+        if notice.kind is Kind.UNREACHED:
+            notice = self._sender_mail.as_due(request, notice)
+        if not self._accepted(request, notice, read_at):
             self._lost_answers.settle(request, notice)
+            self._tell_sender(notice.notice)
 
-    def _tried(self, request: Request, notice: Notice, read_at: datetime) -> bool:
-        """Whether the provider was called; if not, there may be an earlier try whose outcome is unknown."""
+    def _tell_sender(self, key: str) -> None:
+        """After the record: where a crash comes in between, this delivery comes again."""
+        stored = self._ledger.get(NoticeRecord, key)
+        if stored and (mail := unreached.begun_by(key, stored.item, self._clock(), self._policy)):
+            self._fallback.publish_notice(mail)
+
+    def _accepted(self, request: Request, notice: Notice, read_at: datetime) -> bool:
+        """Whether the provider took it; if not, there may be an earlier try whose outcome is unknown."""
+        if notice.kind is Kind.UNREACHED:
+            return self._sender_mail.send(request, notice, read_at)
         decision, channel = self._evaluate(request, notice), self._channels.get(notice.channel)
         if isinstance(decision, eligibility.Defer):
             self._defer(notice, decision)
@@ -117,7 +131,7 @@ class Deliver:
             "fallback": instead.notice if instead else "",
         }
         if reason := self._fallback.suppressed(fields["address"]):
-            self._suppress(notice, instead, f"the address is not to be used: {reason}", fields)
+            self._suppress(notice, instead, f"{unreached.NOT_TO_BE_USED}: {reason}", fields)
             return None
         link = self._links.link_for(request, notice)
         words = self._render(request, notice, link)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from shared.domain import unreached
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.inbound import InboundText, Keyword
 from shared.domain.model import ChannelName, NoticeRecord, NoticeState
@@ -89,10 +90,16 @@ class Receipts:
         key = receipt.notice
         if key is None:
             return False
-        _, after = self._ledger.update(NoticeRecord, key, lambda old: self._next(key, old, provider, receipt))
+        before, after = self._ledger.update(NoticeRecord, key, lambda old: self._next(key, old, provider, receipt))
         if after is not None:
             log_outcome(key, after)
+        self._tell_sender(key, after or before)
         return after is not None
+
+    def _tell_sender(self, key: str, record: NoticeRecord | None) -> None:
+        """After the record: where a crash comes in between, the receipt comes again, and says nothing new."""
+        if record and (mail := unreached.begun_by(key, record, self._clock(), self._policy)):
+            self._fallback.publish_notice(mail)
 
     def _next(self, key: str, record: NoticeRecord | None, provider: str, receipt: Receipt) -> NoticeRecord | None:
         """The record with this receipt. What follows comes before the write: after a crash it is only repeated."""

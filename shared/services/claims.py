@@ -114,6 +114,10 @@ class Claims:
         stored = self._ledger.get(NoticeRecord, notice.notice)
         return stored is None or (self._is_free(notice, stored) and stored.item.state is NoticeState.PLANNED)
 
+    def has_begun(self, notice: Notice) -> bool:
+        """Whether there is a record of it."""
+        return self._ledger.get(NoticeRecord, notice.notice) is not None
+
     def is_over(self, notice: Notice) -> bool:
         """Whether its outcome is final, or its provider has it."""
         stored = self._ledger.get(NoticeRecord, notice.notice)

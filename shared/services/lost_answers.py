@@ -6,10 +6,11 @@ from datetime import datetime
 
 from shared.domain import lost_answers
 from shared.domain.errors import CannotSay, RetryLater
-from shared.domain.model import Notice, NoticeRecord, NoticeState, Request
+from shared.domain.model import Kind, Notice, NoticeRecord, NoticeState, Request
 from shared.domain.notice_record import ask_wait, wait_after_lost_answer
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
+from shared.domain.unreached import sender_address
 from shared.ports import Ledger, MessageFinder, Sought, Stored
 from shared.services.claims import log_outcome
 
@@ -40,9 +41,8 @@ class LostAnswers:
         self._go_on(self._written(notice.notice, stored, answer))
 
     def _answer(self, request: Request, notice: Notice, record: NoticeRecord) -> lost_answers.Answer:
-        finder, signer = self._finders.get(record.provider), request.signers.get(notice.signer)
-        to = address_of(signer, notice.channel) if signer else ""
-        if finder is None or signer is None or address_key(notice.channel, to, self._policy) != record.address:
+        finder, to = self._finders.get(record.provider), self._address(request, notice)
+        if finder is None or not to or address_key(notice.channel, to, self._policy) != record.address:
             return CannotSay("the provider or the address has changed since")
         try:
             return finder.find(_sought(notice, record, to))
@@ -52,6 +52,12 @@ class LostAnswers:
         except Exception as e:  # a fault of ours: the message must not be lost to it
             log.error("unexpected failure of a provider's find", extra={"json": {"fault": type(e).__name__}})
             return CannotSay(f"unexpected {type(e).__name__} in the {record.provider} adapter")
+
+    def _address(self, request: Request, notice: Notice) -> str:
+        if notice.kind is Kind.UNREACHED:
+            return sender_address(request, self._policy)
+        signer = request.signers.get(notice.signer)
+        return address_of(signer, notice.channel) if signer else ""
 
     def _written(self, key: str, stored: Stored[NoticeRecord], answer: lost_answers.Answer) -> NoticeRecord:
         finder = self._finders.get(stored.item.provider)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from shared.domain import eligibility, planner
 from shared.domain.model import (
     ChannelName,
+    Kind,
     Note,
     Notice,
     NoticeRecord,
@@ -91,6 +92,8 @@ class OperatorActions:
 
     def blocker(self, request: Request, key: str, record: NoticeRecord) -> str:
         """As `refusal`, as far as it can be told without asking the ledger for the address."""
+        if record.kind is Kind.UNREACHED:
+            return "the sender's mails are not sent once more"
         if record.signer not in request.signers:
             return "the signer is no longer on the request"
         if record.state in IN_PROGRESS:

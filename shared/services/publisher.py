@@ -1,12 +1,12 @@
 """After the commit: what the state implies is published, scheduled and called off. Safe to repeat at any time."""
 
 import logging
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from datetime import datetime
 
 import msgspec
 
-from shared.domain import planner
+from shared.domain import planner, unreached
 from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request
 from shared.domain.notice_record import first_record
 from shared.domain.policy import Policy
@@ -37,7 +37,7 @@ class Publisher:
         now = self._clock()
         before = planner.notices(old, now, self._policy) if old else {}
         after = planner.notices(new, now, self._policy)
-        self.publish(n for key, n in after.items() if key not in before)
+        self.publish([n for key, n in after.items() if key not in before])
         have = planner.tasks(new, now, self._policy)
         self._schedule(new, have, self._made(old))
         # whoever committed `old` may have died before it was told, and nobody sees it any more in `new`
@@ -53,7 +53,7 @@ class Publisher:
         records = self._ledger.records(new.id) if implied else {}
         unsent = planner.unsent(implied, records, now, self._policy)
         _warn_of_overdue(new, unsent)
-        self.publish(unsent)
+        self.publish([*unsent, *unreached.missing(new, records, now, self._policy)])
         have = planner.tasks(new, now, self._policy)
         self._schedule(new, have, self._made(old) - unpublished_tasks(old))
         self._call_off(old, have, now)
@@ -63,21 +63,18 @@ class Publisher:
         had = planner.tasks(old, now, self._policy) if old else {}
         self._scheduler.delete(self._names.reminders_queue, had.keys() - have.keys())
 
-    def publish(self, notices: Iterable[Notice]) -> None:
-        """Raises RetryLater. A notice without a channel is recorded as failed instead."""
-        reachable = []
-        for notice in notices:
-            if notice.channel is ChannelName.NONE:
-                self._record_unreachable(notice)
-            else:
-                reachable.append(notice_message(notice))
-        if reachable:
-            self._bus.publish(self._names.notices_topic, reachable)
+    def publish(self, notices: Collection[Notice]) -> None:
+        """Raises RetryLater. A notice without a channel is recorded as failed instead, and told to the sender."""
+        reachable = [n for n in notices if n.channel is not ChannelName.NONE]
+        mails = [mail for n in notices if n.channel is ChannelName.NONE and (mail := self._record_unreachable(n))]
+        if reachable or mails:
+            self._bus.publish(self._names.notices_topic, [notice_message(n) for n in (*reachable, *mails)])
 
-    def _record_unreachable(self, notice: Notice) -> None:
+    def _record_unreachable(self, notice: Notice) -> Notice | None:
         now, reason = self._clock(), "no channel: no usable e-mail address or mobile number on a channel in use"
         record = first_record(notice, NoticeState.FAILED, now, self._policy, reason)
         self._ledger.put(notice.notice, record, None)
+        return unreached.begun_by(notice.notice, record, now, self._policy)
 
     def _schedule(self, request: Request, due: dict[str, planner.Due], made: Container[str]) -> None:
         tasks = [self._task(request, name, d) for name, d in due.items() if name not in made]

@@ -50,7 +50,7 @@ class Sending:
             circuit.check()
 
     def send(self, notice: Notice, composed: Composed, read_at: datetime) -> bool:
-        """Whether this delivery claimed the notice, and then called the provider. Raises RetryLater.
+        """Whether the provider took it. Raises RetryLater.
 
         read_at: when the state was read by which the notice is due.
         """
@@ -59,10 +59,9 @@ class Sending:
             return False
         if not self._claims.holds(claim):  # frozen while it claimed: nothing has left, and the state may have changed
             self._claims.release(claim)
-        self._call(claim, self._channels[notice.channel], composed.message)
-        return True
+        return self._call(claim, self._channels[notice.channel], composed.message)
 
-    def _call(self, claim: Claim, channel: Channel, message: Outgoing) -> None:
+    def _call(self, claim: Claim, channel: Channel, message: Outgoing) -> bool:
         try:
             accepted = channel.send(message)
         except RetryLater as e:
@@ -79,6 +78,8 @@ class Sending:
             self._claims.unknown(claim, f"unexpected {type(e).__name__} in the {channel.name} adapter")
         else:  # outside the try: a record that cannot be written is no failed send
             self._accepted(claim, accepted)
+            return True
+        return False
 
     def _accepted(self, claim: Claim, accepted: Accepted) -> None:
         self._claims.accepted(claim, accepted.provider_id)

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from shared.domain.brands import Brand
+from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind
 from shared.text.pages import link_page
-from shared.text.render import BUILT_IN, Context, Rendered, Texts, render
+from shared.text.render import BUILT_IN, CAUSE_WORDS, Context, Person, Rendered, Texts, render
 
 FULL = Context(
     title="Title",
@@ -21,9 +22,14 @@ FULL = Context(
     contact="bo@example.com",
     expires=datetime(2026, 3, 1, 12, tzinfo=UTC),
     opt_out=True,
+    people=tuple(
+        Person(name="Eric", number=n, channel=channel, cause=cause)
+        for n, (channel, cause) in enumerate(itertools.product(ChannelName, sorted(set(CAUSE_WORDS.values()))), 1)
+    ),
+    more=1,
 )
 BARE = Context(link=FULL.link)
-WITHOUT_LINK = {Kind.PROGRESS}
+WITHOUT_LINK = {kind for kind, facts in KINDS.items() if not facts.link}
 LAYOUTS = ("sms.txt", "email.subject.txt", "email.txt", "email.html")
 NAMES = {"words.txt", "page.html", *LAYOUTS, *(f"{kind}.{layout}" for kind in Kind for layout in LAYOUTS)}
 CHANNELS = (ChannelName.SMS, ChannelName.EMAIL)

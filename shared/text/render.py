@@ -7,6 +7,7 @@ file takes the place of a layout, of a language's words, or of one message (`inv
 import bisect
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from shared.domain.model import ChannelName, Kind
+from shared.domain.verdict import Cause
 from shared.text.segments import GSM7, segments
 
 if TYPE_CHECKING:
@@ -70,6 +72,15 @@ class Texts(msgspec.Struct, frozen=True):
 BUILT_IN_TEXTS = Texts()
 
 
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """A signer whom a mail to the sender tells of. cause: a key of the words `unreached_because`."""
+
+    name: str
+    number: int
+    channel: ChannelName
+    cause: str
+
+
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What a template may use under these names, beside its language's words. Text is free: `render` cleans it."""
 
@@ -84,6 +95,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     sender: str = ""
     expires: datetime | None = None  # in the reader's zone; in words: expires_at
     opt_out: bool = False  # whether an SMS has to say how to opt out
+    people: tuple[Person, ...] = ()  # of a mail to the sender: who was not reached
+    more: int = 0  # how many more
     metadata: Mapping[str, str] = {}  # of the request: CLICKWRAP_METADATA; "" for what is missing
     signer: Mapping[str, str] = {}  # of the reader: its names that begin with "signer."
 
@@ -96,6 +109,20 @@ class Rendered(msgspec.Struct, frozen=True):
     html: str
 
 
+# Causes that need the same of the sender are told in the same words.
+CAUSE_WORDS: Mapping[Cause, str] = defaultdict(
+    lambda: "not_delivered",
+    {
+        Cause.NO_ADDRESS: "no_address",
+        Cause.INVALID_ADDRESS: "unusable",
+        Cause.UNUSABLE: "unusable",
+        Cause.CHANNEL_OFF: "channel_off",
+        Cause.OPTED_OUT: "opted_out",
+        Cause.NOT_DELIVERED: "not_delivered",
+        Cause.TOO_LATE: "too_late",
+        Cause.ANSWER_LOST: "answer_lost",
+    },
+)
 Folders = tuple[Path, ...]
 
 
@@ -148,6 +175,7 @@ def _cleaned(context: Context, direction: str) -> Context:
         signer_name=free(context.signer_name, MAX_NAME),
         who=free(context.who, MAX_NAME),
         sender=free(context.sender, MAX_NAME),
+        people=tuple(msgspec.structs.replace(p, name=free(p.name, MAX_NAME)) for p in context.people),
         metadata=all_of(context.metadata),
         signer=all_of(context.signer),
     )

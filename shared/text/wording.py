@@ -1,16 +1,19 @@
 """Implements the port Render with the templates: the text of a notice from the state of its request."""
 
 import logging
+from collections.abc import Sequence
 
 from shared.domain import eligibility
 from shared.domain.brands import Brand, Brands
 from shared.domain.kinds import signed_by
 from shared.domain.model import ChannelName, Kind, Notice, Request, Signer
 from shared.domain.policy import Policy, zone_of
+from shared.domain.unreached import Unreached
 from shared.ports import Wording
-from shared.text.render import BUILT_IN_TEXTS, MAX_SEGMENTS, Context, Texts, render
+from shared.text.render import BUILT_IN_TEXTS, CAUSE_WORDS, MAX_SEGMENTS, Context, Person, Rendered, Texts, render
 from shared.text.segments import segments
 
+MAX_PEOPLE = 100  # that a mail to the sender names
 NORTH_AMERICA = "+1"  # CTIA's messaging principles, which its carriers enforce: the first text says how to opt out
 
 log = logging.getLogger(__name__)
@@ -22,20 +25,24 @@ class Words:
     def __init__(self, brands: Brands, policy: Policy, texts: Texts = BUILT_IN_TEXTS) -> None:
         self._brands, self._policy, self._texts = brands, policy, texts
 
-    def __call__(self, request: Request, notice: Notice, link: str) -> Wording:
+    def __call__(self, request: Request, notice: Notice, link: str, unreached: Sequence[Unreached] = ()) -> Wording:
+        if notice.kind is Kind.UNREACHED:
+            return self._to_sender(request, unreached)
         signer, brand = request.signers[notice.signer], self._brands.of(request.site)
         language = self._texts.choose(signer.language, request.language, brand.language)
         context = self._context(request, notice, brand, link)
         rendered = render(notice.kind, notice.channel, context, self._texts, language)
         if notice.channel is ChannelName.SMS:
             return Wording(text=rendered.text, segments=_counted(rendered.text, notice), sender=brand.sms_from)
-        return Wording(
-            text=rendered.text,
-            subject=rendered.subject,
-            html=rendered.html,
-            sender=brand.email_from,
-            reply_to=brand.email_reply_to,
-        )
+        return _mail(rendered, brand)
+
+    def _to_sender(self, request: Request, unreached: Sequence[Unreached]) -> Wording:
+        brand = self._brands.of(request.site)
+        people = sorted({_person(request, one) for one in unreached}, key=lambda p: (p.number, p.channel, p.cause))
+        shown, more = tuple(people[:MAX_PEOPLE]), max(len(people) - MAX_PEOPLE, 0)
+        context = Context(title=request.title, brand=brand.name, contact=brand.contact, people=shown, more=more)
+        language = self._texts.choose(request.language, brand.language)
+        return _mail(render(Kind.UNREACHED, ChannelName.EMAIL, context, self._texts, language), brand)
 
     def _context(self, request: Request, notice: Notice, brand: Brand, link: str) -> Context:
         who, signer = signed_by(request, notice), request.signers[notice.signer]
@@ -54,6 +61,21 @@ class Words:
             metadata=request.metadata,
             signer={"name": signer.name, "email": signer.email, "mobile": signer.mobile} | signer.metadata,
         )
+
+
+def _mail(rendered: Rendered, brand: Brand) -> Wording:
+    return Wording(
+        text=rendered.text,
+        subject=rendered.subject,
+        html=rendered.html,
+        sender=brand.email_from,
+        reply_to=brand.email_reply_to,
+    )
+
+
+def _person(request: Request, one: Unreached) -> Person:
+    signer = request.signers[one.signer]
+    return Person(name=signer.name, number=signer.number, channel=one.channel, cause=CAUSE_WORDS[one.cause])
 
 
 def _must_tell_how_to_opt_out(notice: Notice, signer: Signer) -> bool:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from shared.adapters.status_webhook import StatusWebhook, secrets
+from shared.adapters.status_webhook import StatusWebhook
 from shared.domain.errors import PermanentFailure, RetryLater
+from shared.settings import STATUS_WEBHOOK_SECRETS
 
 KEYS = [base64.b64encode(letter * 32).decode() for letter in (b"a", b"b", b"c")]
 BODY = b'{"specversion":"1.0","id":"r1.7"}'
@@ -44,7 +45,9 @@ def port() -> Iterator[int]:
 
 
 def posted(port: int, keys: str = KEYS[0], host: str = "127.0.0.1") -> None:
-    StatusWebhook(f"http://{host}:{port}/status", secrets(keys), lambda: datetime.now(UTC)).post("r1.7", BODY)
+    StatusWebhook(f"http://{host}:{port}/status", STATUS_WEBHOOK_SECRETS.parse(keys), lambda: datetime.now(UTC)).post(
+        "r1.7", BODY
+    )
 
 
 def test_a_receiver_can_verify_what_is_posted_and_nothing_else(port):
@@ -99,4 +102,4 @@ def test_a_name_that_leads_to_a_private_address_gets_nothing(port, monkeypatch):
 @pytest.mark.parametrize("value", ["", "short", "not base64!", ",".join(KEYS), base64.b64encode(b"x" * 65).decode()])
 def test_a_secret_of_another_form_is_refused(value):
     with pytest.raises(ValueError):
-        secrets(value)
+        STATUS_WEBHOOK_SECRETS.parse(value)

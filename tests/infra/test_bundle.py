@@ -149,6 +149,11 @@ def test_nothing_brings_aiohttp_which_costs_a_third_of_an_import_of_cloud_tasks(
     assert "aiohttp" not in pins((LOCKS / f"{name}.txt").read_text())
 
 
+def test_the_console_can_call_cloud_kms() -> None:
+    """It imports these only when evidence is asked for; Firestore's client brings them."""
+    assert {"google-auth", "requests"} <= pins((LOCKS / "console.txt").read_text()).keys()
+
+
 def test_a_lock_names_no_place_to_download_from() -> None:
     assert not [p for p in LOCKS.glob("*.txt") if "://" in p.read_text() or "-index" in p.read_text()]
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from infra.ops import bundle, deploy
+from infra.ops import bundle, deploy, doctor, infra, smoke, terraform
 from infra.ops.function_table import Function, functions, written
+from infra.ops.shell import Stop
 from tests.infra.tools import Tools, around
 
 WRITTEN = {f.name: f for f in written()}
-RELAY = """\
+STATUS = "STATUS_WEBHOOK_URL=https://acme.example/status\n"
+RELAY = f"""{STATUS}\
 # Acme's relay
 SMS_PROVIDER=twilio
 EMAIL_PROVIDER=postmark
@@ -104,6 +106,7 @@ def test_each_private_function_may_be_called_by_its_caller_alone(deployed: Tools
         return {f"serviceAccount:relay-{name}@demo-project.iam.gserviceaccount.com" for name in names}
 
     expected = {
+        "forward": accounts("push", "tasks"),
         "resolve": accounts("push", "tasks"),
         "deliver": accounts("push", "tasks"),
         "remind": accounts("tasks"),
@@ -181,7 +184,7 @@ def test_where_a_policy_forbids_all_users_the_check_of_the_caller_is_switched_of
 
 
 def test_an_audience_of_ones_own_is_accepted_by_the_private_functions(here: Tools) -> None:
-    here.relay_env("OIDC_AUDIENCE=https://relay.example.com\n")
+    here.relay_env(f"{STATUS}OIDC_AUDIENCE=https://relay.example.com\n")
     assert deploy.deploy() == 0
     accepting = {asked.command[4] for asked in here.asked("--add-custom-audiences=https://relay.example.com")}
     assert accepting == {f.name for f in WRITTEN.values() if not f.public}
@@ -199,6 +202,23 @@ def test_one_function_that_fails_does_not_keep_the_others(
     )
     assert here.asked("add-iam-policy-binding remind")
     assert not here.asked("add-iam-policy-binding links")
+
+
+def test_what_posts_changes_of_status_is_part_of_a_relay_that_has_an_endpoint_for_them(
+    here: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALERT_EMAILS", "ops@example.com")
+    monkeypatch.setattr(smoke, "report", lambda checks: len([name for name, _ in checks if name == "forward"]))
+    for env, count in (("", 0), (STATUS, 1)):
+        here.relay_env(env)
+        assert [f.what for f in doctor.deployed()].count("function forward") == count
+        assert terraform.needed_secrets().count("STATUS_WEBHOOK_SECRETS") == count
+        assert infra.tf_variables().get("TF_VAR_status_webhook_url", "") == STATUS.partition("=")[2].strip() * count
+        assert smoke.smoke() == count
+    here.relay_env("")
+    monkeypatch.setenv("FUNCTIONS", "forward")
+    with pytest.raises(Stop, match="there is no function forward"):
+        deploy.deploy()
 
 
 def test_a_wrong_setting_is_found_before_anything_is_uploaded(tools: Tools) -> None:
@@ -227,21 +247,23 @@ def test_compiled_code_is_bound_to_its_source_and_not_to_times(deployed: Tools) 
 
 def test_only_functions_that_call_out_take_the_connector(here: Tools) -> None:
     here.answer("output -json", json.dumps({"vpc_connector": {"value": "relay"}}))
+    here.relay_env(STATUS)
     assert deploy.deploy() == 0
-    assert {name for name in WRITTEN if "--vpc-connector" in flags(here, name)} == {"resolve", "deliver", "reconcile"}
+    taking = {name for name in WRITTEN if "--vpc-connector" in flags(here, name)}
+    assert taking == {"resolve", "deliver", "reconcile", "forward"}
 
 
 def test_a_test_project_may_have_no_idle_instance(here: Tools) -> None:
-    here.relay_env("MIN_INSTANCES=0\n")
+    here.relay_env(f"{STATUS}MIN_INSTANCES=0\n")
     assert deploy.deploy() == 0
     assert {flags(here, name)["--min-instances"] for name in WRITTEN} == {"0"}
 
 
 def test_what_only_google_calls_may_be_closed_to_the_internet(here: Tools) -> None:
-    here.relay_env("PRIVATE_INGRESS=internal-only\n")
+    here.relay_env(f"{STATUS}PRIVATE_INGRESS=internal-only\n")
     assert deploy.deploy() == 0
     closed = {name for name in WRITTEN if flags(here, name)["--ingress-settings"] == "internal-only"}
-    assert closed == {"resolve", "deliver", "remind", "reconcile"}
+    assert closed == {"resolve", "deliver", "remind", "reconcile", "forward"}
 
 
 def test_a_dry_run_prints_the_commands_and_runs_none(tools: Tools) -> None:

@@ -85,6 +85,7 @@ def test_a_private_function_that_somebody_may_call_who_should_not_is_found(
 ) -> None:
     monkeypatch.setattr(doctor, "status_of", lambda url: 403)
     policy = {"bindings": [{"role": "roles/run.invoker", "members": [member]}]}
+    here.relay_env("STATUS_WEBHOOK_URL=https://acme.example/status\n")
     here.answer("get-iam-policy remind", out=json.dumps(policy))
     told = {finding.what: finding.advice for finding in doctor.privacy()}
     assert set(told) == {f"{f.name} is private" for f in written() if not f.public}

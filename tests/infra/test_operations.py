@@ -14,6 +14,7 @@ from infra.ops.shell import Stop
 from infra.ops.smoke import Run
 from shared.domain.model import Event
 from shared.handlers import links
+from shared.settings import STATUS_WEBHOOK_SECRETS
 from tests.infra.parsed import blocks
 from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn
@@ -45,14 +46,16 @@ def test_each_needed_secret_without_a_value_is_asked_for_and_never_shown(tools: 
 
 
 def test_what_nobody_gives_us_is_made_up(tools: Tools) -> None:
-    tools.relay_env("EMAIL_PROVIDER=postmark\nEMAIL_FROM=a@example.com\n")
+    status = "STATUS_WEBHOOK_URL=https://acme.example/status\n"
+    tools.relay_env(f"EMAIL_PROVIDER=postmark\nEMAIL_FROM=a@example.com\n{status}")
     for given in ("clickwrap-api-token", "postmark-server-token"):
         tools.answer(f"list {given}", out="1\n")
-    assert tools.run("secrets", stdin="\n\n\n").returncode == 0
+    assert tools.run("secrets", stdin="\n" * 4).returncode == 0
     made = added(tools)
     assert len(made["postmark-webhook-token"]) >= 43
     assert len(made["clickwrap-webhook-tokens"]) >= 43
     assert len(made["links-secret"]) >= 43
+    assert len(STATUS_WEBHOOK_SECRETS.parse(made["status-webhook-secrets"])[0]) == 32
     assert made["links-secret"] != made["clickwrap-webhook-tokens"]
 
 
@@ -348,13 +351,14 @@ def test_the_texts_by_which_they_are_told_apart_are_those_of_the_functions() -> 
     assert smoke.NO_PROVIDER in (ROOT / "functions/receipts/main.py").read_text()
 
 
-def test_a_stranger_is_refused_by_the_console(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
-    with StandIn(Reply(403)) as console:
-        monkeypatch.setattr(smoke.config, "url", lambda name: console.url)
-        here.answer('service_name="console"', out="403\n")
-        assert next(smoke.closed(run())).advice == ""
-        here.answer('service_name="console"', out="200\n")
-        assert "answers 200" in next(smoke.closed(run())).advice
+@pytest.mark.parametrize("name", ["console", "forward"])
+def test_a_stranger_is_refused(here: Tools, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with StandIn(Reply(403)) as function:
+        monkeypatch.setattr(smoke.config, "url", lambda name: function.url)
+        here.answer(f'service_name="{name}"', out="403\n")
+        assert next(smoke.CHECKS[name](run())).advice == ""
+        here.answer(f'service_name="{name}"', out="200\n")
+        assert "answers 200" in next(smoke.CHECKS[name](run())).advice
 
 
 def test_a_right_that_holds_only_after_a_minute_is_waited_for(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:

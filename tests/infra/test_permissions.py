@@ -70,6 +70,7 @@ BINDINGS: dict[str, Callable[[dict[str, Any]], set[tuple[str, str]]]] = {
     },
     "google_service_account_iam_member.push_tokens": lambda _: {(AGENT, "account relay-push")},
     "google_secret_manager_secret_iam_member.reader": lambda _: spread(readers(), "secret"),
+    "google_kms_crypto_key_iam_member.evidence": lambda _: {("relay-console", "key evidence")},
     "google_artifact_registry_repository_iam_member.build": lambda _: {("relay-build", "repository relay-functions")},
     "google_project_iam_member.build_logs": lambda _: {("relay-build", "project")},
     "google_project_iam_member.build_sources": lambda body: {("relay-build", build_bucket(body))},
@@ -190,8 +191,8 @@ def test_what_the_functions_read_is_in_no_audit_log() -> None:
 @pytest.mark.parametrize(
     ("caller", "services"),
     [
-        ("relay-push", {"resolve", "deliver"}),
-        ("relay-tasks", {"remind", "resolve", "deliver"}),
+        ("relay-push", {"resolve", "deliver", "forward"}),
+        ("relay-tasks", {"remind", "resolve", "deliver", "forward"}),
         ("relay-scheduler", {"reconcile"}),
         ("operators", {"console"}),
     ],
@@ -222,6 +223,9 @@ class Asked:
         return ask
 
 
+URLS = ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "STATUS_WEBHOOK")
+
+
 @pytest.fixture
 def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]]:
     """The ports that a function is wired to, in the cloud."""
@@ -233,7 +237,8 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]
         "LINKS_BASE_URL": "https://l.example",
         "ADDRESS_SECRET": "secret",
         "LINKS_SECRET": "a-secret-of-thirty-two-characters",
-        **{f"{name}_URL": f"https://{name.lower()}.example" for name in ("REMIND", "RESOLVE", "DELIVER")},
+        "STATUS_WEBHOOK_SECRETS": "whsec_" + "a" * 32,
+        **{f"{name}_URL": f"https://{name.lower()}.example" for name in URLS},
     }
 
     def clear() -> None:
@@ -267,7 +272,7 @@ NEEDS = {
 }
 
 
-@pytest.mark.parametrize("function", ["receive", "resolve", "deliver", "remind", "links", "receipts", "reconcile"])
+@pytest.mark.parametrize("function", sorted(functions().keys() - {"console"}))
 def test_a_function_has_a_role_only_for_what_it_is_wired_to(ports: Callable[[str], set[str]], function: str) -> None:
     roles = {role for who, role, _ in granted() if who == f"relay-{function}"}
     rightful = {NEEDS[role] for role in roles & NEEDS.keys()}

@@ -29,6 +29,7 @@ VONAGE_API_KEY=k
 VONAGE_FROM=Acme
 MAILGUN_DOMAIN=example.com
 OPERATORS="group:ops@example.com"
+STATUS_WEBHOOK_URL=https://acme.example/status
 """
 pytestmark = [
     pytest.mark.skipif(not (RECORDER.is_file() and shutil.which("gcloud")), reason="INFRA_TOOLS or gcloud is missing"),
@@ -83,7 +84,8 @@ def test_the_secrets_are_the_tables_for_these_providers(calls: list[dict[str, An
         "VONAGE_API_SECRET",
         "MAILGUN_API_KEY",
     }
-    assert given["receipts"] == {"VONAGE_SIGNATURE_SECRET", "MAILGUN_SIGNING_KEY"}
+    assert given["receipts"] == {"ADDRESS_SECRET", "VONAGE_SIGNATURE_SECRET", "MAILGUN_SIGNING_KEY"}
+    assert given["forward"] == {"STATUS_WEBHOOK_SECRETS"}
     assert given["receive"] == {"CLICKWRAP_WEBHOOK_TOKENS"}
     for name, body in created(calls).items():
         assert not set(body["serviceConfig"]["environmentVariables"]) & every_secret(), name
@@ -107,6 +109,7 @@ def test_all_users_may_call_the_three_public_functions_alone(calls: list[dict[st
     private = {
         "resolve": accounts("push", "tasks"),
         "deliver": accounts("push", "tasks"),
+        "forward": accounts("push", "tasks"),
         "remind": accounts("tasks"),
         "reconcile": accounts("scheduler"),
         "console": {"group:ops@example.com"},

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from infra.ops.preflight import placeholders
 from local.emulation.embedded_tasks import CALL_TIMEOUT
 from local.emulation.topology import Queue, Subscription
 from local.stack.backends import pushes
@@ -45,7 +46,7 @@ def test_topics_keep_nothing() -> None:
 
 
 def test_the_push_subscriptions_are_those_of_the_local_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "settings", lambda: Settings({}))
+    monkeypatch.setattr(bootstrap, "settings", lambda: Settings({"STATUS_WEBHOOK_URL": "https://acme.example"}))
     ours = {s.name: s for s in pushes("")}
     assert local("pushes").keys() == ours.keys()
     for name, push in local("pushes").items():
@@ -67,6 +68,13 @@ def test_no_subscription_expires_or_keeps_what_was_acknowledged() -> None:
     for body in resources("google_pubsub_subscription").values():
         assert body["expiration_policy"] == [{"ttl": ""}]
         assert body["retain_acked_messages"] is False
+
+
+def test_changes_of_status_wait_a_week_for_a_reader_of_the_customers_own() -> None:
+    pull = resources("google_pubsub_subscription")["status"]
+    assert pull["topic"] == f'${{google_pubsub_topic.relay["{NAMES.status_topic}"].id}}'
+    assert pull["message_retention_duration"] == f"{7 * 86_400}s"
+    assert "push_config" not in pull
 
 
 def test_dead_letters_are_kept_under_the_names_of_the_code() -> None:
@@ -199,9 +207,10 @@ PLAIN = {
     "REMIND_URL": "https://remind.example",
     "RESOLVE_URL": "https://resolve.example",
     "DELIVER_URL": "https://deliver.example",
+    "FORWARD_URL": "https://forward.example",
+    "STATUS_WEBHOOK_URL": "https://acme.example",
     "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
 }
-VALUES = {"SMTP_URL": "smtp://127.0.0.1:25", "APPRISE_SMS_URL": "json://h/{to}", "APPRISE_EMAIL_URL": "json://h/{to}"}
 
 
 @pytest.fixture
@@ -231,7 +240,7 @@ def test_a_function_starts_with_the_secrets_it_is_given(
         {"SHORTENER=links"} if "SHORTENER" not in choice else set()
     )
     given = {name for name, when in functions()[function]["secrets"].items() if when in holds}
-    environ = {**PLAIN, **choice, **{name: VALUES.get(name, "secret") for name in given}}
+    environ = {**PLAIN, **choice, **placeholders(sorted(given))}
     assert compose(function, environ)
 
 
@@ -299,7 +308,7 @@ def test_log_based_metrics_count_fields_that_the_code_logs() -> None:
 def alerts_in_code() -> set[str]:
     code = "\n".join(path.read_text() for path in CODE)
     literal = re.findall(r'"alert": "(\w+)"', code)
-    of_requests = re.findall(r'"(\w+): (?:a webhook|the API)', code)
+    of_requests = re.findall(r'"(\w+): (?:a webhook|the API|believed)', code)
     return {*literal, *of_requests}
 
 
@@ -387,7 +396,8 @@ def test_infra_can_be_a_module() -> None:
         for path in INFRA.glob("*.tf")
         if path.name != "root.tf" and re.search(r"^(provider|  backend) ", path.read_text(), re.M)
     ]
-    naming = ("google_project_iam_member", "google_service_account_iam_member")
+    naming = ("google_project_iam_member", "google_service_account_iam_member", "google_kms_crypto_key")
+    naming += ("google_kms_crypto_key_iam_member",)
     given = {
         (kind, name)
         for kind in resource_kinds() - set(naming)

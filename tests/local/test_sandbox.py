@@ -338,7 +338,7 @@ def test_an_unknown_action_or_request_is_404(client: FlaskClient) -> None:
 
 def test_the_full_answer_has_the_likely_fields(client: FlaskClient) -> None:
     answer = fetch(client, create(client)["id"])
-    assert answer["created_by"] == {"name": "Ann Sender"}
+    assert answer["created_by"] == {"name": "Ann Sender", "email": None}
     assert answer["created_time"] == "2026-03-02T12:00:00.578Z"
     assert answer["contracts"][0]["title"] == "Employment Agreement"
     signer = answer["signers"][0]

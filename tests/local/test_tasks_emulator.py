@@ -140,7 +140,7 @@ def test_our_adapter_gives_a_task_its_identity_and_its_deadline(
     assert task.http_request.oidc_token.service_account_email == "relay@example.com"
     assert task.http_request.oidc_token.audience == carried
     assert task.http_request.headers["Content-Type"] == "application/json"
-    assert (task.dispatch_deadline, task.schedule_time) == (timedelta(seconds=60), at)
+    assert (task.dispatch_deadline, task.schedule_time) == (timedelta(seconds=80), at)
 
 
 def test_without_a_service_account_a_task_carries_no_identity(

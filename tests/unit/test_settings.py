@@ -41,6 +41,9 @@ def test_without_any_variable_the_defaults_hold():
         ("RETENTION_DAYS", "32", "retention_days", 32),
         ("MAX_ATTEMPTS", "1", "max_attempts", 1),
         ("COMPLETION_LINK", "auto", "completion_link", "auto"),
+        ("SENDER_FALLBACK", " Team@X.org", "sender_fallback", "team@x.org"),
+        ("TELL_SENDER", "on", "tell_sender", False),  # without a provider of e-mail
+        ("EMAIL_PROVIDER", "smtp", "tell_sender", True),
         ("MAX_ATTEMPTS", "  ", "max_attempts", 20),
     ],
 )
@@ -63,6 +66,7 @@ def test_each_variable_is_read(name, value, field, expected):
         ("RETENTION_DAYS", ["31", "-1"]),
         ("MAX_ATTEMPTS", ["0"]),
         ("COMPLETION_LINK", ["none"]),
+        ("SENDER_FALLBACK", ["ann", "a@x.org,b@x.org", "Ann <a@x.org>"]),
         ("SECONDS_PER_DAY", ["0", "-1", "x"]),
         ("BACKEND", ["aws"]),
     ],

@@ -13,6 +13,7 @@ from typing import Any
 
 from shared.adapters.clickwrap.link_hosts import PUBLIC, Hosts
 from shared.domain.model import ApiRequest, ApiSigner, ChannelName, Role, Status
+from shared.domain.policy import normal_email
 
 Fields = Mapping[str, tuple[str, ...]]
 
@@ -27,6 +28,7 @@ FIELDS: Fields = {
     "site": ("site.id", "site", "site_id"),
     "language": ("language", "locale", "render_data.language", "custom_data.language"),
     "sender": ("created_by.name", "sender.name", "sender", "from_name", "data.from_name"),
+    "sender_email": ("created_by.email", "sender.email", "from_email", "data.from_email"),
     "ordered": ("signing_order", "ordered", "enforce_signing_order", "signer_order"),
     "created_at": ("sent_time", "created_time", "created_at"),
     "expires_at": ("expires_time", "expiration_time", "expire_time", "expires_at"),
@@ -185,6 +187,7 @@ def read(document: Any, fields: Fields = FIELDS, hosts: Hosts = PUBLIC) -> ApiRe
         id=top.text("id"),
         title=_title(top, fields, document),
         sender=top.text("sender"),
+        sender_email=next(filter(None, map(normal_email, top.texts("sender_email"))), ""),
         site=top.text("site"),
         language=top.text("language"),
         metadata=top.metadata(),

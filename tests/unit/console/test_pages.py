@@ -325,6 +325,19 @@ class TestActions:
         assert "only this stub is left" in page
         assert "/requests/r1/forget" not in page
 
+    def test_evidence_is_one_click_of_an_operator_and_who_took_it_is_logged(self, world, caplog):
+        with caplog.at_level(logging.INFO, "shared"):
+            taken = press(made(world, evidence=lambda key: f"<p>{key}".encode()), "/requests/r1/evidence")
+        assert taken.data == b"<p>r1"
+        assert taken.headers["Content-Disposition"] == "attachment; filename=evidence-r1.html"
+        assert caplog.records[-1].json == {"request": "r1", "who": "local"}
+        assert press(made(world, evidence=lambda key: None), "/requests/r1/evidence").status_code == 404
+
+    def test_without_a_key_there_is_no_evidence(self, world, client):
+        assert "/requests/r1/evidence" not in client.get("/requests/r1").text
+        assert "/requests/r1/evidence" in made(world, evidence=lambda key: b"").get("/requests/r1").text
+        assert press(client, "/requests/r1/evidence").status_code == 404
+
     def test_nothing_is_done_without_a_reason(self, world, client):
         answer = press(client, "/requests/r1/stop", why=" ")
         assert answer.status_code == 400
@@ -588,6 +601,13 @@ class TestHome:
         assert "/requests/r2" in page
         assert "/requests/r1" not in page  # reached by e-mail
 
+    def test_is_shown_though_the_dead_letters_cannot_be_read(self, world, monkeypatch):
+        office = Office()
+        monkeypatch.setattr(office.desk, "held", Mock(side_effect=RetryLater("Pub/Sub cannot be reached")))
+        answer = made(world, office).get("/")
+        assert answer.status_code == 200
+        assert "dead letter" not in answer.text.split("<main")[1]
+
     def test_tells_of_an_outage_and_of_who_waits_for_it(self, world):
         world.says(seen("c"))
         world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
@@ -709,7 +729,8 @@ class TestBulk:
 
 class TestRoles:
     def client(self, world: World, email: str) -> FlaskClient:
-        client = made(world, local=False, operators=frozenset({"ops@example.com"}))
+        fields = {"operators": frozenset({"ops@example.com"}), "evidence": str.encode}
+        client = made(world, local=False, **fields)
         client.environ_base["HTTP_AUTHORIZATION"] = bearer({"email": email})
         return client
 
@@ -717,8 +738,8 @@ class TestRoles:
         client = self.client(world, "reader@example.com")
         page = client.get("/requests/r1").text
         assert "You may read, not act." in page
-        assert not [act for act in ("/stop", "/read", "/resend/") if f"/requests/r1{act}" in page]
-        for path in ("/requests/r1/stop", "/requests/r1/read", "/resend?state=failed"):
+        assert not [act for act in ("/stop", "/read", "/resend/", "/evidence") if f"/requests/r1{act}" in page]
+        for path in ("/requests/r1/stop", "/requests/r1/read", "/requests/r1/evidence", "/resend?state=failed"):
             assert press(client, path, why="x").status_code == 403
         assert world.request().notes == ()
 

@@ -80,7 +80,7 @@ def test_while_it_is_asked_no_second_try_is_due_and_afterwards_todays_rule_holds
     late = START + timedelta(hours=1)
     assert not notice_record.second_try_due(lost(kind), late, POLICY)
     given_up = told(lost(kind), REFUSED)
-    expected = kind in (Kind.INVITATION, Kind.COMPLETION)
+    expected = kind in (Kind.INVITATION, Kind.COMPLETION, Kind.UNREACHED)
     assert notice_record.second_try_due(given_up, START + 15 * MINUTE, POLICY) is expected
 
 

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import asdict, replace
 
 from shared.domain.model import ChannelName, Kind
+from shared.text.check import WITHOUT_LINK
 from shared.text.render import BUILT_IN_TEXTS, Texts, _words
 from shared.text.segments import GSM7, UCS2, segments
 from tests.texts import DOMAIN, GOLDEN, LANGUAGES, LINK, SEED, golden, written
@@ -47,7 +48,7 @@ def test_an_sms_costs_one_segment_names_the_company_and_keeps_to_the_carriers_ru
     assert "Ironclad Clickwrap" in text
     assert ("STOP" in text.splitlines()[-1]) is (kind is Kind.INVITATION)
     assert not SHORTENERS.search(text)
-    assert (LONGEST_DOMAIN.link in text) is (kind is not Kind.PROGRESS)
+    assert (LONGEST_DOMAIN.link in text) is (kind not in WITHOUT_LINK)
 
 
 @pytest.mark.parametrize(("kind", "language"), EVERY)
