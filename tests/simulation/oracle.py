@@ -247,7 +247,8 @@ class Oracle:
     def _not_due(self, sent: Sent, facts: Facts, row: Row | None, known: int) -> str:
         if self.p.script.silent:
             return ""
-        if row is not None and row.signed:
+        # a wrong answer may deny it just when a revision is seen, which needs two readings: its round takes both
+        if row is not None and row.signed and not (facts.revision and ("unsigned",) in self.decided):
             return "their signature was known"
         if row is not None and row.role is not Role.SIGNER:
             return "they had delegated"
