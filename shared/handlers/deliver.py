@@ -95,7 +95,8 @@ class Deliver:
         if oldest is None:
             return False
         age = now - (request.checked_at or now)
-        return oldest == 0 or age > self._policy.span(oldest, floor=5)
+        unseen = request.not_found_since is not None  # the last reading told nothing
+        return oldest == 0 or unseen or age > self._policy.span(oldest, floor=5)
 
     def _as_of_now(self, request: Request) -> Request:
         """Not stored: `resolve` and `reconcile` alone change a request by what the API says."""

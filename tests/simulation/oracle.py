@@ -106,10 +106,9 @@ class Oracle:
 
     @cached_property
     def told(self) -> list[tuple[datetime, int]]:
-        """When a whole answer had its effect: its task ended well. The version of the facts that it showed."""
-        return [
-            (at, i) for at, task, how in self.p.tasks if how == "ok" for _, i, whole in task.told if whole and i >= 0
-        ]
+        """When a whole answer was stored: its task ended well. The version of the facts that it showed."""
+        read = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
+        return [(at, i) for at, task in read for _, i, whole in task.told if whole and i >= 0]
 
     @cached_property
     def said(self) -> list[tuple[datetime, int]]:
@@ -313,8 +312,7 @@ class Oracle:
     @cached_property
     def shown(self) -> bool:
         """Whether the API has ever shown a signature: until then its denial of one proves nothing, by design."""
-        read = [t for _, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
-        told = {i for task in read for _, i, whole in task.told if whole and i >= 0}
+        told = {i for _, i in self.told}
         return any(row.signed for i in told for row in self.p.versions[i].rows)
 
     @cached_property
