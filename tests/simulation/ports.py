@@ -19,7 +19,7 @@ from tests.simulation.kernel import Crash, Kernel
 LOST = "the answer was lost"
 REFUSED = "cannot be reached"
 LONG = 60.0  # seconds
-ERRS_FOR = timedelta(seconds=240)
+ERRS_FOR, RIGHT_AFTER = timedelta(seconds=240), timedelta(hours=1)
 
 
 class Calls:
@@ -223,19 +223,19 @@ class SimApi:
         newest = len(self.versions) - 1
         wrong = kernel.decide(kernel.current, "answer")  # type: ignore[arg-type]
         if wrong is None or not self._may_err() or (self.silent and wrong[0] in ("status", "unsigned")):
-            self._wrong_since = None
             return (self.versions[newest][1] if self.versions else None), newest, True
         kernel.note("answer", *wrong)
         if wrong[0] == "stale":
             index = sum(at <= kernel.now - timedelta(seconds=wrong[1]) for at, _ in self.versions) - 1
             return (self.versions[index][1] if index >= 0 else None), index, True
-        told = -1 if wrong[0] in ("404", "empty", "unsigned") else newest
+        told = -1 if wrong[0] in ("404", "empty") else newest
         return self._wrong(wrong, newest), told, False
 
     def _may_err(self) -> bool:
         """Answers do not go on being wrong: what two of them say, five minutes apart, may be believed."""
         now = self._calls.kernel.now
-        self._wrong_since = self._wrong_since or now
+        if self._wrong_since is None or now - self._wrong_since > RIGHT_AFTER:
+            self._wrong_since = now
         return now - self._wrong_since < ERRS_FOR
 
     def _wrong(self, wrong: tuple[Any, ...], index: int) -> ApiRequest | None:
