@@ -87,12 +87,14 @@ def _never_leaves(signer: Signer, invitations: list[NoticeRecord], now: datetime
 def wait_for_cause(request: Request, notice: Notice, now: datetime, policy: Policy) -> float:
     """Seconds until a deferred notice is evaluated again: at 15 minutes since it became due, at 30, at 60, ...
 
-    So a long pause costs few calls of the API, and copies of one notice meet and become one task.
+    So a long pause costs few calls of the API, and copies of one notice meet and become one task. The last time is
+    when it becomes too late.
     """
     due, wait = since(request, notice, request.signers[notice.signer], now), policy.span(CAUSE_MAY_PASS, floor=1)
     while due + wait < now + policy.span(LEAST_WAIT):
         wait *= 2
-    return (due + wait - now).total_seconds()
+    wait = min(wait, useful_for(notice.kind, policy, notice.reminder_day))
+    return max((due + wait - now).total_seconds(), 1.0)
 
 
 def _by_state(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Decision:
