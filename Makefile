@@ -95,8 +95,12 @@ bench: $(STAMP) ## Run the benchmarks (BENCH=receive,cold for some; WRITE=1 upda
 	@BENCH=$(BENCH) WRITE=$(WRITE) $(BIN)/python -m bench
 
 .PHONY: rehearse
-rehearse: $(STAMP) ## Run a bulk send and its fortnight in virtual time (SIZE=10000, SIGNERS, LOST, API, PROVIDER, SEED)
+rehearse: $(STAMP) ## Run a bulk send and its fortnight in virtual time (SIZE=10000, SIGNERS, LOST, OPENED, LINKS, API, PROVIDER, DAYS, SEED)
 	@$(BIN)/python -m bench.rehearsal
+
+.PHONY: schedules
+schedules: $(STAMP) ## Compare both schedules of rechecks over the same drawn losses (SIZE=1000 signers a row)
+	@$(BIN)/python -m bench.rehearsal.schedules
 
 .PHONY: preview
 preview: $(STAMP) ## Write a page with every message, .local/preview.html (TEMPLATES_DIR, BRAND_NAME)

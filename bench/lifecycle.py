@@ -38,8 +38,9 @@ from shared.adapters.clickwrap.payload import FIELDS, read, unwrap  # noqa: E402
 from shared.domain.errors import Accepted  # noqa: E402
 from shared.domain.model import ApiRequest, Event, EventType, Link, Notice, RelayStatus, Request  # noqa: E402
 from shared.handlers.remind import Firing  # noqa: E402
-from shared.ports import Ledger, Message, Outgoing, Task  # noqa: E402
+from shared.ports import Ledger, Message, Outgoing, Target, Task  # noqa: E402
 
+OPENED_BEFORE = timedelta(minutes=5)  # that a signer opens their link and then signs
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday morning in New York
 PREFIXES: dict[type, str] = {
     Link: "link ",
@@ -173,12 +174,22 @@ class Lifecycle:
     def run(self) -> Counts:
         self._receive(EventType.SENT)
         for n in range(1, self._signers + 1):
-            self._until(START + timedelta(days=15 * n / self._signers))
+            self._until(START + timedelta(days=15 * n / self._signers) - OPENED_BEFORE)
+            self._open(f"s{n}")
+            self._until(self._ports.now + OPENED_BEFORE)
             self._ports.api.signed = n
             self._receive(EventType.SIGNED, f"s{n}")
         self._receive(EventType.COMPLETE)
         self._until(self._ports.now + timedelta(days=1))
         return self._ports.meter.counts
+
+    def _open(self, signer: str) -> None:
+        stored = self._ports.documents.get(Request, self._key)
+        assert stored
+        key = next(key for key, s in stored.item.signers.items() if signer in s.aliases)
+        self._ports.meter.begin("opened link")
+        target = Target(request=self._key, signer=key, round=1, url="")
+        bootstrap.links().follow(bootstrap.shortener().shorten(target).rpartition("/")[2])
 
     def _receive(self, kind: EventType, signer: str | None = None) -> None:
         received: Event = event(self._key, kind, self._ports.now, signer)

@@ -24,7 +24,8 @@ NAMES = {"listed": "read by queries", "statuses": "status publishes"}
 BUDGET = {
     "event": "1 read, 1 write, 1 API call",
     "invitation": "2 reads, 2 writes, 1 link write",
-    "reminder": "as an invitation, 1 API call",
+    "reminder": "as an invitation; 1 read, 1 write, 1 API call for all of a moment",
+    "opened link": "1 read, 1 write",
     "progress": "2 reads, 2 writes",
     "completion": "as an invitation",
     "firing": "1 read, 1 write",

@@ -19,14 +19,14 @@ locals {
     resolve   = "relaySearcher"
     deliver   = "relaySearcher"
     remind    = "relaySearcher"
-    links     = "relayReader"
+    links     = "relayUpdater"
     receipts  = "relayWriter"
     reconcile = "relaySearcher"
     console   = "relayEraser"
   }
 
   database_permissions = {
-    relayReader   = ["datastore.databases.get", "datastore.entities.get"]
+    relayUpdater  = ["datastore.databases.get", "datastore.entities.get", "datastore.entities.update"]
     relayWriter   = ["datastore.databases.get", "datastore.entities.get", "datastore.entities.create", "datastore.entities.update"]
     relayEraser   = ["datastore.databases.get", "datastore.entities.get", "datastore.entities.create", "datastore.entities.update", "datastore.entities.list", "datastore.entities.delete"]
     relaySearcher = ["datastore.databases.get", "datastore.entities.get", "datastore.entities.create", "datastore.entities.update", "datastore.entities.list"]

@@ -200,6 +200,7 @@ def resolve() -> "Resolve":
 @cache
 def deliver() -> "Deliver":
     """The handler of `deliver`."""
+    from shared.adapters.clickwrap.coalescing import CoalescingApi
     from shared.handlers.deliver import Deliver
     from shared.services.links import LinkService
 
@@ -207,7 +208,8 @@ def deliver() -> "Deliver":
     for warning in settings().warnings():
         log.warning(warning)
     links = LinkService(shortener(), policy.completion_link, settings().brands())
-    return Deliver(backend().ledger(), requests(), channels(), links, renderer(), fallback(), policy, clock)
+    api = CoalescingApi(requests(), clock)
+    return Deliver(backend().ledger(), api, channels(), links, renderer(), fallback(), policy, clock)
 
 
 @cache
@@ -270,7 +272,7 @@ def links() -> "Links":
     """The handler of `links`."""
     from shared.handlers.links import Links
 
-    return Links(backend().ledger(), settings()[declared.COMPLETION_LINK])
+    return Links(backend().ledger(), settings().policy(), clock)
 
 
 @cache

@@ -532,6 +532,7 @@ class Settings(Values):
             sender_fallback=self[SENDER_FALLBACK],
             status_signer_ids=self[STATUS_SIGNER_IDS] == "on",
             completion_link=self[COMPLETION_LINK],
+            opens_seen=self[SHORTENER] == "links",
             day=day,
         )
 

@@ -281,7 +281,7 @@ class World:
         self.sites: list[str] = []
         self.reconcile = Reconcile(self.ledger, self.resolve.recheck, self.api, self.sites, self.policy, self.clock)
         self.receive = Receive(ClickwrapWebhook(("secret",)), self.bus, self.names.events_topic, self.clock)
-        self.links = Links(self.ledger, "request_url")
+        self.links = Links(self.ledger, self.policy, self.clock)
         self.later: list[tuple[datetime, str, bytes]] = []  # nacked or parked messages
         self.dead: list[tuple[str, str]] = []
 

@@ -131,6 +131,10 @@ class PacedTasks:
         for name in names:
             self._simulation.spend(CREATE_TASK if self._tasks.pop(name, None) else 0)
 
+    def deferred(self) -> int:
+        """How many messages wait in the queues of retries."""
+        return sum(task.queue not in self._rates for task in self._tasks.values())
+
     def _due(self, task: Task) -> None:
         if task.name in self._tasks:
             turn = max(self._simulation.now, self._free_at[task.queue])

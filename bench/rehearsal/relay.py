@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,10 +11,12 @@ from bench.harness import ROOT
 from bench.rehearsal.functions import Function
 from bench.rehearsal.ports import LimitedApi, MemoryLedger, PacedProvider, PacedTasks, QueueBus
 from bench.rehearsal.simulation import Simulation
+from shared.bootstrap import RECHECKS_AT_ONCE
 from shared.domain.errors import PermanentFailure, RetryLater
-from shared.domain.model import ApiRequest, ChannelName, Event, Notice
+from shared.domain.model import ApiRequest, ChannelName, Event, Link, Notice, Request, Signer
 from shared.domain.policy import Policy
 from shared.handlers.deliver import Deliver
+from shared.handlers.links import Links
 from shared.handlers.reconcile import Reconcile
 from shared.handlers.remind import Firing, Remind
 from shared.handlers.resolve import Resolve
@@ -119,6 +122,18 @@ class Relay:
         """One call of the scheduler's."""
         self._reconcile.call(lambda handler: handler.run() and None)
 
+    def opens(self, request: str, signer: int) -> None:
+        """A signer opens the link in their message."""
+        links = Links(self.ledger, self.policy, self.simulation.clock)
+        code = f"{request}-{signer}".rjust(16, "-")
+        key = next((k for k, s in self._signers_of(request).items() if s.number == signer), "")
+        self.ledger.put(code, Link(request_id=request, signer=key, round=1), None)
+        links.follow(code)
+
+    def _signers_of(self, request: str) -> dict[str, Signer]:
+        stored = self.ledger.get(Request, request)
+        return stored.item.signers if stored else {}
+
     def _fired(self, task: Task) -> None:
         if task.url == URLS["remind"]:
             firing = msgspec.json.decode(task.body, type=Firing)
@@ -151,7 +166,8 @@ class Relay:
     def _make_reconcile(self) -> Reconcile:
         api = self._api("reconcile")
         recheck = Resolve(self.ledger, api, self._publisher, self.policy, self.simulation.clock).recheck
-        return Reconcile(self.ledger, recheck, api, (), self.policy, self.simulation.clock)
+        each = partial(self.simulation.side_by_side, RECHECKS_AT_ONCE)
+        return Reconcile(self.ledger, recheck, api, (), self.policy, self.simulation.clock, each)
 
     def _make_remind(self) -> Remind:
         return Remind(self.ledger, self._publisher, self.policy, self.simulation.clock)

@@ -14,14 +14,30 @@ from shared.ports import Message, Outgoing
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 # How long after the sending each signer signs: share of the signers, from and to (seconds); the others never do.
 SIGN_WITHIN = ((0.35, 2 * MINUTE, 4 * HOUR), (0.35, 4 * HOUR, 3 * DAY), (0.2, 3 * DAY, 14 * DAY))
+# How long before they sign a signer opens the link: share of those who do, from and to (seconds).
+OPEN_BEFORE = ((0.8, 1 * MINUTE, 15 * MINUTE), (0.15, 15 * MINUTE, 4 * HOUR), (0.05, 4 * HOUR, DAY))
+# When a signer opens the link of a message without signing, and how many do: after the sending and each reminder.
+VISIT_AT, VISITS = (0, 3 * DAY, 7 * DAY, 14 * DAY), 0.5
 WEBHOOK = 1.0  # seconds until a webhook arrives
 
 
 class Script:
-    """size: requests. signers: of each. lost: share of the signatures whose webhooks never arrive."""
+    """size: requests. signers: of each. lost: share of the signatures whose webhooks never arrive.
 
-    def __init__(self, relay: Relay, size: int, signers: int, lost: float, seed: int, over: float = HOUR) -> None:
-        self._relay, self._size, self._signers, self._lost = relay, size, signers, lost
+    opened: share of the signatures before which the signer opened their link.
+    """
+
+    def __init__(
+        self,
+        relay: Relay,
+        size: int,
+        signers: int,
+        lost: float,
+        seed: int,
+        opened: float = 0.95,
+        over: float = HOUR,
+    ) -> None:
+        self._relay, self._size, self._signers, self._lost, self._opened = relay, size, signers, lost, opened
         self._random, self._over = random.Random(seed), over
         self.lateness: dict[Kind, list[float]] = defaultdict(list)
         self.caused: dict[tuple[str, int], float] = {}  # when a signature was given, by request and signer
@@ -68,12 +84,20 @@ class Script:
         self.sent_at[key] = simulation.now
         self._webhook(key, EventType.SENT, None)
         for n in range(1, self._signers + 1):
-            if wait := self._patience():
+            wait = self._drawn(SIGN_WITHIN)
+            before, opened = self._drawn(OPEN_BEFORE) or DAY, self._random.random() < self._opened
+            visits = [at + self._random.uniform(MINUTE, 4 * HOUR) for at in VISIT_AT if self._random.random() < VISITS]
+            if wait:
                 simulation.at(simulation.now + wait, lambda n=n: self._sign(key, n))  # type: ignore[misc]
+                visits += [max(MINUTE, wait - before)] if opened else []
+            for at in visits:
+                if wait is None or at < wait:
+                    simulation.at(simulation.now + at, lambda n=n: self._relay.opens(key, n))  # type: ignore[misc]
 
-    def _patience(self) -> float | None:
+    def _drawn(self, table: tuple[tuple[float, float, float], ...]) -> float | None:
+        """A span drawn from a table of shares; None for the share that is in no row."""
         drawn = self._random.random()
-        for share, least, most in SIGN_WITHIN:
+        for share, least, most in table:
             if drawn < share:
                 return self._random.uniform(least, most)
             drawn -= share

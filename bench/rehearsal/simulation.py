@@ -1,7 +1,7 @@
 """Virtual time: what happens when, and how long the call under way has lasted."""
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -35,6 +35,15 @@ class Simulation:
     def clock(self) -> datetime:
         """The same as a datetime."""
         return START + timedelta(seconds=self.now + self.spent)
+
+    def side_by_side(self, at_once: int, do: Callable[[str], None], items: Iterable[str]) -> None:
+        """The handler under way calls `do` with each item, so many of them at the same time."""
+        spent = [self.spent] * at_once
+        for item in items:
+            self.spent = heapq.heappop(spent)
+            do(item)
+            heapq.heappush(spent, self.spent)
+        self.spent = max(spent)
 
     def spend(self, seconds: float) -> None:
         """The handler under way waits for so long."""

@@ -495,8 +495,8 @@ run "rights_on_documents" {
   }
 
   assert {
-    condition     = toset(google_project_iam_custom_role.database["relayReader"].permissions) == toset(["datastore.databases.get", "datastore.entities.get"])
-    error_message = "links reads and does nothing else."
+    condition     = toset(google_project_iam_custom_role.database["relayUpdater"].permissions) == toset(["datastore.databases.get", "datastore.entities.get", "datastore.entities.update"])
+    error_message = "links reads and changes documents, and neither makes nor lists nor deletes any."
   }
 }
 

@@ -54,7 +54,7 @@ def _completed_at(request: Request, notice: Notice, signer: Signer) -> datetime 
 
 KINDS: dict[Kind, KindFacts] = {
     Kind.INVITATION: KindFacts(useful_days=7, due_since=_invited_at, answer_age=60.0, waits=True, second_try=True),
-    Kind.REMINDER: KindFacts(useful_days=7, due_since=_reminder_due_at, answer_age=0.0, waits=True),
+    Kind.REMINDER: KindFacts(useful_days=7, due_since=_reminder_due_at, answer_age=60.0, waits=True),
     Kind.PROGRESS: KindFacts(useful_days=1, due_since=_signature_at, link=""),
     Kind.COMPLETION: KindFacts(useful_days=7, due_since=_completed_at, waits=True, second_try=True, link="document"),
     Kind.UNREACHED: KindFacts(useful_days=7, due_since=_never, second_try=True, link=""),

@@ -27,6 +27,7 @@ from shared.domain.model import (
 from shared.domain.notice_record import is_idle
 from shared.domain.policy import Policy, other_channel
 from shared.domain.signers import address_of, counted_signers
+from shared.domain.status_event import changed_last
 
 TASK_REACH_DAYS = 29  # Cloud Tasks takes at most 30
 
@@ -54,6 +55,21 @@ def tasks(request: Request, now: datetime, policy: Policy) -> dict[str, Due]:
         for day, r in signer.reminders.items()
         if now < r.due_at <= reach
     }
+
+
+def aside(before: Request, read: Request, policy: Policy) -> Request | None:
+    """What is stored of a reading that was made for a notice only; None for nothing.
+
+    One without news counts as a recheck, unless a recheck would have to repeat what the last commit published. News are
+    for `reconcile`, at once, since nobody else would publish what follows from them.
+    """
+    now, last = read.checked_at, before.checked_at
+    if now is None or last is None:
+        return None
+    if before != replace(read, checked_at=last, next_at=before.next_at, unread_since=before.unread_since):
+        return replace(before, next_at=now) if before.next_at and now < before.next_at else None
+    new_tasks = tasks(read, now, policy).keys() - tasks(before, last, policy).keys()
+    return None if new_tasks or changed_last(before) else read
 
 
 def unsent(

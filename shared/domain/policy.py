@@ -28,6 +28,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     tell_sender: bool = False  # of signers who were not reached
     sender_fallback: str = ""  # where, if the API names no address of theirs
     completion_link: str = "request_url"
+    opens_seen: bool = False  # the links in messages are our own, so it is known when a signer opens one
     day: float = 86_400.0
 
     def span(self, seconds: float, floor: float = 0.0) -> timedelta:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from shared.domain.model import Event, Request, SignerState, Status, digest
+from shared.domain.model import Event, Reminder, Request, SignerState, Status, digest
 from shared.domain.policy import Policy
 from shared.domain.search import words_of
 from shared.domain.signers import pending
@@ -26,6 +26,9 @@ RECHECK: dict[Status, Callable[[float], float | None]] = {
     Status.DISPUTED: lambda age: 3_600.0,
     Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # once, for a completion that ended as `unknown`
 }
+OPENED_AGAIN = 1_200.0  # seconds: a signer may sign so soon after they opened their link; counted once in that time
+RARELY = 144_000.0  # seconds: the longest wait where a signature is announced by an opened link
+SHORTLY_BEFORE = 32_400.0  # seconds before a reminder, whose own question to the API will do as a recheck
 REMIND_GRACE = 120.0  # seconds a Cloud Task has for its reminder before reconcile steps in
 
 
@@ -112,7 +115,18 @@ def _trimmed(events: dict[str, datetime], now: datetime, policy: Policy) -> dict
     return dict(newest)
 
 
-def _recheck(request: Request, age: float) -> float | None:
+def opened(request: Request, now: datetime, policy: Policy) -> Request | None:
+    """The state once a signer has opened their link: a signature may follow. None where that changes nothing."""
+    again = policy.span(OPENED_AGAIN, floor=2)
+    counted = request.opened_at is not None and now - request.opened_at < again
+    if counted or not policy.opens_seen or request.status is not Status.OPEN or request.next_at is None:
+        return None
+    return replace(request, opened_at=now, next_at=min(request.next_at, now + again))
+
+
+def _recheck(request: Request, age: float, policy: Policy) -> float | None:
+    if request.status is Status.OPEN and policy.opens_seen:
+        return min(max(OPENED_AGAIN, 2 * age), RARELY)
     if request.status is Status.GONE and not request.signers:
         return None  # never seen alive: it may be made up
     rule = RECHECK.get(request.status)
@@ -121,10 +135,8 @@ def _recheck(request: Request, age: float) -> float | None:
 
 def next_check_at(request: Request, event: Event | None, now: datetime, policy: Policy) -> datetime | None:
     """The earliest of the next rechecks, and of the time at which personal data goes; at least a minute ahead."""
-    since = now if event is not None else request.changed_at or now
-    age = (now - since).total_seconds() * 86_400 / policy.day  # seconds, as of a day of full length
-    times = [now + policy.span(wait, floor=floor) for wait, floor in _waits(request, age)]
-    times += _reminder_checks(request, now, policy)
+    reminders = _reminder_checks(request, now, policy)
+    times = [*_unless_shortly_before(reminders, _rechecks(request, event, now, policy), now, policy), *reminders]
     if event is None and changed_last(request):  # an event is repeated after a crash, a recheck is not
         times.append(now + policy.span(STATUS_TOLD, floor=2))
     if forget := forget_at(request, policy):
@@ -132,9 +144,32 @@ def next_check_at(request: Request, event: Event | None, now: datetime, policy: 
     return max(min(times), now + policy.span(60, floor=1)) if times else None
 
 
-def _waits(request: Request, age: float) -> Iterator[tuple[float, float]]:
-    """Seconds until each recheck that the state asks for, and the least of them on a shortened day."""
-    if (wait := _recheck(request, age)) is not None:
+def _rechecks(request: Request, event: Event | None, now: datetime, policy: Policy) -> list[datetime]:
+    since = now if event is not None else request.changed_at or now
+    age, hinted = _age(since, now, policy), _age(max(since, request.opened_at or since), now, policy)
+    return [now + policy.span(wait, floor=floor) for wait, floor in _waits(request, age, hinted, policy)]
+
+
+def _unless_shortly_before(
+    reminders: list[datetime], rechecks: list[datetime], now: datetime, policy: Policy
+) -> list[datetime]:
+    """A quiet request's recheck is left to the question that a reminder asks soon after."""
+    quiet = policy.opens_seen and rechecks == [now + policy.span(RARELY)]
+    near = reminders and min(reminders) - rechecks[0] <= policy.span(SHORTLY_BEFORE) if quiet else False
+    return [] if near else rechecks
+
+
+def _age(since: datetime, now: datetime, policy: Policy) -> float:
+    """In seconds, as of a day of full length."""
+    return (now - since).total_seconds() * 86_400 / policy.day
+
+
+def _waits(request: Request, age: float, hinted: float, policy: Policy) -> Iterator[tuple[float, float]]:
+    """Seconds until each recheck that the state asks for, and the least of them on a shortened day.
+
+    age, hinted: seconds since the last change, and since the last change or opened link.
+    """
+    if (wait := _recheck(request, hinted, policy)) is not None:
         yield wait, 2
     if _second_reading_due(request):
         yield SECOND_READING, 1
@@ -157,9 +192,14 @@ def _second_reading_due(request: Request) -> bool:
 
 
 def _reminder_checks(request: Request, now: datetime, policy: Policy) -> list[datetime]:
-    """When each reminder still ahead should have been fired by its task. One in the past was just republished."""
+    """When each reminder that is not out should have been fired by its task. One in the past was just republished."""
     if request.status not in (*LIVE, Status.EXPIRED):  # which may be undone
         return []
     grace = policy.span(REMIND_GRACE, floor=2)
-    due = [r.due_at + grace for s in request.signers.values() for r in s.reminders.values()]
+    due = [r.due_at + grace for s in request.signers.values() for r in s.reminders.values() if not is_out(request, r)]
     return [at for at in due if at > now]
+
+
+def is_out(request: Request, reminder: Reminder) -> bool:
+    """Whether a task has published this reminder."""
+    return request.reminded_until is not None and reminder.due_at <= request.reminded_until

@@ -1,7 +1,7 @@
 """One notice, when it arrives: load, evaluate, compose, claim, send, record."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from shared.domain import eligibility, planner, unreached
 from shared.domain.errors import PermanentFailure, RetryLater
@@ -11,7 +11,7 @@ from shared.domain.merge import merge
 from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, NoticeState, Request, Status
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
-from shared.ports import Channel, ClickwrapApi, Ledger, MessageFinder, NotFound, Outgoing, Render
+from shared.ports import Channel, ClickwrapApi, Ledger, MessageFinder, NotFound, Outgoing, Render, Stored
 from shared.services.claims import Claims
 from shared.services.fallback import Fallback
 from shared.services.links import LinkService, masked
@@ -19,6 +19,7 @@ from shared.services.lost_answers import LostAnswers
 from shared.services.sender_mail import SenderMail
 from shared.services.sending import Composed, Sending
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 NOT_FOUND_WAIT = 300.0  # seconds until a request that the API does not find is asked for again
 
 
@@ -86,27 +87,33 @@ class Deliver:
         if stored is None:
             raise PermanentFailure("the ledger holds no such request")
         self._sending.check(notice.channel)
-        if not self._must_ask(stored.item, notice.kind) or self._claims.is_over(notice):
+        oldest = self._oldest(notice.kind)
+        if self._is_known(stored.item, oldest) or self._claims.is_over(notice):
             return stored.item
-        return self._as_of_now(stored.item)
+        return self._as_of_now(stored, oldest)
 
-    def _must_ask(self, request: Request, kind: Kind) -> bool:
-        oldest, now = KINDS[kind].answer_age, self._clock()
-        if oldest is None:
-            return False
-        age = now - (request.checked_at or now)
-        unseen = request.not_found_since is not None  # the last reading told nothing
-        return oldest == 0 or unseen or age > self._policy.span(oldest, floor=5)
+    def _oldest(self, kind: Kind) -> datetime:
+        """When the API must have been asked last for a notice of this kind."""
+        age = KINDS[kind].answer_age
+        return self._clock() - self._policy.span(age, floor=5) if age is not None else LONG_AGO
 
-    def _as_of_now(self, request: Request) -> Request:
-        """Not stored: `resolve` and `reconcile` alone change a request by what the API says."""
+    def _is_known(self, request: Request, oldest: datetime) -> bool:
+        """Whether the stored state will do: young enough, and the last reading told something."""
+        told = request.not_found_since is None or oldest == LONG_AGO
+        return told and (request.checked_at or oldest) >= oldest
+
+    def _as_of_now(self, stored: Stored[Request], oldest: datetime) -> Request:
+        request = stored.item
         try:
-            answer = self._api.fetch(request.id)
+            answer = self._api.fetch(request.id, max(oldest, request.checked_at or oldest))
         except NotFound as e:
             if request.forgotten or request.status is Status.GONE:
                 return request  # its state says why nothing is sent
             raise RetryLater("the API does not know the request at the moment", after=NOT_FOUND_WAIT) from e
-        return merge(request, answer, None, self._clock(), self._policy).request
+        read = merge(request, answer, None, self._clock(), self._policy).request
+        if changed := planner.aside(request, read, self._policy):
+            self._ledger.put(request.id, changed, stored.version)  # whoever else has written it knows more
+        return read
 
     # -- evaluate
 

@@ -1,13 +1,22 @@
 """A short link followed: to the signing page while it is due, to the document once complete, else a reason."""
 
+import logging
 import re
+from collections.abc import Callable
+from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
 
+from shared.domain.errors import RetryLater
 from shared.domain.model import Link, Request, Signer, SignerState, Status
-from shared.ports import Ledger
+from shared.domain.policy import Policy
+from shared.domain.recheck import opened
+from shared.domain.signers import pending
+from shared.ports import Ledger, Stored
 from shared.services.links import completion_url
+
+log = logging.getLogger(__name__)
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -31,10 +40,10 @@ EXPIRED = Followed(410, reason="expired")
 
 
 class Links:
-    """The handler of `links`. completion_link: the setting COMPLETION_LINK."""
+    """The handler of `links`."""
 
-    def __init__(self, ledger: Ledger, completion_link: str) -> None:
-        self._ledger, self._completion_link = ledger, completion_link
+    def __init__(self, ledger: Ledger, policy: Policy, clock: Callable[[], datetime]) -> None:
+        self._ledger, self._policy, self._clock = ledger, policy, clock
 
     def follow(self, code: str) -> Followed:
         """Raises RetryLater when the ledger cannot be reached."""
@@ -45,8 +54,19 @@ class Links:
         signer = request.item.signers.get(link.item.signer) if request else None
         if request is None or signer is None:
             return DEAD
-        followed = _alive(request.item, signer, self._completion_link)
+        followed = _alive(request.item, signer, self._policy.completion_link)
+        if followed.location and pending(signer):
+            self._note(request)
         return replace(followed, site=request.item.site, languages=(signer.language, request.item.language))
+
+    def _note(self, stored: Stored[Request]) -> None:
+        """A hint for `reconcile`, for which nobody waits twice: whoever else has written this knows more."""
+        if (noted := opened(stored.item, self._clock(), self._policy)) is None:
+            return
+        try:
+            self._ledger.put(noted.id, noted, stored.version)
+        except RetryLater as e:
+            log.warning("an opened link is not noted", extra={"json": {"reason": e.reason}})
 
 
 def _alive(request: Request, signer: Signer, completion_link: str) -> Followed:

@@ -173,7 +173,8 @@ def test_only_the_console_may_delete_a_document_and_public_functions_may_not_lis
     assert [name for name, given in permissions.items() if "datastore.entities.delete" in given] == ["console"]
     public = {name for name, row in functions().items() if row["public"]}
     assert not [name for name in public & permissions.keys() if "datastore.entities.list" in permissions[name]]
-    assert permissions["links"] == ["datastore.databases.get", "datastore.entities.get"]
+    expected = ["datastore.databases.get", "datastore.entities.get", "datastore.entities.update"]
+    assert permissions["links"] == expected
 
 
 def test_a_right_on_documents_holds_for_the_relays_database_only() -> None:
@@ -263,7 +264,7 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]
 
 NEEDS = {
     "roles/pubsub.publisher": "bus",
-    "relayReader": "ledger",
+    "relayUpdater": "ledger",
     "relayWriter": "ledger",
     "relaySearcher": "ledger",
     "relayEraser": "ledger",

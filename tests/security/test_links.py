@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from shared import bootstrap
 from shared.adapters.shorteners.links import OwnLinks
 from shared.domain.model import Link, Request, Signer, SignerState, Status
+from shared.domain.policy import Policy
 from shared.handlers.links import Links
 from shared.ports import Target
 from tests.fakes import START, FakeLedger
@@ -43,7 +44,7 @@ def ledger() -> FakeLedger:
 
 @pytest.fixture
 def client(ledger: FakeLedger, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(bootstrap, "links", lambda: Links(ledger, "request_url"))
+    monkeypatch.setattr(bootstrap, "links", lambda: Links(ledger, Policy(), lambda: START))
     return functions_framework.create_app("links", str(ROOT / "functions/links/main.py")).test_client()
 
 

@@ -223,11 +223,15 @@ class Oracle:
             if sent.name not in self.unsure and (reason := self._forbidden(sent)):
                 yield f"{sent.effect} at {sent.at:%d %H:%M:%S}: {reason}"
 
+    def _asked_by_another(self, at: datetime) -> bool:
+        """One answer serves all messages of a minute."""
+        return any(at - MINUTE - UNDER_WAY <= asked <= at for asked, _ in self.p.relay.ports.api.asked)
+
     def _forbidden(self, sent: Sent) -> str:
         asked = sent.task.told[-1][0] if sent.task.told else sent.task.started
         if sent.at - asked > UNDER_WAY:
             return f"rests on what was known {sent.at - asked} before"
-        if sent.kind == "reminder" and not sent.task.told:
+        if sent.kind == "reminder" and not sent.task.told and not self._asked_by_another(sent.task.started):
             return "without asking the API"
         if sent.kind == "completion":
             return ""
@@ -256,7 +260,7 @@ class Oracle:
         if row is not None and not facts.turn(row) and not unsure:
             return "it was not their turn"
         own = [i for _, i, honest in sent.task.told if honest]
-        if sent.kind == "reminder" and len(own) == len(sent.task.told):
+        if sent.kind == "reminder" and own and len(own) == len(sent.task.told):
             shown = self.p.versions[own[-1]]
             if shown.status is not Status.OPEN:
                 return f"the API had just said {shown.status}"

@@ -19,7 +19,7 @@ def policy(**given: str) -> Policy:
 
 
 def test_without_any_variable_the_defaults_hold():
-    assert policy() == Policy(available=frozenset())
+    assert policy() == Policy(available=frozenset(), opens_seen=True)
     assert Settings({}).names() == ResourceNames()
     assert Settings({})[CLICKWRAP_FIELDS] == FIELDS
     assert (Settings({}).backend, Settings({})[SHORTENER]) == ("gcp", "links")

@@ -3,16 +3,16 @@
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.model import Request, Status
-from tests.fakes import World
-from tests.lifecycles import begun, sign
+from shared.domain.errors import RetryLater
+from shared.domain.model import Link, Request, Status
+from shared.domain.policy import Policy
+from tests.fakes import World, seen
+from tests.lifecycles import DAY, HOUR, MINUTE, SENT, begun, sign
 
 
 class TestLinks:
     @pytest.fixture
     def world(self) -> World:
-        from shared.domain.model import Link
-
         world = begun("a", "b")
         link = Link(request_id="r1", signer=world.signer("a"), round=1)
         world.ledger.put("c" * 22, link, None)
@@ -59,3 +59,81 @@ class TestLinks:
         signers = {k: replace(s, request_url="") for k, s in stored.item.signers.items()}
         world.ledger.put("r1", replace(stored.item, status=Status.COMPLETE, signers=signers), stored.version)
         assert self.follow(world) == (410, "")
+
+
+class TestOpened:
+    """A signature may follow a link that was opened, and its webhook may be lost."""
+
+    OWN_LINKS = Policy(opens_seen=True)
+
+    def quiet(self, policy: Policy = OWN_LINKS) -> World:
+        """A request of which nothing was heard for a day."""
+        world = World(policy)
+        world.says(seen("a"), seen("b"))
+        world.hear(SENT)
+        world.ledger.put("c" * 22, Link(request_id="r1", signer=world.signer("a"), round=1), None)
+        world.advance(DAY, reconcile=True)
+        return world
+
+    def test_brings_the_recheck_near_and_a_lost_webhook_is_noticed(self):
+        world = self.quiet()
+        assert world.request().next_at > world.now + HOUR
+        assert world.links.follow("c" * 22).status == 302
+        assert world.request().next_at == world.now + 20 * MINUTE
+        world.says(seen("a", signed=True), seen("b"))
+        world.advance(21 * MINUTE, reconcile=True)
+        assert "progress" in [kind for kind, *_ in world.told()]
+
+    def test_is_followed_by_rechecks_that_grow_rarer(self):
+        world = self.quiet()
+        opened = world.now
+        world.links.follow("c" * 22)
+        times = []
+        for _ in range(4):
+            world.now = world.request().next_at
+            times.append((world.now - opened) / MINUTE)
+            world.reconcile.run()
+        assert times == [20, 60, 180, 540]
+
+    def test_never_puts_a_recheck_off(self):
+        world = self.quiet()
+        world.now = world.request().next_at - 5 * MINUTE
+        before = world.request().next_at
+        world.links.follow("c" * 22)
+        assert (world.request().next_at, world.request().opened_at) == (before, world.now)
+
+    def test_is_counted_once_in_twenty_minutes(self):
+        world = self.quiet()
+        versions = []
+        for _ in range(41):
+            world.links.follow("c" * 22)
+            versions.append(world.ledger.get(Request, "r1").version)
+            world.now += MINUTE
+        assert len(set(versions)) == 3
+
+    def test_means_nothing_where_the_links_are_not_our_own(self):
+        world = self.quiet(Policy())
+        before = world.request()
+        world.links.follow("c" * 22)
+        assert world.request() == before
+
+    def test_by_somebody_who_has_signed_is_no_hint(self):
+        world = self.quiet()
+        sign(world, "ab", "a")
+        before = world.request()
+        assert world.links.follow("c" * 22).status == 410
+        assert world.request() == before
+
+    @pytest.mark.parametrize("fault", ["race", "outage"])
+    def test_leads_on_though_it_cannot_be_noted(self, fault, monkeypatch):
+        world = self.quiet()
+        if fault == "race":
+            world.ledger.races = 1
+        else:
+            monkeypatch.setattr(world.ledger, "put", unreachable)
+        assert world.links.follow("c" * 22).location == "https://sign.test/a"
+        assert world.request().opened_at is None
+
+
+def unreachable(*_: object) -> None:
+    raise RetryLater("the database is away")

@@ -179,7 +179,7 @@ class TestEnds:
         world.says(seen("a", signed=True), status=Status.COMPLETE, download_url="https://doc.test/signed.pdf")
         world.hear(COMPLETE)
         world.ledger.put("C" * 22, Link(request_id="r1", signer=world.signer("b"), round=1), None)
-        assert Links(world.ledger, "download_url").follow("C" * 22).status == 410
+        assert Links(world.ledger, Policy(completion_link="download_url"), world.clock).follow("C" * 22).status == 410
 
     def test_a_late_step_goes_though_the_record_of_its_invitation_was_purged(self):
         world = World(Policy(retention_days=32, reminder_days=(40,)))

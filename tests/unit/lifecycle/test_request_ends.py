@@ -146,7 +146,7 @@ class TestSilence:
         days = invited()
         days.live(43 * DAY)
         assert days.request().status is Status.OPEN
-        days.live(2 * DAY)
+        days.live(2 * DAY + HOUR)
         assert days.request().status is Status.DORMANT
         calls = days.api.calls
         days.live(60 * DAY)
