@@ -383,13 +383,14 @@ class _Merge:
 
     def _refuted(self) -> list[str]:
         """Whose signature only a webhook told, while for a day the API, which does show signatures, has denied it."""
-        day, shows = self.policy.days(1), trust.shows_signatures(self.usual) or self._has_shown()
-        denied = [(k, self.signers[k]) for k, seen in self.seen.items() if seen.signed is False and shows]
-        return [
-            k
-            for k, s in denied
-            if self._signed(k) and not s.confirmed and (at := s.signed_at or s.doubted_since) and self.now - at >= day
-        ]
+        shows = trust.shows_signatures(self.usual) or self._has_shown()
+        denied = [k for k, seen in self.seen.items() if seen.signed is False and shows]
+        return [k for k in denied if self._told_a_day_ago(self.signers[k])]
+
+    def _told_a_day_ago(self, signer: Signer) -> bool:
+        at = signer.signed_at or signer.doubted_since
+        told = signer.state is SignerState.SIGNED and not signer.confirmed
+        return told and at is not None and self.now - at >= self.policy.days(1)
 
     def _has_shown(self) -> bool:
         """Whether the API shows a signature of this request, or has done so."""
@@ -404,13 +405,17 @@ class _Merge:
             return replace(request, unconfirmed_since=None)
         if request.unconfirmed_since is None:
             return replace(request, unconfirmed_since=self.now)
-        settled = self.now - request.unconfirmed_since >= self.policy.span(SECOND_READING, floor=1)
-        lacking = any(self._signed(k) for k in self.signers.keys() - self.seen.keys())  # until it is there, or removed
-        if lacking or not (settled or self._sent_after(undone)):
+        if not self._settles(request.unconfirmed_since, undone):
             return request
         self.signers = reopened(self.signers, self._denied_since(request.unconfirmed_since))
         status, fresh = self._said() or Status.OPEN, {"unconfirmed_since": None, "completed_at": None, "adopted": False}
         return replace(request, round=request.round + 1, status=status, **fresh)
+
+    def _settles(self, first: datetime, undone: list[str]) -> bool:
+        """Whether this answer may confirm the first denial: one that lacks a signature's owner waits for another."""
+        lacking = any(self._signed(k) for k in self.signers.keys() - self.seen.keys())
+        again = self.now - first >= self.policy.span(SECOND_READING, floor=1)
+        return not lacking and (again or self._sent_after(undone))
 
     def _denied_since(self, first: datetime) -> list[str]:
         """Whose confirmed signature no longer stands: also a young one, if it was known when the first was denied."""

@@ -78,6 +78,8 @@ class Claims:
     def _claim_again(
         self, notice: Notice, read_at: datetime, stored: Stored[NoticeRecord], fields: dict[str, Any]
     ) -> Claim:
+        if not self._in_time(read_at):  # frozen since: a claim written now might be left for good
+            raise RetryLater(TOO_SLOW, after=1)
         attempts = stored.item.attempts + 1
         again = notice_record.changed_to(stored.item, NoticeState.SENDING, self._clock(), attempts=attempts, **fields)
         version = self._ledger.put(notice.notice, again, stored.version)

@@ -373,7 +373,10 @@ class Oracle:
             yield f"{kind} to {name} at {address}"
 
     def _corrected_late(self, name: str) -> bool:
-        return any(a.what == "correct" and a.who == name and a.at > 5 * DAY.total_seconds() for a in self.p.script.acts)
+        acts = self.p.script.acts
+        corrected = [a.at for a in acts if (a.what, a.who) == ("correct", name)]
+        again = [a.at for a in acts if a.what in ("resume", "extend")] if corrected else []
+        return max([*corrected, *again], default=0.0) > 5 * DAY.total_seconds()
 
     @cached_property
     def seen(self) -> bool:
