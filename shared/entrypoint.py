@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import flask
 import msgspec
 
-from shared import request_body
+from shared import request_body, trace
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.receipts import ReceiptRequest
 from shared.ports import WebhookRejected
@@ -39,6 +39,7 @@ def subscriber(
     Reads both wire forms: the push envelope, and Eventarc's, which also holds the subscription.
     """
     message = arrived(event.data["message"], by_task="X-CloudTasks-TaskName" in flask.request.headers)
+    trace.follow(message.attributes.get(trace.TRACEPARENT), flask.request.headers.get(trace.TRACEPARENT))
     try:
         handle(msgspec.json.decode(message.data, type=kind))
     except RetryLater as e:
@@ -74,6 +75,7 @@ def nack(reason: str) -> None:
 
 def webhook(request: flask.Request, limit: int, receive: "Receive") -> flask.Response:
     """Hands a webhook's body to `receive`. limit: bytes."""
+    trace.follow(request.headers.get(trace.TRACEPARENT))
     try:
         return reply(200, {"status": receive.accept(_posted(request, limit, receive))})
     except WebhookRejected as e:
@@ -133,6 +135,7 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record and its `json` extra as one line."""
         line = {"severity": record.levelname, "message": record.getMessage(), **getattr(record, "json", {})}
+        line |= trace.log_fields()
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)

@@ -128,8 +128,10 @@ def _whose(key: str, request: str) -> str:
     if case is None:
         return "Only a hash of the address is kept; open this from the page of a request to see whose it is."
     shown = Shown(case.request, personal=False)
-    owners = [k for k in case.owners.get(key, ()) if k in case.request.signers]
-    people = [f"{shown.label(k)} ({' or '.join(shown.addresses(case.request.signers[k]))})" for k in owners]
+    owners = case.owners.get(key, [])
+    signers = [k for k in owners if k in case.request.signers]
+    people = [f"{shown.label(k)} ({' or '.join(shown.addresses(case.request.signers[k]))})" for k in signers]
+    people += ["the sender"] if "" in owners else []
     return f"It is the address of {', '.join(people) or 'nobody on this request any more'}."
 
 

@@ -170,11 +170,9 @@ def _check_reminder(request: Request, notice: Notice, signer: Signer, now: datet
 
 
 def _check_progress(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Decision:
-    if request.status is not Status.OPEN:
-        return Suppress(f"the request is {request.status}")
     if signed_by(request, notice) is None:
         return Suppress("the signature no longer stands")
-    return Send() if needed(request) else Suppress("no signature is missing any more")
+    return _open(request) if needed(request) else Suppress("no signature is missing any more")
 
 
 def _check_completion(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Decision:

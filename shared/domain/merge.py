@@ -307,6 +307,8 @@ class _Merge:
         left = [k for k in counted if not self._signed(k)]
         if len(left) != 1:
             return None
+        if self.first_sight and self.seen[left[0]].signed is None:  # one answer alone may lack whoever has signed
+            _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook names a signer the API does not show")
         if len(counted) > 1 and self.seen[left[0]].signed is False:
             _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not yet")
             return None

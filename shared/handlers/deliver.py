@@ -92,10 +92,20 @@ class Deliver:
             return stored.item
         return self._as_of_now(stored, oldest)
 
+<<<<<<< HEAD
     def _oldest(self, kind: Kind) -> datetime:
         """When the API must have been asked last for a notice of this kind."""
         age = KINDS[kind].answer_age
         return self._clock() - self._policy.span(age, floor=5) if age is not None else LONG_AGO
+=======
+    def _must_ask(self, request: Request, kind: Kind) -> bool:
+        oldest, now = KINDS[kind].answer_age, self._clock()
+        if oldest is None:
+            return False
+        age = now - (request.checked_at or now)
+        unseen = request.not_found_since is not None  # the last reading told nothing
+        return oldest == 0 or unseen or age > self._policy.span(oldest, floor=5)
+>>>>>>> sim2
 
     def _as_of_now(self, stored: Stored[Request], oldest: datetime) -> Request:
         request = stored.item

@@ -157,7 +157,7 @@ class Chance:
         return "receipt", tuple(reports), r.random() < 0.1
 
     def _listing(self) -> Decision | None:
-        return ("listing", self._r.choice((1.0, 20.0, 59.0))) if self._random() < self._provider else None
+        return ("listing", self._r.choice((1.0, 20.0, 59.0))) if self._random() < 0.5 else None
 
     def _finding(self) -> Decision | None:
         if self._random() >= self._provider:

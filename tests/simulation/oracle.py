@@ -106,8 +106,9 @@ class Oracle:
 
     @cached_property
     def told(self) -> list[tuple[datetime, int]]:
-        """When an answer had its effect: its task ended well. The version of the facts that it showed."""
-        return [(at, i) for at, task, how in self.p.tasks if how == "ok" for _, i, _ in task.told if i >= 0]
+        """When a whole answer was stored: its task ended well. The version of the facts that it showed."""
+        read = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
+        return [(at, i) for at, task in read for _, i, whole in task.told if whole and i >= 0]
 
     @cached_property
     def said(self) -> list[tuple[datetime, int]]:
@@ -249,7 +250,8 @@ class Oracle:
     def _not_due(self, sent: Sent, facts: Facts, row: Row | None, known: int) -> str:
         if self.p.script.silent:
             return ""
-        if row is not None and row.signed:
+        # a wrong answer may deny it just when a revision is seen, which needs two readings: its round takes both
+        if row is not None and row.signed and not (facts.revision and ("unsigned",) in self.decided):
             return "their signature was known"
         if row is not None and row.role is not Role.SIGNER:
             return "they had delegated"
@@ -314,8 +316,7 @@ class Oracle:
     @cached_property
     def shown(self) -> bool:
         """Whether the API has ever shown a signature: until then its denial of one proves nothing, by design."""
-        read = [t for _, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
-        told = {i for task in read for _, i, _ in task.told if i >= 0}
+        told = {i for _, i in self.told}
         return any(row.signed for i in told for row in self.p.versions[i].rows)
 
     @cached_property
@@ -344,13 +345,20 @@ class Oracle:
 
     def _lost(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         name = row.person.name
-        if facts.status is Status.COMPLETE and not (self.p.script.silent and not self._heard("request_complete")):
+        unheard = self.p.script.silent and not self._heard("request_complete")
+        if facts.status is Status.COMPLETE and self.proven and not unheard:
             yield from self._missing("completion", name, address)
         if facts.status is Status.OPEN and facts.turn(row):
             yield from self._missing("invitation", name, address)
             yield from self._lost_reminders(facts, row, address)
         if facts.status is Status.OPEN:
             yield from self._lost_progress(facts, row, address)
+
+    @cached_property
+    def proven(self) -> bool:
+        """A completion is told if the request was read before it, or two kinds of webhook came: one may be forged."""
+        alive = any(self.p.versions[i].status is not Status.COMPLETE for _, i in self.told)
+        return alive or len({kind for _, kind, _ in self.p.hooks}) > 1
 
     def _heard(self, kind: str) -> bool:
         return any(k == kind for _, k, _ in self.p.hooks)
@@ -390,7 +398,7 @@ class Oracle:
         for row in facts.rows if kind else ():
             both = {a for a in (row.person.mobile, row.person.email) if a}
             reached = any((s.name, s.kind) == (row.person.name, kind) for s in self.p.book)
-            due = kind == "completion" or facts.turn(row)
+            due = self.proven if kind == "completion" else facts.turn(row)
             unsure = self.disturbed_tries(kind, row.person.name) > 1
             if due and self.refused & both and len(both) == 2 and not self.refused >= both and not (reached or unsure):
                 yield f"{kind} to {row.person.name}: by neither channel"

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from shared.adapters.collections import CHANGED, COLLECTIONS
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, PermanentFailure, RetryLater
-from shared.domain.model import ApiRequest, Notice, NoticeRecord, Request, Status
+from shared.domain.model import ApiRequest, Kind, Notice, NoticeRecord, Request, Status
 from shared.ports import Ledger, Mark, Message, NotFound, Only, Outgoing, Sought, Stored, Task, Wording
 from tests.fakes import fits
 from tests.simulation.kernel import Crash, Kernel
@@ -19,7 +19,7 @@ from tests.simulation.kernel import Crash, Kernel
 LOST = "the answer was lost"
 REFUSED = "cannot be reached"
 LONG = 60.0  # seconds
-ERRS_FOR = timedelta(seconds=240)
+ERRS_FOR, RIGHT_AFTER = timedelta(seconds=240), timedelta(hours=1)
 
 
 class Calls:
@@ -223,19 +223,19 @@ class SimApi:
         newest = len(self.versions) - 1
         wrong = kernel.decide(kernel.current, "answer")  # type: ignore[arg-type]
         if wrong is None or not self._may_err() or (self.silent and wrong[0] in ("status", "unsigned")):
-            self._wrong_since = None
             return (self.versions[newest][1] if self.versions else None), newest, True
         kernel.note("answer", *wrong)
         if wrong[0] == "stale":
             index = sum(at <= kernel.now - timedelta(seconds=wrong[1]) for at, _ in self.versions) - 1
             return (self.versions[index][1] if index >= 0 else None), index, True
-        told = -1 if wrong[0] in ("404", "empty", "unsigned") else newest
+        told = -1 if wrong[0] in ("404", "empty") else newest
         return self._wrong(wrong, newest), told, False
 
     def _may_err(self) -> bool:
         """Answers do not go on being wrong: what two of them say, five minutes apart, may be believed."""
         now = self._calls.kernel.now
-        self._wrong_since = self._wrong_since or now
+        if self._wrong_since is None or now - self._wrong_since > RIGHT_AFTER:
+            self._wrong_since = now
         return now - self._wrong_since < ERRS_FOR
 
     def _wrong(self, wrong: tuple[Any, ...], index: int) -> ApiRequest | None:
@@ -357,8 +357,10 @@ class SimDeadLetters:
             self.letters[topic] = [letter for letter in held if letter.key not in keys]
 
 
-def words(request: Request, notice: Notice, link: str) -> Wording:
-    """What the oracle reads in the provider's book: kind, day or number, round, name, link."""
+def words(request: Request, notice: Notice, link: str, unreached: object = ()) -> Wording:
+    """What the oracle reads in the provider's book: kind, day, round, name, link; "" of a mail to the sender."""
+    if notice.kind is Kind.UNREACHED:
+        return Wording(text="")
     name = request.signers[notice.signer].name
     about = next((s.name for s in request.signers.values() if s.number == notice.about), "")
     text = f"{notice.kind.value}|{notice.reminder_day}|{about}|{notice.round}|{name}|{link}"

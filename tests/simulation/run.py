@@ -62,6 +62,7 @@ class Played:
     versions: list[Facts] = field(default_factory=list)
     times: list[datetime] = field(default_factory=list)  # of the versions
     book: list[Sent] = field(default_factory=list)
+    mails: list[str] = field(default_factory=list)  # notices of the mails to the sender
     hooks: list[tuple[datetime, str, str]] = field(default_factory=list)  # taken: when, type, whose
     offered: int = 0
     resends: int = 0
@@ -250,6 +251,9 @@ class _Play:
     # -- what is noted for the oracle
 
     def _taken(self, task: Task, name: str, message: Outgoing) -> str:
+        if not message.text:
+            self.played.mails.append(message.notice)
+            return f"mail-{len(self.played.mails)}"
         kind, day, about, round_, who, link = message.text.split("|")
         entry = Sent(
             self.kernel.now, name, message.to, message.notice, kind, int(day), about, int(round_), who, link, task,

@@ -3,11 +3,17 @@
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
+import flask
 import pytest
 
-from shared import entrypoint
+from shared import entrypoint, trace
+from shared.adapters.gcp import pubsub
 from shared.entrypoint import JsonLines, Stderr
+from shared.ports import Message
 from shared.settings import SettingError
 
 
@@ -29,6 +35,39 @@ def test_a_line_is_one_json_object(log: logging.Logger, capfd: pytest.CaptureFix
         {"severity": "INFO", "message": "webhook accepted", "event": "é\n1"},
         {"severity": "WARNING", "message": "2 left"},
     ]
+
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(("given", "kept"), [(TRACE, True), ("", False), (f"{TRACE}\n", False), ("00-0-0-0", False)])
+def test_a_webhooks_trace_goes_on_to_what_it_causes(
+    log: logging.Logger, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, given: str, kept: bool
+) -> None:
+    sent: list[dict[str, Any]] = []
+    client = SimpleNamespace(publish=lambda request, **_: sent.extend(request["messages"]))
+    monkeypatch.setattr(pubsub, "_publisher", lambda: client)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    bus = pubsub.PubSubBus("p", lambda: datetime(2026, 1, 1, tzinfo=UTC))
+
+    def handle(_: object) -> str:
+        log.info("handled")
+        bus.publish("t", [Message(b"{}")])
+        return "accepted"
+
+    receive: Any = SimpleNamespace(authenticate=lambda headers: None, accept=handle)
+    app = flask.Flask("test")
+    posted = {"method": "POST", "json": {}, "environ_overrides": {"HTTP_TRACEPARENT": given}}
+    with app.test_request_context("/", **posted):
+        entrypoint.webhook(flask.request, 100, receive)
+    pushed: Any = SimpleNamespace(data={"message": {"data": "e30=", "attributes": sent[0]["attributes"]}})
+    with app.test_request_context("/"):
+        entrypoint.subscriber(pushed, dict, handle, lambda: pytest.fail("deferred"))  # type: ignore[type-var]
+    trace.follow()  # none, for the tests that follow
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    of = {"logging.googleapis.com/trace": "projects/p/traces/4bf92f3577b34da6a3ce929d0e0e4736"} if kept else {}
+    assert lines == [{"severity": "INFO", "message": "handled", **of}] * 2
+    assert [m["attributes"].get("traceparent") for m in sent] == [TRACE if kept else None] * 2
 
 
 def test_an_exception_stands_in_its_line(log: logging.Logger, capfd: pytest.CaptureFixture[str]) -> None:

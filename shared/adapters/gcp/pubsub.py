@@ -7,6 +7,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from shared import trace
 from shared.adapters.gcp.calls import DEADLINE, Lazy, connected, limits, reaching
 from shared.ports import PUBLISHED_AT, Message
 
@@ -37,7 +38,8 @@ class PubSubBus:
 
     def _timed(self, message: Message) -> Message:
         """Its age is measured by the clock that it is compared with, not by Pub/Sub's."""
-        return Message(message.data, {PUBLISHED_AT: self._clock().isoformat(), **message.attributes})
+        own = {PUBLISHED_AT: self._clock().isoformat(), **trace.attributes()}
+        return Message(message.data, own | message.attributes)
 
     def _batches(self, topic: str) -> "Batches":
         return self._topics.get(topic) or self._topics.setdefault(topic, Batches(partial(self._send, topic)))

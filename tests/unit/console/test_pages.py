@@ -218,6 +218,18 @@ class TestRequest:
         assert "Invitation by e-mail: taken by email" in page
         assert "Reminder of day 3 due" in page
 
+    def test_shows_the_mail_to_the_sender_without_a_button_to_repeat_it(self):
+        world = World(Policy(tell_sender=True, channels="sms"))
+        world.says(eric(), created_at=world.now, sender_email="ann@example.com")
+        world.sms.outcomes = [PermanentFailure("landline")]
+        world.hear(SENT)
+        world.advance(timedelta(minutes=1))
+        page = html.unescape(made(world).get("/requests/r1").text)
+        assert "Mail to the sender about signers not reached by e-mail: taken by email" in page
+        assert "Not again: the sender's mails are not sent once more" in page
+        assert "to <bdi>the sender</bdi>" in page
+        assert not any(word in page for word in PERSONAL)
+
     def test_hides_personal_data_until_asked_and_logs_who_asked(self, client, caplog):
         page = client.get("/requests/r1").text
         assert not [word for word in PERSONAL if word in page]

@@ -154,6 +154,10 @@ class TestProgress:
     def test_is_suppressed_when_the_request_is_not_open(self, two):
         assert isinstance(self.at(replace(signed(two, 1), status=Status.COMPLETE)), Suppress)
 
+    @pytest.mark.parametrize("status", [Status.PAUSED, Status.DISPUTED])
+    def test_waits_while_the_request_is_held(self, two, status):
+        assert isinstance(self.at(replace(signed(two, 1), status=status)), Defer)
+
     def test_is_too_late_after_a_day(self, two):
         assert self.at(signed(two, 1), NEXT + DAY) == Fail("too late")
 

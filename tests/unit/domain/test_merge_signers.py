@@ -344,6 +344,12 @@ class TestWhoIsWho:
         request = later(sent(seen("a", signed=None)), answer(seen("a", signed=None), status=None), SIGNED, "?").request
         assert states(request) == ["signed"]
 
+    def test_an_unknown_signer_id_is_not_the_only_one_shown_until_a_later_answer_shows_no_more(self):
+        with pytest.raises(RetryLater):
+            later(None, answer(SILENT[1]), SIGNED, "a")
+        assert who(later(None, answer(*SILENT), SIGNED, "a", age=30).request, "b").state == "invited"
+        assert states(later(None, answer(SILENT[1]), SIGNED, "a", age=120).request) == ["signed"]
+
     def test_an_unknown_signer_id_with_several_left_is_unmatched_until_the_api_tells(self):
         merged = later(sent(*SILENT), answer(*SILENT), SIGNED, "?")
         assert states(merged.request) == ["invited", "invited"]

@@ -65,6 +65,18 @@ class TestEligibility:
         world.pump()
         assert world.later == []
 
+    def test_a_reading_that_found_nothing_does_not_count_as_one(self):
+        world = World()
+        world.says(seen("a"), seen("b"))
+        world.resolve.event(world.event(SENT))
+        world.now += 10 * MINUTE
+        world.api.truth.clear()
+        world.resolve.recheck("r1")
+        world.says(seen("a", signed=True), seen("b"))
+        world.pump()
+        assert ("invitation", "a", 0) not in world.told()
+        assert ("invitation", "b", 0) in world.told()
+
     def test_an_invitation_older_than_a_minute_asks_the_api_again(self):
         world = World()
         world.says(seen("a"), seen("b"))

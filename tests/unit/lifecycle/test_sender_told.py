@@ -223,3 +223,26 @@ def test_wherever_the_process_dies_the_sender_is_told(name):
         assert died, f"point {at} was not reached"
         doubtful = any(t.state is UNKNOWN for r in world.records() for t in r.history if r.kind is Kind.UNREACHED)
         assert 1 <= len(mails(world)) <= 1 + doubtful, f"point {at}: {mails(world)}"
+
+
+def bounced(at: int | None) -> tuple[ReceiptWorld, bool]:
+    """A receipt of a bounce during which the process dies at this point, and which its provider repeats."""
+    relay = ReceiptWorld(replace(TELLING, channels="sms"))
+    relay.api.truth["r1"] = replace(relay.api.truth["r1"], sender_email=SENDER)
+    relay.hear(SENT)
+    relay.faults.count, relay.faults.at, died = 0, at, False
+    try:
+        relay.told_of(UNDELIVERED, "unknown number")
+    except Crash:
+        died = True
+        relay.told_of(UNDELIVERED, "unknown number")
+    relay.points, relay.faults.at = relay.faults.count, None
+    relay.advance(2 * MINUTE)
+    return relay, died
+
+
+def test_wherever_a_receipt_is_cut_off_the_sender_is_told_once():
+    for at in range(bounced(None)[0].points):
+        relay, died = bounced(at)
+        assert died, f"point {at} was not reached"
+        assert mails(relay) == ["A sms: address unusable"], f"point {at}"

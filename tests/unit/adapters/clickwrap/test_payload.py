@@ -82,6 +82,20 @@ def test_every_other_field_is_found_on_its_paths():
     assert (signer.ids, signer.order, signer.role, signer.name) == (("4",), 2, Role.RECIPIENT, "Jo Doe")
 
 
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({"created_by": {"name": "Jo", "email": " Jo@Example.com "}}, "jo@example.com"),
+        ({"created_by": 17, "sender": {"email": "jo@example.com"}}, "jo@example.com"),
+        ({"created_by": {"email": "jo@example.com, evil@x.org"}, "from_email": "ann@example.com"}, "ann@example.com"),
+        ({"created_by": {"email": "Jo\r\nBcc: evil@x.org"}}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_senders_address_is_the_first_that_is_one(fields, found):
+    assert read({"id": "r", **fields}).sender_email == found
+
+
 @pytest.mark.parametrize("document", [None, [], "x", 5, True, {"data": []}, {}])
 def test_what_is_no_object_is_refused_and_an_empty_one_is_silent(document):
     if isinstance(document, dict):
