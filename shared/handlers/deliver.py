@@ -88,24 +88,19 @@ class Deliver:
             raise PermanentFailure("the ledger holds no such request")
         self._sending.check(notice.channel)
         oldest = self._oldest(notice.kind)
-        if (stored.item.checked_at or oldest) >= oldest or self._claims.is_over(notice):
+        if self._is_fresh(stored.item, oldest) or self._claims.is_over(notice):
             return stored.item
         return self._as_of_now(stored, oldest)
 
-<<<<<<< HEAD
+    def _is_fresh(self, request: Request, oldest: datetime) -> bool:
+        """Whether the last reading is young enough; one that found nothing told nothing."""
+        read_at = request.checked_at or oldest
+        return oldest == LONG_AGO or (request.not_found_since is None and read_at >= oldest)
+
     def _oldest(self, kind: Kind) -> datetime:
         """When the API must have been asked last for a notice of this kind."""
         age = KINDS[kind].answer_age
         return self._clock() - self._policy.span(age, floor=5) if age is not None else LONG_AGO
-=======
-    def _must_ask(self, request: Request, kind: Kind) -> bool:
-        oldest, now = KINDS[kind].answer_age, self._clock()
-        if oldest is None:
-            return False
-        age = now - (request.checked_at or now)
-        unseen = request.not_found_since is not None  # the last reading told nothing
-        return oldest == 0 or unseen or age > self._policy.span(oldest, floor=5)
->>>>>>> sim2
 
     def _as_of_now(self, stored: Stored[Request], oldest: datetime) -> Request:
         request = stored.item
