@@ -88,19 +88,19 @@ class Deliver:
             raise PermanentFailure("the ledger holds no such request")
         self._sending.check(notice.channel)
         oldest = self._oldest(notice.kind)
-        if self._is_fresh(stored.item, oldest) or self._claims.is_over(notice):
+        if self._is_known(stored.item, oldest) or self._claims.is_over(notice):
             return stored.item
         return self._as_of_now(stored, oldest)
-
-    def _is_fresh(self, request: Request, oldest: datetime) -> bool:
-        """Whether the last reading is young enough; one that found nothing told nothing."""
-        read_at = request.checked_at or oldest
-        return oldest == LONG_AGO or (request.not_found_since is None and read_at >= oldest)
 
     def _oldest(self, kind: Kind) -> datetime:
         """When the API must have been asked last for a notice of this kind."""
         age = KINDS[kind].answer_age
         return self._clock() - self._policy.span(age, floor=5) if age is not None else LONG_AGO
+
+    def _is_known(self, request: Request, oldest: datetime) -> bool:
+        """Whether the stored state will do: young enough, and the last reading told something."""
+        told = request.not_found_since is None or oldest == LONG_AGO
+        return told and (request.checked_at or oldest) >= oldest
 
     def _as_of_now(self, stored: Stored[Request], oldest: datetime) -> Request:
         request = stored.item
