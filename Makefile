@@ -99,7 +99,7 @@ rehearse: $(STAMP) ## Run a bulk send and its fortnight in virtual time (SIZE=10
 	@$(BIN)/python -m bench.rehearsal
 
 .PHONY: schedules
-schedules: $(STAMP) ## Compare both schedules of rechecks over the same drawn losses (SIZE=1000 signers a row)
+schedules: $(STAMP) ## Compare both schedules of rechecks over the same drawn losses (SIZE=2400 signers a row)
 	@$(BIN)/python -m bench.rehearsal.schedules
 
 .PHONY: preview
