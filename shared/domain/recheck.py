@@ -125,7 +125,7 @@ def opened(request: Request, now: datetime, policy: Policy) -> Request | None:
 
 
 def _recheck(request: Request, age: float, policy: Policy) -> float | None:
-    if request.status is Status.OPEN and policy.opens_seen:
+    if request.status is Status.OPEN and policy.opens_seen and not _lacks_address(request):
         return min(max(OPENED_AGAIN, 2 * age), RARELY)
     if request.status is Status.GONE and not request.signers:
         return None  # never seen alive: it may be made up
@@ -177,6 +177,11 @@ def _waits(request: Request, age: float, hinted: float, policy: Policy) -> Itera
         yield max(PROOF_WAIT - age, 0.0), 2
     if _lacks_url(request):
         yield 60 + min(age, 840), 1
+
+
+def _lacks_address(request: Request) -> bool:
+    """Whether somebody cannot be written to: no opened link announces the correction of their address."""
+    return any(pending(s) and not s.channels for s in request.signers.values())
 
 
 def _lacks_url(request: Request) -> bool:

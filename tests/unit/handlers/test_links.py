@@ -84,6 +84,16 @@ class TestOpened:
         world.advance(21 * MINUTE, reconcile=True)
         assert "progress" in [kind for kind, *_ in world.told()]
 
+    def test_does_not_announce_the_correction_of_an_address_so_that_is_looked_for_more_often(self):
+        world = World(self.OWN_LINKS)
+        world.says(seen("a", mobile="12345"))
+        world.hear(SENT)
+        world.advance(DAY, reconcile=True)
+        assert world.request().next_at <= world.now + 12 * HOUR
+        world.says(seen("a"))
+        world.advance(12 * HOUR, reconcile=True)
+        assert [kind for kind, *_ in world.told()] == ["invitation"]
+
     def test_is_followed_by_rechecks_that_grow_rarer(self):
         world = self.quiet()
         opened = world.now
