@@ -88,10 +88,10 @@ class TestOpened:
         world = World(self.OWN_LINKS)
         world.says(seen("a", mobile="12345"))
         world.hear(SENT)
-        world.advance(HOUR, reconcile=True)
-        assert world.request().next_at <= world.now + HOUR
+        world.advance(2 * HOUR, reconcile=True)
+        assert world.request().next_at <= world.now + 40 * MINUTE
         world.says(seen("a"))
-        world.advance(HOUR, reconcile=True)
+        world.advance(2 * HOUR, reconcile=True)
         assert [kind for kind, *_ in world.told()] == ["invitation"]
 
     def test_is_followed_by_rechecks_that_grow_rarer(self):
