@@ -16,7 +16,7 @@ from tests.faults.script import Person, Play, Step
 
 TOKEN = "soak-token"
 AGAIN = 0.5  # seconds until a webhook that was not taken is posted again
-PATIENCE = 90.0  # seconds a signer waits for an invitation; without one the signer signs all the same
+PATIENCE = 240.0  # seconds a signer waits for an invitation: a recheck that fails is followed by one hours later
 POSTERS = 8
 
 
