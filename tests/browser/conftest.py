@@ -67,6 +67,7 @@ def axe() -> Axe:
     """axe(page) fails on any violation of WCAG 2.2 AA, whatever its impact, in light and in dark."""
 
     def check(page: Page) -> None:
+        page.wait_for_load_state("load")  # without its style sheet a page's links are too small to touch
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             found = Engine().run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response["violations"]
