@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe as Engine
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.browser.chromium import NoBrowser, chromium
 from tests.e2e.stack import Running
 
-WAIT = 15_000  # milliseconds for whatever a page is waited for
+WAIT = 30_000  # milliseconds for whatever a page is waited for: beside other tests a page is slow
+expect.set_options(timeout=WAIT)
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 Axe = Callable[[Page], None]
