@@ -302,8 +302,8 @@ class _Merge:
         return self.seen[key].signed if key in self.seen else None
 
     def _only_one_left(self) -> str | None:
-        """Whom an unknown signer id means. Beside others, a signer whom the API denies
-        cannot be assumed: the others may have signed.
+        """Whom an unknown signer id means. Beside others, or in a first answer that may lack others, a signer whom the
+        API denies cannot be assumed: the others may have signed.
         """
         counted = [k for k in self.seen if self.signers[k].role is Role.SIGNER]
         left = [k for k in counted if not self._signed(k)]
@@ -311,7 +311,7 @@ class _Merge:
             return None
         if self.first_sight and self.seen[left[0]].signed is None:  # one answer alone may lack whoever has signed
             _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook names a signer the API does not show")
-        if len(counted) > 1 and self.seen[left[0]].signed is False:
+        if (len(counted) > 1 or self.first_sight) and self.seen[left[0]].signed is False:
             _wait_for(self.event, SIGNED_LAG, self.now, self.policy, "a webhook says signed, the API does not yet")
             return None
         return left[0]

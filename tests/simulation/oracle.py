@@ -108,8 +108,7 @@ class Oracle:
     def told(self) -> list[tuple[datetime, int]]:
         """When a whole answer was stored: its task ended well. The version of the facts that it showed."""
         ended = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
-        read = [(at, t) for at, t in ended if t.stored]
-        return [(at, i) for at, task in read for _, i, whole in task.told if whole and i >= 0]
+        return [(at, i) for at, task in ended for _, i, whole in task.told[: task.stored] if whole and i >= 0]
 
     @cached_property
     def said(self) -> list[tuple[datetime, int]]:
@@ -369,10 +368,15 @@ class Oracle:
         """Due until the end. An answer lost twice is recorded as unknown, and may be that."""
         if kind == "invitation" and self._corrected_late(name):
             return  # an operator can send it to the new address
+        if kind == "completion" and self._corrected(name) and any(d[0] == "stale" for d in self.decided):
+            return  # it went to the address that the last answer showed
         sents = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, kind)]
         current = [s for s in sents if s.round == self.revisions + 1] if kind == "invitation" and self.seen else sents
         if not current and self.disturbed_tries(kind, name) < 2 and not self._stands_in(kind, name):
             yield f"{kind} to {name} at {address}"
+
+    def _corrected(self, name: str) -> bool:
+        return any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)
 
     def _corrected_late(self, name: str) -> bool:
         acts = self.p.script.acts
@@ -439,8 +443,7 @@ class Oracle:
 
     def _lost_reminders(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         name = row.person.name
-        corrected = any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)  # the days may count anew
-        if self.p.stopped or "stop" in self.acts or self.forged or corrected:
+        if self.p.stopped or "stop" in self.acts or self.forged or self._corrected(name):  # the days may count anew
             return
         invited = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, "invitation")]
         last_change = max(self.p.times[-1], self.settled_at)
@@ -462,7 +465,7 @@ class Oracle:
     def _lost_progress(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         if self.p.policy.progress_to == "none" or self.revisions or self.p.script.silent:
             return
-        if any((a.what, a.who) == ("correct", row.person.name) for a in self.p.script.acts):
+        if self._corrected(row.person.name):
             return  # whoever is invited anew reads of it there
         invited = [s.at for s in self.p.book if (s.name, s.kind) == (row.person.name, "invitation")]
         for other in facts.rows:
