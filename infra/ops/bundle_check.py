@@ -30,6 +30,7 @@ from infra.ops.function_table import Function, chosen
 from infra.ops.lock import RUNTIME
 from infra.ops.preflight import PLACEHOLDER, placeholders
 from infra.ops.shell import Stop
+from local.stack.identity import passed_on
 
 MAX_PARALLEL_CHECKS = 2
 START_TIMEOUT = 30.0  # seconds until a function accepts connections
@@ -82,6 +83,7 @@ STATUS = {
     "time": NOW,
     "data": {"request": "r", "status": "open", "round": 1, "signatures": 0, "needed": 1, "sequence": 1, "signers": {}},
 }
+TASKS = "relay-tasks@check.iam.gserviceaccount.com"
 TOKEN = {"Pactsafe-Webhook-Token": PLACEHOLDER}
 FIRING = {"request": "r", "signer": "s", "reminder_day": 3, "task": "t"}
 CALLS = {
@@ -124,7 +126,7 @@ def check(function: Function, scratch: Path) -> str:
     installed = size(venv)
     with started(function, made.folder, venv) as base:
         for call in CALLS[function.name]:
-            status = status_of(base, call)
+            status = status_of(base, call, identity(function))
             if status != call.status:
                 raise Stop(f"{function.name}: {call.path} answered {status}, not {call.status}")
     shutil.rmtree(venv)
@@ -175,7 +177,7 @@ def environment(function: Function, port: int) -> dict[str, str]:
     closed = f"127.0.0.1:{_free_port()}"
     urls = {
         f"{name}_URL": f"https://{name.lower()}.invalid"
-        for name in ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "LINKS_BASE", "STATUS_WEBHOOK")
+        for name in ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "RECONCILE", "LINKS_BASE", "STATUS_WEBHOOK")
     }
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
@@ -183,7 +185,7 @@ def environment(function: Function, port: int) -> dict[str, str]:
         **{"BACKEND": "gcp", "GOOGLE_CLOUD_PROJECT": "check", "LOCATION": "us-central1", **urls},
         **{"PUBSUB_EMULATOR_HOST": closed, "FIRESTORE_EMULATOR_HOST": closed},
         **placeholders([variable for variable, when in function.secrets.items() if when == "always"]),
-        **{"LINKS_SECRET": PLACEHOLDER, "TASKS_SERVICE_ACCOUNT": "relay-tasks@check.iam.gserviceaccount.com"},
+        **{"LINKS_SECRET": PLACEHOLDER, "TASKS_SERVICE_ACCOUNT": TASKS, "CALLERS": TASKS},
     }
 
 
@@ -206,9 +208,14 @@ def _wait_until_open(function: Function, process: "subprocess.Popen[bytes]", por
     raise Stop(f"{function.name} did not start in {START_TIMEOUT:.0f} s")
 
 
-def status_of(base: str, call: Call) -> int:
+def identity(function: Function) -> dict[str, str]:
+    """As Cloud Run passes on that of a function's caller."""
+    return passed_on(f"https://{function.name}.invalid", TASKS) if function.called_by_google else {}
+
+
+def status_of(base: str, call: Call, identity: dict[str, str]) -> int:
     body = None if call.body is None else json.dumps(call.body).encode()
-    headers = {"Content-Type": "application/json", **call.headers}
+    headers = {"Content-Type": "application/json", **call.headers, **identity}
     try:
         with urllib.request.urlopen(
             urllib.request.Request(base + call.path, body, headers), timeout=CALL_TIMEOUT

@@ -63,7 +63,7 @@ def _deploy_all(plans: list[Plan], outputs: Outputs) -> bool:
 
 def plan_for(function: Function, outputs: Outputs) -> Plan:
     """Build a bundle and check that it starts; under DRY_RUN only compute the names. Raises Stop."""
-    environ = config.environment(function, outputs.environment)
+    environ = config.environment(function, outputs.environment) | callers(function, outputs)
     env_file = bundle.DIST / "env" / f"{function.name}.yaml"
     if shell.dry():
         digest = bundle.digest_of(bundle.contents(function))
@@ -120,8 +120,13 @@ def min_instances(function: Function) -> int:
 
 def ingress(function: Function) -> str:
     """PRIVATE_INGRESS=internal-only closes to the internet what only Google calls; the console's proxy is outside."""
-    called_by_google = function.caller not in (None, "operators")
-    return config.decided("PRIVATE_INGRESS", function.ingress) if called_by_google else function.ingress
+    return config.decided("PRIVATE_INGRESS", function.ingress) if function.called_by_google else function.ingress
+
+
+def callers(function: Function, outputs: Outputs) -> dict[str, str]:
+    """The function checks its caller too: one of the accounts to which Terraform gives the right to call it."""
+    accounts = [member.removeprefix("serviceAccount:") for member in outputs.invokers[function.name]]
+    return {"CALLERS": ",".join(accounts)} if function.called_by_google else {}
 
 
 def _egress(function: Function, outputs: Outputs) -> list[str]:
