@@ -17,8 +17,8 @@ variable "email_provider" {
   default     = "none"
 
   validation {
-    condition     = contains(["apprise", "mailgun", "postmark", "sendgrid", "smtp", "none"], var.email_provider)
-    error_message = "email_provider must be one of apprise, mailgun, postmark, sendgrid, smtp, none."
+    condition     = contains(["apprise", "mailgun", "microsoft", "postmark", "sendgrid", "smtp", "none"], var.email_provider)
+    error_message = "email_provider must be one of apprise, mailgun, microsoft, postmark, sendgrid, smtp, none."
   }
 }
 

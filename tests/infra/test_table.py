@@ -24,6 +24,8 @@ PROVIDER_SETTINGS = {
     "VONAGE_API_KEY": "k",
     "VONAGE_FROM": "Acme",
     "MAILGUN_DOMAIN": "example.com",
+    "MICROSOFT_TENANT_ID": "t",
+    "MICROSOFT_CLIENT_ID": "a",
 }
 PLACE = {
     "BACKEND": "gcp",
