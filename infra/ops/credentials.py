@@ -128,5 +128,5 @@ PROBES = (
 
 
 def chosen(settings: Mapping[str, str]) -> list[Probe]:
-    """The checks that these settings need. Apprise has no read-only call."""
+    """The checks that these settings need."""
     return [probe for probe in PROBES if probe.when == "always" or holds(probe.when, settings)]

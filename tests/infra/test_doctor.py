@@ -312,7 +312,7 @@ def test_our_own_links_answer_that_they_do_not_know_the_code() -> None:
 
 
 def test_only_what_the_settings_choose_is_tried() -> None:
-    assert [p.name for p in chosen({"SMS_PROVIDER": "twilio", "EMAIL_PROVIDER": "apprise", "SHORTENER": "none"})] == [
+    assert [p.name for p in chosen({"SMS_PROVIDER": "twilio", "EMAIL_PROVIDER": "outbox", "SHORTENER": "none"})] == [
         "Clickwrap's API",
         "SMS by Twilio",
     ]

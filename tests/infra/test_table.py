@@ -41,7 +41,6 @@ PLACE = {
 }
 # Whose import is whose package. What others bring along (flask, grpc, google.auth ...) is not listed there.
 PACKAGES = {
-    "apprise": "apprise",
     "cryptography": "cryptography",
     "functions_framework": "functions-framework",
     "google.cloud.firestore": "google-cloud-firestore",
@@ -125,9 +124,7 @@ def _ours(module: str) -> bool:
 def packages_of(name: str) -> set[str]:
     entry = _names(ast.parse((ROOT / "functions" / name / "main.py").read_text()))
     loaded = set().union(*(start["loaded"] for start in starts(name)))
-    # Of Apprise's module receipts sees the declarations; only its Sender imports the library.
-    unused = {"shared.adapters.providers.common.apprise"} if name == "receipts" else set()
-    names = entry.union(*(imported(module) for module in reachable(loaded | entry) - COMPOSITION - unused))
+    names = entry.union(*(imported(module) for module in reachable(loaded | entry) - COMPOSITION))
     found = {package for prefix, package in PACKAGES.items() if any(f"{n}.".startswith(f"{prefix}.") for n in names)}
     # The policy alone looks at numbers and time zones, and every function's settings know the policy.
     if any(start["policy"] for start in starts(name)):

@@ -53,13 +53,11 @@ def test_a_message_of_our_adapter_is_accepted_and_kept(
     message = SMS if channel == "SMS" else EMAIL
     accepted = made(environ, channel, provider).send(message)
     [caught] = outbox.messages()
-    assert bool(accepted.provider_id) == (provider != "apprise")
+    assert accepted.provider_id
     assert (caught.channel, caught.to, caught.subject) == (channel.lower(), message.to, message.subject)
-    assert caught.notice == ("" if provider == "apprise" else NOTICE)
+    assert caught.notice == NOTICE
     assert caught.html.strip() == message.html
-    assert "https://s.example/l/c0de" in caught.text
-    if provider != "apprise":
-        assert caught.text.replace("\r\n", "\n").strip() == message.text.strip()
+    assert caught.text.replace("\r\n", "\n").strip() == message.text.strip()
 
 
 @EVERY
@@ -130,7 +128,6 @@ LETTER: dict[str, Any] = {
 TEXT = {"From": "+15005550006", "To": "+13175551234", "Body": "t"}
 NEXMO = {"from": "Relay", "to": "13175551234", "text": "t"}
 GUN = {"from": "us@example.com", "to": "ann@example.com", "subject": "s", "text": "t"}
-MESSAGE = {"version": "1.0", "title": "", "message": "t", "type": "info"}
 TWILIO = "/2010-04-01/Accounts/AC1/Messages.json", basic("AC1", "t")
 VONAGE = "/sms/json", basic("k", "s")
 SENDGRID = "/v3/mail/send", {"Authorization": "Bearer k"}
@@ -139,7 +136,6 @@ POSTMARK = "/email", {"X-Postmark-Server-Token": "t", "Accept": "application/jso
 MICROSOFT = "/v1.0/users/us@example.com/sendMail", {"Authorization": "Bearer demo-access-token"}
 TOKEN = "/demo-tenant/oauth2/v2.0/token", dict[str, str]()
 GRANT = {"grant_type": "client_credentials", "client_id": "a", "client_secret": "s", "scope": "https://g/.default"}
-APPRISE = "/apprise/+13175551234", basic("demo", "demo-password")
 ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t", "TWILIO_FROM": "+15005550006"}
 ACCOUNT |= {"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": "s", "SENDGRID_API_KEY": "k"}
 ACCOUNT |= {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "mg.example.com", "POSTMARK_SERVER_TOKEN": "t"}
@@ -190,9 +186,6 @@ WRONG: list[tuple[tuple[str, dict[str, str]], dict[str, Any], int, str]] = [
     (MICROSOFT, mime(sender="other@example.com"), 403, "ErrorSendAsDenied"),
     (MICROSOFT, mime(to="nobody"), 400, "ErrorInvalidRecipients"),
     ((MICROSOFT[0], {}), mime(), 401, "InvalidAuthenticationToken"),
-    (APPRISE, {"data": MESSAGE}, 415, "JSON"),
-    (("/apprise/nobody", APPRISE[1]), {"json": MESSAGE}, 400, "to is missing"),
-    (APPRISE, {"json": {**MESSAGE, "type": "pigeon"}}, 400, "type"),
 ]
 
 
@@ -220,7 +213,6 @@ def test_a_wrong_request_gets_the_answer_its_vendor_documents(
         (MAILGUN, {"data": GUN}),
         (POSTMARK, {"json": MAIL}),
         (MICROSOFT, mime()),
-        (APPRISE, {"json": MESSAGE}),
     ],
 )
 def test_the_same_request_without_its_fault_is_accepted_and_only_by_post(
