@@ -1,6 +1,7 @@
 """An SMTP server on loopback in the place of a mail provider, and a certificate authority for it."""
 
 import asyncio
+import base64
 import ssl
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,11 +24,15 @@ LOGIN = LoginPassword(b"us@example.com", b"p:w/d@")
 
 @dataclass
 class SmtpStandIn:
-    """replies: what to answer to MAIL, RCPT or DATA in place of consent; "hang", "reset": faults at DATA's end."""
+    """replies: what to answer to MAIL, RCPT or DATA in place of consent; "hang", "reset": faults at DATA's end.
+
+    token: what XOAUTH2 wants; a wrong one is refused as Google does it, after a challenge.
+    """
 
     tls: str = ""  # "", "starttls", "smtps"
     certificate: Path | None = None
     login: bool = False
+    token: str = ""
     smtputf8: bool = True
     replies: dict[str, str] = field(default_factory=dict)
     envelopes: list[Envelope] = field(default_factory=list)
@@ -66,6 +71,14 @@ class SmtpStandIn:
     ) -> AuthResult:
         self.logins.append(data)
         return AuthResult(success=data == LOGIN, handled=False)
+
+    async def auth_XOAUTH2(self, server: SMTP, args: list[str]) -> AuthResult:
+        given = base64.b64decode(args[1]).decode()
+        self.logins.append(given)
+        success = given == f"user={LOGIN.login.decode()}\1auth=Bearer {self.token}\1\1"
+        if not success:
+            await server.challenge_auth(b'{"status":"400","schemes":"Bearer"}')
+        return AuthResult(success=success, handled=False, message=None if success else "535 5.7.8 not accepted")
 
     async def handle_EHLO(self, server: SMTP, session: Session, push_envelope: Envelope, hostname: str) -> str:
         self.greetings.append(hostname)

@@ -1,4 +1,4 @@
-"""What the outbox's provider does to a message instead of taking it, and the receipts that follow.
+"""What the outbox's provider does to a message instead of taking it, the receipts that follow, and what signers reply.
 
 The reasons are worded as the adapters of real providers word theirs, so that the console shows what it would show then.
 """
@@ -16,6 +16,7 @@ from datetime import datetime
 import msgspec
 
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.inbound import InboundText, keyword_of
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 
@@ -68,18 +69,29 @@ class OutboxReceipt(msgspec.Struct, frozen=True, kw_only=True):
     suppress: bool = False
 
 
+class OutboxText(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a text that a signer sends back."""
+
+    number: str
+    text: str
+    at: datetime
+
+
 class OutboxReceipts:
-    """The receipts of the outbox on one channel: JSON, signed with a key that only this process has."""
+    """Receipts and texts from the outbox on one channel: JSON, signed with a key that only this process has."""
 
     limits = ReceiptLimits(headers=(HEADER,))
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt]:
-        """The one receipt of a request. Raises InvalidSignature."""
+    def receipts(self, request: ReceiptRequest, now: datetime) -> Sequence[Receipt] | Sequence[InboundText]:
+        """The one receipt, or text, of a request. Raises InvalidSignature."""
         if not hmac.compare_digest(signature(request.body).encode(), request.headers.get(HEADER, "").encode()):
             raise InvalidSignature("not from this outbox")
+        if b'"text":' in request.body:
+            text = msgspec.json.decode(request.body, type=OutboxText)
+            return [InboundText(number=text.number, keyword=keyword_of(text.text), at=text.at)]
         told = msgspec.json.decode(request.body, type=OutboxReceipt)
         return [Receipt(**msgspec.structs.asdict(told))]
 
@@ -95,8 +107,8 @@ def send_later(base: str, channel: str, receipt: OutboxReceipt) -> None:
     timer.start()
 
 
-def post(base: str, channel: str, receipt: OutboxReceipt) -> None:
-    body = msgspec.json.encode(receipt)
+def post(base: str, channel: str, told: OutboxReceipt | OutboxText) -> None:
+    body = msgspec.json.encode(told)
     headers = {"Content-Type": "application/json", HEADER: signature(body)}
     with suppress(OSError, urllib.error.URLError):
         url = f"{base}/receipts/{channel}"

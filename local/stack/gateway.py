@@ -22,6 +22,7 @@ from local.stack.backends import LocalBackend, start_backend
 from local.stack.clock import Calls, Travel, VirtualClock
 from local.stack.identity import PUSH, SCHEDULER, TASKS, bearer, guarded
 from shared import bootstrap
+from shared.domain.model import ChannelName
 from shared.setting_types import SettingError
 from shared.settings import PORT, STATUS_WEBHOOK_URL
 
@@ -145,9 +146,14 @@ class Stack(AbstractContextManager["Stack"]):
         mounts["/sandbox"] = for_this_machine(sandbox)
         webhooks_of(sandbox).start()
         stack.callback(webhooks_of(sandbox).stop)
-        outbox = create_outbox_app(self.backend.stored_messages, self.backend.request_of)
+        outbox = create_outbox_app(self.backend.stored_messages, self.backend.request_of, self._text_back)
         add_time_buttons(outbox, self.travel)
         mounts["/outbox"] = for_this_machine(outbox)
+
+    def _text_back(self, number: str, text: str) -> None:
+        from local.sandbox.failures import OutboxText, post
+
+        post(self.base, ChannelName.SMS, OutboxText(number=number, text=text, at=bootstrap.clock()))
 
     def _stop_reconciling(self) -> None:
         self._stopping.set()
