@@ -13,8 +13,10 @@ import msgspec
 from local.emulation.database import Database
 from local.sandbox import web
 from local.sandbox.answers import iso
-from local.sandbox.failures import FAILURES, Failure, OutboxReceipt, lost_answer, send_later
+from local.sandbox.failures import FAILURES, Failure, lost_answer
+from local.sandbox.receipts import send_later, written
 from shared.domain.errors import Accepted, RetryLater
+from shared.domain.model import ChannelName
 from shared.ports import Outgoing
 from shared.text.segments import segments
 
@@ -106,13 +108,14 @@ def _stored(row: tuple[int, str, str, str, str, str, str, float]) -> StoredMessa
 class OutboxChannel:
     """The provider `outbox` for one channel. base: where its receipts are posted to; "" for nowhere."""
 
-    def __init__(self, name: str, outbox: Outbox, clock: Callable[[], datetime], base: str = "") -> None:
-        self.name, self._outbox, self._clock, self._base = name, outbox, clock, base
+    def __init__(self, channel: ChannelName, outbox: Outbox, clock: Callable[[], datetime], base: str = "") -> None:
+        self.name, self._channel = channel.value, channel
+        self._outbox, self._clock, self._base = outbox, clock, base
 
     def send(self, message: Outgoing) -> Accepted:
         """Store the message. Raises RetryLater if it cannot be stored, and what a failure to be played raises."""
         try:
-            failure = self._outbox.failure(str(self.name), message.to, self._clock())
+            failure = self._outbox.failure(self.name, message.to, self._clock())
             if failure.error:
                 raise failure.error()
             accepted = self._taken(message)
@@ -120,25 +123,13 @@ class OutboxChannel:
             raise RetryLater(f"the outbox cannot be written: {error}") from error
         if failure.lost:
             raise lost_answer()
-        if failure.receipt and self._base:
-            self._report(message, accepted, failure)
+        for told in failure.receipts.get(self._channel, ()) if self._base else ():
+            send_later(written(self._base, self._channel, told, message, accepted.provider_id, self._clock()))
         return accepted
 
     def _taken(self, m: Outgoing) -> Accepted:
-        key = self._outbox.add(str(self.name), m.notice, m.to, m.text, m.subject, m.html, at=self._clock())
+        key = self._outbox.add(self.name, m.notice, m.to, m.text, m.subject, m.html, at=self._clock())
         return Accepted(f"outbox-{key}")
-
-    def _report(self, message: Outgoing, accepted: Accepted, failure: Failure) -> None:
-        assert failure.receipt
-        receipt = OutboxReceipt(
-            notice=message.notice,
-            provider_id=accepted.provider_id,
-            state=failure.receipt,
-            at=self._clock(),
-            reason=failure.reason,
-            suppress=failure.suppress,
-        )
-        send_later(self._base, str(self.name), receipt)
 
 
 # -- the page

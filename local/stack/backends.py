@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.emulation.topology import Queue, Subscription
-from local.sandbox.failures import OutboxReceipts
 from local.sandbox.outbox import Outbox, OutboxChannel
+from local.sandbox.receipts import verifier
 from local.stack.clock import VirtualClock
 from shared import bootstrap
 from shared.domain.dead_letters import dead_topic
@@ -68,10 +68,13 @@ class LocalBackend:
         return self._next_due(bootstrap.settings().names().reminders_queue)
 
     def outbox(self, channel: ChannelName) -> Channel:
-        return OutboxChannel(channel.value, self.stored_messages, bootstrap.clock, self._base)
+        return OutboxChannel(channel, self.stored_messages, bootstrap.clock, self._receipts_url())
 
     def receipts(self, channel: ChannelName) -> ReceiptVerifier:
-        return OutboxReceipts(channel.value)
+        return verifier(channel)
+
+    def _receipts_url(self) -> str:
+        return bootstrap.receipts_base_url() or (f"{self._base}/receipts" if self._base else "")
 
     def request_of(self, notice: str) -> str:
         """The id of a notice's request; "" if it is not known."""

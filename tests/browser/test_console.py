@@ -156,7 +156,7 @@ def test_a_failure_is_played_and_found_in_the_console(page: Page, stack: Running
     request = page.url.rpartition("/")[2]
     until(lambda: "Not reached" in shown(stack, request), "the receipt has come")
     page.get_by_role("link", name="Console").last.click()
-    expect(page.locator(".verdict").first).to_have_text("Not reached: filtered by the carrier (30007).")
+    expect(page.locator(".verdict").first).to_have_text("Not reached: Twilio: filtered by the carrier (30007).")
     page.get_by_role("link", name="Outbox").last.click()
     expect(page.get_by_role("region", name="Messages to +1317555")).to_contain_text("1 segment")
     axe(page)

@@ -84,8 +84,13 @@ EVENTS: dict[str, tuple[NoticeState, Rule]] = {
     "complained": (NoticeState.DELIVERED, ADDRESS("reported as spam")),
     "unsubscribed": (NoticeState.DELIVERED, ADDRESS("unsubscribed")),
 }
-# `reason` of a failure that lies with the address.
-ADDRESS_FAILURES = {"bounce", "suppress-bounce", "suppress-complaint", "suppress-unsubscribe"}
+# `reason` of a permanent failure that lies with the address.
+ADDRESS_FAILURES: dict[str, Rule] = {
+    "bounce": ADDRESS("bounced"),
+    "suppress-bounce": ADDRESS("bounced before"),
+    "suppress-complaint": ADDRESS("reported as spam before"),
+    "suppress-unsubscribe": ADDRESS("unsubscribed before"),
+}
 
 
 class Sender:
@@ -218,14 +223,16 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
     if not known:
         return []
     state, rule = known
-    failed = state is NoticeState.UNDELIVERED and field_text(event.get("reason")) in ADDRESS_FAILURES
+    if state is NoticeState.UNDELIVERED:
+        rule = ADDRESS_FAILURES.get(field_text(event.get("reason")), rule)
+    code = field_text(mapping(event.get("delivery-status")).get("code"))
     return [
         Receipt(
             notice=_notice(event) or None,
             provider_id=_message_id(event),
             state=state,
-            reason=f"Mailgun: {rule.reason}" if rule.reason else "",
+            reason=f"Mailgun: {rule.reason}{f' ({code})' if code else ''}" if rule.reason else "",
             at=moment(event.get("timestamp"), now),
-            suppress=rule.suppress or failed,
+            suppress=rule.suppress,
         )
     ]
