@@ -13,6 +13,7 @@ from local.sandbox.outbox import Outbox, OutboxChannel
 from local.sandbox.receipts import verifier
 from local.stack.clock import VirtualClock
 from shared import bootstrap
+from shared.adapters.providers.common.mail import Letterhead
 from shared.domain.dead_letters import dead_topic
 from shared.domain.model import ChannelName, NoticeRecord
 from shared.ports import Bus, Channel, DeadLetters, Ledger, ReceiptVerifier, Scheduler
@@ -68,7 +69,8 @@ class LocalBackend:
         return self._next_due(bootstrap.settings().names().reminders_queue)
 
     def outbox(self, channel: ChannelName) -> Channel:
-        return OutboxChannel(channel, self.stored_messages, bootstrap.clock, self._receipts_url())
+        letterhead = Letterhead(bootstrap.settings()) if channel is ChannelName.EMAIL else None
+        return OutboxChannel(channel, self.stored_messages, bootstrap.clock, self._receipts_url(), letterhead)
 
     def receipts(self, channel: ChannelName) -> ReceiptVerifier:
         return verifier(channel)
