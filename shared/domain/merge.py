@@ -196,14 +196,15 @@ class _Merge:
         return replace(request, completed_at=self.now if self._completion_is_news(request) else None)
 
     def _completion_is_news(self, request: Request) -> bool:
-        """A completion that only a recheck of an adopted request has found is told to nobody."""
+        """A completion that only a recheck has found is told to nobody, where no webhook told of the request before."""
         if trust.ended_long_ago(self.before, self.now, self.policy):
             return False
         if request.met_complete_by:
             return self.event is not None and self.event.type != request.met_complete_by
         if self._is(EventType.COMPLETE):
             return True
-        heard = not request.adopted or self.event is not None or request.status is Status.DISPUTED
+        followed = trust.was_followed(request, self.before.signers)
+        heard = followed or self.event is not None or request.status is Status.DISPUTED
         return heard and request.status is not Status.COMPLETE
 
     def _claimed_complete(self, said: Status | None) -> Status:
@@ -232,8 +233,9 @@ class _Merge:
 
     def _may_lag(self) -> bool:
         """For a day the API's denial of a completion is doubted; then the webhook is: its token may have leaked."""
-        heard_at = self.before.changed_at or self.now
-        return self.event is None and self.now - heard_at < self.policy.days(1)
+        types, young = self.before.event_types, self.now - self.policy.days(1)
+        heard = any(types.get(k) is EventType.COMPLETE and at > young for k, at in self.before.events.items())
+        return self.event is None and heard
 
     # -- signatures
 
@@ -424,7 +426,8 @@ class _Merge:
 
     def _sent_after(self, undone: list[str]) -> bool:
         """Whether it is a `request_sent` received after these signatures: an earlier one tells of no revision."""
-        return is_sent(self.event) and not any(self._precedes(self.signers[k].signed_at) for k in undone)
+        known_since = [self.signers[k].signed_at or self.before.met_at for k in undone]
+        return is_sent(self.event) and not any(map(self._precedes, known_since))
 
     def _doubtful(self, signer: Signer) -> bool:
         old_enough = signer.signed_at is None or self.now - signer.signed_at >= self.policy.span(ROUND_AGE, floor=2)

@@ -107,7 +107,8 @@ class Oracle:
     @cached_property
     def told(self) -> list[tuple[datetime, int]]:
         """When a whole answer was stored: its task ended well. The version of the facts that it showed."""
-        read = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
+        ended = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
+        read = [(at, t) for at, t in ended if t.stored]
         return [(at, i) for at, task in read for _, i, whole in task.told if whole and i >= 0]
 
     @cached_property
@@ -223,15 +224,16 @@ class Oracle:
             if sent.name not in self.unsure and (reason := self._forbidden(sent)):
                 yield f"{sent.effect} at {sent.at:%d %H:%M:%S}: {reason}"
 
-    def _asked_by_another(self, at: datetime) -> bool:
-        """One answer serves all messages of a minute."""
-        return any(at - MINUTE - UNDER_WAY <= asked <= at for asked, _ in self.p.relay.ports.api.asked)
+    def _asked_by_another(self, sent: Sent) -> bool:
+        """One answer serves all messages of a minute, and those that read the request while it is being stored."""
+        earliest = sent.task.started - MINUTE - UNDER_WAY
+        return any(earliest <= asked <= sent.at for asked, _ in self.p.relay.ports.api.asked)
 
     def _forbidden(self, sent: Sent) -> str:
         asked = sent.task.told[-1][0] if sent.task.told else sent.task.started
         if sent.at - asked > UNDER_WAY:
             return f"rests on what was known {sent.at - asked} before"
-        if sent.kind == "reminder" and not sent.task.told and not self._asked_by_another(sent.task.started):
+        if sent.kind == "reminder" and not sent.task.told and not self._asked_by_another(sent):
             return "without asking the API"
         if sent.kind == "completion":
             return ""
@@ -253,11 +255,11 @@ class Oracle:
         # a wrong answer may deny it just when a revision is seen, which needs two readings: its round takes both
         if row is not None and row.signed and not (facts.revision and ("unsigned",) in self.decided):
             return "their signature was known"
-        if row is not None and row.role is not Role.SIGNER:
+        if row is not None and row.role is not Role.SIGNER and self._long_known(sent, known):
             return "they had delegated"
         # One answer makes no new round; one without a signer, or a forged signature, may change whose turn it is.
         unsure = facts.revision or self._lied_about_signers or "request_signed" in self.forged
-        if row is not None and not facts.turn(row) and not unsure:
+        if row is not None and row.role is Role.SIGNER and not facts.turn(row) and not unsure:
             return "it was not their turn"
         own = [i for _, i, honest in sent.task.told if honest]
         if sent.kind == "reminder" and own and len(own) == len(sent.task.told):
@@ -268,10 +270,10 @@ class Oracle:
         return "they had left the request" if row is None and was_there and self._long_known(sent, known) else ""
 
     def _long_known(self, sent: Sent, known: int) -> bool:
-        """Told at least three times, over half an hour."""
-        name, begun = sent.name, sent.task.started
-        times = [at for at, i in self.told if at < begun and i <= known and self.p.versions[i].row(name) is None]
-        since = [at for at, i in self.told if at < begun and self.p.versions[i].row(name) is not None]
+        """That they need not sign: told at least three times, over half an hour."""
+        begun, signs = sent.task.started, lambda i: self.p.versions[i].signs(sent.name)
+        times = [at for at, i in self.told if at < begun and i <= known and not signs(i)]
+        since = [at for at, i in self.told if at < begun and signs(i)]
         last = max(since, default=self.p.start)
         times = [at for at in times if at > last]
         return len(times) > 2 and begun - times[0] > 30 * MINUTE
@@ -534,10 +536,16 @@ class Oracle:
             what = f"{notice.kind} {notice.reminder_day or notice.about} {notice.channel} round {notice.round}"
             if found is None and key not in purged and not self._forgotten and not self._held_back(notice):
                 yield f"{what}: no record"
-            elif found and found[0].state in (NoticeState.PLANNED, NoticeState.SENDING):
+            elif found and found[0].state in (NoticeState.PLANNED, NoticeState.SENDING) and not self._waits(found[0]):
                 yield f"{what}: {found[0].state}"
             elif found and found[0].state is NoticeState.UNKNOWN and self._can_be_asked(notice.channel, key):
                 yield f"{what}: unknown, though its provider can be asked"
+
+    def _waits(self, record: NoticeRecord) -> bool:
+        """For their turn: a first answer that lacked somebody before them has begun it too early."""
+        signer = self.request.signers.get(record.signer) if self.request else None
+        row = self.final.row(signer.name) if signer and self.final else None
+        return row is not None and not row.signed and self.final is not None and not self.final.turn(row)
 
     @cached_property
     def _forgotten(self) -> bool:
