@@ -209,6 +209,7 @@ def resolve() -> "Resolve":
 def deliver() -> "Deliver":
     """The handler of `deliver`."""
     from shared.adapters.clickwrap.coalescing import CoalescingApi
+    from shared.adapters.http.client import last_status
     from shared.handlers.deliver import Deliver
     from shared.services.links import LinkService
 
@@ -217,7 +218,7 @@ def deliver() -> "Deliver":
         log.warning(warning)
     links = LinkService(shortener(), policy.completion_link, settings().brands())
     api = CoalescingApi(requests(), clock)
-    return Deliver(backend().ledger(), api, channels(), links, renderer(), fallback(), policy, clock)
+    return Deliver(backend().ledger(), api, channels(), links, renderer(), fallback(), policy, clock, last_status)
 
 
 @cache

@@ -22,7 +22,6 @@ from local.stack.backends import LocalBackend, start_backend
 from local.stack.clock import Calls, Travel, VirtualClock
 from local.stack.identity import PUSH, SCHEDULER, TASKS, bearer, guarded
 from shared import bootstrap
-from shared.domain.model import ChannelName
 from shared.setting_types import SettingError
 from shared.settings import PORT, STATUS_WEBHOOK_URL
 
@@ -151,9 +150,9 @@ class Stack(AbstractContextManager["Stack"]):
         mounts["/outbox"] = for_this_machine(outbox)
 
     def _text_back(self, number: str, text: str) -> None:
-        from local.sandbox.failures import OutboxText, post
+        from local.sandbox.receipts import text_back
 
-        post(self.base, ChannelName.SMS, OutboxText(number=number, text=text, at=bootstrap.clock()))
+        text_back(f"{self.base}/receipts", number, text, bootstrap.clock())
 
     def _stop_reconciling(self) -> None:
         self._stopping.set()

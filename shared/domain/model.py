@@ -207,11 +207,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One change of a notice's state."""
+    """One change of a notice's state. status, milliseconds: of the provider's answer that it rests on, if known."""
 
     at: datetime
     state: NoticeState
     why: str = ""
+    status: int = 0
+    milliseconds: int = 0
 
 
 class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
