@@ -181,8 +181,9 @@ def start(make: Callable[[], object]) -> None:
 class Stderr(logging.Handler):
     """Writes each line at once, without logging's lock, which cost `receive` a seventh of its throughput."""
 
-    def createLock(self) -> None:
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
