@@ -18,10 +18,11 @@ from local.sandbox.outbox import Outbox
 from shared.adapters.providers import registry
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.lost_answers import fingerprint
-from shared.domain.model import ChannelName
-from shared.ports import Channel, MessageFinder, Sought
+from shared.domain.model import ChannelName, Kind
+from shared.ports import Channel, MessageFinder, Outgoing, Sought
 from shared.settings import Settings
 from tests.contract.channel_kit import EMAIL, NOTICE, SMS
+from tests.texts import LANGUAGES, written
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RECEIPTS = {"RECEIPTS_BASE_URL": "https://relay.example/receipts", "EMAIL_FROM": "Acme Legal <legal@example.com>"}
@@ -58,6 +59,22 @@ def test_a_message_of_our_adapter_is_accepted_and_kept(
     assert caught.notice == NOTICE
     assert caught.html.strip() == message.html
     assert caught.text.replace("\r\n", "\n").strip() == message.text.strip()
+
+
+@EVERY
+def test_every_built_in_text_arrives_as_it_was_written(
+    environ: dict[str, str], outbox: Outbox, channel: str, provider: str
+) -> None:
+    adapter, to = made(environ, channel, provider), (SMS if channel == "SMS" else EMAIL).to
+    texts = [written(kind, ChannelName(channel.lower()), language) for kind in Kind for language in LANGUAGES]
+    for n, text in enumerate(texts):
+        adapter.send(Outgoing(notice=f"{n:064x}", to=to, text=text.text, subject=text.subject, html=text.html))
+    caught = [(lines(m.text), m.subject, lines(m.html)) for m in outbox.messages()]
+    assert caught == [(lines(t.text), t.subject, lines(t.html)) for t in texts]
+
+
+def lines(text: str) -> list[str]:
+    return text.strip().splitlines()
 
 
 @EVERY
