@@ -120,6 +120,13 @@ def test_a_provider_with_an_address_of_its_own_gets_no_stand_in(outbox: Outbox) 
         assert (names, environ) == ([], before)
 
 
+def test_vonages_other_api_is_stood_in_for_too(outbox: Outbox) -> None:
+    environ = {**RECEIPTS, "SMS_PROVIDER": "vonage", "VONAGE_API": "messages"}
+    with stand_ins(environ, outbox):
+        assert made(environ, "SMS", "vonage").send(SMS).provider_id
+    assert [m.text for m in outbox.messages()] == [SMS.text]
+
+
 def test_credentials_that_are_set_are_used(outbox: Outbox) -> None:
     environ = {"SMS_PROVIDER": "vonage", "VONAGE_API_KEY": "mine", "VONAGE_API_URL": ""}
     with stand_ins(environ, outbox):
@@ -147,6 +154,8 @@ NEXMO = {"from": "Relay", "to": "13175551234", "text": "t"}
 GUN = {"from": "us@example.com", "to": "ann@example.com", "subject": "s", "text": "t"}
 TWILIO = "/2010-04-01/Accounts/AC1/Messages.json", basic("AC1", "t")
 VONAGE = "/sms/json", basic("k", "s")
+MESSAGES = "/v1/messages", basic("k", "s")
+RICH = {"channel": "sms", "message_type": "text", "from": "Relay", "to": "13175551234", "text": "t"}
 SENDGRID = "/v3/mail/send", {"Authorization": "Bearer k"}
 MAILGUN = "/v3/mg.example.com/messages", basic("api", "k")
 POSTMARK = "/email", {"X-Postmark-Server-Token": "t", "Accept": "application/json"}
@@ -178,6 +187,11 @@ WRONG: list[tuple[tuple[str, dict[str, str]], dict[str, Any], int, str]] = [
     (VONAGE, {"data": {**NEXMO, "client-ref": "x" * 101}}, 200, '"3"'),
     (VONAGE, {"data": {**NEXMO, "type": "utf8"}}, 200, '"3"'),
     ((VONAGE[0], {}), {"data": NEXMO}, 200, '"4"'),
+    ((MESSAGES[0], {}), {"json": RICH}, 401, "Unauthorized"),
+    (MESSAGES, {"data": RICH}, 422, "channel"),
+    (MESSAGES, {"json": {**RICH, "to": "+13175551234"}}, 422, '"to"'),
+    (MESSAGES, {"json": {**RICH, "from": ""}}, 422, '"from"'),
+    (MESSAGES, {"json": {**RICH, "text": "x" * 1001}}, 422, '"text"'),
     (SENDGRID, {"data": "{}"}, 415, "errors"),
     (SENDGRID, {"json": {**LETTER, "personalizations": [{"to": [{"email": "nobody"}]}]}}, 400, "personalizations.0.to"),
     (SENDGRID, {"json": {**LETTER, "from": {}}}, 400, "from.email"),
@@ -226,6 +240,7 @@ def test_a_wrong_request_gets_the_answer_its_vendor_documents(
     [
         (TWILIO, {"data": TEXT}),
         (VONAGE, {"data": NEXMO}),
+        (MESSAGES, {"json": RICH}),
         (SENDGRID, {"json": LETTER}),
         (MAILGUN, {"data": GUN}),
         (POSTMARK, {"json": MAIL}),
