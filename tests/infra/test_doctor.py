@@ -18,6 +18,7 @@ from infra.ops.doctor import SERVICES, status_of
 from infra.ops.function_table import ROOT, every_secret, written
 from infra.ops.report import Finding
 from infra.ops.shell import Stop
+from shared.callers import Callers
 from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn, closed_port
 
@@ -83,7 +84,7 @@ def test_functions_that_do_not_run_are_named(here: Tools) -> None:
 def test_a_private_function_that_somebody_may_call_who_should_not_is_found(
     here: Tools, monkeypatch: pytest.MonkeyPatch, member: str
 ) -> None:
-    monkeypatch.setattr(doctor, "status_of", lambda url: 403)
+    monkeypatch.setattr(doctor, "reaches_code", lambda url: False)
     policy = {"bindings": [{"role": "roles/run.invoker", "members": [member]}]}
     here.relay_env("STATUS_WEBHOOK_URL=https://acme.example/status\n")
     here.answer("get-iam-policy remind", out=json.dumps(policy))
@@ -94,7 +95,7 @@ def test_a_private_function_that_somebody_may_call_who_should_not_is_found(
 
 
 def test_those_who_should_call_a_private_function_are_no_finding(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "status_of", lambda url: 403)
+    monkeypatch.setattr(doctor, "reaches_code", lambda url: False)
     monkeypatch.setenv("OPERATORS", "user:ann@example.com")
     ours = {"role": "roles/run.invoker", "members": ["user:ann@example.com"]}
     looks = {"role": "roles/run.viewer", "members": ["group:ops@example.com"]}
@@ -105,10 +106,19 @@ def test_those_who_should_call_a_private_function_are_no_finding(here: Tools, mo
 def test_a_private_function_whose_callers_are_not_checked_is_found(
     here: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "status_of", lambda url: 405 if url.endswith("/deliver") else 403)
+    monkeypatch.setattr(doctor, "reaches_code", lambda url: url.endswith("/deliver"))
     opened = [finding for finding in doctor.privacy() if finding.advice]
     assert [finding.what for finding in opened] == ["deliver is private"]
     assert opened[0].advice == "answers anybody: `gcloud run services update deliver --invoker-iam-check` closes it"
+
+
+def test_a_refusal_by_google_is_told_from_one_by_the_function() -> None:
+    ours = Reply(403, f"<p>{Callers(('a',), '').refusal({}, 0)}</p>".encode())
+    with StandIn(
+        Reply(403, b"Your client does not have permission"), Reply(401), ours, Reply(405), Reply(200)
+    ) as there:
+        assert [doctor.reaches_code(there.url) for _ in range(5)] == [False, False, True, True, True]
+    assert not doctor.reaches_code(there.url)
 
 
 def test_the_webhook_url_is_there_when_it_rejects_a_get(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:

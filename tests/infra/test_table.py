@@ -32,11 +32,12 @@ PLACE = {
     "GOOGLE_CLOUD_PROJECT": "p",
     "LOCATION": "us-central1",
     "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
+    "CALLERS": "relay-tasks@p.iam.gserviceaccount.com",
     "LINKS_BASE_URL": "https://links.invalid",
     "RECEIPTS_BASE_URL": "https://receipts.invalid",
     **{
         f"{name}_URL": f"https://{name.lower()}.invalid"
-        for name in ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "STATUS_WEBHOOK")
+        for name in ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "RECONCILE", "STATUS_WEBHOOK")
     },
 }
 # Whose import is whose package. What others bring along (flask, grpc, google.auth ...) is not listed there.

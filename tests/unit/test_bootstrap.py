@@ -229,7 +229,8 @@ print(*sorted(m.removeprefix("shared.adapters.") for m in sys.modules if m.start
 
 def test_an_instance_imports_the_adapters_it_uses_and_no_other() -> None:
     environ = {**CLOUD, **TWILIO, "EMAIL_PROVIDER": "postmark", "POSTMARK_SERVER_TOKEN": "t"}
-    environ |= {"EMAIL_FROM": "relay@example.com", "DELIVER_URL": "https://deliver.example", "PATH": os.environ["PATH"]}
+    environ |= {"EMAIL_FROM": "relay@example.com", "DELIVER_URL": "https://deliver.example", "CALLERS": "a@example.com"}
+    environ |= {"PATH": os.environ["PATH"]}
     command = [sys.executable, "-c", IMPORTED]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True, timeout=60)
     found = {name for name in done.stdout.split() if ".common" not in name}

@@ -226,12 +226,13 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
     state, rule = known
     if state is NoticeState.UNDELIVERED:
         rule = FAILURES.get(field_text(event.get("reason")), rule)
+    code = field_text(mapping(event.get("delivery-status")).get("code"))
     return [
         Receipt(
             notice=_notice(event) or None,
             provider_id=_message_id(event),
             state=state,
-            reason=f"Mailgun: {rule.reason}" if rule.reason else "",
+            reason=f"Mailgun: {rule.reason}{f' ({code})' if code else ''}" if rule.reason else "",
             at=moment(event.get("timestamp"), now),
             suppress=rule.suppress,
             asks=rule.asks,
