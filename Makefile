@@ -25,7 +25,7 @@ $(STAMP): requirements.txt requirements-dev.txt
 setup: $(STAMP) ## Install the requirements into .venv (the other targets do this too)
 
 .PHONY: demo
-demo: $(STAMP) ## Run two weeks of one request in 15 seconds (BACKEND, SMS_PROVIDER, EMAIL_PROVIDER)
+demo: $(STAMP) ## Run two weeks of one request in 15 seconds (BACKEND, SMS_PROVIDER, EMAIL_PROVIDER, TEMPLATES_LANGUAGE)
 	@$(BIN)/python -m local.demo
 
 .PHONY: run
