@@ -24,6 +24,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from shared.adapters.clickwrap.check_webhook import CheckWebhook
     from shared.callers import Callers
     from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from shared.handlers.receipts import Receipts
     from shared.handlers.receive import Receive
     from shared.handlers.reconcile import Reconcile
+    from shared.handlers.relay_check import RelayCheck
     from shared.handlers.remind import Remind
     from shared.handlers.resolve import Resolve
     from shared.ports import (
@@ -256,6 +258,26 @@ def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
 
     with ThreadPoolExecutor(RECHECKS_AT_ONCE) as pool:
         list(pool.map(do, items))
+
+
+@cache
+def check_webhook() -> "CheckWebhook":
+    """What begins the check of the whole relay, in `reconcile`."""
+    from shared.adapters.clickwrap.check_webhook import CheckWebhook
+
+    s = settings()
+    limits = {"site": s[declared.CLICKWRAP_SITES], "integration": s[declared.CLICKWRAP_INTEGRATIONS]}
+    origin = {name: min(allowed) for name, allowed in limits.items() if allowed}
+    oldest = s.webhook_tokens[-1]  # during a rotation an instance of `receive` may not know the new one yet
+    return CheckWebhook(s.required(declared.RECEIVE_URL), oldest, origin, clock)
+
+
+@cache
+def relay_check() -> "RelayCheck":
+    """What passes the check on, in `resolve`."""
+    from shared.handlers.relay_check import RelayCheck
+
+    return RelayCheck(backend().bus(), settings().names().notices_topic)
 
 
 @cache

@@ -170,6 +170,11 @@ RESOLVE_URL = url(
     "where a deferred event comes back to; required by `resolve`",
     example="http://127.0.0.1:8080/resolve",
 )
+RECEIVE_URL = url(
+    "RECEIVE_URL",
+    "where `reconcile` posts the check of the whole relay every 15 minutes",
+    example="http://127.0.0.1:8080/receive",
+)
 FORWARD_URL = url(
     "FORWARD_URL",
     "where a deferred change of status comes back to; required by `forward`",
@@ -206,7 +211,7 @@ CLICKWRAP_WEBHOOK_TOKENS: Setting[tuple[str, ...]] = Setting(
     wanted="one token, or two during a rotation, comma-separated",
     default=None,
     secret=True,
-    needed_by=("receive",),
+    needed_by=("receive", "reconcile"),
     example="local-token",
 )
 CLICKWRAP_FIELDS: Setting[Fields] = Setting(
@@ -421,6 +426,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         REMIND_URL,
         DELIVER_URL,
         RESOLVE_URL,
+        RECEIVE_URL,
         FORWARD_URL,
         RECONCILE_URL,
         CALLERS,

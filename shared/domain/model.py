@@ -75,6 +75,9 @@ class Role(StrEnum):
     RECIPIENT = "recipient"  # signs nothing, gets the completion
 
 
+CHECK = "relay-check"  # the request of the check of the whole relay, see shared/handlers/relay_check.py
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One message on `clickwrap-events`: a verified webhook, ids only. `received_at` is our clock, not Clickwrap's."""
 
