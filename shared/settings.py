@@ -7,7 +7,7 @@ none needs a secret it does not use. A wrong or missing value stops the start wi
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from datetime import time
+from datetime import time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -319,6 +319,9 @@ SEND_WINDOW: Setting[tuple[time, time] | None] = Setting(
     wanted="HH:MM-HH:MM, rising, or off",
     default="08:00-21:00",
 )
+REMINDER_SPREAD = whole(
+    "REMINDER_SPREAD", "minutes over which the reminders of a night are spread once the window opens", 0, least=0
+)
 DEFAULT_REGION: Setting[str] = Setting(
     name="DEFAULT_REGION",
     meaning="for numbers without a country",
@@ -466,6 +469,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         COMPLETION_LINK,
         REMINDER_DAYS,
         SEND_WINDOW,
+        REMINDER_SPREAD,
         DEFAULT_REGION,
         DEFAULT_TIMEZONE,
         PROGRESS_TO,
@@ -538,6 +542,7 @@ class Settings(Values):
         return Policy(
             reminder_days=self[REMINDER_DAYS],
             window=window,
+            spread=timedelta(minutes=self[REMINDER_SPREAD]),
             region=self[DEFAULT_REGION],
             timezone=self[DEFAULT_TIMEZONE],
             channels=self[CHANNEL_POLICY],
