@@ -292,8 +292,8 @@ class FinderKit:
 def wire(asked: Asked, headers: dict[str, str]) -> dict[str, Any]:
     """The request in the form of a golden file, with the headers that one names."""
     kind = asked.headers.get("content-type", "").partition(";")[0]
-    forms = {"application/json": lambda: {"json": asked.json()}, "": dict}
-    body = forms.get(kind, lambda: {"form": asked.form()})()
+    forms = {"application/x-www-form-urlencoded": lambda: {"form": asked.form()}, "": dict}
+    body = forms.get(kind, lambda: {"json": asked.json()})()
     shown = {name: asked.headers.get(name) for name in headers}
     return {"method": asked.method, "path": asked.path, "headers": shown, **body}
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from shared.adapters.providers.email import mailgun, postmark, sendgrid, smtp
-from shared.adapters.providers.sms import twilio, vonage
+from shared.adapters.providers.email import mailgun, postmark, sendgrid, ses, smtp
+from shared.adapters.providers.sms import aws, twilio, vonage
 from shared.domain.model import (
     ChannelName,
     Kind,
@@ -425,7 +425,7 @@ def test_most_reasons_of_the_providers_that_lie_in_the_address_say_what_to_do() 
     """No table of codes is left in which an address at fault counts as a plain refusal."""
     rules = [
         rule
-        for module in (twilio, vonage, postmark, mailgun, sendgrid, smtp)
+        for module in (twilio, vonage, aws, postmark, mailgun, sendgrid, ses, smtp)
         for table in vars(module).values()
         if isinstance(table, dict)
         for value in table.values()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from shared.adapters.providers.sms import twilio, vonage
+from shared.adapters.providers.sms import aws, twilio, vonage
 from shared.domain.inbound import InboundText, Keyword
 from shared.domain.model import NoticeState, Suppression
 from shared.domain.receipts import InvalidSignature, ReceiptRequest
@@ -20,10 +20,18 @@ from tests.fakes import PHONES, START
 from tests.simulated_time import invited
 
 HELP = "Acme: write to legal@acme.example & we help"
-VALUES = Values({"TWILIO_AUTH_TOKEN": "t0ken", "VONAGE_SIGNATURE_SECRET": "s1gning", "TWILIO_HELP_REPLY": HELP})
+VALUES = Values(
+    {
+        "TWILIO_AUTH_TOKEN": "t0ken",
+        "VONAGE_SIGNATURE_SECRET": "s1gning",
+        "TWILIO_HELP_REPLY": HELP,
+        "AWS_SMS_TOPIC_ARN": signed.TOPIC,
+    }
+)
 VERIFIERS: dict[str, ReceiptVerifier] = {
     "twilio": twilio.ReceiptVerifier(VALUES),
     "vonage": vonage.ReceiptVerifier(VALUES),
+    "aws": aws.ReceiptVerifier(VALUES),
 }
 DAY = timedelta(days=1)
 Texts = Callable[[str, datetime], ReceiptRequest]
@@ -38,6 +46,15 @@ def by_vonage(text: str, at: datetime) -> ReceiptRequest:
     fields = {"msisdn": PHONES["a"].removeprefix("+"), "to": "13175550199", "text": text, "type": "text"}
     fields |= {"messageId": "0A01", "keyword": text.upper(), "timestamp": str(int(at.timestamp()))}
     return signed.vonage_jwt(f"{BASE}/vonage", fields, "s1gning", at)
+
+
+def by_aws(text: str, at: datetime) -> ReceiptRequest:
+    event = {"originationNumber": PHONES["a"], "destinationNumber": "+13175550199", "messageKeyword": "KEYWORD_1"}
+    event |= {"messageBody": text, "inboundMessageId": "cae173d2", "previousPublishedMessageId": "862a8790"}
+    return signed.sns(f"{BASE}/aws", event, at)
+
+
+BY: dict[str, Texts] = {"twilio": by_twilio, "vonage": by_vonage, "aws": by_aws}
 
 
 class Relay:
@@ -57,9 +74,9 @@ class Relay:
         return [r.reason for r in records]
 
 
-@pytest.fixture(params=["twilio", "vonage"])
+@pytest.fixture(params=BY)
 def relay(request: pytest.FixtureRequest) -> Relay:
-    return Relay(request.param, {"twilio": by_twilio, "vonage": by_vonage}[request.param])
+    return Relay(request.param, BY[request.param])
 
 
 def test_after_stop_no_reminder_is_sent_and_after_start_the_next_is(relay: Relay) -> None:
@@ -108,8 +125,9 @@ def test_any_other_text_changes_nothing(relay: Relay, words: str) -> None:
     assert relay.days.ledger.all(Suppression) == {}
 
 
-def test_a_stop_that_comes_again_after_a_start_does_not_undo_it() -> None:
-    relay = Relay("vonage", by_vonage)
+@pytest.mark.parametrize("provider", ["vonage", "aws"])
+def test_a_stop_that_comes_again_after_a_start_does_not_undo_it(provider: str) -> None:
+    relay = Relay(provider, BY[provider])
     stopped = relay.days.now
     relay.texted("STOP")
     relay.days.live(DAY / 24)
@@ -134,6 +152,7 @@ def test_a_start_that_comes_again_after_a_stop_does_not_undo_it() -> None:
     [
         signed.twilio(f"{BASE}/twilio", {"SmsStatus": "received", "From": PHONES["a"], "Body": "STOP"}, "wr0ng"),
         signed.vonage_jwt(f"{BASE}/vonage", {"msisdn": "13175550101", "text": "STOP"}, "wr0ng", START),
+        signed.sns(f"{BASE}/aws", {"inboundMessageId": "1", "messageBody": "STOP"}, START, TopicArn="arn:of:others"),
     ],
 )
 def test_a_stop_that_nobody_has_signed_stops_nothing(request_: ReceiptRequest) -> None:
