@@ -40,6 +40,10 @@ trigger: $(STAMP) ## Bring about an event at the sandbox of `make run` (EVENT=si
 test: $(STAMP) ## Run all tests, on the embedded backend and on Google's emulators, with coverage
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
 
+.PHONY: test-quick
+test-quick: $(STAMP) ## Run the unit and contract tests (PYTHON=python3.13 VENV=.local/on-3.13 for another Python)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) -m "not emulators" tests/unit tests/contract
+
 COVERAGE ?= 95
 # More workers than processors, because most tests wait for a time-out or another process.
 WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))

@@ -175,6 +175,16 @@ FORWARD_URL = url(
     "where a deferred change of status comes back to; required by `forward`",
     example="http://127.0.0.1:8080/forward",
 )
+RECONCILE_URL = url(
+    "RECONCILE_URL",
+    "what Cloud Scheduler calls; required by `reconcile` on gcp",
+    example="http://127.0.0.1:8080/reconcile",
+)
+CALLERS = words(
+    "CALLERS",
+    "comma-separated addresses of the accounts that may call a private function; required there on gcp, "
+    "where `make deploy` sets it",
+)
 TASKS_SERVICE_ACCOUNT = text("TASKS_SERVICE_ACCOUNT", "whose identity token tasks carry; required on gcp")
 OIDC_AUDIENCE = text("OIDC_AUDIENCE", "the audience of that token; empty: the URL that is called")
 
@@ -412,6 +422,8 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         DELIVER_URL,
         RESOLVE_URL,
         FORWARD_URL,
+        RECONCILE_URL,
+        CALLERS,
         TASKS_SERVICE_ACCOUNT,
         OIDC_AUDIENCE,
     ),

@@ -276,7 +276,9 @@ class World:
             self.fallback,
             self.policy,
             self.clock,
+            lambda: self.http_status,
         )
+        self.http_status = 0
         self.remind = Remind(self.ledger, self.publisher, self.policy, self.clock)
         self.sites: list[str] = []
         self.reconcile = Reconcile(self.ledger, self.resolve.recheck, self.api, self.sites, self.policy, self.clock)

@@ -11,13 +11,14 @@ from shared.domain.model import ChannelName, Notice
 
 OTHERS = {c: {o.value for o in ChannelName} - {c.value} for c in ChannelName}
 
-DEFERRAL = functools.partial(bootstrap.deferral, "DELIVER_URL")
+DEFERRAL = functools.partial(bootstrap.deferral, "deliver")
 
 entrypoint.start(bootstrap.deliver)
 entrypoint.start(DEFERRAL)
 
 
 @functions_framework.cloud_event
+@entrypoint.private("deliver")
 def deliver(event: CloudEvent) -> None:
     entrypoint.subscriber(event, Notice, mine, DEFERRAL)
 

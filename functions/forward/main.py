@@ -8,12 +8,13 @@ from cloudevents.http import CloudEvent
 from shared import bootstrap, entrypoint
 from shared.domain.status_event import StatusEvent
 
-DEFERRAL = functools.partial(bootstrap.deferral, "FORWARD_URL")
+DEFERRAL = functools.partial(bootstrap.deferral, "forward")
 
 entrypoint.start(bootstrap.forward)
 entrypoint.start(DEFERRAL)
 
 
 @functions_framework.cloud_event
+@entrypoint.private("forward")
 def forward(event: CloudEvent) -> None:
     entrypoint.subscriber(event, StatusEvent, bootstrap.forward().event, DEFERRAL)

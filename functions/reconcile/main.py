@@ -10,6 +10,7 @@ entrypoint.start(bootstrap.reconcile)
 
 
 @functions_framework.http
+@entrypoint.private("reconcile")
 def reconcile(request: flask.Request) -> flask.Response:
     try:
         return entrypoint.reply(200, bootstrap.reconcile().run())

@@ -8,7 +8,7 @@ from cloudevents.http import CloudEvent
 from shared import bootstrap, entrypoint
 from shared.domain.model import Event
 
-DEFERRAL = functools.partial(bootstrap.deferral, "RESOLVE_URL")
+DEFERRAL = functools.partial(bootstrap.deferral, "resolve")
 CHECK = "relay-check"  # the request of the heartbeat and of `make smoke`: it only has to arrive
 
 entrypoint.start(bootstrap.resolve)
@@ -16,6 +16,7 @@ entrypoint.start(DEFERRAL)
 
 
 @functions_framework.cloud_event
+@entrypoint.private("resolve")
 def resolve(event: CloudEvent) -> None:
     entrypoint.subscriber(event, Event, genuine, DEFERRAL)
 

@@ -33,7 +33,7 @@ class Desk(msgspec.Struct, frozen=True):
 class Account(msgspec.Struct, frozen=True):
     """channel: whose provider it is. address: the variable that says where the provider is.
 
-    value: what that must be; {host} is host:port. credentials: further variables, where they are not set.
+    value: what that must be; {host} is host:port. credentials: further variables, where they are not set; likewise.
     """
 
     channel: ChannelName

@@ -18,6 +18,7 @@ from shared.domain.model import (
     Signer,
     SignerState,
     Status,
+    Transition,
 )
 from shared.domain.policy import Policy
 from shared.domain.signing_order import steps
@@ -155,12 +156,18 @@ def _of_record(notice: str, record: NoticeRecord) -> Iterator[Moment]:
         yield Moment(
             at=step.at,
             what=f"{name}: {TOLD[step.state].format(record.provider or 'the provider')}",
-            why=step.why,
+            why=_why(step),
             signer=record.signer,
             mark=MARKS[record.state] if last else "",
             notice=notice if last else "",
             record=record if last else None,
         )
+
+
+def _why(step: Transition) -> str:
+    took = f"{step.milliseconds} ms" if step.milliseconds else ""
+    answer = f"HTTP {step.status} after {took}" if step.status else took
+    return "; ".join(filter(None, (step.why, answer)))
 
 
 def spoken(item: Notice | NoticeRecord) -> str:

@@ -30,6 +30,9 @@ from tests.contract.test_channels import (
     aws,
     aws_refusal,
     mailgun,
+    microsoft,
+    microsoft_refusal,
+    microsofts_login,
     postmark,
     postmark_answer,
     sendgrid,
@@ -169,6 +172,47 @@ def test_what_aws_says_of_a_text_by_name_and_reason(name: str, reason: str, fiel
         assert outcome(aws, SMS, aws_refusal(name, reason, field, status)) == expected
     if expected == "again":
         assert outcome(aws, SMS, aws_refusal(name, reason, field, 429)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (400, "ErrorInvalidRecipients", "suppress"),
+        (400, "ErrorMimeContentInvalidBase64String", "give up"),
+        (400, "ErrorMessageSizeExceeded", "give up"),
+        (400, "ErrorQuotaExceeded", 900),
+        (403, "ErrorSendAsDenied", 900),
+        (403, "ErrorAccessDenied", 900),
+        (403, "ErrorExceededMessageLimit", 900),
+        (404, "MailboxNotEnabledForRESTAPI", 900),
+        (404, "ErrorInvalidUser", 900),
+        (404, "", 900),
+        (429, "ErrorSubmissionQuotaExceeded", 3600),
+        (429, "ApplicationThrottled", "again"),
+        (500, "ErrorInternalServerTransientError", "again"),
+        (503, "ErrorServerBusy", "again"),
+        (509, "", "again"),
+        (507, "ErrorQuotaExceeded", 900),
+        (413, "", "give up"),
+    ],
+)
+def test_microsofts_codes(status: int, code: str, expected: object) -> None:
+    with microsofts_login() as login:
+        refusal = microsoft_refusal(status, code)
+        assert outcome(lambda url: microsoft(url, login.url), EMAIL, refusal) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "mailbox"),
+    [
+        ({}, "legal%40example.com"),
+        ({"MICROSOFT_MAILBOX": "relay@tenant.example"}, "relay%40tenant.example"),
+    ],
+)
+def test_microsofts_mailbox_is_the_senders_or_another(given: dict[str, str], mailbox: str) -> None:
+    with microsofts_login() as login, StandIn(Reply(202)) as server:
+        microsoft(server.url, login.url, **given).send(EMAIL)
+        assert server.asked[0].path == f"/v1.0/users/{mailbox}/sendMail"
 
 
 @pytest.mark.parametrize(("status", "expected"), [(400, "give up"), (403, 900), (413, "give up"), (415, "give up")])

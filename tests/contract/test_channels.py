@@ -1,21 +1,37 @@
 """Each provider against the kit: the answers are those its own documentation shows."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
 from shared.adapters.providers.email import mailgun as mailguns
+from shared.adapters.providers.email import microsoft as microsofts
 from shared.adapters.providers.email import postmark as postmarks
 from shared.adapters.providers.email import sendgrid as sendgrids
 from shared.adapters.providers.email import ses as amazon_ses
 from shared.adapters.providers.sms import aws as amazon_sms
 from shared.adapters.providers.sms import twilio as twilios
 from shared.adapters.providers.sms import vonage as vonages
+from shared.domain.errors import OutcomeUnknown
 from shared.domain.receipts import ReceiptRequest
 from shared.ports import Channel, ReceiptVerifier
 from shared.setting_types import Values
 from tests import signed_receipts as signed
-from tests.contract.channel_kit import DEADLINE, EMAIL, NOTICE, NOW, SMS, HttpChannelKit, ReceiptKit
-from tests.stand_in import Reply
+from tests.contract.channel_kit import (
+    DEADLINE,
+    EMAIL,
+    GOLDEN,
+    NOTICE,
+    NOW,
+    SMS,
+    HttpChannelKit,
+    HttpStage,
+    ReceiptKit,
+)
+from tests.stand_in import Reply, StandIn
 
 RECEIPTS = "https://relay.example/receipts"
 FROM = "Acme Legal <legal@example.com>"
@@ -360,3 +376,59 @@ class TestAwsReceipts(ReceiptKit):
             "isFinal": kind != "accepted",
         }
         return signed.sns(f"{RECEIPTS}/aws", event, NOW, version="1")
+
+
+TOKEN = Reply(200, {"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": "t0ken"})
+APPLICATION = {"MICROSOFT_TENANT_ID": "9d1c/0", "MICROSOFT_CLIENT_ID": "app-1", "MICROSOFT_CLIENT_SECRET": "s3cr~t"}
+
+
+def microsoft(url: str, login: str, **more: str) -> microsofts.Sender:
+    places = {"MICROSOFT_API_URL": url, "MICROSOFT_LOGIN_URL": login}
+    given = {**LETTERHEAD, "EMAIL_REPLY_TO": "Acme <reply@example.com>", **APPLICATION, **places, **more}
+    return microsofts.Sender(Values(given), lambda: NOW, DEADLINE)
+
+
+@contextmanager
+def microsofts_login() -> Iterator[StandIn]:
+    with StandIn(TOKEN) as server:
+        yield server
+
+
+def microsoft_refusal(status: int, code: str) -> Reply:
+    inner = {"date": "2026-03-01T12:00:00", "request-id": "0", "client-request-id": "0"}
+    return Reply(status, {"error": {"code": code, "message": "ann@example.com ...", "innerError": inner}})
+
+
+class TestMicrosoft(HttpChannelKit):
+    message = EMAIL
+    provider_id = f"<{NOTICE}@example.com>"
+    credentials = "MICROSOFT_CLIENT_SECRET"
+    secrets = ("t0ken", "s3cr~t")
+    golden = {
+        "method": "POST",
+        "path": "/v1.0/users/legal%40example.com/sendMail",
+        "headers": {"authorization": "Bearer t0ken", "content-type": "text/plain"},
+        "mime": (GOLDEN / "smtp.eml").read_text(),
+    }
+    parts = {
+        "accept": Reply(202, b""),
+        "bad credentials": microsoft_refusal(401, "InvalidAuthenticationToken"),
+        "bad recipient": microsoft_refusal(400, "ErrorInvalidRecipients"),
+        "bad message": microsoft_refusal(400, "ErrorMimeContentInvalid"),
+    }
+
+    @pytest.fixture(autouse=True)
+    def login(self) -> Iterator[None]:
+        with microsofts_login() as server:
+            self.login_url = server.url
+            yield
+
+    def make(self, url: str) -> Channel:
+        return microsoft(url, self.login_url)
+
+    @pytest.mark.parametrize("status", [200, 201])
+    def test_no_2xx_without_the_documented_proof_is_a_success(self, stage: HttpStage, status: int) -> None:
+        """The proof is the status: 202 has no body."""
+        stage.server.answer(Reply(status, {"id": "1"}))
+        with pytest.raises(OutcomeUnknown):
+            stage.channel().send(self.message)

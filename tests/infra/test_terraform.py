@@ -46,7 +46,9 @@ def test_topics_keep_nothing() -> None:
 
 
 def test_the_push_subscriptions_are_those_of_the_local_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "settings", lambda: Settings({"STATUS_WEBHOOK_URL": "https://acme.example"}))
+    monkeypatch.setattr(
+        bootstrap, "settings", lambda: Settings({"BACKEND": "embedded", "STATUS_WEBHOOK_URL": "https://acme.example"})
+    )
     ours = {s.name: s for s in pushes("")}
     assert local("pushes").keys() == ours.keys()
     for name, push in local("pushes").items():
@@ -354,6 +356,7 @@ def test_the_public_addresses_are_called_from_outside_and_their_answers_are_thos
 def test_a_heartbeat_of_resolve_is_an_event_that_it_ignores(monkeypatch: pytest.MonkeyPatch) -> None:
     beat = local("heartbeats")["resolve"]
     monkeypatch.setattr(entrypoint, "start", lambda make: None)
+    monkeypatch.setattr(bootstrap, "callers", lambda function: None)
     main = types.SimpleNamespace(**runpy.run_path(str(ROOT / "functions/resolve/main.py"), {"__name__": "resolve"}))
     event = msgspec.convert(beat["data"], main.Event, strict=False)
     assert event.request == main.CHECK

@@ -55,13 +55,11 @@ def test_a_message_of_our_adapter_is_accepted_and_kept(
     message = SMS if channel == "SMS" else EMAIL
     accepted = made(environ, channel, provider).send(message)
     [caught] = outbox.messages()
-    assert bool(accepted.provider_id) == (provider != "apprise")
+    assert accepted.provider_id
     assert (caught.channel, caught.to, caught.subject) == (channel.lower(), message.to, message.subject)
-    assert caught.notice == ("" if provider == "apprise" else NOTICE)
+    assert caught.notice == NOTICE
     assert caught.html.strip() == message.html
-    assert "https://s.example/l/c0de" in caught.text
-    if provider != "apprise":
-        assert caught.text.replace("\r\n", "\n").strip() == message.text.strip()
+    assert caught.text.replace("\r\n", "\n").strip() == message.text.strip()
 
 
 @EVERY
@@ -132,16 +130,25 @@ LETTER: dict[str, Any] = {
 TEXT = {"From": "+15005550006", "To": "+13175551234", "Body": "t"}
 NEXMO = {"from": "Relay", "to": "13175551234", "text": "t"}
 GUN = {"from": "us@example.com", "to": "ann@example.com", "subject": "s", "text": "t"}
-MESSAGE = {"version": "1.0", "title": "", "message": "t", "type": "info"}
 TWILIO = "/2010-04-01/Accounts/AC1/Messages.json", basic("AC1", "t")
 VONAGE = "/sms/json", basic("k", "s")
 SENDGRID = "/v3/mail/send", {"Authorization": "Bearer k"}
 MAILGUN = "/v3/mg.example.com/messages", basic("api", "k")
 POSTMARK = "/email", {"X-Postmark-Server-Token": "t", "Accept": "application/json"}
-APPRISE = "/apprise/+13175551234", basic("demo", "demo-password")
+MICROSOFT = "/v1.0/users/us@example.com/sendMail", {"Authorization": "Bearer demo-access-token"}
+TOKEN = "/demo-tenant/oauth2/v2.0/token", dict[str, str]()
+GRANT = {"grant_type": "client_credentials", "client_id": "a", "client_secret": "s", "scope": "https://g/.default"}
 ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t", "TWILIO_FROM": "+15005550006"}
 ACCOUNT |= {"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": "s", "SENDGRID_API_KEY": "k"}
 ACCOUNT |= {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "mg.example.com", "POSTMARK_SERVER_TOKEN": "t"}
+ACCOUNT |= {"MICROSOFT_TENANT_ID": "demo-tenant", "MICROSOFT_CLIENT_ID": "a", "MICROSOFT_CLIENT_SECRET": "s"}
+ACCOUNT |= {"MICROSOFT_API_URL": "https://g"}
+
+
+def mime(text: str = "t", sender: str = "us@example.com", to: str = "ann@example.com") -> dict[str, Any]:
+    mail = f"From: {sender}\r\nTo: {to}\r\nSubject: s\r\n\r\n{text}"
+    return {"data": b64encode(mail.encode()), "content_type": "text/plain"}
+
 
 WRONG: list[tuple[tuple[str, dict[str, str]], dict[str, Any], int, str]] = [
     (TWILIO, {"json": TEXT}, 400, "21604"),
@@ -170,9 +177,17 @@ WRONG: list[tuple[tuple[str, dict[str, str]], dict[str, Any], int, str]] = [
     (POSTMARK, {"data": "{", "content_type": "application/json"}, 422, "402"),
     (POSTMARK, {"json": {**MAIL, "To": "nobody"}}, 422, "'To'"),
     (POSTMARK, {"json": {**MAIL, "TextBody": ""}}, 422, "300"),
-    (APPRISE, {"data": MESSAGE}, 415, "JSON"),
-    (("/apprise/nobody", APPRISE[1]), {"json": MESSAGE}, 400, "to is missing"),
-    (APPRISE, {"json": {**MESSAGE, "type": "pigeon"}}, 400, "type"),
+    (TOKEN, {"data": {**GRANT, "grant_type": "password"}}, 400, "unsupported_grant_type"),
+    (TOKEN, {"data": {**GRANT, "client_id": "b"}}, 400, "700016"),
+    (TOKEN, {"data": {**GRANT, "client_secret": "b"}}, 401, "7000215"),
+    (TOKEN, {"data": {**GRANT, "scope": "Mail.Send"}}, 400, "invalid_scope"),
+    (("/common/oauth2/v2.0/token", {}), {"data": GRANT}, 400, "90002"),
+    (MICROSOFT, {"json": {"message": {}}}, 400, "BadRequest"),
+    (MICROSOFT, {"data": "From: us", "content_type": "text/plain"}, 400, "ErrorMimeContentInvalidBase64String"),
+    (MICROSOFT, mime(text=""), 400, "ErrorMimeContentInvalid"),
+    (MICROSOFT, mime(sender="other@example.com"), 403, "ErrorSendAsDenied"),
+    (MICROSOFT, mime(to="nobody"), 400, "ErrorInvalidRecipients"),
+    ((MICROSOFT[0], {}), mime(), 401, "InvalidAuthenticationToken"),
 ]
 
 
@@ -242,9 +257,9 @@ def test_a_wrong_request_gets_the_answer_its_vendor_documents(
         (SENDGRID, {"json": LETTER}),
         (MAILGUN, {"data": GUN}),
         (POSTMARK, {"json": MAIL}),
-        (APPRISE, {"json": MESSAGE}),
         by_amazon(SES_PATH, SES_MAIL),
         by_amazon("/", AMAZON_TEXT),
+        (MICROSOFT, mime()),
     ],
 )
 def test_the_same_request_without_its_fault_is_accepted_and_only_by_post(

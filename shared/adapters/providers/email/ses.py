@@ -16,7 +16,7 @@ from typing import Any
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, field_text
 from shared.adapters.providers.common.aws import AwsAccount, AwsApi, error_of
 from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
-from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SENDER, SETTINGS, Rule, mapping
+from shared.adapters.providers.common.rules import ADDRESS, AGAIN, OPT_OUT, REFUSED, SENDER, SETTINGS, Rule, mapping
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.adapters.providers.common.sns import LIMITS, Topic, topic_arn
 from shared.domain.errors import Accepted, OutcomeUnknown
@@ -86,8 +86,8 @@ EVENTS: dict[str, tuple[NoticeState, Rule]] = {
     "Bounce/Transient/MailboxFull": (NoticeState.UNDELIVERED, REFUSED("the mailbox is full")),
     "Bounce/Transient/ContentRejected": (NoticeState.UNDELIVERED, REFUSED("filtered for its content")),
     "Bounce/Undetermined": (NoticeState.UNDELIVERED, REFUSED("it came back, and nobody says why")),
-    "Complaint": (NoticeState.DELIVERED, ADDRESS("reported as spam")),
-    "Complaint/OnAccountSuppressionList": (NoticeState.UNDELIVERED, ADDRESS("reported as spam before")),
+    "Complaint": (NoticeState.DELIVERED, OPT_OUT("reported as spam")),
+    "Complaint/OnAccountSuppressionList": (NoticeState.UNDELIVERED, OPT_OUT("reported as spam before")),
 }
 
 
@@ -186,6 +186,7 @@ def _receipt(event: Mapping[str, Any], at: datetime) -> list[Receipt]:
             reason=f"Amazon SES: {rule.reason}" if rule.reason else "",
             at=at,
             suppress=rule.suppress,
+            asks=rule.asks,
         )
     ]
 

@@ -16,6 +16,7 @@ from requests.structures import CaseInsensitiveDict
 
 from shared.adapters.providers.email import mailgun, postmark, sendgrid, ses
 from shared.adapters.providers.sms import aws, twilio, vonage
+from shared.domain.inbound import Keyword
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import ReceiptVerifier
@@ -367,22 +368,21 @@ def test_a_complaint_means_it_arrived_and_that_nothing_more_may_be_sent() -> Non
         reason="Postmark: reported as spam",
         at=NOW,
         suppress=True,
+        asks=Keyword.STOP,
     )
-    event = {"event": "complained", "user-variables": {"notice": NOTICE}}
-    [receipt] = KITS["mailgun"].reader().receipts(signed.mailgun("https://r.example", event, "s1gning", NOW), NOW)
-    assert (receipt.state, receipt.suppress) == (NoticeState.DELIVERED, True)
 
 
 @pytest.mark.parametrize(
-    ("why", "state"),
+    ("why", "origin", "state", "asks"),
     [
-        ("ManualSuppression", NoticeState.DELIVERED),
-        ("SpamComplaint", NoticeState.DELIVERED),
-        ("HardBounce", NoticeState.UNDELIVERED),
+        ("ManualSuppression", "Recipient", NoticeState.DELIVERED, Keyword.STOP),
+        ("ManualSuppression", "Customer", NoticeState.DELIVERED, None),
+        ("SpamComplaint", "Recipient", NoticeState.DELIVERED, Keyword.STOP),
+        ("HardBounce", "Recipient", NoticeState.UNDELIVERED, None),
     ],
 )
 def test_an_address_that_postmark_stops_is_suppressed_here_and_a_reactivated_one_is_left_alone(
-    why: str, state: NoticeState
+    why: str, origin: str, state: NoticeState, asks: Keyword | None
 ) -> None:
     """As https://postmarkapp.com/developer/webhooks/subscription-change-webhook shows it."""
     event = {
@@ -392,13 +392,13 @@ def test_an_address_that_postmark_stops_is_suppressed_here_and_a_reactivated_one
         "MessageStream": "outbound",
         "ChangedAt": "2026-03-01T10:53:34Z",
         "Recipient": "ann@example.com",
-        "Origin": "Recipient",
+        "Origin": origin,
         "SuppressSending": True,
         "SuppressionReason": why,
         "Metadata": {"notice": NOTICE},
     }
     [receipt] = KITS["postmark"].reader().receipts(signed.postmark("https://r.example", event, "h00k"), NOW)
-    assert (receipt.notice, receipt.state, receipt.suppress) == (NOTICE, state, True)
+    assert (receipt.notice, receipt.state, receipt.suppress, receipt.asks) == (NOTICE, state, True, asks)
     assert receipt.at == NOW.replace(hour=10, minute=53, second=34)
     again = {**event, "SuppressSending": False, "SuppressionReason": None}
     assert KITS["postmark"].reader().receipts(signed.postmark("https://r.example", again, "h00k"), NOW) == []
