@@ -24,6 +24,9 @@ PROVIDER_SETTINGS = {
     "VONAGE_API_KEY": "k",
     "VONAGE_FROM": "Acme",
     "MAILGUN_DOMAIN": "example.com",
+    **{f"{name}_REGION": "us-east-1" for name in ("SES", "AWS_SMS")},
+    **{f"{name}_ACCESS_KEY_ID": "AKID" for name in ("SES", "AWS_SMS")},
+    "AWS_SMS_FROM": "Acme",
     "MICROSOFT_TENANT_ID": "t",
     "MICROSOFT_CLIENT_ID": "a",
 }
