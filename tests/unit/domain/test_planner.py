@@ -16,11 +16,13 @@ from shared.domain.model import (
     NoticeState,
     Request,
     Role,
+    Signer,
     SignerState,
     Status,
     Transition,
 )
 from shared.domain.policy import Policy
+from shared.domain.signing_order import ahead
 from tests.fakes import START, answer, seen
 
 POLICY = Policy()
@@ -112,6 +114,18 @@ def test_tasks_are_made_for_steps_ahead_within_the_reach_of_cloud_tasks():
     steps = {d.reminder_day for d in planner.tasks(request, START, policy).values()}
     assert steps == {3, 7}
     assert {d.reminder_day for d in planner.tasks(request, START + 40 * DAY, policy).values()} == {60}
+
+
+@pytest.mark.parametrize("other", [{"id": "r2"}, {"round": 2}, {"key": "b"}, {"hop": 1}, {"at": START - MINUTE}])
+def test_a_task_has_a_name_of_its_own(other):
+    """Cloud Tasks takes a name once: one that two reminders share would lose the second."""
+
+    def names(id="r1", round=1, key="a", hop=0, at=START):
+        request, signer = replace(state(seen("a")), id=id, round=round), Signer(number=1, invited_at=at)
+        return {r.task for r in ahead(key, signer, request, START, POLICY, hop).values()}
+
+    assert names() == names()
+    assert len(names() | names(**other)) == 6
 
 
 def test_progress_goes_to_the_others_who_were_at_it_before():
