@@ -58,6 +58,23 @@ class TestAdoption:
         assert not who(request, "b").adopted
         assert who(request, "b").invited_at == START + timedelta(minutes=2)
 
+    @pytest.mark.parametrize(
+        ("adopted", "known", "kind", "news"),
+        [  # whether it was met otherwise, and known before the answer that shows the signature
+            (False, False, SENT, False),
+            (True, False, None, False),
+            (True, False, SIGNED, True),
+            (True, True, None, False),
+            (True, True, SIGNED, True),
+            (False, True, None, True),
+            (False, True, SIGNED, True),
+        ],
+    )
+    def test_a_signature_is_news_where_it_was_watched_or_its_event_was_heard(self, adopted, known, kind, news):
+        before = (later(None, answer(*TWO), minutes=0).request if adopted else sent(*TWO)) if known else None
+        request = later(before, answer(seen("a", signed=True), seen("b")), kind, "a", minutes=5).request
+        assert who(request, "a").signed_at == (START + timedelta(minutes=5) if news else None)
+
     def test_what_happened_before_our_watch_is_no_news(self):
         met = later(None, answer(seen("a", signed=True), seen("b", signed=True), seen("c")), SIGNED, "b").request
         assert who(met, "a").signed_at is None
@@ -272,6 +289,12 @@ class TestWhoIsWho:
         twice = later(once, said, SIGNED, "o@x.org", minutes=20, age=900).request
         assert states(once) == states(twice) == ["signed", "invited"]
 
+    def test_of_two_at_one_address_whoever_the_api_shows_to_have_signed_is_meant(self):
+        ann, bob = (ApiSigner(ids=(), name=n, email="o@x.org", request_url="u", signed=None) for n in ("ANN", "BOB"))
+        merged = later(sent(ann, bob), answer(ann, replace(bob, signed=True)), SIGNED, "o@x.org")
+        assert states(merged.request) == ["invited", "signed"]
+        assert (merged.request.unmatched, merged.alerts) == ((), ())
+
     def test_where_two_fit_and_the_api_denies_both_the_event_waits_for_it(self):
         rows = [row("jane f@x"), row("john f@x")]
         with pytest.raises(RetryLater):
@@ -364,7 +387,8 @@ class TestWhoIsWho:
         assert states(merged.request) == ["invited", "invited"]
         assert len(merged.request.unmatched) == 1
         assert merged.alerts[0].startswith("unmatched:")
-        assert later(merged.request, answer(*TWO), minutes=2).request.unmatched == ()
+        told = later(merged.request, answer(*TWO), minutes=2).request
+        assert (told.unmatched, told.unmatched_since) == ((), None)
 
     def test_an_unknown_signer_id_is_not_put_on_one_whom_the_api_denies_to_have_signed(self):
         half = answer(seen("a", signed=True), seen("b"))
