@@ -134,6 +134,14 @@ class TestRounds:
         assert who(again, "a").signed_at is None
         assert who(again, "b").invited_at == START + timedelta(minutes=25)
 
+    @pytest.mark.parametrize(
+        ("said", "status"), [(Status.PAUSED, Status.PAUSED), (None, Status.OPEN), (Status.EXPIRED, Status.EXPIRED)]
+    )
+    def test_a_round_stands_as_the_answer_says_and_is_open_where_it_says_nothing(self, said, status):
+        unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
+        again = later(unconfirmed, answer(*TWO, status=said), minutes=25).request
+        assert (again.round, again.status, again.completed_at, again.unconfirmed_since) == (2, status, None, None)
+
     def test_a_request_sent_settles_a_doubt_at_once(self):
         unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
         assert later(unconfirmed, answer(*TWO), SENT, minutes=21).request.round == 2
