@@ -10,6 +10,7 @@ from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.merge import MAX_SIGNERS, gone, merge
 from shared.domain.model import ApiRequest, ApiSigner, Role, Status
 from shared.domain.policy import Policy
+from shared.domain.reading import wait_for
 from shared.domain.recheck import forget_at, next_check_at, stub
 from shared.domain.status_event import request_status
 from tests.fakes import START, answer, seen
@@ -38,6 +39,24 @@ class TestSignedAgainstTheApi:
     def test_of_one_known_to_have_signed_waits_for_nothing(self):
         state = later(sent(*TWO), answer(seen("a", signed=True), seen("b"))).request
         assert states(later(state, answer(*TWO), SIGNED, "a", minutes=2).request) == ["signed", "invited"]
+
+
+@pytest.mark.parametrize(
+    ("slower", "day", "pauses"),
+    [  # (age of the event, seconds until it comes again; None: it is waited for no longer)
+        (1.0, 86_400.0, [(0, 1), (0.5, 1), (30, 30), (100, 60), (570, 30), (599.5, 1), (600, None), (601, None)]),
+        (4.0, 86_400.0, [(0, 2), (0.5, 2), (1, 4), (100, 400), (500, 100), (600, None)]),
+        (1.0, 60.0, [(0, 1), (1.9, 1), (2, None)]),
+    ],
+)
+def test_an_event_waits_for_a_lagging_answer(slower, day, pauses):
+    for age, pause in pauses:
+        try:
+            found = wait_for(event(SENT, age=age), 600.0, START, Policy(day=day), "why", slower)
+        except RetryLater as e:
+            found = e.after
+        assert found == pause, age
+    assert wait_for(None, 600.0, START, POLICY, "why", slower) is None
 
 
 class TestCompleteAgainstTheApi:
