@@ -217,6 +217,7 @@ class _Merge:
 
     def _claimed_expired(self, old: Status) -> Status:
         if not trust.says_status(self.usual):
+            self.alerts += [] if old is Status.EXPIRED else [trust.ALERT_EXPIRED]
             return Status.EXPIRED
         self.alerts.append(trust.ALERT_HELD)
         return self._settled(None, old)
