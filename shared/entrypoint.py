@@ -60,7 +60,8 @@ def subscriber(
     Reads both wire forms: the push envelope, and Eventarc's, which also holds the subscription.
     """
     message = arrived(event.data["message"], by_task="X-CloudTasks-TaskName" in flask.request.headers)
-    trace.follow(message.attributes.get(trace.TRACEPARENT), flask.request.headers.get(trace.TRACEPARENT))
+    traces = (message.attributes.get(trace.TRACEPARENT), flask.request.headers.get(trace.TRACEPARENT))
+    trace.follow(*traces, since=message.published_at)
     try:
         handle(msgspec.json.decode(message.data, type=kind))
     except RetryLater as e:
@@ -181,8 +182,9 @@ def start(make: Callable[[], object]) -> None:
 class Stderr(logging.Handler):
     """Writes each line at once, without logging's lock, which cost `receive` a seventh of its throughput."""
 
-    def createLock(self) -> None:
-        self.lock = None
+    def handle(self, record: logging.LogRecord) -> bool:
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -12,11 +12,11 @@ import msgspec
 from infra.ops import bundle, canary, config, secret_manager, shell, terraform
 from infra.ops.function_table import Function, chosen, secret_id
 from infra.ops.guard import changing
+from infra.ops.lock import RUNTIME
 from infra.ops.preflight import check_start, placeholders
 from infra.ops.shell import Stop, do
 from infra.ops.terraform import Outputs
 
-RUNTIME = "python311"
 LABEL = "clickwrap-relay"
 # The buildpack compiles all code anew, bound to the times of the files; the image then gives them other times, and each
 # start would compile it once more. With this variable, compiled code is bound to the content of its source instead.
@@ -93,7 +93,7 @@ def deployment(plan: Plan, outputs: Outputs) -> list[str]:
     return [
         *("gcloud", "functions", "deploy", f.name, "--gen2", "--quiet", "--format=none"),
         *config.place(),
-        *(f"--runtime={RUNTIME}", f"--entry-point={f.name}", "--trigger-http"),
+        *(f"--runtime=python{RUNTIME.replace('.', '')}", f"--entry-point={f.name}", "--trigger-http"),
         f"--source={os.path.relpath(plan.source)}",
         f"--service-account={outputs.service_accounts[f.name]}",
         f"--build-service-account={outputs.build_service_account}",

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.emulation.topology import Queue, Subscription
-from local.sandbox.failures import OutboxReceipts
 from local.sandbox.outbox import Outbox, OutboxChannel
+from local.sandbox.receipts import verifier
 from local.stack.clock import VirtualClock
 from shared import bootstrap
+from shared.adapters.providers.common.mail import Letterhead
 from shared.domain.dead_letters import dead_topic
 from shared.domain.model import ChannelName, NoticeRecord
 from shared.ports import Bus, Channel, DeadLetters, Ledger, ReceiptVerifier, Scheduler
@@ -68,10 +69,14 @@ class LocalBackend:
         return self._next_due(bootstrap.settings().names().reminders_queue)
 
     def outbox(self, channel: ChannelName) -> Channel:
-        return OutboxChannel(channel.value, self.stored_messages, bootstrap.clock, self._base)
+        letterhead = Letterhead(bootstrap.settings()) if channel is ChannelName.EMAIL else None
+        return OutboxChannel(channel, self.stored_messages, bootstrap.clock, self._receipts_url(), letterhead)
 
     def receipts(self, channel: ChannelName) -> ReceiptVerifier:
-        return OutboxReceipts(channel.value)
+        return verifier(channel)
+
+    def _receipts_url(self) -> str:
+        return bootstrap.receipts_base_url() or (f"{self._base}/receipts" if self._base else "")
 
     def request_of(self, notice: str) -> str:
         """The id of a notice's request; "" if it is not known."""

@@ -59,6 +59,7 @@ def defaults(base: str) -> dict[str, str]:
         "ADDRESS_SECRET": "local-address-secret",
         "EVIDENCE_KEY": str(ROOT / ".local" / "evidence.pem"),
         "RESOLVE_URL": f"{base}/resolve",
+        "RECEIVE_URL": f"{base}/receive",
         "DELIVER_URL": f"{base}/deliver",
         "REMIND_URL": f"{base}/remind",
         "FORWARD_URL": f"{base}/forward",
@@ -145,9 +146,14 @@ class Stack(AbstractContextManager["Stack"]):
         mounts["/sandbox"] = for_this_machine(sandbox)
         webhooks_of(sandbox).start()
         stack.callback(webhooks_of(sandbox).stop)
-        outbox = create_outbox_app(self.backend.stored_messages, self.backend.request_of)
+        outbox = create_outbox_app(self.backend.stored_messages, self.backend.request_of, self._text_back)
         add_time_buttons(outbox, self.travel)
         mounts["/outbox"] = for_this_machine(outbox)
+
+    def _text_back(self, number: str, text: str) -> None:
+        from local.sandbox.receipts import text_back
+
+        text_back(f"{self.base}/receipts", number, text, bootstrap.clock())
 
     def _stop_reconciling(self) -> None:
         self._stopping.set()

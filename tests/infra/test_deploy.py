@@ -57,7 +57,7 @@ def variables(tools: Tools, function: str) -> dict[str, str]:
 def test_each_function_gets_what_the_table_says(deployed: Tools, function: Function) -> None:
     told = flags(deployed, function.name)
     assert {"--gen2", "--trigger-http"} <= set(told)
-    assert told["--runtime"] == "python311"
+    assert told["--runtime"] == "python313"
     assert told["--entry-point"] == function.name
     assert (told["--memory"], told["--cpu"], told["--timeout"]) == (
         function.memory,

@@ -1,10 +1,11 @@
 """Each check of `make doctor`: OK, or what to do."""
 
 import json
+import re
 import socket
 import ssl
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from email.message import Message
 from types import SimpleNamespace
@@ -270,10 +271,34 @@ def test_a_mailgun_domain_of_another_region_is_told_apart() -> None:
         assert checked("e-mail by Mailgun", provider.url).startswith("does not know MAILGUN_DOMAIN")
 
 
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("e-mail by Amazon SES", "SES"), ("SMS by AWS End User Messaging", "AWS_SMS")]
+)
+def test_amazon_is_asked_who_signs_which_needs_no_permission(name: str, prefix: str) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def get(url: str, headers: Mapping[str, str]) -> int:
+        asked.append((url, headers["Authorization"]))
+        return 403
+
+    plain = {f"{prefix}_REGION": "eu-west-1", f"{prefix}_ACCESS_KEY_ID": "AKID"}
+    assert BY_NAME[name].check(Values(plain, lambda secret: "s"), get).startswith(f"refuses {prefix}_SECRET_ACCESS_KEY")
+    [(url, proof)] = asked
+    assert url == "https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
+    assert re.match(
+        r"AWS4-HMAC-SHA256 Credential=AKID/\d{8}/eu-west-1/sts/aws4_request, SignedHeaders=host;x-amz", proof
+    )
+
+
+def smtp_checked(url: str) -> str:
+    [probe] = [p for p in chosen({"EMAIL_PROVIDER": "smtp"}) if p.name == "e-mail by SMTP"]
+    return probe.check(Values({"EMAIL_FROM": "relay@example.com"}, lambda secret: url), status_of)
+
+
 def test_an_smtp_server_that_is_not_there_is_named_without_the_password() -> None:
-    url = f"smtp://user:hidden@127.0.0.1:{closed_port()}"
-    advice = credentials.smtp(Values({}, lambda secret: url), status_of)
-    assert advice == "cannot be used (ConnectionRefusedError): check SMTP_URL"
+    advice = smtp_checked(f"smtp://user:hidden@127.0.0.1:{closed_port()}")
+    assert advice.startswith("SMTP: the connection failed (ConnectionRefusedError); ")
+    assert advice.endswith("`make secrets RENEW=SMTP_URL`, then `make deploy`")
 
 
 def test_an_smtp_login_is_tried_and_nothing_is_sent() -> None:
@@ -291,13 +316,22 @@ def test_an_smtp_login_is_tried_and_nothing_is_sent() -> None:
     server.port = closed_port()
     server.start()
     try:
-        for password, advice in (("right", ""), ("wrong", "refuses the login: run `make secrets RENEW=SMTP_URL`")):
-            url = f"smtp://user:{password}@127.0.0.1:{server.port}"
-            said = credentials.smtp(Values({}, lambda secret, url=url: url), status_of)
+        for password, advice in (("right", ""), ("wrong", "SMTP: it refuses the login; check")):
+            said = smtp_checked(f"smtp://user:{password}@127.0.0.1:{server.port}")
             assert said.startswith(advice)
             assert bool(said) == bool(advice)
     finally:
         server.stop()
+
+
+def test_an_application_at_microsoft_is_tried_by_asking_for_a_token() -> None:
+    [probe] = [p for p in chosen({"EMAIL_PROVIDER": "microsoft"}) if p.name == "e-mail by Microsoft 365"]
+    expired = Reply(401, {"error": "invalid_client", "error_codes": [7000222]})
+    with StandIn(Reply(200, {"access_token": "t", "expires_in": 3599}), expired) as login:
+        settings = {"MICROSOFT_TENANT_ID": "t", "MICROSOFT_CLIENT_ID": "a", "EMAIL_FROM": "relay@example.com"}
+        values = Values({**settings, "MICROSOFT_LOGIN_URL": login.url}, lambda secret: "s3cret")
+        assert probe.check(values, status_of) == ""
+        assert probe.check(values, status_of).startswith("Microsoft 365: the application's secret has expired; check")
 
 
 def test_our_own_links_answer_that_they_do_not_know_the_code() -> None:
@@ -308,7 +342,7 @@ def test_our_own_links_answer_that_they_do_not_know_the_code() -> None:
 
 
 def test_only_what_the_settings_choose_is_tried() -> None:
-    assert [p.name for p in chosen({"SMS_PROVIDER": "twilio", "EMAIL_PROVIDER": "apprise", "SHORTENER": "none"})] == [
+    assert [p.name for p in chosen({"SMS_PROVIDER": "twilio", "EMAIL_PROVIDER": "outbox", "SHORTENER": "none"})] == [
         "Clickwrap's API",
         "SMS by Twilio",
     ]

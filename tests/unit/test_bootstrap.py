@@ -115,15 +115,35 @@ def test_what_cannot_be_had_is_refused_by_name(given: Any, setting: str, value: 
         bootstrap.deliver()
 
 
+APPLICATION = {"MICROSOFT_TENANT_ID": "t", "MICROSOFT_CLIENT_ID": "a", "MICROSOFT_CLIENT_SECRET": "s"}
 PROVIDERS = [
     ("sms", "vonage", {"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": "s", "VONAGE_FROM": "Relay"}),
     ("sms", "twilio", ACCOUNT),
     ("email", "smtp", {"SMTP_URL": "smtp://127.0.0.1:25", "EMAIL_FROM": "relay@example.com"}),
-    ("sms", "apprise", {"APPRISE_SMS_URL": "json://127.0.0.1/{to}"}),
-    ("email", "apprise", {"APPRISE_EMAIL_URL": "json://127.0.0.1/{to}"}),
     ("email", "sendgrid", {"SENDGRID_API_KEY": "k", "EMAIL_FROM": "relay@example.com"}),
+    ("email", "microsoft", {**APPLICATION, "EMAIL_FROM": "relay@example.com"}),
     ("email", "mailgun", {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "m.example", "EMAIL_FROM": "relay@example.com"}),
     ("email", "postmark", {"POSTMARK_SERVER_TOKEN": "t", "EMAIL_FROM": "relay@example.com"}),
+    (
+        "email",
+        "ses",
+        {
+            "SES_REGION": "us-east-1",
+            "SES_ACCESS_KEY_ID": "k",
+            "SES_SECRET_ACCESS_KEY": "s",
+            "EMAIL_FROM": "relay@example.com",
+        },
+    ),
+    (
+        "sms",
+        "aws",
+        {
+            "AWS_SMS_REGION": "us-east-1",
+            "AWS_SMS_ACCESS_KEY_ID": "k",
+            "AWS_SMS_SECRET_ACCESS_KEY": "s",
+            "AWS_SMS_FROM": "Relay",
+        },
+    ),
 ]
 
 
