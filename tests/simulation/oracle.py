@@ -296,7 +296,7 @@ class Oracle:
         """Why a forged Complete was not to be believed; "" if it was, because the API never says who has signed."""
         if not self.p.script.silent:
             return "and the API says so"
-        heard = [(at, kind, who) for at, kind, who in self.p.hooks if at <= sent.at]
+        heard = [(at, kind, who) for at, kind, who in self.p.posted if at <= sent.at]
         complete = min((at for at, kind, _ in heard if kind == "request_complete"), default=None)
         if complete is None:
             return "and no webhook said so"
@@ -311,10 +311,10 @@ class Oracle:
         """What was met in one way only is not to be made what it is not by one forged webhook."""
         if not self.forged or self.p.resends:
             return
-        if not (self.p.script.silent or self._met_alive or self._kinds(27 * HOUR) > 1):
+        if not (self.p.script.silent or self._met_alive or self._kinds(27 * HOUR, self.p.posted) > 1):
             yield from (f"{s.effect}: of one kind of webhook" for s in self.p.book if s.kind == "completion")
         met = min((at for at, _ in self.told), default=self.p.end)
-        sent = any(kind == "request_sent" and at < met + 26 * HOUR for at, kind, _ in self.p.hooks)
+        sent = any(kind == "request_sent" and at < met + 26 * HOUR for at, kind, _ in self.p.posted)
         strict = self.acts <= {"sent", "sign", "forged"} and not self.p.script.ordered
         if strict and not sent:
             yield from (f"{s.effect}: it was not sent in time" for s in self.p.book if s.kind == "invitation")
@@ -386,16 +386,16 @@ class Oracle:
     @cached_property
     def proven(self) -> bool:
         """A completion is told if the request was read before it, or two kinds of webhook came: one may be forged."""
-        return self._met_alive or self._kinds(DAY) > 1
+        return self._met_alive or self._kinds(DAY, self.p.hooks) > 1
 
     @cached_property
     def _met_alive(self) -> bool:
         return any(self.p.versions[i].status is not Status.COMPLETE for _, i in self.told)
 
-    def _kinds(self, within: timedelta) -> int:
-        """How many kinds of webhook came within this time of the first."""
+    def _kinds(self, within: timedelta, of: list[tuple[datetime, str, str]]) -> int:
+        """How many kinds of webhook came within this time of the first that was taken."""
         first = min((at for at, _, _ in self.p.hooks), default=self.p.start)
-        return len({kind for at, kind, _ in self.p.hooks if at - first <= within})
+        return len({kind for at, kind, _ in of if at - first <= within})
 
     def _heard(self, kind: str) -> bool:
         return any(k == kind for _, k, _ in self.p.hooks)
