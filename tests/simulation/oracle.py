@@ -311,7 +311,7 @@ class Oracle:
         """What was met in one way only is not to be made what it is not by one forged webhook."""
         if not self.forged or self.p.resends:
             return
-        if not (self.p.script.silent or self._met_alive or self._kinds(27 * HOUR, self.p.posted) > 1):
+        if not (self.p.script.silent or self._alive(self.said) or self._kinds(27 * HOUR, self.p.posted) > 1):
             yield from (f"{s.effect}: of one kind of webhook" for s in self.p.book if s.kind == "completion")
         met = min((at for at, _ in self.told), default=self.p.end)
         sent = any(kind == "request_sent" and at < met + 26 * HOUR for at, kind, _ in self.p.posted)
@@ -386,11 +386,11 @@ class Oracle:
     @cached_property
     def proven(self) -> bool:
         """A completion is told if the request was read before it, or two kinds of webhook came: one may be forged."""
-        return self._met_alive or self._kinds(DAY, self.p.hooks) > 1
+        return self._alive(self.told) or self._kinds(DAY, self.p.hooks) > 1
 
-    @cached_property
-    def _met_alive(self) -> bool:
-        return any(self.p.versions[i].status is not Status.COMPLETE for _, i in self.told)
+    def _alive(self, answers: list[tuple[datetime, int]]) -> bool:
+        """Whether one of these answers shows it before its end."""
+        return any(self.p.versions[i].status is not Status.COMPLETE for _, i in answers)
 
     def _kinds(self, within: timedelta, of: list[tuple[datetime, str, str]]) -> int:
         """How many kinds of webhook came within this time of the first that was taken."""
