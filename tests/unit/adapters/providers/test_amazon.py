@@ -177,6 +177,7 @@ def test_a_spoilt_signature_of_amazons_is_forged(asked: list[str], name: str, va
     "url",
     [
         "",
+        "/SimpleNotificationService-0a.pem",
         "http://sns.us-east-1.amazonaws.com/SimpleNotificationService-0a.pem",
         "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0a.pem",
         "https://sns.us-east-1.amazonaws.com.evil.example/SimpleNotificationService-0a.pem",
