@@ -25,7 +25,7 @@ $(STAMP): requirements.txt requirements-dev.txt
 setup: $(STAMP) ## Install the requirements into .venv (the other targets do this too)
 
 .PHONY: demo
-demo: $(STAMP) ## Run two weeks of one request in 15 seconds (BACKEND, SMS_PROVIDER, EMAIL_PROVIDER)
+demo: $(STAMP) ## Run two weeks of one request in 15 seconds (BACKEND, SMS_PROVIDER, EMAIL_PROVIDER, TEMPLATES_LANGUAGE)
 	@$(BIN)/python -m local.demo
 
 .PHONY: run
@@ -196,7 +196,7 @@ why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id or part of
 	@$(CLOUD).why
 
 .PHONY: status
-status: $(STAMP) ## Print the latest status event of every request (REQUEST=id for one; BACKEND=gcp for the cloud)
+status: $(STAMP) ## Print the latest event of every request and message (REQUEST=id for one; BACKEND=gcp for the cloud)
 	@$(CLOUD).status
 
 .PHONY: evidence

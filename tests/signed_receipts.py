@@ -37,7 +37,7 @@ def twilio(url: str, fields: dict[str, str], token: str) -> ReceiptRequest:
     return request(url, urlencode(fields).encode(), X_Twilio_Signature=mac, Content_Type=FORM)
 
 
-def vonage_jwt(url: str, fields: dict[str, str], secret: str, at: datetime, alg: str = "HS256") -> ReceiptRequest:
+def vonage_jwt(url: str, fields: dict[str, Any], secret: str, at: datetime, alg: str = "HS256") -> ReceiptRequest:
     """https://developer.vonage.com/en/getting-started/concepts/webhooks"""
     body = json.dumps(fields).encode()
     claims = {

@@ -29,7 +29,9 @@ from tests.contract.test_channels import (
 from tests.contract.test_channels import (
     aws,
     aws_refusal,
+    by_messages,
     mailgun,
+    messages_refusal,
     microsoft,
     microsoft_refusal,
     microsofts_login,
@@ -99,6 +101,24 @@ def test_twilios_codes(code: Any, expected: object) -> None:
 def test_vonages_statuses(status: str, expected: object) -> None:
     assert outcome(vonage, SMS, vonage_answer(status)) == expected
     assert outcome(vonage, SMS, vonage_answer(status, status)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "wrong", "expected"),
+    [
+        (402, "1070", "", 900),
+        (402, "low-balance", "", 900),
+        (403, "1140", "", 900),
+        (422, "1120", "", 900),
+        (422, "1020", "from", 900),
+        (422, "1020", "client_ref", "give up"),
+        (422, "1240", "", "suppress"),
+        (429, "1000", "", "again"),
+        (500, "1030", "", "again"),
+    ],
+)
+def test_the_codes_of_vonages_messages_api(status: int, code: str, wrong: str, expected: object) -> None:
+    assert outcome(by_messages, SMS, messages_refusal(status, code, invalid_parameters=[{"name": wrong}])) == expected
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,9 @@ class TestTwilioReceipts(ReceiptKit):
         return signed.twilio(f"{RECEIPTS}/twilio?n={NOTICE}", fields | told[kind], "t0ken")
 
 
-def vonage(url: str, receipts: str = RECEIPTS) -> Channel:
+def vonage(url: str, receipts: str = RECEIPTS, **more: str) -> Channel:
     given = {"VONAGE_API_KEY": "abcd1234", "VONAGE_API_SECRET": "s3cret", "VONAGE_FROM": "Acme"}
-    values = Values({**given, "VONAGE_API_URL": url, "RECEIPTS_BASE_URL": receipts})
+    values = Values({**given, "VONAGE_API_URL": url, "RECEIPTS_BASE_URL": receipts, **more})
     return vonages.Sender(values, lambda: NOW, DEADLINE)
 
 
@@ -122,6 +122,48 @@ class TestVonage(HttpChannelKit):
         return vonage(url)
 
 
+def by_messages(url: str) -> Channel:
+    return vonage("http://127.0.0.1:1", VONAGE_API="messages", VONAGE_MESSAGES_API_URL=url)
+
+
+def messages_refusal(status: int, code: str, **more: object) -> Reply:
+    told = {"type": f"https://developer.vonage.com/api-errors/messages#{code}", "title": "...", "instance": "bf0ca0bf"}
+    return Reply(status, told | more)
+
+
+class TestVonageByMessages(HttpChannelKit):
+    message = SMS
+    provider_id = "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab"
+    credentials = "VONAGE_API_SECRET"
+    secrets = ("s3cret",)
+    golden = {
+        "method": "POST",
+        "path": "/v1/messages",
+        "headers": {"authorization": "Basic YWJjZDEyMzQ6czNjcmV0", "content-type": "application/json"},
+        "json": {
+            "channel": "sms",
+            "message_type": "text",
+            "from": "Acme",
+            "to": "13175551234",
+            "text": SMS.text,
+            "client_ref": NOTICE,
+            "sms": {"encoding_type": "unicode"},
+            "webhook_url": f"{RECEIPTS}/vonage",
+            "webhook_version": "v1",
+        },
+    }
+    parts = {
+        "accept": Reply(202, {"message_uuid": provider_id}),
+        "truncate": Reply(202, {"message_uuid": provider_id}, fault="truncate"),
+        "bad credentials": Reply(401, {"title": "Unauthorized", "detail": "You did not provide correct credentials."}),
+        "bad recipient": messages_refusal(422, "1020", invalid_parameters=[{"name": "to", "reason": "..."}]),
+        "bad message": messages_refusal(422, "1020", invalid_parameters=[{"name": "text", "reason": "..."}]),
+    }
+
+    def make(self, url: str) -> Channel:
+        return by_messages(url)
+
+
 class TestVonageReceipts(ReceiptKit):
     def reader(self) -> ReceiptVerifier:
         return vonages.ReceiptVerifier(Values({"VONAGE_SIGNATURE_SECRET": "s1gning"}))
@@ -145,6 +187,17 @@ class TestVonageReceiptsWithSig(TestVonageReceipts):
     def request(self, kind: str) -> ReceiptRequest:
         fields = signed.vonage_fields(self.fields(kind), "s1gning", NOW)
         return signed.request(f"{RECEIPTS}/vonage", urlencode(fields).encode(), Content_Type=signed.FORM)
+
+
+class TestVonageMessagesReceipts(TestVonageReceipts):
+    def request(self, kind: str) -> ReceiptRequest:
+        why = {"undelivered": "1180", "opted out": "1240"}.get(kind)
+        status = {"accepted": "submitted", "undelivered": "rejected", "opted out": "rejected", "other": "read"}
+        told = {"message_uuid": TestVonageByMessages.provider_id, "to": "13175551234", "from": "13175550199"}
+        told |= {"timestamp": "2026-03-01T12:00:00.000Z", "status": status.get(kind, kind), "channel": "sms"}
+        error = {"type": f"https://developer.vonage.com/api-errors/messages#{why}", "title": why, "detail": "..."}
+        body = {**told, "client_ref": NOTICE, "usage": {"price": "0.0333"}, **({"error": error} if why else {})}
+        return signed.vonage_jwt(f"{RECEIPTS}/vonage", body, "s1gning", NOW)
 
 
 def sendgrid(url: str) -> Channel:

@@ -34,7 +34,7 @@ PLACE = {
     "RECEIPTS_BASE_URL": "https://receipts.invalid",
     **{
         f"{name}_URL": f"https://{name.lower()}.invalid"
-        for name in ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "RECONCILE", "STATUS_WEBHOOK")
+        for name in ("REMIND", "RECEIVE", "RESOLVE", "DELIVER", "FORWARD", "RECONCILE", "STATUS_WEBHOOK")
     },
 }
 # Whose import is whose package. What others bring along (flask, grpc, google.auth ...) is not listed there.

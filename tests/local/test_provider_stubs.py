@@ -20,10 +20,11 @@ from shared.adapters.providers import registry
 from shared.adapters.providers.common.aws import Signer
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.lost_answers import fingerprint
-from shared.domain.model import ChannelName
-from shared.ports import Channel, MessageFinder, Sought
+from shared.domain.model import ChannelName, Kind
+from shared.ports import Channel, MessageFinder, Outgoing, Sought
 from shared.settings import Settings
 from tests.contract.channel_kit import EMAIL, NOTICE, SMS
+from tests.texts import LANGUAGES, written
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RECEIPTS = {"RECEIPTS_BASE_URL": "https://relay.example/receipts", "EMAIL_FROM": "Acme Legal <legal@example.com>"}
@@ -60,6 +61,22 @@ def test_a_message_of_our_adapter_is_accepted_and_kept(
     assert caught.notice == NOTICE
     assert caught.html.strip() == message.html
     assert caught.text.replace("\r\n", "\n").strip() == message.text.strip()
+
+
+@EVERY
+def test_every_built_in_text_arrives_as_it_was_written(
+    environ: dict[str, str], outbox: Outbox, channel: str, provider: str
+) -> None:
+    adapter, to = made(environ, channel, provider), (SMS if channel == "SMS" else EMAIL).to
+    texts = [written(kind, ChannelName(channel.lower()), language) for kind in Kind for language in LANGUAGES]
+    for n, text in enumerate(texts):
+        adapter.send(Outgoing(notice=f"{n:064x}", to=to, text=text.text, subject=text.subject, html=text.html))
+    caught = [(lines(m.text), m.subject, lines(m.html)) for m in outbox.messages()]
+    assert caught == [(lines(t.text), t.subject, lines(t.html)) for t in texts]
+
+
+def lines(text: str) -> list[str]:
+    return text.strip().splitlines()
 
 
 @EVERY
@@ -105,6 +122,13 @@ def test_a_provider_with_an_address_of_its_own_gets_no_stand_in(outbox: Outbox) 
         assert (names, environ) == ([], before)
 
 
+def test_vonages_other_api_is_stood_in_for_too(outbox: Outbox) -> None:
+    environ = {**RECEIPTS, "SMS_PROVIDER": "vonage", "VONAGE_API": "messages"}
+    with stand_ins(environ, outbox):
+        assert made(environ, "SMS", "vonage").send(SMS).provider_id
+    assert [m.text for m in outbox.messages()] == [SMS.text]
+
+
 def test_credentials_that_are_set_are_used(outbox: Outbox) -> None:
     environ = {"SMS_PROVIDER": "vonage", "VONAGE_API_KEY": "mine", "VONAGE_API_URL": ""}
     with stand_ins(environ, outbox):
@@ -132,6 +156,8 @@ NEXMO = {"from": "Relay", "to": "13175551234", "text": "t"}
 GUN = {"from": "us@example.com", "to": "ann@example.com", "subject": "s", "text": "t"}
 TWILIO = "/2010-04-01/Accounts/AC1/Messages.json", basic("AC1", "t")
 VONAGE = "/sms/json", basic("k", "s")
+MESSAGES = "/v1/messages", basic("k", "s")
+RICH = {"channel": "sms", "message_type": "text", "from": "Relay", "to": "13175551234", "text": "t"}
 SENDGRID = "/v3/mail/send", {"Authorization": "Bearer k"}
 MAILGUN = "/v3/mg.example.com/messages", basic("api", "k")
 POSTMARK = "/email", {"X-Postmark-Server-Token": "t", "Accept": "application/json"}
@@ -163,6 +189,11 @@ WRONG: list[tuple[tuple[str, dict[str, str]], dict[str, Any], int, str]] = [
     (VONAGE, {"data": {**NEXMO, "client-ref": "x" * 101}}, 200, '"3"'),
     (VONAGE, {"data": {**NEXMO, "type": "utf8"}}, 200, '"3"'),
     ((VONAGE[0], {}), {"data": NEXMO}, 200, '"4"'),
+    ((MESSAGES[0], {}), {"json": RICH}, 401, "Unauthorized"),
+    (MESSAGES, {"data": RICH}, 422, "channel"),
+    (MESSAGES, {"json": {**RICH, "to": "+13175551234"}}, 422, '"to"'),
+    (MESSAGES, {"json": {**RICH, "from": ""}}, 422, '"from"'),
+    (MESSAGES, {"json": {**RICH, "text": "x" * 1001}}, 422, '"text"'),
     (SENDGRID, {"data": "{}"}, 415, "errors"),
     (SENDGRID, {"json": {**LETTER, "personalizations": [{"to": [{"email": "nobody"}]}]}}, 400, "personalizations.0.to"),
     (SENDGRID, {"json": {**LETTER, "from": {}}}, 400, "from.email"),
@@ -254,6 +285,7 @@ def test_a_wrong_request_gets_the_answer_its_vendor_documents(
     [
         (TWILIO, {"data": TEXT}),
         (VONAGE, {"data": NEXMO}),
+        (MESSAGES, {"json": RICH}),
         (SENDGRID, {"json": LETTER}),
         (MAILGUN, {"data": GUN}),
         (POSTMARK, {"json": MAIL}),

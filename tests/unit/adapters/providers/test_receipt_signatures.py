@@ -29,6 +29,7 @@ KITS: dict[str, ReceiptKit] = {
     "twilio": providers.TestTwilioReceipts(),
     "vonage jwt": providers.TestVonageReceipts(),
     "vonage sig": providers.TestVonageReceiptsWithSig(),
+    "vonage messages": providers.TestVonageMessagesReceipts(),
     "sendgrid": providers.TestSendGridReceipts(),
     "mailgun": providers.TestMailgunReceipts(),
     "postmark": providers.TestPostmarkReceipts(),
