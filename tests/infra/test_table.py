@@ -13,22 +13,16 @@ import pytest
 from infra.ops import config, function_table
 from infra.ops.function_table import API_CALLS_A_MINUTE, ROOT, Function, api_rate, every_secret, functions, written
 from infra.ops.preflight import placeholders
+from local.provider_stubs.start import accounts
 from shared.settings import EMAIL_PROVIDERS, SHORTENERS, SMS_PROVIDERS, declared
 
 WRITTEN = {f.name: f for f in written()}
 # Settings that are no secret and that a provider cannot start without.
-PROVIDER_SETTINGS = {
-    "EMAIL_FROM": "Acme <a@example.com>",
-    "TWILIO_ACCOUNT_SID": "AC1",
-    "TWILIO_FROM": "+15005550006",
-    "VONAGE_API_KEY": "k",
-    "VONAGE_FROM": "Acme",
-    "MAILGUN_DOMAIN": "example.com",
-    **{f"{name}_REGION": "us-east-1" for name in ("SES", "AWS_SMS")},
-    **{f"{name}_ACCESS_KEY_ID": "AKID" for name in ("SES", "AWS_SMS")},
-    "AWS_SMS_FROM": "Acme",
-    "MICROSOFT_TENANT_ID": "t",
-    "MICROSOFT_CLIENT_ID": "a",
+PROVIDER_SETTINGS = {"EMAIL_FROM": "Acme <a@example.com>"} | {
+    name: value
+    for account in accounts().values()
+    for name, value in account.credentials.items()
+    if name not in every_secret() and "{host}" not in value
 }
 PLACE = {
     "BACKEND": "gcp",
