@@ -25,6 +25,7 @@ locals {
     REMIND_URL            = local.urls["remind"]
     DELIVER_URL           = local.urls["deliver"]
     RESOLVE_URL           = local.urls["resolve"]
+    RECEIVE_URL           = local.urls["receive"]
     FORWARD_URL           = local.urls["forward"]
     RECONCILE_URL         = local.urls["reconcile"]
     STATUS_WEBHOOK_URL    = var.status_webhook_url

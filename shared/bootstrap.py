@@ -24,6 +24,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from shared.adapters.clickwrap.check_webhook import CheckWebhook
     from shared.callers import Callers
     from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from shared.handlers.receipts import Receipts
     from shared.handlers.receive import Receive
     from shared.handlers.reconcile import Reconcile
+    from shared.handlers.relay_check import RelayCheck
     from shared.handlers.remind import Remind
     from shared.handlers.resolve import Resolve
     from shared.ports import (
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from shared.services.erasure import Erasure
     from shared.services.evidence import EvidenceService
     from shared.services.fallback import Fallback
+    from shared.services.outcomes import Outcomes
     from shared.services.publisher import Publisher
     from shared.text.render import Texts
 
@@ -218,7 +221,8 @@ def deliver() -> "Deliver":
         log.warning(warning)
     links = LinkService(shortener(), policy.completion_link, settings().brands())
     api = CoalescingApi(requests(), clock)
-    return Deliver(backend().ledger(), api, channels(), links, renderer(), fallback(), policy, clock, last_status)
+    ports = backend().ledger(), api, channels(), links, renderer(), fallback(), outcomes(policy)
+    return Deliver(*ports, policy, clock, last_status)
 
 
 @cache
@@ -259,6 +263,26 @@ def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
 
 
 @cache
+def check_webhook() -> "CheckWebhook":
+    """What begins the check of the whole relay, in `reconcile`."""
+    from shared.adapters.clickwrap.check_webhook import CheckWebhook
+
+    s = settings()
+    limits = {"site": s[declared.CLICKWRAP_SITES], "integration": s[declared.CLICKWRAP_INTEGRATIONS]}
+    origin = {name: min(allowed) for name, allowed in limits.items() if allowed}
+    oldest = s.webhook_tokens[-1]  # during a rotation an instance of `receive` may not know the new one yet
+    return CheckWebhook(s.required(declared.RECEIVE_URL), oldest, origin, clock)
+
+
+@cache
+def relay_check() -> "RelayCheck":
+    """What passes the check on, in `resolve`."""
+    from shared.handlers.relay_check import RelayCheck
+
+    return RelayCheck(backend().bus(), settings().names().notices_topic)
+
+
+@cache
 def receipts() -> "Receipts":
     """The handler of `receipts`."""
     from shared.domain.policy import Policy
@@ -268,7 +292,7 @@ def receipts() -> "Receipts":
     s = settings()  # it needs few of the operator's choices
     secret, day = s[declared.ADDRESS_SECRET], s[declared.SECONDS_PER_DAY]
     policy = Policy(address_secret=secret, tell_sender=s.tells_sender, day=day)
-    return Receipts(backend().ledger(), receivers(), fallback(), clock, policy)
+    return Receipts(backend().ledger(), receivers(), fallback(), outcomes(policy), clock, policy)
 
 
 def receipts_base_url() -> str:
@@ -392,6 +416,13 @@ def fallback() -> "Fallback":
     s = settings()
     days = s[declared.SUPPRESSION_DAYS]
     return Fallback(backend().ledger(), backend().bus(), s.names().notices_topic, clock, days)
+
+
+def outcomes(policy: "Policy") -> "Outcomes":
+    """What tells others what became of a notice."""
+    from shared.services.outcomes import Outcomes
+
+    return Outcomes(backend().bus(), settings().names(), policy, clock)
 
 
 @cache

@@ -60,7 +60,8 @@ def subscriber(
     Reads both wire forms: the push envelope, and Eventarc's, which also holds the subscription.
     """
     message = arrived(event.data["message"], by_task="X-CloudTasks-TaskName" in flask.request.headers)
-    trace.follow(message.attributes.get(trace.TRACEPARENT), flask.request.headers.get(trace.TRACEPARENT))
+    traces = (message.attributes.get(trace.TRACEPARENT), flask.request.headers.get(trace.TRACEPARENT))
+    trace.follow(*traces, since=message.published_at)
     try:
         handle(msgspec.json.decode(message.data, type=kind))
     except RetryLater as e:

@@ -7,7 +7,8 @@ import functions_framework
 from cloudevents.http import CloudEvent
 
 from shared import bootstrap, entrypoint
-from shared.domain.model import ChannelName, Notice
+from shared.domain.model import CHECK, ChannelName, Notice
+from shared.handlers.relay_check import arrived
 
 OTHERS = {c: {o.value for o in ChannelName} - {c.value} for c in ChannelName}
 
@@ -25,5 +26,8 @@ def deliver(event: CloudEvent) -> None:
 
 def mine(notice: Notice) -> None:
     """The subscription of a channel pushes to /<channel>: its filter is checked again here."""
-    if entrypoint.tail(flask.request) not in OTHERS[notice.channel]:
+    pushed_to = entrypoint.tail(flask.request)
+    if notice.request == CHECK:
+        arrived(pushed_to)
+    elif pushed_to not in OTHERS[notice.channel]:
         bootstrap.deliver().notice(notice)

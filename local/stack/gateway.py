@@ -59,6 +59,7 @@ def defaults(base: str) -> dict[str, str]:
         "ADDRESS_SECRET": "local-address-secret",
         "EVIDENCE_KEY": str(ROOT / ".local" / "evidence.pem"),
         "RESOLVE_URL": f"{base}/resolve",
+        "RECEIVE_URL": f"{base}/receive",
         "DELIVER_URL": f"{base}/deliver",
         "REMIND_URL": f"{base}/remind",
         "FORWARD_URL": f"{base}/forward",

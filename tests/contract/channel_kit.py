@@ -293,8 +293,9 @@ class FinderKit:
 def wire(asked: Asked, headers: dict[str, str]) -> dict[str, Any]:
     """The request in the form of a golden file, with the headers that one names."""
     kind = asked.headers.get("content-type", "").partition(";")[0]
-    forms = {"application/json": lambda: {"json": asked.json()}, "text/plain": lambda: {"mime": mime(asked)}, "": dict}
-    body = forms.get(kind, lambda: {"form": asked.form()})()
+    json, form = (lambda: {"json": asked.json()}), (lambda: {"form": asked.form()})
+    forms = {"application/json": json, "application/x-amz-json-1.0": json, "text/plain": lambda: {"mime": mime(asked)}}
+    body = {**forms, "": dict}.get(kind, form)()
     shown = {name: asked.headers.get(name) for name in headers}
     return {"method": asked.method, "path": asked.path, "headers": shown, **body}
 

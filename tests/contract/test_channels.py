@@ -11,6 +11,8 @@ from shared.adapters.providers.email import mailgun as mailguns
 from shared.adapters.providers.email import microsoft as microsofts
 from shared.adapters.providers.email import postmark as postmarks
 from shared.adapters.providers.email import sendgrid as sendgrids
+from shared.adapters.providers.email import ses as amazon_ses
+from shared.adapters.providers.sms import aws as amazon_sms
 from shared.adapters.providers.sms import twilio as twilios
 from shared.adapters.providers.sms import vonage as vonages
 from shared.domain.errors import OutcomeUnknown
@@ -328,6 +330,105 @@ class TestPostmarkReceipts(ReceiptKit):
         }
         event = {"MessageID": TestPostmark.provider_id, "ServerID": 23, "Metadata": {"notice": NOTICE}}
         return signed.postmark(f"{RECEIPTS}/postmark", event | told[kind], "h00k")
+
+
+def ses(url: str) -> Channel:
+    given = {"SES_REGION": "us-east-1", "SES_ACCESS_KEY_ID": "AKIDEXAMPLE", "SES_SECRET_ACCESS_KEY": "s3cret"}
+    values = Values({**LETTERHEAD, **given, "SES_CONFIGURATION_SET": "relay", "SES_API_URL": url})
+    return amazon_ses.Sender(values, lambda: NOW, DEADLINE)
+
+
+def ses_refusal(status: int, name: str, message: str = "") -> Reply:
+    return Reply(status, {"message": message}, {"x-amzn-ErrorType": f"{name}:http://internal.amazon.com/coral/x/"})
+
+
+class TestSes(HttpChannelKit):
+    message = EMAIL
+    provider_id = "0100018e7b6d0d0e-8f5c2b1a-000000"
+    credentials = "SES_SECRET_ACCESS_KEY"
+    secrets = ("s3cret", "AKIDEXAMPLE")
+    golden = "ses"
+    parts = {
+        "accept": Reply(200, {"MessageId": provider_id}),
+        "truncate": Reply(200, {"MessageId": provider_id}, fault="truncate"),
+        "bad credentials": ses_refusal(403, "SignatureDoesNotMatch"),
+        "bad recipient": ses_refusal(400, "BadRequestException", "Missing final '@domain'"),
+        "bad message": ses_refusal(400, "MessageRejected", "The message contains invalid content"),
+        "busy": ses_refusal(429, "TooManyRequestsException", "Maximum sending rate exceeded."),
+    }
+
+    def make(self, url: str) -> Channel:
+        return ses(url)
+
+
+class TestSesReceipts(ReceiptKit):
+    def reader(self) -> ReceiptVerifier:
+        return amazon_ses.ReceiptVerifier(Values({"SES_TOPIC_ARN": signed.TOPIC}))
+
+    def request(self, kind: str) -> ReceiptRequest:
+        report = {"emailAddress": "ann@example.com", "action": "failed", "status": "4.2.2"}
+        bounce = {"bounceType": "Transient", "bounceSubType": "MailboxFull", "bouncedRecipients": [report]}
+        told: dict[str, dict[str, Any]] = {
+            "accepted": {"eventType": "DeliveryDelay", "deliveryDelay": {"delayType": "MailboxFull"}},
+            "delivered": {"eventType": "Delivery", "delivery": {"smtpResponse": "250 OK", "recipients": []}},
+            "undelivered": {"eventType": "Bounce", "bounce": bounce},
+            "opted out": {
+                "eventType": "Bounce",
+                "bounce": {**bounce, "bounceType": "Permanent", "bounceSubType": "OnAccountSuppressionList"},
+            },
+            "other": {"eventType": "Open", "open": {"ipAddress": "192.0.2.1"}},
+        }
+        tags = {"ses:configuration-set": ["relay"], "notice": [NOTICE]}
+        mail = {"messageId": TestSes.provider_id, "tags": tags, "destination": ["ann@example.com"]}
+        return signed.sns(f"{RECEIPTS}/ses", {**told[kind], "mail": mail}, NOW)
+
+
+def aws(url: str) -> Channel:
+    given = {"AWS_SMS_REGION": "eu-west-1", "AWS_SMS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SMS_SECRET_ACCESS_KEY": "s3c"}
+    given |= {"AWS_SMS_FROM": "pool-1", "AWS_SMS_CONFIGURATION_SET": "relay", "AWS_SMS_API_URL": url}
+    return amazon_sms.Sender(Values(given), lambda: NOW, DEADLINE)
+
+
+def aws_refusal(name: str, reason: str = "", field: str = "", status: int = 400) -> Reply:
+    fields = {"Fields": [{"Name": field, "Message": "+13175551234 ..."}]} if field else {}
+    body = {"__type": f"com.amazonaws.pinpointsmsvoicev2#{name}", "Message": "+13175551234 ...", **fields}
+    return Reply(status, {**body, **({"Reason": reason} if reason else {})})
+
+
+class TestAws(HttpChannelKit):
+    message = SMS
+    provider_id = "862a8790-60c0-4430-9b2b-658bd0000000"
+    credentials = "AWS_SMS_SECRET_ACCESS_KEY"
+    secrets = ("s3c", "AKIDEXAMPLE")
+    golden = "aws"
+    parts = {
+        "accept": Reply(200, {"MessageId": provider_id}),
+        "truncate": Reply(200, {"MessageId": provider_id}, fault="truncate"),
+        "bad credentials": aws_refusal("UnrecognizedClientException"),
+        "bad recipient": aws_refusal("ValidationException", "FIELD_VALIDATION_FAILED", "DestinationPhoneNumber"),
+        "opted out": aws_refusal("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"),
+        "bad message": aws_refusal("ValidationException", "INVALID_REQUEST", "MessageBody"),
+        "busy": aws_refusal("ThrottlingException"),
+    }
+
+    def make(self, url: str) -> Channel:
+        return aws(url)
+
+
+class TestAwsReceipts(ReceiptKit):
+    def reader(self) -> ReceiptVerifier:
+        return amazon_sms.ReceiptVerifier(Values({"AWS_SMS_TOPIC_ARN": signed.TOPIC}))
+
+    def request(self, kind: str) -> ReceiptRequest:
+        names = {"accepted": "SUCCESSFUL", "delivered": "DELIVERED", "undelivered": "UNREACHABLE"}
+        names |= {"opted out": "BLOCKED", "other": "NEW"}
+        event = {"eventType": f"TEXT_{names[kind]}", "eventVersion": "1.0", "messageId": TestAws.provider_id}
+        event |= {
+            "destinationPhoneNumber": "+13175551234",
+            "context": {"notice": NOTICE},
+            "isFinal": kind != "accepted",
+        }
+        return signed.sns(f"{RECEIPTS}/aws", event, NOW, version="1")
 
 
 TOKEN = Reply(200, {"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": "t0ken"})

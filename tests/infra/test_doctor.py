@@ -1,10 +1,11 @@
 """Each check of `make doctor`: OK, or what to do."""
 
 import json
+import re
 import socket
 import ssl
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from email.message import Message
 from types import SimpleNamespace
@@ -268,6 +269,25 @@ def test_tokens_that_go_in_headers_of_their_own_go_there() -> None:
 def test_a_mailgun_domain_of_another_region_is_told_apart() -> None:
     with StandIn(Reply(404)) as provider:
         assert checked("e-mail by Mailgun", provider.url).startswith("does not know MAILGUN_DOMAIN")
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("e-mail by Amazon SES", "SES"), ("SMS by AWS End User Messaging", "AWS_SMS")]
+)
+def test_amazon_is_asked_who_signs_which_needs_no_permission(name: str, prefix: str) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def get(url: str, headers: Mapping[str, str]) -> int:
+        asked.append((url, headers["Authorization"]))
+        return 403
+
+    plain = {f"{prefix}_REGION": "eu-west-1", f"{prefix}_ACCESS_KEY_ID": "AKID"}
+    assert BY_NAME[name].check(Values(plain, lambda secret: "s"), get).startswith(f"refuses {prefix}_SECRET_ACCESS_KEY")
+    [(url, proof)] = asked
+    assert url == "https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
+    assert re.match(
+        r"AWS4-HMAC-SHA256 Credential=AKID/\d{8}/eu-west-1/sts/aws4_request, SignedHeaders=host;x-amz", proof
+    )
 
 
 def smtp_checked(url: str) -> str:

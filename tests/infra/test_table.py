@@ -24,6 +24,9 @@ PROVIDER_SETTINGS = {
     "VONAGE_API_KEY": "k",
     "VONAGE_FROM": "Acme",
     "MAILGUN_DOMAIN": "example.com",
+    **{f"{name}_REGION": "us-east-1" for name in ("SES", "AWS_SMS")},
+    **{f"{name}_ACCESS_KEY_ID": "AKID" for name in ("SES", "AWS_SMS")},
+    "AWS_SMS_FROM": "Acme",
     "MICROSOFT_TENANT_ID": "t",
     "MICROSOFT_CLIENT_ID": "a",
 }
@@ -37,7 +40,7 @@ PLACE = {
     "RECEIPTS_BASE_URL": "https://receipts.invalid",
     **{
         f"{name}_URL": f"https://{name.lower()}.invalid"
-        for name in ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "RECONCILE", "STATUS_WEBHOOK")
+        for name in ("REMIND", "RECEIVE", "RESOLVE", "DELIVER", "FORWARD", "RECONCILE", "STATUS_WEBHOOK")
     },
 }
 # Whose import is whose package. What others bring along (flask, grpc, google.auth ...) is not listed there.

@@ -1,5 +1,6 @@
 """The provider stubs accept what our adapters send and refuse what the vendors would refuse."""
 
+import json
 import smtplib
 from base64 import b64encode
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from local.provider_stubs.common import Desk
 from local.provider_stubs.start import accounts, create_app, stand_ins
 from local.sandbox.outbox import Outbox
 from shared.adapters.providers import registry
+from shared.adapters.providers.common.aws import Signer
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.lost_answers import fingerprint
 from shared.domain.model import ChannelName, Kind
@@ -220,6 +222,49 @@ WRONG: list[tuple[tuple[str, dict[str, str]], dict[str, Any], int, str]] = [
 ]
 
 
+AMAZON = {"REGION": "us-east-1", "ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s"}
+ACCOUNT |= {f"{prefix}_{name}": value for prefix in ("SES", "AWS_SMS") for name, value in AMAZON.items()}
+ACCOUNT |= {"AWS_SMS_FROM": "Acme"}
+SMS_HEADERS = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "PinpointSMSVoiceV2.SendTextMessage"}
+AMAZON_TEXT = {"DestinationPhoneNumber": "+13175551234", "OriginationIdentity": "Acme", "MessageBody": "t"}
+SES_MAIL: dict[str, Any] = {
+    "FromEmailAddress": "us@example.com",
+    "Destination": {"ToAddresses": ["ann@example.com"]},
+    "Content": {"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}},
+}
+SES_PATH = "/v2/email/outbound-emails"
+
+
+def by_amazon(path: str, body: Any, *, key: str = "s", user: str = "k", **headers: str) -> tuple[Any, dict[str, Any]]:
+    """Signed, for the app's own address. headers: with "_" for "-"; they replace what is signed."""
+    given, service = (SMS_HEADERS, "sms-voice") if path == "/" else ({"Content-Type": "application/json"}, "ses")
+    data, at = json.dumps(body).encode(), datetime.fromisoformat(headers.pop("at", NOW.isoformat()))
+    sent = Signer(user, key, "us-east-1", service).signed("POST", f"http://localhost{path}", given, data, at)
+    return (path, sent | {name.replace("_", "-"): value for name, value in headers.items()}), {"data": data}
+
+
+WRONG += [
+    (*by_amazon(SES_PATH, SES_MAIL, Authorization=""), 403, "signature"),
+    (*by_amazon(SES_PATH, SES_MAIL, key="other"), 403, "signature"),
+    (*by_amazon(SES_PATH, SES_MAIL, user="other"), 403, "signature"),
+    (*by_amazon(SES_PATH, SES_MAIL, at="2026-03-01T11:54:00+00:00"), 403, "signature"),
+    (by_amazon(SES_PATH, SES_MAIL)[0], {"data": b"{}"}, 403, "signature"),
+    (*by_amazon(SES_PATH, []), 400, "no JSON object"),
+    (*by_amazon(SES_PATH, {**SES_MAIL, "Tags": []}), 400, "Unknown parameter"),
+    (*by_amazon(SES_PATH, {**SES_MAIL, "EmailTags": [{"Name": "n"}]}), 400, "Missing required parameter"),
+    (*by_amazon(SES_PATH, {**SES_MAIL, "Destination": {"ToAddresses": ["nobody"]}}), 400, "@domain"),
+    (*by_amazon(SES_PATH, {**SES_MAIL, "Destination": {"ToAddresses": ["é@example.com"]}}), 400, "Illegal address"),
+    (*by_amazon(SES_PATH, {**SES_MAIL, "ConfigurationSetName": "none"}), 404, "does not exist"),
+    (*by_amazon("/", AMAZON_TEXT, key="other"), 400, "InvalidSignatureException"),
+    (*by_amazon("/", AMAZON_TEXT, user="other"), 400, "UnrecognizedClientException"),
+    (*by_amazon("/", AMAZON_TEXT, X_Amz_Target="SNS.Publish"), 400, "InvalidSignatureException"),
+    (*by_amazon("/", {**AMAZON_TEXT, "MessageBody": " "}), 400, "ValidationException"),
+    (*by_amazon("/", {**AMAZON_TEXT, "Context": "n"}), 400, "Invalid type"),
+    (*by_amazon("/", {**AMAZON_TEXT, "DestinationPhoneNumber": "nobody"}), 400, "DestinationPhoneNumber"),
+    (*by_amazon("/", {**AMAZON_TEXT, "OriginationIdentity": "other"}), 400, "ResourceNotFoundException"),
+]
+
+
 @pytest.fixture
 def app(outbox: Outbox) -> flask.Flask:
     return create_app(Desk(ACCOUNT, outbox, lambda: NOW))
@@ -244,6 +289,8 @@ def test_a_wrong_request_gets_the_answer_its_vendor_documents(
         (SENDGRID, {"json": LETTER}),
         (MAILGUN, {"data": GUN}),
         (POSTMARK, {"json": MAIL}),
+        by_amazon(SES_PATH, SES_MAIL),
+        by_amazon("/", AMAZON_TEXT),
         (MICROSOFT, mime()),
     ],
 )

@@ -124,6 +124,26 @@ PROVIDERS = [
     ("email", "microsoft", {**APPLICATION, "EMAIL_FROM": "relay@example.com"}),
     ("email", "mailgun", {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "m.example", "EMAIL_FROM": "relay@example.com"}),
     ("email", "postmark", {"POSTMARK_SERVER_TOKEN": "t", "EMAIL_FROM": "relay@example.com"}),
+    (
+        "email",
+        "ses",
+        {
+            "SES_REGION": "us-east-1",
+            "SES_ACCESS_KEY_ID": "k",
+            "SES_SECRET_ACCESS_KEY": "s",
+            "EMAIL_FROM": "relay@example.com",
+        },
+    ),
+    (
+        "sms",
+        "aws",
+        {
+            "AWS_SMS_REGION": "us-east-1",
+            "AWS_SMS_ACCESS_KEY_ID": "k",
+            "AWS_SMS_SECRET_ACCESS_KEY": "s",
+            "AWS_SMS_FROM": "Relay",
+        },
+    ),
 ]
 
 

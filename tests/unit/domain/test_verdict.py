@@ -7,8 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from shared.adapters.providers.common import vonage_messages
-from shared.adapters.providers.email import mailgun, microsoft, postmark, sendgrid, smtp
-from shared.adapters.providers.sms import twilio, vonage
+from shared.adapters.providers.email import mailgun, microsoft, postmark, sendgrid, ses, smtp
+from shared.adapters.providers.sms import aws, twilio, vonage
 from shared.domain.model import (
     ChannelName,
     Kind,
@@ -426,7 +426,7 @@ def test_most_reasons_of_the_providers_that_lie_in_the_address_say_what_to_do() 
     """No table of codes is left in which an address at fault counts as a plain refusal."""
     rules = [
         rule
-        for module in (twilio, vonage, vonage_messages, postmark, mailgun, sendgrid, smtp, microsoft)
+        for module in (twilio, vonage, vonage_messages, aws, postmark, mailgun, sendgrid, ses, smtp, microsoft)
         for table in vars(module).values()
         if isinstance(table, dict)
         for value in table.values()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.adapters.providers.email import mailgun, postmark, sendgrid
-from shared.adapters.providers.sms import twilio, vonage
+from shared.adapters.providers.email import mailgun, postmark, sendgrid, ses
+from shared.adapters.providers.sms import aws, twilio, vonage
 from shared.domain.inbound import InboundText, Keyword
 from shared.domain.model import EventType, NoticeState, Suppression
 from shared.domain.policy import Policy
@@ -28,6 +28,8 @@ VALUES = Values(
         "TWILIO_AUTH_TOKEN": "t0ken",
         "VONAGE_SIGNATURE_SECRET": "s1gning",
         "TWILIO_HELP_REPLY": HELP,
+        "AWS_SMS_TOPIC_ARN": signed.TOPIC,
+        "SES_TOPIC_ARN": signed.TOPIC,
         "SENDGRID_WEBHOOK_PUBLIC_KEY": signed.sendgrid_public_key(),
         "MAILGUN_SIGNING_KEY": "s1gning",
         "POSTMARK_WEBHOOK_TOKEN": "h00k",
@@ -36,6 +38,8 @@ VALUES = Values(
 VERIFIERS: dict[str, ReceiptVerifier] = {
     "twilio": twilio.ReceiptVerifier(VALUES),
     "vonage": vonage.ReceiptVerifier(VALUES),
+    "aws": aws.ReceiptVerifier(VALUES),
+    "ses": ses.ReceiptVerifier(VALUES),
     "sendgrid": sendgrid.ReceiptVerifier(VALUES),
     "mailgun": mailgun.ReceiptVerifier(VALUES),
     "postmark": postmark.ReceiptVerifier(VALUES),
@@ -61,12 +65,20 @@ def by_messages(text: str, at: datetime) -> ReceiptRequest:
     return signed.vonage_jwt(f"{BASE}/vonage", {**told, "sms": {"num_messages": "1"}}, "s1gning", at)
 
 
+def by_aws(text: str, at: datetime) -> ReceiptRequest:
+    event = {"originationNumber": PHONES["a"], "destinationNumber": "+13175550199", "messageKeyword": "KEYWORD_1"}
+    event |= {"messageBody": text, "inboundMessageId": "cae173d2", "previousPublishedMessageId": "862a8790"}
+    return signed.sns(f"{BASE}/aws", event, at)
+
+
 class Relay:
     """Two signers, invited by SMS; the provider also brings the texts of the first one."""
 
     def __init__(self, provider: str, text: Texts) -> None:
         self.days, self.provider, self.text = invited(), provider, text
-        self.receipts = Receipts(self.days.ledger, VERIFIERS, self.days.fallback, self.days.clock, self.days.policy)
+        self.receipts = Receipts(
+            self.days.ledger, VERIFIERS, self.days.fallback, self.days.outcomes, self.days.clock, self.days.policy
+        )
 
     def texted(self, words: str, at: datetime | None = None) -> Taken:
         return self.receipts.take(self.provider, self.text(words, at or self.days.now))
@@ -78,7 +90,7 @@ class Relay:
         return [r.reason for r in records]
 
 
-@pytest.fixture(params=[("twilio", by_twilio), ("vonage", by_vonage), ("vonage", by_messages)])
+@pytest.fixture(params=[("twilio", by_twilio), ("vonage", by_vonage), ("vonage", by_messages), ("aws", by_aws)])
 def relay(request: pytest.FixtureRequest) -> Relay:
     return Relay(*request.param)
 
@@ -129,8 +141,9 @@ def test_any_other_text_changes_nothing(relay: Relay, words: str) -> None:
     assert relay.days.ledger.all(Suppression) == {}
 
 
-def test_a_stop_that_comes_again_after_a_start_does_not_undo_it() -> None:
-    relay = Relay("vonage", by_vonage)
+@pytest.mark.parametrize(("provider", "texts"), [("vonage", by_vonage), ("aws", by_aws)])
+def test_a_stop_that_comes_again_after_a_start_does_not_undo_it(provider: str, texts: Texts) -> None:
+    relay = Relay(provider, texts)
     stopped = relay.days.now
     relay.texted("STOP")
     relay.days.live(DAY / 24)
@@ -155,6 +168,7 @@ def test_a_start_that_comes_again_after_a_stop_does_not_undo_it() -> None:
     [
         signed.twilio(f"{BASE}/twilio", {"SmsStatus": "received", "From": PHONES["a"], "Body": "STOP"}, "wr0ng"),
         signed.vonage_jwt(f"{BASE}/vonage", {"msisdn": "13175550101", "text": "STOP"}, "wr0ng", START),
+        signed.sns(f"{BASE}/aws", {"inboundMessageId": "1", "messageBody": "STOP"}, START, TopicArn="arn:of:others"),
     ],
 )
 def test_a_stop_that_nobody_has_signed_stops_nothing(request_: ReceiptRequest) -> None:
@@ -212,7 +226,11 @@ def by_postmark(event: dict[str, Any], notice: str, at: datetime) -> ReceiptRequ
     return signed.postmark(f"{BASE}/postmark", told | event, "h00k")
 
 
-MAILED = {"sendgrid": by_sendgrid, "mailgun": by_mailgun, "postmark": by_postmark}
+def by_ses(event: dict[str, Any], notice: str, at: datetime) -> ReceiptRequest:
+    return signed.sns(f"{BASE}/ses", event | {"mail": {"messageId": "m1", "tags": {"notice": [notice]}}}, at)
+
+
+MAILED = {"sendgrid": by_sendgrid, "mailgun": by_mailgun, "postmark": by_postmark, "ses": by_ses}
 
 
 class MailRelay:
@@ -236,6 +254,9 @@ class MailRelay:
 
 CHANGED = {"RecordType": "SubscriptionChange", "SuppressSending": True, "SuppressionReason": "ManualSuppression"}
 FAILED = {"event": "failed", "severity": "permanent"}
+BOUNCE = {"bounceType": "Permanent", "bouncedRecipients": []}
+COMPLAINT = {"complaintFeedbackType": "abuse"}
+UNTRIED = "OnAccountSuppressionList"
 
 
 @pytest.mark.parametrize(
@@ -253,6 +274,12 @@ FAILED = {"event": "failed", "severity": "permanent"}
         ("postmark", {**CHANGED, "Origin": "Recipient"}, "Postmark: has opted out"),
         ("postmark", {"RecordType": "SpamComplaint"}, "Postmark: reported as spam"),
         ("postmark", {"RecordType": "Bounce", "Type": "Unsubscribe"}, "Postmark: has opted out"),
+        ("ses", {"eventType": "Complaint", "complaint": COMPLAINT}, "Amazon SES: reported as spam"),
+        (
+            "ses",
+            {"eventType": "Complaint", "complaint": {**COMPLAINT, "complaintSubType": UNTRIED}},
+            "Amazon SES: reported as spam before",
+        ),
     ],
 )
 def test_who_unsubscribes_or_complains_gets_no_reminder_and_it_does_not_expire(
@@ -277,6 +304,8 @@ def test_who_unsubscribes_or_complains_gets_no_reminder_and_it_does_not_expire(
         ("mailgun", {**FAILED, "reason": "suppress-bounce"}),
         ("postmark", {"RecordType": "Bounce", "Type": "HardBounce"}),
         ("postmark", {**CHANGED, "Origin": "Customer"}),
+        ("ses", {"eventType": "Bounce", "bounce": {**BOUNCE, "bounceSubType": "NoEmail"}}),
+        ("ses", {"eventType": "Bounce", "bounce": {**BOUNCE, "bounceSubType": UNTRIED}}),
     ],
 )
 def test_an_address_at_fault_is_blocked_for_a_time(provider: str, event: dict[str, Any]) -> None:

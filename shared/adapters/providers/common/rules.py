@@ -97,3 +97,12 @@ def moment(epoch: object, otherwise: datetime) -> datetime:
         return datetime.fromtimestamp(float(str(epoch)), UTC)
     except (ValueError, OverflowError, OSError):
         return otherwise
+
+
+def iso(text: str, otherwise: datetime) -> datetime:
+    """A time in ISO 8601 with its zone."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return otherwise
+    return at if at.tzinfo else otherwise

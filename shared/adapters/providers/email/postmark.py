@@ -29,6 +29,7 @@ from shared.adapters.providers.common.rules import (
     Rule,
     by_status,
     decoded,
+    iso,
     mapping,
 )
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
@@ -231,9 +232,4 @@ def _suppression(event: Mapping[str, Any]) -> tuple[NoticeState, Rule] | None:
 
 
 def _when(event: Mapping[str, Any], now: datetime) -> datetime:
-    told = field_text(event.get("DeliveredAt") or event.get("BouncedAt") or event.get("ChangedAt"))
-    try:
-        at = datetime.fromisoformat(told)
-    except ValueError:
-        return now
-    return at if at.tzinfo else now
+    return iso(field_text(event.get("DeliveredAt") or event.get("BouncedAt") or event.get("ChangedAt")), now)

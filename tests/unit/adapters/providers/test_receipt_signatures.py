@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests.structures import CaseInsensitiveDict
 
-from shared.adapters.providers.email import mailgun, postmark, sendgrid
-from shared.adapters.providers.sms import twilio, vonage
+from shared.adapters.providers.email import mailgun, postmark, sendgrid, ses
+from shared.adapters.providers.sms import aws, twilio, vonage
 from shared.domain.inbound import Keyword
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
@@ -33,8 +33,10 @@ KITS: dict[str, ReceiptKit] = {
     "sendgrid": providers.TestSendGridReceipts(),
     "mailgun": providers.TestMailgunReceipts(),
     "postmark": providers.TestPostmarkReceipts(),
+    "ses": providers.TestSesReceipts(),
+    "aws": providers.TestAwsReceipts(),
 }
-SIGNED_BODY = {name: kit for name, kit in KITS.items() if name not in ("mailgun", "postmark")}
+SIGNED_BODY = {name: kit for name, kit in KITS.items() if name not in ("mailgun", "postmark", "ses", "aws")}
 
 
 def replaced(request: ReceiptRequest, **parts: Any) -> ReceiptRequest:
@@ -74,6 +76,7 @@ def test_no_byte_of_a_signed_body_can_be_changed(kit: ReceiptKit) -> None:
         ("sendgrid", "X-Twilio-Email-Event-Webhook-Signature", 20),
         ("sendgrid", "X-Twilio-Email-Event-Webhook-Timestamp", 9),
         ("postmark", "Authorization", 16),
+        ("ses", "x-amz-sns-topic-arn", 12),
     ],
 )
 @pytest.mark.parametrize("spoilt", [off_by_one, lambda text, place: "", lambda text, place: text + "é"])
@@ -106,6 +109,8 @@ STRANGERS: dict[str, Callable[[], ReceiptVerifier]] = {
     "sendgrid": lambda: proven_by(sendgrid, SENDGRID_WEBHOOK_PUBLIC_KEY=OTHER_KEY),
     "mailgun": lambda: proven_by(mailgun, MAILGUN_SIGNING_KEY="0ther"),
     "postmark": lambda: proven_by(postmark, POSTMARK_WEBHOOK_TOKEN="0ther"),
+    "ses": lambda: proven_by(ses, SES_TOPIC_ARN=signed.TOPIC.replace("relay", "other")),
+    "aws": lambda: proven_by(aws, AWS_SMS_TOPIC_ARN=signed.TOPIC.replace("us-east-1", "us-east-2")),
 }
 # A P-256 key that is nobody's: the generator of the curve, in DER.
 OTHER_KEY = (
@@ -130,6 +135,8 @@ def test_a_provider_without_a_key_believes_nothing_not_even_a_signature_made_wit
         (proven_by(sendgrid), signed.sendgrid(url, [], NOW)),
         (proven_by(postmark), signed.postmark(url, {"RecordType": "Delivery"}, "")),
         (proven_by(postmark), signed.request(url, b'{"RecordType": "Delivery"}')),
+        (proven_by(ses), signed.sns(url, {"eventType": "Delivery"}, NOW)),
+        (proven_by(aws), signed.sns(url, {"eventType": "TEXT_DELIVERED"}, NOW, TopicArn="")),
     ]
     for reader, attack in attacks:
         with pytest.raises(InvalidSignature):
@@ -145,6 +152,8 @@ def test_a_provider_without_a_key_believes_nothing_not_even_a_signature_made_wit
         ("vonage sig", timedelta(hours=25)),
         ("sendgrid", timedelta(hours=25)),
         ("mailgun", timedelta(minutes=15)),
+        ("ses", timedelta(hours=25)),
+        ("aws", timedelta(hours=25)),
     ],
 )
 def test_an_old_signature_is_forged_and_so_is_one_from_the_future(name: str, longest: timedelta) -> None:
@@ -401,3 +410,67 @@ def test_no_reason_repeats_the_recipients_address() -> None:
         for kind in ReceiptKit.states:
             assert "ann@" not in kit.read(kind)[0].reason
             assert "3175551234" not in kit.read(kind)[0].reason
+
+
+BOUNCED = [{"emailAddress": "ann@example.com", "action": "failed", "status": "5.1.1"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "expected"),
+    [
+        ("Send", {}, NoticeState.ACCEPTED),
+        ("Reject", {"reason": "Bad content"}, NoticeState.UNDELIVERED),
+        ("Bounce", {"bounceType": "Permanent", "bounceSubType": "General"}, "suppress"),
+        ("Bounce", {"bounceType": "Permanent", "bounceSubType": "NoEmail"}, "suppress"),
+        ("Bounce", {"bounceType": "Permanent", "bounceSubType": "Suppressed"}, "suppress"),
+        ("Bounce", {"bounceType": "Transient", "bounceSubType": "General"}, NoticeState.UNDELIVERED),
+        ("Bounce", {"bounceType": "Transient", "bounceSubType": "New"}, NoticeState.UNDELIVERED),
+        ("Bounce", {"bounceType": "Undetermined", "bounceSubType": "Undetermined"}, NoticeState.UNDELIVERED),
+        ("Bounce", {"bounceType": "New"}, None),
+        ("Complaint", {"complaintFeedbackType": "abuse", "complaintSubType": None}, NoticeState.DELIVERED),
+        ("Complaint", {"complaintSubType": "OnAccountSuppressionList"}, "suppress"),
+        ("Complaint", {"complaintFeedbackType": "not-spam"}, None),
+        ("Subscription", {"source": "PreferenceCenter"}, None),
+        ("Rendering Failure", {"errorMessage": "x"}, None),
+        # Out of office: the mailbox has the message, and no mail system reports a failure.
+        ("Bounce", {"bounceType": "Transient", "bounceSubType": "General", "bouncedRecipients": [{}]}, None),
+        ("Bounce", {"bounceType": "Transient", "bouncedRecipients": None}, None),
+    ],
+)
+def test_what_an_event_of_ses_means(name: str, told: dict[str, Any], expected: object) -> None:
+    event = {"eventType": name, name.lower(): {"bouncedRecipients": BOUNCED, **told}}
+    event["mail"] = {"messageId": "m", "tags": {"notice": [NOTICE]}}
+    found = KITS["ses"].reader().receipts(signed.sns("https://r.example", event, NOW), NOW)
+    if expected is None:
+        assert found == []
+        return
+    assert [(one.notice, one.provider_id) for one in found] == [(NOTICE, "m")]
+    suppressed = expected == "suppress"
+    assert found[0].state is (NoticeState.UNDELIVERED if suppressed else expected)
+    assert found[0].suppress is (suppressed or name == "Complaint")
+
+
+@pytest.mark.parametrize("mail", [None, {}, {"tags": []}, {"tags": {"notice": []}}, {"tags": {"notice": "n"}}])
+def test_an_event_of_ses_that_names_no_notice_is_of_another_sender(mail: Any) -> None:
+    event = {"eventType": "Delivery", "mail": mail}
+    [receipt] = KITS["ses"].reader().receipts(signed.sns("https://r.example", event, NOW), NOW)
+    assert (receipt.notice, receipt.provider_id) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "hours", "state", "suppress"),
+    [
+        ("QUEUED", 0, NoticeState.ACCEPTED, False),
+        ("INVALID", 0, NoticeState.UNDELIVERED, True),
+        ("CARRIER_BLOCKED", 0, NoticeState.UNDELIVERED, False),
+        ("SPAM", 0, NoticeState.UNDELIVERED, False),
+        ("TTL_EXPIRED", 72, NoticeState.UNDELIVERED, False),
+        ("UNKNOWN", 1, NoticeState.UNDELIVERED, False),
+        ("UNKNOWN", 72, None, False),  # the carrier has said nothing at all: it may have arrived
+    ],
+)
+def test_what_an_event_of_a_text_means(name: str, hours: int, state: NoticeState | None, suppress: bool) -> None:
+    times = {"messageRequestTimestamp": 1772366400000, "eventTimestamp": 1772366400000 + hours * 3600_000}
+    event = {"eventType": f"TEXT_{name}", "messageId": "m", "context": {"notice": NOTICE}, **times}
+    found = KITS["aws"].reader().receipts(signed.sns("https://r.example", event, NOW), NOW)
+    assert [(one.state, one.suppress) for one in found] == ([(state, suppress)] if state else [])
