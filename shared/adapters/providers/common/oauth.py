@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from shared.adapters.http.client import Http, HttpResponse, field_text
-from shared.adapters.providers.common.rules import AGAIN, SETTINGS, Rule
+from shared.adapters.providers.common.rules import AGAIN, SETTINGS
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.setting_types import url
 
@@ -100,10 +100,9 @@ class Tokens:
         told = answer.json()
         error, codes = field_text(told.get("error")), told.get("error_codes")
         known = [REASONS[code] for code in codes if code in REASONS] if isinstance(codes, list) else []
-        why = known[0] if known else "it gives no access"
-        rule: Rule = (
-            AGAIN(why) if error == "temporarily_unavailable" else SETTINGS(f"{why}; check {self._grant.settings}")
-        )
+        rule = SETTINGS(f"{known[0] if known else 'it gives no access'}; check {self._grant.settings}")
+        if error == "temporarily_unavailable":
+            rule = AGAIN("it gives no tokens just now")
         return rule.error(self._grant.who, error or f"HTTP {answer.status}")
 
 
