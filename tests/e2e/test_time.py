@@ -79,6 +79,7 @@ def test_a_kill_does_not_turn_time_back(tmp_path: Path) -> None:
         stack.stop()
 
 
+@pytest.mark.parametrize("stack", ["embedded"], indirect=True)
 def test_after_stop_the_reminder_is_not_sent_and_says_why_and_after_start_the_next_is(stack: Running) -> None:
     request = stack.send(ERIC, JANE)
     until(lambda: len(stack.messages()) == 2, "both are invited")
