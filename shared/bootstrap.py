@@ -24,6 +24,8 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from shared.adapters.clickwrap.check_webhook import CheckWebhook
+    from shared.callers import Callers
     from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
     from shared.handlers.forward import Forward
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from shared.handlers.receipts import Receipts
     from shared.handlers.receive import Receive
     from shared.handlers.reconcile import Reconcile
+    from shared.handlers.relay_check import RelayCheck
     from shared.handlers.remind import Remind
     from shared.handlers.resolve import Resolve
     from shared.ports import (
@@ -127,6 +130,13 @@ class GoogleBackend:
         return {}  # Cloud Monitoring knows; the console leads there
 
 
+URLS = {  # of the functions that only Google calls
+    "resolve": declared.RESOLVE_URL,
+    "deliver": declared.DELIVER_URL,
+    "forward": declared.FORWARD_URL,
+    "remind": declared.REMIND_URL,
+    "reconcile": declared.RECONCILE_URL,
+}
 RECHECKS_AT_ONCE = 4  # of one pass of reconcile
 log = logging.getLogger(__name__)
 _local: Backend | None = None
@@ -202,6 +212,7 @@ def resolve() -> "Resolve":
 def deliver() -> "Deliver":
     """The handler of `deliver`."""
     from shared.adapters.clickwrap.coalescing import CoalescingApi
+    from shared.adapters.http.client import last_status
     from shared.handlers.deliver import Deliver
     from shared.services.links import LinkService
 
@@ -210,7 +221,8 @@ def deliver() -> "Deliver":
         log.warning(warning)
     links = LinkService(shortener(), policy.completion_link, settings().brands())
     api = CoalescingApi(requests(), clock)
-    return Deliver(backend().ledger(), api, channels(), links, renderer(), fallback(), outcomes(policy), policy, clock)
+    ports = backend().ledger(), api, channels(), links, renderer(), fallback(), outcomes(policy)
+    return Deliver(*ports, policy, clock, last_status)
 
 
 @cache
@@ -248,6 +260,26 @@ def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
 
     with ThreadPoolExecutor(RECHECKS_AT_ONCE) as pool:
         list(pool.map(do, items))
+
+
+@cache
+def check_webhook() -> "CheckWebhook":
+    """What begins the check of the whole relay, in `reconcile`."""
+    from shared.adapters.clickwrap.check_webhook import CheckWebhook
+
+    s = settings()
+    limits = {"site": s[declared.CLICKWRAP_SITES], "integration": s[declared.CLICKWRAP_INTEGRATIONS]}
+    origin = {name: min(allowed) for name, allowed in limits.items() if allowed}
+    oldest = s.webhook_tokens[-1]  # during a rotation an instance of `receive` may not know the new one yet
+    return CheckWebhook(s.required(declared.RECEIVE_URL), oldest, origin, clock)
+
+
+@cache
+def relay_check() -> "RelayCheck":
+    """What passes the check on, in `resolve`."""
+    from shared.handlers.relay_check import RelayCheck
+
+    return RelayCheck(backend().bus(), settings().names().notices_topic)
 
 
 @cache
@@ -315,17 +347,24 @@ def erasure() -> "Erasure":
 
 
 @cache
-def deferral(url_variable: str) -> "Deferral":
-    """How the messages of one function are deferred. url_variable: RESOLVE_URL, DELIVER_URL or FORWARD_URL."""
+def deferral(function: str) -> "Deferral":
+    """How the messages of one function are deferred: `resolve`, `deliver` or `forward`."""
     from shared.services.deferral import Deferral
 
-    b, names = backend(), settings().names()
-    url, topic = {
-        "RESOLVE_URL": (declared.RESOLVE_URL, names.events_topic),
-        "DELIVER_URL": (declared.DELIVER_URL, names.notices_topic),
-        "FORWARD_URL": (declared.FORWARD_URL, names.status_topic),
-    }[url_variable]
-    return Deferral(b.scheduler(), names.retries, settings().required(url), b.bus(), topic, clock)
+    b, names, url = backend(), settings().names(), settings().required(URLS[function])
+    topics = {"resolve": names.events_topic, "deliver": names.notices_topic, "forward": names.status_topic}
+    return Deferral(b.scheduler(), names.retries, url, b.bus(), topics[function], clock)
+
+
+@cache
+def callers(function: str) -> "Callers":
+    """Who may call a private function, and by which audience. Raises SettingError where it is deployed without."""
+    from shared.callers import Callers
+
+    s = settings()
+    accounts = s.required(declared.CALLERS) if s.backend == "gcp" else s[declared.CALLERS]
+    url = s.required(URLS[function]) if accounts else ""
+    return Callers(accounts, s[declared.OIDC_AUDIENCE] or url)
 
 
 @cache

@@ -282,7 +282,9 @@ class World:
             self.outcomes,
             self.policy,
             self.clock,
+            lambda: self.http_status,
         )
+        self.http_status = 0
         self.remind = Remind(self.ledger, self.publisher, self.policy, self.clock)
         self.sites: list[str] = []
         self.reconcile = Reconcile(self.ledger, self.resolve.recheck, self.api, self.sites, self.policy, self.clock)

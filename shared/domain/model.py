@@ -78,6 +78,9 @@ class Role(StrEnum):
     RECIPIENT = "recipient"  # signs nothing, gets the completion
 
 
+CHECK = "relay-check"  # the request of the check of the whole relay, see shared/handlers/relay_check.py
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One message on `clickwrap-events`: a verified webhook, ids only. `received_at` is our clock, not Clickwrap's."""
 
@@ -199,7 +202,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status_sequence: int = 0  # counts the commits that changed what `request-status` tells
     status_at: datetime | None = None  # time of the last of them
     next_at: datetime | None = None
-    opened_at: datetime | None = None  # when a signer last opened their link, counted once in OPENED_AGAIN
+    opened_at: datetime | None = None  # when a signer last opened their link, or the sender was told of one
     reminded_until: datetime | None = None  # the reminders due by then have been published
     search: tuple[str, ...] = ()
     reminders_stopped: bool = False  # by an operator
@@ -210,11 +213,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One change of a notice's state."""
+    """One change of a notice's state. status, milliseconds: of the provider's answer that it rests on, if known."""
 
     at: datetime
     state: NoticeState
     why: str = ""
+    status: int = 0
+    milliseconds: int = 0
 
 
 class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

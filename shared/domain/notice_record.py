@@ -54,6 +54,12 @@ def changed_to(
     return replace(record, state=state, reason=reason, history=history, changes=changes, changed_at=now, **fields)
 
 
+def answered(record: NoticeRecord, status: int, took: timedelta) -> NoticeRecord:
+    """The record, whose last transition rests on an answer of the provider: its HTTP status, and how long it took."""
+    last = replace(record.history[-1], status=status, milliseconds=round(took / timedelta(milliseconds=1)))
+    return replace(record, history=(*record.history[:-1], last))
+
+
 def closed(record: NoticeRecord, state: NoticeState, now: datetime, reason: str, **fields: Any) -> NoticeRecord:
     """Not sent now. If an earlier try may have arrived, the record stays `unknown`: a second `unknown` is final."""
     if _unsettled_tries(record):
@@ -114,21 +120,27 @@ def _unsettled_tries(record: NoticeRecord) -> int:
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One call of the provider. seconds: how long until its outcome was recorded; None while it is not."""
+    """One call of the provider.
+
+    after: how long until its answer, or else until its outcome was recorded; None while it is not. status: of HTTP.
+    """
 
     at: datetime
     outcome: NoticeState
-    why: str
-    seconds: float | None
+    why: str = ""
+    after: timedelta | None = None
+    status: int = 0
 
 
 def attempts(record: NoticeRecord) -> list[Attempt]:
     """The calls of the provider that the history still holds, the first one first."""
     found = []
     for step, after in zip(record.history, (*record.history[1:], None), strict=True):
-        if step.state is NoticeState.SENDING:
-            took = (after.at - step.at).total_seconds() if after else None
-            found.append(Attempt(step.at, after.state if after else step.state, after.why if after else "", took))
+        if step.state is NoticeState.SENDING and after:
+            took = timedelta(milliseconds=after.milliseconds) or after.at - step.at
+            found.append(Attempt(step.at, after.state, after.why, took, after.status))
+        elif step.state is NoticeState.SENDING:
+            found.append(Attempt(step.at, step.state))
     return found
 
 

@@ -18,6 +18,7 @@ from shared.domain.model import (
     Signer,
     SignerState,
     Status,
+    Transition,
 )
 from shared.domain.policy import Policy
 from shared.domain.signing_order import steps
@@ -156,12 +157,18 @@ def _of_record(notice: str, record: NoticeRecord) -> Iterator[Moment]:
         yield Moment(
             at=step.at,
             what=f"{name}: {TOLD[step.state].format(record.provider or 'the provider')}",
-            why=step.why,
+            why=_why(step),
             signer=record.signer,
             mark=MARKS[record.state] if last else "",
             notice=notice if last else "",
             record=record if last else None,
         )
+
+
+def _why(step: Transition) -> str:
+    took = f"{step.milliseconds} ms" if step.milliseconds else ""
+    answer = f"HTTP {step.status} after {took}" if step.status else took
+    return "; ".join(filter(None, (step.why, answer)))
 
 
 def spoken(item: Notice | NoticeRecord) -> str:
@@ -188,7 +195,7 @@ def _called_off(
     begun = {
         r.reminder_day for r in records.values() if (r.signer, r.kind, r.round) == (key, Kind.REMINDER, request.round)
     }
-    for day, planned in steps(signer, policy).items():
+    for day, planned in steps(request.id, signer, policy).items():
         reminder = signer.reminders.get(str(day))
         if reminder and request.status in (Status.OPEN, Status.PAUSED):
             if reminder.due_at > now:

@@ -38,14 +38,16 @@ class Deliver:
         outcomes: Outcomes,
         policy: Policy,
         clock: Callable[[], datetime],
+        status: Callable[[], int] = lambda: 0,
     ) -> None:
+        """status: the HTTP status of the last answer in this thread, 0 for none; asking forgets it."""
         self._ledger, self._api, self._channels = ledger, api, channels
         self._links, self._render, self._fallback, self._outcomes = links, render, fallback, outcomes
         self._policy, self._clock = policy, clock
         finders = {c.name: c for c in channels.values() if isinstance(c, MessageFinder)}
         self._claims = Claims(ledger, policy, clock, {name: finder.lag for name, finder in finders.items()})
         self._lost_answers = LostAnswers(ledger, finders, policy, clock)
-        self._sending = Sending(ledger, self._claims, channels, fallback, policy, clock)
+        self._sending = Sending(ledger, self._claims, channels, fallback, policy, clock, status)
         shared = (channels, fallback, render, policy, clock)
         self._sender_mail = SenderMail(ledger, self._claims, self._sending, *shared)
 

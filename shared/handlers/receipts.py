@@ -103,9 +103,18 @@ class Receipts:
         """The record with this receipt. What follows comes before the write: after a crash it is only repeated."""
         if record is None or record.provider != provider:
             return None  # another sender's on the same account, or purged
-        if receipt.suppress:
-            self._fallback.suppress(record, receipt.reason, receipt.at)
+        self._mark_address(record, receipt)
         after = settled(record, receipt, self._clock())
         if after and after.state is NoticeState.UNDELIVERED:
             self._fallback.publish(key, record)
         return after
+
+    def _mark_address(self, record: NoticeRecord, receipt: Receipt) -> None:
+        if not record.address:
+            return
+        if receipt.asks is Keyword.STOP:
+            self._fallback.opt_out(record.channel, record.address, receipt.reason, receipt.at)
+        elif receipt.asks is Keyword.START:
+            self._fallback.lift(record.address, "the signer", receipt.reason, receipt.at)
+        elif receipt.suppress:
+            self._fallback.suppress(record, receipt.reason, receipt.at)

@@ -31,12 +31,14 @@ class Claim(msgspec.Struct, frozen=True):
     """A claimed notice: its record as written, and the version that only the holder may replace.
 
     read_at: when the state was read by which it is due. before: the record that was claimed; None for a new one.
+    answer: the provider's HTTP status and how long it took; None before it was called.
     """
 
     notice: Notice
     stored: Stored[NoticeRecord]
     read_at: datetime | None = None
     before: NoticeRecord | None = None
+    answer: tuple[int, timedelta] | None = None
 
     @property
     def record(self) -> NoticeRecord:
@@ -175,6 +177,7 @@ class Claims:
 
     def record(self, claim: Claim, record: NoticeRecord) -> bool:
         """Whether it was written. A receipt may have been faster, and knows better: then nothing is left to write."""
+        record = notice_record.answered(record, *claim.answer) if claim.answer else record
         written = self._ledger.put(claim.notice.notice, record, claim.stored.version)
         log_outcome(claim.notice.notice, record)
         return written is not None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain import planner, unreached
+from shared.domain import planner, recheck, unreached
 from shared.domain.errors import RetryLater
 from shared.domain.lost_answers import fingerprint
 from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, NoticeState, Request
@@ -56,7 +56,15 @@ class SenderMail:
         if reason := self._not_due(request, mail, people) or self._obstacle(to, str(fields["address"])):
             self._close(mail, reason, fields)
             return None
-        return self._sending.send(mail, self._composed(request, mail, people, to, fields), read_at)
+        sent = self._sending.send(mail, self._composed(request, mail, people, to, fields), read_at)
+        if sent is not None and people:
+            self._expect_correction(request.id)
+        return sent
+
+    def _expect_correction(self, request: str) -> None:
+        """Whoever is told of a wrong address may correct it soon: the next recheck comes near."""
+        now = self._clock()
+        self._ledger.update(Request, request, lambda r: recheck.announced(r, now, self._policy) if r else None)
 
     def _people(self, request: Request, mail: Notice) -> list[Unreached]:
         now, records = self._clock(), self._ledger.records(request.id)

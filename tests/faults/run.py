@@ -34,7 +34,7 @@ from tests.faults.verdict import Decision
 QUIET = 1.5  # seconds without a call to the provider
 HOLD = 12.0  # seconds of waiting for what is left over, before another absence; a redelivery's longest pause is 10
 ROUNDS = 15  # of them; each reaches at least to when the next deferred message comes back, for its next step
-LONGEST_LIFE = 600.0  # seconds a request may take: each of four signers may wait in vain
+LONGEST_LIFE = 2_400.0  # seconds a request may take: each of four signers may wait in vain
 POLICY = Policy(window=None, day=DAY)
 Tell = Callable[[str], None]
 

@@ -108,8 +108,8 @@ class Oracle:
     @cached_property
     def told(self) -> list[tuple[datetime, int]]:
         """When a whole answer was stored: its task ended well. The version of the facts that it showed."""
-        read = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
-        return [(at, i) for at, task in read for _, i, whole in task.told if whole and i >= 0]
+        ended = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
+        return [(at, i) for at, task in ended for _, i, whole in task.told[: task.stored] if whole and i >= 0]
 
     @cached_property
     def said(self) -> list[tuple[datetime, int]]:
@@ -224,15 +224,16 @@ class Oracle:
             if sent.name not in self.unsure and (reason := self._forbidden(sent)):
                 yield f"{sent.effect} at {sent.at:%d %H:%M:%S}: {reason}"
 
-    def _asked_by_another(self, at: datetime) -> bool:
-        """One answer serves all messages of a minute."""
-        return any(at - MINUTE - UNDER_WAY <= asked <= at for asked, _ in self.p.relay.ports.api.asked)
+    def _asked_by_another(self, sent: Sent) -> bool:
+        """One answer serves all messages of a minute, and those that read the request while it is being stored."""
+        earliest = sent.task.started - MINUTE - UNDER_WAY
+        return any(earliest <= asked <= sent.at for asked, _ in self.p.relay.ports.api.asked)
 
     def _forbidden(self, sent: Sent) -> str:
         asked = sent.task.told[-1][0] if sent.task.told else sent.task.started
         if sent.at - asked > UNDER_WAY:
             return f"rests on what was known {sent.at - asked} before"
-        if sent.kind == "reminder" and not sent.task.told and not self._asked_by_another(sent.at):
+        if sent.kind == "reminder" and not sent.task.told and not self._asked_by_another(sent):
             return "without asking the API"
         if sent.kind == "completion":
             return ""
@@ -254,11 +255,11 @@ class Oracle:
         # a wrong answer may deny it just when a revision is seen, which needs two readings: its round takes both
         if row is not None and row.signed and not (facts.revision and ("unsigned",) in self.decided):
             return "their signature was known"
-        if row is not None and row.role is not Role.SIGNER:
+        if row is not None and row.role is not Role.SIGNER and self._long_known(sent, known):
             return "they had delegated"
         # One answer makes no new round; one without a signer, or a forged signature, may change whose turn it is.
         unsure = facts.revision or self._lied_about_signers or "request_signed" in self.forged
-        if row is not None and not facts.turn(row) and not unsure:
+        if row is not None and row.role is Role.SIGNER and not facts.turn(row) and not unsure:
             return "it was not their turn"
         own = [i for _, i, honest in sent.task.told if honest]
         if sent.kind == "reminder" and own and len(own) == len(sent.task.told):
@@ -269,10 +270,10 @@ class Oracle:
         return "they had left the request" if row is None and was_there and self._long_known(sent, known) else ""
 
     def _long_known(self, sent: Sent, known: int) -> bool:
-        """Told at least three times, over half an hour."""
-        name, begun = sent.name, sent.task.started
-        times = [at for at, i in self.told if at < begun and i <= known and self.p.versions[i].row(name) is None]
-        since = [at for at, i in self.told if at < begun and self.p.versions[i].row(name) is not None]
+        """That they need not sign: told at least three times, over half an hour."""
+        begun, signs = sent.task.started, lambda i: self.p.versions[i].signs(sent.name)
+        times = [at for at, i in self.told if at < begun and i <= known and not signs(i)]
+        since = [at for at, i in self.told if at < begun and signs(i)]
         last = max(since, default=self.p.start)
         times = [at for at in times if at > last]
         return len(times) > 2 and begun - times[0] > 30 * MINUTE
@@ -368,10 +369,15 @@ class Oracle:
         """Due until the end. An answer lost twice is recorded as unknown, and may be that."""
         if kind == "invitation" and self._corrected_late(name):
             return  # an operator can send it to the new address
+        if kind == "completion" and self._corrected(name) and any(d[0] == "stale" for d in self.decided):
+            return  # it went to the address that the last answer showed
         sents = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, kind)]
         current = [s for s in sents if s.round == self.revisions + 1] if kind == "invitation" and self.seen else sents
         if not current and self.disturbed_tries(kind, name) < 2 and not self._stands_in(kind, name):
             yield f"{kind} to {name} at {address}"
+
+    def _corrected(self, name: str) -> bool:
+        return any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)
 
     def _corrected_late(self, name: str) -> bool:
         acts = self.p.script.acts
@@ -408,8 +414,9 @@ class Oracle:
                 yield f"{kind} to {row.person.name}: by neither channel"
 
     def stopped(self) -> Iterator[str]:
-        """No reminder after an operator has stopped them."""
-        for sent in self.p.book:
+        """No reminder after an operator has stopped them. A restart that was cut off may have been stored."""
+        cut = any(task.label.startswith("operate restart") and how != "ok" for _, task, how in self.p.tasks)
+        for sent in self.p.book if not cut else ():
             states = [stopped for at, stopped in self.p.stopped if at < sent.task.started - SECOND]
             if sent.kind == "reminder" and states and states[-1] and not self.p.resends:
                 yield f"{sent.effect} at {sent.at:%d %H:%M:%S}"
@@ -438,8 +445,7 @@ class Oracle:
 
     def _lost_reminders(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         name = row.person.name
-        corrected = any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)  # the days may count anew
-        if self.p.stopped or "stop" in self.acts or self.forged or corrected:
+        if self.p.stopped or "stop" in self.acts or self.forged or self._corrected(name):  # the days may count anew
             return
         invited = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, "invitation")]
         last_change = max(self.p.times[-1], self.settled_at)
@@ -461,7 +467,7 @@ class Oracle:
     def _lost_progress(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         if self.p.policy.progress_to == "none" or self.revisions or self.p.script.silent:
             return
-        if any((a.what, a.who) == ("correct", row.person.name) for a in self.p.script.acts):
+        if self._corrected(row.person.name):
             return  # whoever is invited anew reads of it there
         invited = [s.at for s in self.p.book if (s.name, s.kind) == (row.person.name, "invitation")]
         for other in facts.rows:
@@ -535,10 +541,16 @@ class Oracle:
             what = f"{notice.kind} {notice.reminder_day or notice.about} {notice.channel} round {notice.round}"
             if found is None and key not in purged and not self._forgotten and not self._held_back(notice):
                 yield f"{what}: no record"
-            elif found and found[0].state in (NoticeState.PLANNED, NoticeState.SENDING):
+            elif found and found[0].state in (NoticeState.PLANNED, NoticeState.SENDING) and not self._waits(found[0]):
                 yield f"{what}: {found[0].state}"
             elif found and found[0].state is NoticeState.UNKNOWN and self._can_be_asked(notice.channel, key):
                 yield f"{what}: unknown, though its provider can be asked"
+
+    def _waits(self, record: NoticeRecord) -> bool:
+        """For their turn: a first answer that lacked somebody before them has begun it too early."""
+        signer = self.request.signers.get(record.signer) if self.request else None
+        row = self.final.row(signer.name) if signer and self.final else None
+        return row is not None and not row.signed and self.final is not None and not self.final.turn(row)
 
     @cached_property
     def _forgotten(self) -> bool:

@@ -73,6 +73,11 @@ class Facts:
     def row(self, name: str) -> Row | None:
         return next((r for r in self.rows if r.person.name == name), None)
 
+    def signs(self, name: str) -> bool:
+        """Whether they are on the request, and their signature counts."""
+        row = self.row(name)
+        return row is not None and row.role is Role.SIGNER
+
     def turn(self, row: Row) -> bool:
         """Whether this signer may sign now."""
         if row.role is not Role.SIGNER or row.signed:

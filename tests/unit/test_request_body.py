@@ -52,6 +52,7 @@ def refusal(size: int) -> int:
 
 
 UNREAD = {"twilio": 65_536, "vonage": 65_536, "mailgun": 262_144, "postmark": 262_144, "sendgrid": 4_194_304}
+UNREAD |= {"ses": 262_144, "aws": 262_144}
 IN_THE_BODY = ("vonage", "mailgun")
 
 

@@ -505,7 +505,7 @@ def test_settings_show_no_secret_and_nothing_that_is_not_ours():
         {
             "CLICKWRAP_API_TOKEN": "s3cret",
             "SMTP_URL": "smtp://u:s3cret@x",
-            "APPRISE_SMS_URL": "json://s3cret",
+            "MICROSOFT_CLIENT_SECRET": "s3cret",
             "LINKS_SECRET": "s3cret",
             "TWILIO_AUTH_TOKEN": "s3cret",
             "MAILGUN_API_KEY": "s3cret",
@@ -770,14 +770,24 @@ def test_the_api_is_read_at_once_when_asked(world, client):
 def test_each_try_of_a_message_is_told_with_its_outcome_and_how_long_it_took(world):
     world.says(seen("c"))
     world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
-    world.sms.outcomes = [RetryLater("503", after=60)]
+    world.sms.outcomes = [RetryLater("refused", after=60)]
+    send = world.sms.send
+    world.http_status = 503
+
+    def slow(message):
+        world.now += timedelta(milliseconds=412) * bool(world.http_status)
+        return send(message)
+
+    world.sms.send = slow
     world.resolve.event(replace(world.event(SENT), request="r2"))
     world.pump()
+    world.http_status = 0
     world.advance(timedelta(hours=1))
     client = made(world, local=False, environ={"GOOGLE_CLOUD_PROJECT": "acme"})
     page = client.get("/requests/r2").text
-    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: planned after 0.0 s \(503\)", page)
-    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: accepted after 0.0 s", page)
+    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: planned, HTTP 503 after 0.41 s \(refused\)", page)
+    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: accepted after 0.00 s", page)
+    assert page.count("refused; HTTP 503 after 412 ms") == 1  # among what happened
     assert "console.cloud.google.com/logs/query;query=jsonPayload.notice" in page
 
 

@@ -64,6 +64,19 @@ class TestCompleteAgainstTheApi:
         assert healed.status is Status.COMPLETE
         assert healed.completed_at is not None
 
+    def test_disputed_lasts_a_day_from_its_webhook_whatever_changes_meanwhile(self):
+        disputed = later(sent(*TWO), answer(*TWO), COMPLETE, age=600).request
+        one_signed = answer(seen("a", signed=True), seen("b"))
+        changed = later(disputed, one_signed, minutes=20 * 60).request
+        assert (changed.status, changed.changed_at) == (Status.DISPUTED, START + timedelta(hours=20))
+        assert later(changed, one_signed, minutes=25 * 60).request.status is Status.OPEN
+
+    @pytest.mark.parametrize(("heard", "told"), [(SIGNED, True), (None, False)])
+    def test_a_completion_found_by_a_recheck_is_told_where_a_signature_was_heard_before(self, heard, told):
+        adopted = later(None, answer(seen("a", signed=True), seen("b")), heard, "a" if heard else None).request
+        done = later(adopted, answer(*TWO, status=Status.COMPLETE), minutes=6).request
+        assert (done.status, done.completed_at is not None) == (Status.COMPLETE, told)
+
     def test_again_on_a_complete_request_changes_nothing(self):
         done = later(sent(*TWO), answer(*TWO, status=Status.COMPLETE), COMPLETE).request
         again = later(done, answer(*TWO), COMPLETE, minutes=5).request

@@ -48,6 +48,22 @@ class TestProviders:
         world.advance(HOUR, reconcile=True)
         assert world.told() == []
 
+    @pytest.mark.parametrize("outcome", [None, RetryLater("x"), PermanentFailure("x"), OutcomeUnknown("x"), KeyError()])
+    def test_whatever_it_says_its_status_and_its_time_are_recorded(self, outcome):
+        world = World()
+        world.says(seen("a"))
+        send, world.http_status = world.sms.send, 299
+
+        def slow(message):
+            world.now += timedelta(milliseconds=412)
+            return send(message)
+
+        world.sms.send, world.sms.outcomes = slow, [outcome] if outcome else []
+        world.hear(SENT)
+        sending, answered, *_ = world.records()[0].history
+        assert (sending.status, sending.milliseconds) == (0, 0)
+        assert (answered.status, answered.milliseconds) == (299, 412)
+
     def test_a_refusal_is_recorded_and_final(self):
         world = World()
         world.sms.outcomes = [PermanentFailure("landline", suppress=True)]

@@ -24,6 +24,7 @@ from shared.adapters.providers.common.lookup import PAGE, earliest, listed
 from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
+    OPT_OUT,
     REFUSED,
     SENDER,
     SKEW,
@@ -81,11 +82,16 @@ EVENTS: dict[str, tuple[NoticeState, Rule]] = {
     "delivered": (NoticeState.DELIVERED, REFUSED("")),
     "failed/permanent": (NoticeState.UNDELIVERED, REFUSED("failed for good")),
     "rejected": (NoticeState.UNDELIVERED, REFUSED("rejected by Mailgun")),
-    "complained": (NoticeState.DELIVERED, ADDRESS("reported as spam")),
-    "unsubscribed": (NoticeState.DELIVERED, ADDRESS("unsubscribed")),
+    "complained": (NoticeState.DELIVERED, OPT_OUT("reported as spam")),
+    "unsubscribed": (NoticeState.DELIVERED, OPT_OUT("unsubscribed")),
 }
-# `reason` of a failure that lies with the address.
-ADDRESS_FAILURES = {"bounce", "suppress-bounce", "suppress-complaint", "suppress-unsubscribe"}
+# `reason` of a failure for good that lies with the address.
+FAILURES: dict[str, Rule] = {
+    "bounce": ADDRESS("bounced"),
+    "suppress-bounce": ADDRESS("the address bounced before"),
+    "suppress-complaint": OPT_OUT("reported as spam before"),
+    "suppress-unsubscribe": OPT_OUT("unsubscribed before"),
+}
 
 
 class Sender:
@@ -218,14 +224,17 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
     if not known:
         return []
     state, rule = known
-    failed = state is NoticeState.UNDELIVERED and field_text(event.get("reason")) in ADDRESS_FAILURES
+    if state is NoticeState.UNDELIVERED:
+        rule = FAILURES.get(field_text(event.get("reason")), rule)
+    code = field_text(mapping(event.get("delivery-status")).get("code"))
     return [
         Receipt(
             notice=_notice(event) or None,
             provider_id=_message_id(event),
             state=state,
-            reason=f"Mailgun: {rule.reason}" if rule.reason else "",
+            reason=f"Mailgun: {rule.reason}{f' ({code})' if code else ''}" if rule.reason else "",
             at=moment(event.get("timestamp"), now),
-            suppress=rule.suppress or failed,
+            suppress=rule.suppress,
+            asks=rule.asks,
         )
     ]
