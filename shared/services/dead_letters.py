@@ -19,7 +19,7 @@ from shared.domain.policy import Policy
 from shared.domain.recheck import event_key
 from shared.domain.status_event import CloudEvent
 from shared.ports import Bus, DeadLetters, Ledger, Message
-from shared.services.messages import notice_message
+from shared.services.messages import event_message, notice_message
 from shared.services.resource_names import ResourceNames
 
 LIMIT = 1_000  # letters of a topic: each is leased for a minute
@@ -213,7 +213,9 @@ def _live(notice: Notice) -> str:
 
 
 def _again(letter: DeadLetter, names: ResourceNames) -> Message:
-    """A notice's attributes are made anew: subscriptions filter by them, and a deferred message has none."""
+    """Attributes are made anew: subscriptions filter by them, and a deferred message has none."""
     if letter.topic == names.notices_topic:
         return notice_message(msgspec.json.decode(letter.data, type=Notice))
+    if letter.topic == names.status_topic:
+        return event_message(msgspec.json.decode(letter.data, type=CloudEvent[msgspec.Raw]))
     return Message(letter.data)
