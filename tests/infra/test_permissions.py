@@ -254,7 +254,7 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]
         monkeypatch.setattr(bootstrap, "_local", asked)
         getattr(bootstrap, function)()
         if functions()[function]["deferred"]:
-            bootstrap.deferral(f"{function.upper()}_URL")
+            bootstrap.deferral(function)
         return asked.ports
 
     yield wired
