@@ -196,7 +196,7 @@ why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id or part of
 	@$(CLOUD).why
 
 .PHONY: status
-status: $(STAMP) ## Print the latest status event of every request (REQUEST=id for one; BACKEND=gcp for the cloud)
+status: $(STAMP) ## Print the latest event of every request and message (REQUEST=id for one; BACKEND=gcp for the cloud)
 	@$(CLOUD).status
 
 .PHONY: evidence

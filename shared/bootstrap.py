@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from shared.services.erasure import Erasure
     from shared.services.evidence import EvidenceService
     from shared.services.fallback import Fallback
+    from shared.services.outcomes import Outcomes
     from shared.services.publisher import Publisher
     from shared.text.render import Texts
 
@@ -220,7 +221,8 @@ def deliver() -> "Deliver":
         log.warning(warning)
     links = LinkService(shortener(), policy.completion_link, settings().brands())
     api = CoalescingApi(requests(), clock)
-    return Deliver(backend().ledger(), api, channels(), links, renderer(), fallback(), policy, clock, last_status)
+    ports = backend().ledger(), api, channels(), links, renderer(), fallback(), outcomes(policy)
+    return Deliver(*ports, policy, clock, last_status)
 
 
 @cache
@@ -290,7 +292,7 @@ def receipts() -> "Receipts":
     s = settings()  # it needs few of the operator's choices
     secret, day = s[declared.ADDRESS_SECRET], s[declared.SECONDS_PER_DAY]
     policy = Policy(address_secret=secret, tell_sender=s.tells_sender, day=day)
-    return Receipts(backend().ledger(), receivers(), fallback(), clock, policy)
+    return Receipts(backend().ledger(), receivers(), fallback(), outcomes(policy), clock, policy)
 
 
 def receipts_base_url() -> str:
@@ -414,6 +416,13 @@ def fallback() -> "Fallback":
     s = settings()
     days = s[declared.SUPPRESSION_DAYS]
     return Fallback(backend().ledger(), backend().bus(), s.names().notices_topic, clock, days)
+
+
+def outcomes(policy: "Policy") -> "Outcomes":
+    """What tells others what became of a notice."""
+    from shared.services.outcomes import Outcomes
+
+    return Outcomes(backend().bus(), settings().names(), policy, clock)
 
 
 @cache

@@ -242,6 +242,7 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     instead_of: str = ""  # the notice whose fallback this one is
     told: tuple[str, ...] = ()  # of a mail to the sender: the notices that it tells of
     history: tuple[Transition, ...] = ()
+    changes: int = 0  # of its state, so far: the sequence of what other systems hear of it
     fingerprint: str = ""  # of the text as sent, by which it is known again in the provider's list
     ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
     unanswered: int = 0  # questions about it to which the provider gave no answer

@@ -7,7 +7,7 @@ from typing import Any
 from shared.domain import recheck, unreached
 from shared.domain.errors import RetryLater
 from shared.domain.lost_answers import fingerprint
-from shared.domain.model import ChannelName, Notice, NoticeState, Request
+from shared.domain.model import ChannelName, Notice, NoticeRecord, NoticeState, Request
 from shared.domain.policy import Policy, address_key
 from shared.domain.unreached import Unreached
 from shared.ports import Channel, Ledger, Outgoing, Render
@@ -44,8 +44,8 @@ class SenderMail:
         records = self._ledger.records(request.id)
         return unreached.as_due(request, notice, records, self._clock(), self._policy)
 
-    def send(self, request: Request, mail: Notice, read_at: datetime) -> bool:
-        """Whether the provider took it. Raises RetryLater, also while more is collected for it."""
+    def send(self, request: Request, mail: Notice, read_at: datetime) -> NoticeRecord | None:
+        """The record, where the provider took it. Raises RetryLater, also while more is collected for it."""
         people = self._people(request, mail)
         to = unreached.sender_address(request, self._policy)
         fields = {
@@ -54,9 +54,9 @@ class SenderMail:
         }
         if reason := self._obstacle(people, to, str(fields["address"])):
             self._close(mail, reason, fields)
-            return False
+            return None
         sent = self._sending.send(mail, self._composed(request, mail, people, to, fields), read_at)
-        if sent:
+        if sent is not None:
             self._expect_correction(request.id)
         return sent
 

@@ -16,6 +16,7 @@ from tests.simulation.ports import SimFinder
 from tests.simulation.run import Played, Sent
 from tests.simulation.script import Facts, Person, Row
 
+ENDS = (NoticeState.ACCEPTED, NoticeState.FAILED, NoticeState.DELIVERED, NoticeState.UNDELIVERED)
 ONCE_MORE = ("invitation", "completion")  # what may be tried again after a lost answer
 SECOND, MINUTE, HOUR, DAY = (timedelta(seconds=n) for n in (1, 60, 3_600, 86_400))
 UNDER_WAY = timedelta(seconds=175)  # a function's time-out, a lease, a provider's deadline, two clocks
@@ -611,7 +612,7 @@ class Oracle:
         """What a consumer shows in the end is what is known of the request."""
         if self.request is None or not self.at_rest or self._forgotten:
             return
-        shown = consumer([data for _, data in self.p.relay.statuses])
+        shown = consumer([data for _, data in self.p.relay.statuses if b'"clickwrap.request.' in data])
         if shown is None:
             yield "nothing was told"
             return
@@ -620,6 +621,26 @@ class Oracle:
         signers = {k: s["state"] for k, s in shown["signers"].items()}
         if (shown["status"], shown["round"], signers) != expected:
             yield f"a consumer shows {shown}, it is {expected}"
+
+    def notice_stream(self) -> Iterator[str]:
+        """So is what became of each message, but for a receipt that its provider gave up to repeat."""
+        if (
+            not self.at_rest
+            or self.p.end - self.settled_at < 3 * HOUR
+            or any(self.p.relay.ports.letters.letters.values())
+        ):
+            return
+        taken = {(notice, state) for _, notice, state, _ in self.p.receipts}
+        told: dict[str, list[bytes]] = defaultdict(list)
+        for _, data in self.p.relay.statuses:
+            if b'"clickwrap.notice.' in data:
+                told[msgspec.json.decode(data)["data"]["notice"]].append(data)
+        for key, record in self.ledger.all(NoticeRecord).items():
+            shown = consumer(told[key])
+            state = shown["state"] if shown else ""
+            known = record.state in ENDS and ((key, record.state) in taken or record.state not in ENDS[2:])
+            if record.signer and known and record.state != state:
+                yield f"{record.kind} {record.channel}: a consumer shows {state or 'nothing'}, it is {record.state}"
 
     # -- personal data, budget
 
@@ -708,6 +729,7 @@ RULES: dict[str, Rule] = {
     "state": Oracle.state,
     "round": Oracle.round,
     "status stream": Oracle.status_stream,
+    "notice stream": Oracle.notice_stream,
     "kept": Oracle.kept,
     "budget": Oracle.budget,
     "asked in vain": Oracle.asked_in_vain,

@@ -76,7 +76,9 @@ class Relay:
 
     def __init__(self, provider: str, text: Texts) -> None:
         self.days, self.provider, self.text = invited(), provider, text
-        self.receipts = Receipts(self.days.ledger, VERIFIERS, self.days.fallback, self.days.clock, self.days.policy)
+        self.receipts = Receipts(
+            self.days.ledger, VERIFIERS, self.days.fallback, self.days.outcomes, self.days.clock, self.days.policy
+        )
 
     def texted(self, words: str, at: datetime | None = None) -> Taken:
         return self.receipts.take(self.provider, self.text(words, at or self.days.now))
