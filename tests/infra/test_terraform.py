@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from infra.ops.deploy import KEEP_BYTECODE
+from infra.ops.lock import RUNTIME
 from local.emulation.embedded_tasks import CALL_TIMEOUT
 from local.emulation.topology import Queue, Subscription
 from local.stack.backends import pushes
@@ -176,10 +178,6 @@ def test_what_terraform_tells_the_functions_are_settings_they_know() -> None:
     assert set(local("environment")) <= known
 
 
-def secrets() -> set[str]:
-    return {variable for row in functions().values() for variable in row["secrets"]}
-
-
 # -- monitoring
 
 
@@ -210,7 +208,7 @@ def test_every_entry_says_what_it_means_what_to_look_at_and_what_to_do() -> None
 
 def test_every_alert_tells_somebody_and_names_its_entry() -> None:
     for body in resources("google_monitoring_alert_policy").values():
-        assert "google_monitoring_notification_channel.email" in body["notification_channels"]
+        assert body["notification_channels"] == "${local.told}"
         assert "docs/runbook.md" in body["documentation"][0]["content"]
 
 
@@ -305,6 +303,12 @@ def test_nothing_that_is_bound_to_a_service_agent_waits_for_the_services() -> No
     assert "depends_on" not in text[text.index('data "google_project"') :]
 
 
+def test_terraform_builds_the_functions_as_make_deploy_does() -> None:
+    (build,) = resources("google_cloudfunctions2_function")["relay"]["build_config"]
+    assert build["runtime"] == f"python{RUNTIME.replace('.', '')}"
+    assert KEEP_BYTECODE == "".join(f"{name}={value}" for name, value in build["environment_variables"].items())
+
+
 def test_infra_can_be_a_module() -> None:
     assert not [
         path.name
@@ -312,7 +316,7 @@ def test_infra_can_be_a_module() -> None:
         if path.name != "root.tf" and re.search(r"^(provider|  backend) ", path.read_text(), re.M)
     ]
     naming = ("google_project_iam_member", "google_service_account_iam_member", "google_kms_crypto_key")
-    naming += ("google_kms_crypto_key_iam_member",)
+    naming += ("google_kms_crypto_key_iam_member", "google_storage_bucket_object", "google_storage_bucket_iam_member")
     given = {
         (kind, name)
         for kind in resource_kinds() - set(naming)
