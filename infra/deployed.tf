@@ -9,7 +9,7 @@ locals {
     { for calls in [local.api_rate * f.api_share / f.max_instances] : "API_RATE_PER_MINUTE" => tostring(floor(calls)) if calls > 0 },
   ) }
 
-  invocations = merge([for name in keys(local.deployed) : { for member in local.invokers[name] : "${name}:${member}" => { function = name, member = member } }]...)
+  invocations = merge([for name, members in local.invokers : { for member in members : "${name}:${member}" => { function = name, member = member } } if contains(keys(local.deployed), name)]...)
 }
 
 resource "google_storage_bucket" "sources" {

@@ -306,7 +306,7 @@ def test_nothing_that_is_bound_to_a_service_agent_waits_for_the_services() -> No
 def test_terraform_builds_the_functions_as_make_deploy_does() -> None:
     (build,) = resources("google_cloudfunctions2_function")["relay"]["build_config"]
     assert build["runtime"] == f"python{RUNTIME.replace('.', '')}"
-    assert KEEP_BYTECODE == "".join(f"{name}={value}" for name, value in build["environment_variables"].items())
+    assert "".join(f"{name}={value}" for name, value in build["environment_variables"].items()) == KEEP_BYTECODE
 
 
 def test_infra_can_be_a_module() -> None:
