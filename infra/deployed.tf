@@ -6,6 +6,7 @@ locals {
   api_rate = tonumber(lookup(var.settings, "API_RATE_PER_MINUTE", 1600))
   own_settings = { for name, f in local.deployed : name => merge(
     { BACKEND = "gcp", THREADS = tostring(f.concurrency) },
+    { for members in [local.invokers[name]] : "CALLERS" => replace(join(",", members), "serviceAccount:", "") if !f.public && f.caller != "operators" },
     { for calls in [local.api_rate * f.api_share / f.max_instances] : "API_RATE_PER_MINUTE" => tostring(floor(calls)) if calls > 0 },
   ) }
 

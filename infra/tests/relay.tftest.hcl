@@ -780,6 +780,11 @@ run "functions_by_terraform" {
   }
 
   assert {
+    condition     = { for name, f in google_cloudfunctions2_function.relay : name => f.service_config[0].environment_variables["CALLERS"] if can(f.service_config[0].environment_variables["CALLERS"]) } == { for name in ["resolve", "deliver", "remind", "reconcile"] : name => join(",", [for m in output.invokers[name] : trimprefix(m, "serviceAccount:")]) }
+    error_message = "Each private function knows its callers."
+  }
+
+  assert {
     condition     = toset([for s in google_cloudfunctions2_function.relay["deliver"].service_config[0].secret_environment_variables : s.key]) == toset(keys(output.secrets["deliver"]))
     error_message = "Each reads its secrets and no other."
   }
