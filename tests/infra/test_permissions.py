@@ -74,6 +74,8 @@ BINDINGS: dict[str, Callable[[dict[str, Any]], set[tuple[str, str]]]] = {
     "google_artifact_registry_repository_iam_member.build": lambda _: {("relay-build", "repository relay-functions")},
     "google_project_iam_member.build_logs": lambda _: {("relay-build", "project")},
     "google_project_iam_member.build_sources": lambda body: {("relay-build", build_bucket(body))},
+    "google_storage_bucket_iam_member.build": lambda _: {("relay-build", "bucket PROJECT-relay-sources")},
+    "google_cloud_run_service_iam_member.invoker": lambda _: set(),  # what `invocations` adds
 }
 DATABASE = "google_project_iam_member.database"  # its role differs by function
 
