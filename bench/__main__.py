@@ -22,6 +22,7 @@ BENCHES = (
     "latency",
     "fan_out",
     "growth",
+    "console",
     "bulk",
     "operations",
     "cost",

@@ -108,7 +108,7 @@ ADVICE = {
     Cause.PROVIDER_DOWN: "Nothing: it leaves by itself once the provider answers again.",
     Cause.RETRY: "Nothing, unless the reason names a setting.",
     Cause.DEAD_LETTER: "Replay it on the page Dead letters.",
-    Cause.OVERDUE: "Look at Health and the log: messages should leave within seconds.",
+    Cause.OVERDUE: "Look at Dead letters and Health: messages should leave within seconds.",
     Cause.HELD: "Nothing here: it is sent once the cause has passed.",
     Cause.DISPUTED: "Look at the request in Clickwrap. It is read again every hour.",
     Cause.NO_LINK: "Nothing, if the request was sent just now; else look at the request in Clickwrap.",
@@ -347,6 +347,7 @@ class _Signer:
         ahead = [r.due_at for r in signer.reminders.values() if r.due_at > self._known.now]
         reason = STOPPED if request.reminders_stopped else "" if ahead else "the last one has been"
         if reason := reason or self._no_way():
+            reason = BLOCKED if reason == f"{BLOCKED}: {verdict.because}" else reason  # the sentence says why
             return replace(verdict, no_reminder=reason, blocked=reason.startswith(BLOCKED))
         return replace(verdict, reminder=min(ahead))
 
