@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shared.domain.causes import Cause
 from shared.domain.model import ChannelName, Kind
-from shared.domain.verdict import Cause
 from shared.text.segments import GSM7, segments
 
 if TYPE_CHECKING:

@@ -38,7 +38,8 @@ from shared.domain.recheck import stub
 from shared.domain.verdict import Reach
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
-from shared.services.operator_queries import PAGE, SIGNERS, OperatorQueries
+from shared.services.operator_lists import PAGE
+from shared.services.operator_queries import SIGNERS, OperatorQueries
 from shared.services.relay_status import update_status
 from tests.fakes import PHONES, World, answer, seen
 from tests.unit.services.test_dead_letters import Office
