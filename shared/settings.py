@@ -7,7 +7,7 @@ none needs a secret it does not use. A wrong or missing value stops the start wi
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from datetime import time
+from datetime import time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -170,10 +170,25 @@ RESOLVE_URL = url(
     "where a deferred event comes back to; required by `resolve`",
     example="http://127.0.0.1:8080/resolve",
 )
+RECEIVE_URL = url(
+    "RECEIVE_URL",
+    "where `reconcile` posts the check of the whole relay every 15 minutes",
+    example="http://127.0.0.1:8080/receive",
+)
 FORWARD_URL = url(
     "FORWARD_URL",
     "where a deferred change of status comes back to; required by `forward`",
     example="http://127.0.0.1:8080/forward",
+)
+RECONCILE_URL = url(
+    "RECONCILE_URL",
+    "what Cloud Scheduler calls; required by `reconcile` on gcp",
+    example="http://127.0.0.1:8080/reconcile",
+)
+CALLERS = words(
+    "CALLERS",
+    "comma-separated addresses of the accounts that may call a private function; required there on gcp, "
+    "where `make deploy` sets it",
 )
 TASKS_SERVICE_ACCOUNT = text("TASKS_SERVICE_ACCOUNT", "whose identity token tasks carry; required on gcp")
 OIDC_AUDIENCE = text("OIDC_AUDIENCE", "the audience of that token; empty: the URL that is called")
@@ -196,7 +211,7 @@ CLICKWRAP_WEBHOOK_TOKENS: Setting[tuple[str, ...]] = Setting(
     wanted="one token, or two during a rotation, comma-separated",
     default=None,
     secret=True,
-    needed_by=("receive",),
+    needed_by=("receive", "reconcile"),
     example="local-token",
 )
 CLICKWRAP_FIELDS: Setting[Fields] = Setting(
@@ -303,6 +318,9 @@ SEND_WINDOW: Setting[tuple[time, time] | None] = Setting(
     parse=_window,
     wanted="HH:MM-HH:MM, rising, or off",
     default="08:00-21:00",
+)
+REMINDER_SPREAD = whole(
+    "REMINDER_SPREAD", "minutes over which the reminders of a night are spread once the window opens", 0, least=0
 )
 DEFAULT_REGION: Setting[str] = Setting(
     name="DEFAULT_REGION",
@@ -411,7 +429,10 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         REMIND_URL,
         DELIVER_URL,
         RESOLVE_URL,
+        RECEIVE_URL,
         FORWARD_URL,
+        RECONCILE_URL,
+        CALLERS,
         TASKS_SERVICE_ACCOUNT,
         OIDC_AUDIENCE,
     ),
@@ -448,6 +469,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         COMPLETION_LINK,
         REMINDER_DAYS,
         SEND_WINDOW,
+        REMINDER_SPREAD,
         DEFAULT_REGION,
         DEFAULT_TIMEZONE,
         PROGRESS_TO,
@@ -520,6 +542,7 @@ class Settings(Values):
         return Policy(
             reminder_days=self[REMINDER_DAYS],
             window=window,
+            spread=timedelta(minutes=self[REMINDER_SPREAD]),
             region=self[DEFAULT_REGION],
             timezone=self[DEFAULT_TIMEZONE],
             channels=self[CHANNEL_POLICY],

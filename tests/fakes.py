@@ -40,6 +40,7 @@ from shared.handlers.resolve import Resolve
 from shared.ports import Ledger, Mark, Message, NotFound, Only, Outgoing, Stored, Target, Task, Wording
 from shared.services.fallback import Fallback
 from shared.services.links import LinkService
+from shared.services.outcomes import Outcomes
 from shared.services.publisher import Publisher
 from shared.services.resource_names import ResourceNames
 
@@ -267,6 +268,7 @@ class World:
         self.publisher = Publisher(self.ledger, self.bus, self.scheduler, self.names, self.policy, self.clock)
         self.resolve = Resolve(self.ledger, self.api, self.publisher, self.policy, self.clock)
         self.fallback = Fallback(self.ledger, self.bus, self.names.notices_topic, self.clock)
+        self.outcomes = Outcomes(self.bus, self.names, self.policy, self.clock)
         self.deliver = Deliver(
             self.ledger,
             self.api,
@@ -274,6 +276,7 @@ class World:
             LinkService(self.shortener, self.policy.completion_link),
             render,
             self.fallback,
+            self.outcomes,
             self.policy,
             self.clock,
             lambda: self.http_status,
@@ -356,6 +359,11 @@ class World:
     def request(self) -> Request:
         found: Request = self.ledger.documents[Request, "r1"][0]
         return found
+
+    def events(self, about: str = "request") -> list[dict[str, Any]]:
+        """What other systems have heard. about: "request" or "notice"."""
+        told = (msgspec.json.decode(m.data) for m in self.bus.topics[self.names.status_topic])
+        return [event for event in told if event["type"].startswith(f"clickwrap.{about}.")]
 
     def records(self) -> list[NoticeRecord]:
         return list(self.ledger.all(NoticeRecord).values())

@@ -13,8 +13,6 @@ PLACEHOLDER = "placeholder" * 3  # as long as a secret of our own has to be
 FORMATS = {
     "STATUS_WEBHOOK_SECRETS": "placeholder+" * 4,  # base64
     "SMTP_URL": "smtps://user:password@smtp.invalid",
-    "APPRISE_SMS_URL": "json://sms.invalid/{to}",
-    "APPRISE_EMAIL_URL": "json://email.invalid/{to}",
 }
 
 

@@ -622,22 +622,31 @@ run "the_public_addresses_are_called_from_outside" {
   }
 }
 
-run "the_heartbeat" {
+run "the_check_of_the_whole_relay" {
   command = apply
 
-  assert {
-    condition     = alltrue([for j in google_cloud_scheduler_job.heartbeat : j.schedule == "*/15 * * * *"])
-    error_message = "Every 15 minutes."
+  variables {
+    prefix = "eu-"
   }
 
   assert {
-    condition     = jsondecode(base64decode(google_cloud_scheduler_job.heartbeat["resolve"].pubsub_target[0].data)).request == "relay-check"
-    error_message = "The request that resolve ignores."
+    condition     = google_cloud_scheduler_job.check.schedule == "*/15 * * * *" && endswith(google_cloud_scheduler_job.check.http_target[0].uri, "/eu-reconcile/check")
+    error_message = "Every 15 minutes, by a function that nobody else may call."
   }
 
   assert {
-    condition     = alltrue([for c in google_monitoring_alert_policy.heartbeat.conditions : c.condition_threshold[0].duration == "2700s"])
-    error_message = "Three that are missing are told."
+    condition     = google_cloud_scheduler_job.check.http_target[0].oidc_token[0].service_account_email == google_service_account.relay["scheduler"].email && output.invokers["reconcile"] == tolist(["serviceAccount:eu-relay-scheduler@acme-relay-test.iam.gserviceaccount.com"])
+    error_message = "Only the scheduler may begin it."
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.check.conditions[0].condition_prometheus_query_language[0].query == "(count(sum by (check) (increase(logging_googleapis_com:user_eu_relay_checks{monitored_resource=\"cloud_run_revision\"}[40m])) > 0) or vector(0)) < 2"
+    error_message = "Two that are missing on a channel are told, also where none was ever seen."
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.webhook_silence[0].conditions[0].condition_threshold[0].filter == local.event_metric
+    error_message = "A check is no webhook of Clickwrap's."
   }
 }
 
@@ -667,7 +676,7 @@ run "every_alert_tells_every_address" {
   }
 
   assert {
-    condition     = alltrue([for p in concat(values(google_monitoring_alert_policy.threshold), values(google_monitoring_alert_policy.objective), [google_monitoring_alert_policy.heartbeat, google_monitoring_alert_policy.public_address]) : length(p.notification_channels) == 2])
+    condition     = alltrue([for p in concat(values(google_monitoring_alert_policy.threshold), values(google_monitoring_alert_policy.objective), [google_monitoring_alert_policy.check, google_monitoring_alert_policy.public_address]) : length(p.notification_channels) == 2])
     error_message = "Two addresses, two channels."
   }
 }
@@ -678,6 +687,16 @@ run "the_dashboard" {
   assert {
     condition     = length(jsondecode(google_monitoring_dashboard.relay.dashboard_json).gridLayout.widgets) == length(local.charts)
     error_message = "A chart for each entry."
+  }
+
+  assert {
+    condition     = alltrue([for w in jsondecode(google_monitoring_dashboard.relay.dashboard_json).gridLayout.widgets : length(w.xyChart.dataSets[0].timeSeriesQuery) == 1])
+    error_message = "Each shows a filter or a query."
+  }
+
+  assert {
+    condition     = toset([for m in google_logging_metric.measured : m.metric_descriptor[0].value_type]) == toset(["DISTRIBUTION"])
+    error_message = "Percentiles need distributions."
   }
 }
 

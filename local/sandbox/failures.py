@@ -1,4 +1,4 @@
-"""What the outbox's provider does to a message instead of taking it, and the receipts that follow.
+"""What the outbox's provider does to a message instead of taking it, the receipts that follow, and what signers reply.
 
 It refuses with the codes of Twilio, and reports as Twilio or Mailgun would: the console shows what it would show then.
 """

@@ -185,6 +185,9 @@ CHECKS = (
 LIVE_SECONDS = 3  # between reloads with ?live, for browsers without JavaScript
 
 
+Reply = Callable[[str, str], None]  # a number and its text
+
+
 class Thread(msgspec.Struct, frozen=True):
     """All messages to one address, the newest last."""
 
@@ -202,10 +205,15 @@ def threads(messages: Iterable[StoredMessage]) -> list[Thread]:
     return list(found.values())[::-1]
 
 
-def create_outbox_app(outbox: Outbox, request_of: Callable[[str], str] = lambda notice: "") -> flask.Flask:
-    """The app; it is mounted under /outbox. request_of: the id of a notice's request; "" if it is not known."""
+def create_outbox_app(
+    outbox: Outbox, request_of: Callable[[str], str] = lambda notice: "", reply: Reply = lambda number, text: None
+) -> flask.Flask:
+    """The app; it is mounted under /outbox.
+
+    request_of: the id of a notice's request; "" if it is not known. reply: brings a signer's text to the relay.
+    """
     app = flask.Flask(__name__, template_folder="templates", static_folder="static")
-    app.extensions["outbox"] = outbox
+    app.extensions["outbox"], app.extensions["reply"] = outbox, reply
     app.jinja_env.globals |= {"request_of": request_of, "segments": segments, "checked": checked}
     web.add_security_headers(app)
     app.register_blueprint(pages)
@@ -281,6 +289,17 @@ def html(key: int) -> flask.typing.ResponseReturnValue:
 @pages.get("/messages")
 def messages() -> flask.Response:
     return flask.jsonify([msgspec.structs.asdict(m) | {"at": iso(m.at)} for m in _outbox().messages()])
+
+
+@pages.post("/texts")
+def text_back() -> flask.typing.ResponseReturnValue:
+    """A signer texts back: STOP, START, HELP."""
+    form = flask.request.form
+    number, text = form.get("number", ""), form.get("text", "").strip()
+    if not number or not text:
+        flask.abort(400, "number and text are needed")
+    flask.current_app.extensions["reply"](number, text[:160])
+    return flask.redirect(flask.url_for("pages.index", sms=number), 303)
 
 
 @pages.post("/clear")

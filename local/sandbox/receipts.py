@@ -89,6 +89,12 @@ def _mailgun(url: str, told: dict[str, Any], message: Outgoing, id: str, at: dat
     return Post(url, {"Content-Type": "application/json"}, body)
 
 
+def text_back(base: str, number: str, text: str, at: datetime) -> None:
+    """Posts what somebody texts to the relay's number, as their provider does."""
+    sender, told = Outgoing(notice="", to=number, text=""), {"SmsStatus": "received", "Body": text}
+    _send(written(base, ChannelName.SMS, told, sender, f"SM{secrets.token_hex(16)}", at))
+
+
 def send_later(post: Post) -> None:
     """In a moment. What cannot be posted is lost, as a provider gives up too."""
     timer = threading.Timer(AFTER, _send, [post])

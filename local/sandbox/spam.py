@@ -34,10 +34,10 @@ def score(source: bytes) -> Score:
     with tempfile.TemporaryDirectory() as home:  # nobody's preferences
         env = {**os.environ, "HOME": home}
         told = subprocess.run(COMMAND, input=source, capture_output=True, check=True, timeout=TIMEOUT, env=env).stdout
-    return score_of(str(message_from_bytes(told)["X-Spam-Status"]))
+    return read_status(str(message_from_bytes(told)["X-Spam-Status"]))
 
 
-def score_of(status: str) -> Score:
+def read_status(status: str) -> Score:
     """Reads the header X-Spam-Status."""
     [(points, rules)] = STATUS.findall(status)
     return Score(float(points), " ".join(rules.split()))

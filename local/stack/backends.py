@@ -18,7 +18,7 @@ from shared.domain.dead_letters import dead_topic
 from shared.domain.model import ChannelName, NoticeRecord
 from shared.ports import Bus, Channel, DeadLetters, Ledger, ReceiptVerifier, Scheduler
 from shared.setting_types import SettingError
-from shared.settings import MAX_DELIVERY_ATTEMPTS, STATUS_WEBHOOK_URL
+from shared.settings import MAX_DELIVERY_ATTEMPTS, OIDC_AUDIENCE, STATUS_WEBHOOK_URL
 
 if TYPE_CHECKING:
     from local.emulation.embedded import Embedded
@@ -93,6 +93,7 @@ def pushes(base: str) -> list[Subscription]:
             name=name,
             topic=topic,
             endpoint=f"{base}/{function}",
+            audience=bootstrap.callers(function.partition("/")[0]).audience,
             dead_letter_topic=dead_topic(topic),
             attribute=("channel", channel) if channel else None,
             min_backoff=least,
@@ -126,7 +127,7 @@ def _embedded(directory: Path, base: str, clock: VirtualClock) -> Iterator[Local
     from local.emulation.embedded import Embedded
     from local.emulation.http_push import Pace
 
-    embedded = Embedded(directory / "relay.db", clock, Pace(*backoff()))
+    embedded = Embedded(directory / "relay.db", clock, Pace(*backoff()), bootstrap.settings()[OIDC_AUDIENCE])
     for subscription in pushes(base):
         embedded.bus.subscribe(subscription)
     try:

@@ -75,6 +75,9 @@ class Role(StrEnum):
     RECIPIENT = "recipient"  # signs nothing, gets the completion
 
 
+CHECK = "relay-check"  # the request of the check of the whole relay, see shared/handlers/relay_check.py
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One message on `clickwrap-events`: a verified webhook, ids only. `received_at` is our clock, not Clickwrap's."""
 
@@ -196,7 +199,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status_sequence: int = 0  # counts the commits that changed what `request-status` tells
     status_at: datetime | None = None  # time of the last of them
     next_at: datetime | None = None
-    opened_at: datetime | None = None  # when a signer last opened their link, counted once in OPENED_AGAIN
+    opened_at: datetime | None = None  # when a signer last opened their link, or the sender was told of one
     reminded_until: datetime | None = None  # the reminders due by then have been published
     search: tuple[str, ...] = ()
     reminders_stopped: bool = False  # by an operator
@@ -239,6 +242,7 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     instead_of: str = ""  # the notice whose fallback this one is
     told: tuple[str, ...] = ()  # of a mail to the sender: the notices that it tells of
     history: tuple[Transition, ...] = ()
+    changes: int = 0  # of its state, so far: the sequence of what other systems hear of it
     fingerprint: str = ""  # of the text as sent, by which it is known again in the provider's list
     ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
     unanswered: int = 0  # questions about it to which the provider gave no answer

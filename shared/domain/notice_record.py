@@ -38,6 +38,7 @@ def first_record(
         reason=reason,
         instead_of=notice.instead_of or "",
         history=(Transition(at=now, state=state, why=reason),),
+        changes=1,
         changed_at=now,
         purge_at=now + policy.days(policy.retention_days),
     )
@@ -49,7 +50,8 @@ def changed_to(
 ) -> NoticeRecord:
     """The record after one more transition."""
     history = shortened((*record.history, Transition(at=now, state=state, why=reason)))
-    return replace(record, state=state, reason=reason, history=history, changed_at=now, **fields)
+    changes = record.changes + 1
+    return replace(record, state=state, reason=reason, history=history, changes=changes, changed_at=now, **fields)
 
 
 def answered(record: NoticeRecord, status: int, took: timedelta) -> NoticeRecord:
@@ -73,7 +75,7 @@ def settled(record: NoticeRecord, receipt: Receipt, now: datetime) -> NoticeReco
     history = (*record.history, Transition(at=receipt.at, state=state, why=receipt.reason))
     provider_id = receipt.provider_id or record.provider_id
     told = {"reason": receipt.reason, "provider_id": provider_id, "changed_at": now}
-    return replace(record, state=state, history=history, **told)
+    return replace(record, state=state, history=history, changes=record.changes + 1, **told)
 
 
 def state_after(record: NoticeRecord, receipt: Receipt) -> NoticeState | None:

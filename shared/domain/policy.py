@@ -15,6 +15,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     reminder_days: tuple[int, ...] = (3, 7, 14)
     window: tuple[time, time] | None = (time(8), time(21))  # local time of the signer; None: at any hour
+    spread: timedelta = timedelta(0)  # over which the reminders are spread that wait for the window to open
     region: str = "US"
     timezone: str = "America/New_York"
     channels: str = "send_to"
@@ -119,3 +120,10 @@ def into_window(at: datetime, mobile: str, policy: Policy) -> datetime:
     day = local.date() + timedelta(days=1 if local.time() >= closes else 0)
     opening = datetime.combine(day, opens, local.tzinfo).astimezone(at.tzinfo)
     return into_window(opening, mobile, policy)  # where the clocks skip the opening, it may lie past the closing
+
+
+def spread_in_window(at: datetime, share: float, mobile: str, policy: Policy) -> datetime:
+    """`at` inside the window, else after the next opening by this share of the spread, where the window holds it."""
+    opening = into_window(at, mobile, policy)
+    later = opening + policy.spread * share
+    return later if opening != at and into_window(later, mobile, policy) == later else opening

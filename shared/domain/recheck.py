@@ -1,7 +1,9 @@
 """When a request is read again without an event, which events are handled, and when its personal data goes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from math import ceil, inf
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -17,19 +19,31 @@ SECOND_READING = 300.0  # seconds between two readings of what one answer alone 
 EVENTS_KEPT, EVENTS_DAYS = 500, 31
 UNREAD_AGAIN, UNREAD_MOST = 300.0, 86_400.0  # seconds, least and most, between two rechecks that get no answer
 LIVE = (Status.OPEN, Status.PAUSED, Status.DISPUTED)
-RECHECK: dict[Status, Callable[[float], float | None]] = {
-    # seconds until the next recheck, by the seconds since the last change: less often as a request ages
-    Status.OPEN: lambda age: min(max(900.0, age / 2), 86_400.0),
-    Status.PAUSED: lambda age: min(max(900.0, age / 2), 86_400.0),
-    Status.EXPIRED: lambda age: min(max(900.0, age / 2), 86_400.0) if age < 7 * 86_400 else None,  # may be extended
-    Status.GONE: lambda age: min(max(900.0, age / 2), 86_400.0) if age < 7 * 86_400 else None,
-    Status.DISPUTED: lambda age: 3_600.0,
-    Status.COMPLETE: lambda age: 1_200.0 if age < 1_200 else None,  # once, for a completion that ended as `unknown`
-}
 OPENED_AGAIN = 1_200.0  # seconds: a signer may sign so soon after they opened their link; counted once in that time
-RARELY = 144_000.0  # seconds: the longest wait where a signature is announced by an opened link
-SHORTLY_BEFORE = 32_400.0  # seconds before a reminder, whose own question to the API will do as a recheck
 REMIND_GRACE = 120.0  # seconds a Cloud Task has for its reminder before reconcile steps in
+DAY, WEEK = 86_400.0, 604_800.0  # seconds
+
+
+class Wait(NamedTuple):
+    """Until the next recheck: `growth` times the age, at least and at most so many seconds; for ages below `until`."""
+
+    least: float
+    growth: float
+    most: float
+    until: float = inf
+
+
+# The first wait whose `until` is above the age, in seconds since the last change or announcement.
+BY_AGE = (Wait(900.0, 0.5, DAY),)
+ANNOUNCED = (Wait(OPENED_AGAIN, 3.5, 79_200.0, until=3 * DAY), Wait(OPENED_AGAIN, 3.5, 1.8 * DAY))
+WAITS: dict[Status, tuple[Wait, ...]] = {
+    Status.OPEN: BY_AGE,
+    Status.PAUSED: BY_AGE,
+    Status.EXPIRED: (Wait(900.0, 0.5, DAY, until=WEEK),),  # may be extended
+    Status.GONE: (Wait(900.0, 0.5, DAY, until=WEEK),),
+    Status.DISPUTED: (Wait(3_600.0, 0.0, 3_600.0),),
+    Status.COMPLETE: (Wait(1_200.0, 0.0, 1_200.0, until=1_200.0),),  # once, for a completion that ended as `unknown`
+}
 
 
 def record_reading(
@@ -115,28 +129,24 @@ def _trimmed(events: dict[str, datetime], now: datetime, policy: Policy) -> dict
     return dict(newest)
 
 
-def opened(request: Request, now: datetime, policy: Policy) -> Request | None:
-    """The state once a signer has opened their link: a signature may follow. None where that changes nothing."""
+def announced(request: Request, now: datetime, policy: Policy) -> Request | None:
+    """The state once a change may follow: a signer opened their link, or the sender was told of somebody not reached.
+
+    None where that changes nothing.
+    """
     again = policy.span(OPENED_AGAIN, floor=2)
     counted = request.opened_at is not None and now - request.opened_at < again
-    if counted or not policy.opens_seen or request.status is not Status.OPEN or request.next_at is None:
+    if counted or request.status is not Status.OPEN or request.next_at is None:
         return None
     return replace(request, opened_at=now, next_at=min(request.next_at, now + again))
-
-
-def _recheck(request: Request, age: float, policy: Policy) -> float | None:
-    if request.status is Status.OPEN and policy.opens_seen and not _lacks_address(request):
-        return min(max(OPENED_AGAIN, 2 * age), RARELY)
-    if request.status is Status.GONE and not request.signers:
-        return None  # never seen alive: it may be made up
-    rule = RECHECK.get(request.status)
-    return rule(age) if rule else None
 
 
 def next_check_at(request: Request, event: Event | None, now: datetime, policy: Policy) -> datetime | None:
     """The earliest of the next rechecks, and of the time at which personal data goes; at least a minute ahead."""
     reminders = _reminder_checks(request, now, policy)
-    times = [*_unless_shortly_before(reminders, _rechecks(request, event, now, policy), now, policy), *reminders]
+    since = now if event is not None else request.changed_at or now
+    times = [*_rechecks(request, _age(since, now, policy), now, policy), *reminders]
+    times += _by_age(request, max(since, request.opened_at or since), min(reminders, default=None), now, policy)
     if event is None and changed_last(request):  # an event is repeated after a crash, a recheck is not
         times.append(now + policy.span(STATUS_TOLD, floor=2))
     if forget := forget_at(request, policy):
@@ -144,19 +154,27 @@ def next_check_at(request: Request, event: Event | None, now: datetime, policy: 
     return max(min(times), now + policy.span(60, floor=1)) if times else None
 
 
-def _rechecks(request: Request, event: Event | None, now: datetime, policy: Policy) -> list[datetime]:
-    since = now if event is not None else request.changed_at or now
-    age, hinted = _age(since, now, policy), _age(max(since, request.opened_at or since), now, policy)
-    return [now + policy.span(wait, floor=floor) for wait, floor in _waits(request, age, hinted, policy)]
-
-
-def _unless_shortly_before(
-    reminders: list[datetime], rechecks: list[datetime], now: datetime, policy: Policy
+def _by_age(
+    request: Request, since: datetime, reminder: datetime | None, now: datetime, policy: Policy
 ) -> list[datetime]:
-    """A quiet request's recheck is left to the question that a reminder asks soon after."""
-    quiet = policy.opens_seen and rechecks == [now + policy.span(RARELY)]
-    near = reminders and min(reminders) - rechecks[0] <= policy.span(SHORTLY_BEFORE) if quiet else False
-    return [] if near else rechecks
+    """The recheck that comes more rarely as time goes by. Where changes are announced, the longest of these waits are
+    spread evenly until the next reminder, whose own question to the API will do as a recheck."""
+    age, waits = _age(since, now, policy), _waits(request, policy)
+    if (row := next((w for w in waits if age < w.until), None)) is None:
+        return []
+    wait = policy.span(min(max(row.least, row.growth * age), row.most), floor=2)
+    if waits is not ANNOUNCED or reminder is None or wait < policy.span(row.most, floor=2):
+        return [now + wait]
+    parts = ceil((reminder - now) / wait)
+    return [now + (reminder - now) / parts] if parts > 1 else []
+
+
+def _waits(request: Request, policy: Policy) -> tuple[Wait, ...]:
+    if request.status is Status.OPEN and policy.opens_seen and not _lacks_address(request):
+        return ANNOUNCED
+    if request.status is Status.GONE and not request.signers:
+        return ()  # never seen alive: it may be made up
+    return WAITS.get(request.status, ())
 
 
 def _age(since: datetime, now: datetime, policy: Policy) -> float:
@@ -164,23 +182,18 @@ def _age(since: datetime, now: datetime, policy: Policy) -> float:
     return (now - since).total_seconds() * 86_400 / policy.day
 
 
-def _waits(request: Request, age: float, hinted: float, policy: Policy) -> Iterator[tuple[float, float]]:
-    """Seconds until each recheck that the state asks for, and the least of them on a shortened day.
-
-    age, hinted: seconds since the last change, and since the last change or opened link.
-    """
-    if (wait := _recheck(request, hinted, policy)) is not None:
-        yield wait, 2
+def _rechecks(request: Request, age: float, now: datetime, policy: Policy) -> Iterator[datetime]:
+    """Those that the state asks for. age: seconds since the last change."""
     if _second_reading_due(request):
-        yield SECOND_READING, 1
+        yield now + policy.span(SECOND_READING, floor=1)
     if request.complete_heard_at and request.status is not Status.DISPUTED:
-        yield max(PROOF_WAIT - age, 0.0), 2
+        yield now + policy.span(max(PROOF_WAIT - age, 0.0), floor=2)
     if _lacks_url(request):
-        yield 60 + min(age, 840), 1
+        yield now + policy.span(60 + min(age, 840), floor=1)
 
 
 def _lacks_address(request: Request) -> bool:
-    """Whether somebody cannot be written to: no opened link announces the correction of their address."""
+    """Whether somebody cannot be written to: the correction of their address may never be announced."""
     return any(pending(s) and not s.channels for s in request.signers.values())
 
 

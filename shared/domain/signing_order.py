@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from shared.domain.model import Reminder, Request, Role, Signer, SignerState, Status, digest
-from shared.domain.policy import Policy, into_window
+from shared.domain.policy import Policy, spread_in_window
 from shared.domain.signers import Signers, pending
 
 
@@ -40,12 +40,17 @@ def _reminders(
     return {} if request.reminders_stopped else ahead(key, signer, request, now, policy, hop)
 
 
-def steps(signer: Signer, policy: Policy) -> dict[int, datetime]:
-    """When each reminder falls due, by its day, while nothing stops it."""
+def steps(request: str, signer: Signer, policy: Policy) -> dict[int, datetime]:
+    """When each reminder falls due, by its day, while nothing stops it.
+
+    All signers of a request have the same share of the spread, so that one answer of the API serves their reminders.
+    """
     if signer.invited_at is None:
         return {}
+    share = int(digest(request)[:8], 16) / 16**8
     return {
-        day: into_window(signer.invited_at + policy.days(day), signer.mobile, policy) for day in policy.reminder_days
+        day: spread_in_window(signer.invited_at + policy.days(day), share, signer.mobile, policy)
+        for day in policy.reminder_days
     }
 
 
@@ -53,7 +58,7 @@ def ahead(key: str, signer: Signer, request: Request, now: datetime, policy: Pol
     """The reminders still to come."""
     return {
         str(day): reminder(request.id, key, request.round, day, due, hop)
-        for day, due in steps(signer, policy).items()
+        for day, due in steps(request.id, signer, policy).items()
         if due > now
     }
 

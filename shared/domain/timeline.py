@@ -199,7 +199,7 @@ def _called_off(
     begun = {
         r.reminder_day for r in records.values() if (r.signer, r.kind, r.round) == (key, Kind.REMINDER, request.round)
     }
-    for day, planned in steps(signer, policy).items():
+    for day, planned in steps(request.id, signer, policy).items():
         reminder = signer.reminders.get(str(day))
         if reminder and request.status in (Status.OPEN, Status.PAUSED):
             if reminder.due_at > now:

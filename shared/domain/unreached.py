@@ -53,8 +53,8 @@ def sender_address(request: Request, policy: Policy) -> str:
 
 def begun_by(key: str, record: NoticeRecord, now: datetime, policy: Policy) -> Notice | None:
     """The mail that this notice begins by how it ended; None where there is nothing to tell, or not by it."""
-    ended = record.kind is not Kind.UNREACHED and not record.fallback and _ended(record, now, policy)
-    return _mail(key, record.request_id, record.round) if policy.tell_sender and ended else None
+    lost = record.kind is not Kind.UNREACHED and not record.fallback and ended(record, now, policy)
+    return _mail(key, record.request_id, record.round) if policy.tell_sender and lost else None
 
 
 def missing(request: Request, records: Records, now: datetime, policy: Policy) -> Iterator[Notice]:
@@ -130,7 +130,7 @@ def _mail(key: str, request: str, round_: int) -> Notice:
     )
 
 
-def _ended(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
+def ended(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
     """Without having reached anybody, and nothing more is tried. What was not due any more is no such end."""
     if record.state is NoticeState.UNKNOWN:
         return wait_after_lost_answer(record, now, policy) is None
@@ -176,11 +176,11 @@ def _lost(
     """Whether it has not arrived, and no other message that says the same has arrived, or still may."""
     awaited = bool(record.fallback) and record.fallback not in current
     over = all(isinstance(item, NoticeRecord) and _is_over(item, now, policy) for item in alike)
-    return _ended(record, now, policy) and over and not awaited
+    return ended(record, now, policy) and over and not awaited
 
 
 def _is_over(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
-    return record.state is NoticeState.SUPPRESSED or _ended(record, now, policy)
+    return record.state is NoticeState.SUPPRESSED or ended(record, now, policy)
 
 
 def _effect(item: Notice | NoticeRecord) -> tuple[object, ...]:

@@ -59,6 +59,7 @@ class Reach(StrEnum):
     DONE = "nothing to do"
 
 
+SOON = 90  # minutes: so near a recheck need not be asked for
 TROUBLED = (Reach.NOT_REACHED, Reach.UNCERTAIN)
 
 
@@ -135,9 +136,13 @@ class _Signer:
         return self._with_reminder(found)
 
     def _noticed(self) -> str:
-        at = self._request.next_at
-        minutes = ceil(max((at - self._known.now) / timedelta(minutes=1), 1)) if at else 15
-        return f"within {minutes} minutes" if minutes <= 90 else f"within {ceil(minutes / 60)} hours"
+        """When a correction in Clickwrap is read: the next recheck is known, and an operator can ask for one."""
+        at = None if self._request.status is Status.COMPLETE else self._request.next_at
+        minutes = ceil(max((at - self._known.now) / timedelta(minutes=1), 1)) if at else 0
+        if 0 < minutes <= SOON:
+            return f"within {minutes} minutes"
+        within = f"within {ceil(minutes / 60)} hours, or " if minutes else ""
+        return f"{within}a minute after 'Read the API now'"
 
     # -- what needs no message
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from shared.domain.errors import RetryLater
 from shared.domain.model import Link, Request, Signer, SignerState, Status
 from shared.domain.policy import Policy
-from shared.domain.recheck import opened
+from shared.domain.recheck import announced
 from shared.domain.signers import pending
 from shared.ports import Ledger, Stored
 from shared.services.links import completion_url
@@ -55,13 +55,13 @@ class Links:
         if request is None or signer is None:
             return DEAD
         followed = _alive(request.item, signer, self._policy.completion_link)
-        if followed.location and pending(signer):
+        if followed.location and pending(signer) and self._policy.opens_seen:
             self._note(request)
         return replace(followed, site=request.item.site, languages=(signer.language, request.item.language))
 
     def _note(self, stored: Stored[Request]) -> None:
         """A hint for `reconcile`, for which nobody waits twice: whoever else has written this knows more."""
-        if (noted := opened(stored.item, self._clock(), self._policy)) is None:
+        if (noted := announced(stored.item, self._clock(), self._policy)) is None:
             return
         try:
             self._ledger.put(noted.id, noted, stored.version)

@@ -162,13 +162,18 @@ class Claims:
         if wait := notice_record.wait_after_lost_answer(record, now, self._policy):
             raise RetryLater(reason, after=wait.total_seconds())
 
-    def accepted(self, claim: Claim, provider_id: str) -> None:
-        """The provider took it. An `unknown` that another delivery wrote when the lease ran out is overwritten."""
+    def accepted(self, claim: Claim, provider_id: str) -> NoticeRecord | None:
+        """The provider took it. An `unknown` that another delivery wrote when the lease ran out is overwritten.
+
+        Returns the record as it was written; None where a receipt was faster.
+        """
         now = self._clock()
         accept = partial(notice_record.changed_to, state=NoticeState.ACCEPTED, now=now, provider_id=provider_id)
-        if not self.record(claim, accept(claim.record)):
-            key, unknown = claim.notice.notice, NoticeState.UNKNOWN
-            self._ledger.update(NoticeRecord, key, lambda r: accept(r) if r and r.state is unknown else None)
+        record, unknown = accept(claim.record), NoticeState.UNKNOWN
+        if self.record(claim, record):
+            return record
+        key = claim.notice.notice
+        return self._ledger.update(NoticeRecord, key, lambda r: accept(r) if r and r.state is unknown else None)[1]
 
     def record(self, claim: Claim, record: NoticeRecord) -> bool:
         """Whether it was written. A receipt may have been faster, and knows better: then nothing is left to write."""

@@ -17,9 +17,9 @@ from shared.domain.model import Event, Kind, Notice, NoticeRecord, Request
 from shared.domain.notice_record import IN_PROGRESS, is_idle
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key
-from shared.domain.status_event import StatusEvent
+from shared.domain.status_event import CloudEvent
 from shared.ports import Bus, DeadLetters, Ledger, Message
-from shared.services.publisher import notice_message
+from shared.services.messages import notice_message
 from shared.services.resource_names import ResourceNames
 
 LIMIT = 1_000  # letters of a topic: each is leased for a minute
@@ -131,7 +131,7 @@ class DeadLetterService:
             if letter.topic == self._names.events_topic:
                 return self._preview_event(letter, msgspec.json.decode(letter.data, type=Event))
             if letter.topic == self._names.status_topic:
-                return _preview_status(letter, msgspec.json.decode(letter.data, type=StatusEvent))
+                return _preview_status(letter, msgspec.json.decode(letter.data, type=CloudEvent[msgspec.Raw]))
             return self._preview_notice(letter, msgspec.json.decode(letter.data, type=Notice))
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             return ReplayPreview(letter, "unreadable message", ReplayOutcome.STUCK, f"nothing: it cannot be read ({e})")
@@ -198,7 +198,7 @@ def _notice_id(data: bytes) -> str:
         return ""
 
 
-def _preview_status(letter: DeadLetter, event: StatusEvent) -> ReplayPreview:
+def _preview_status(letter: DeadLetter, event: CloudEvent[msgspec.Raw]) -> ReplayPreview:
     return ReplayPreview(
         letter, f"{event.type} {event.id}", ReplayOutcome.REPLAY, "posts it to STATUS_WEBHOOK_URL once more"
     )

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain import unreached
+from shared.domain import recheck, unreached
 from shared.domain.errors import RetryLater
 from shared.domain.lost_answers import fingerprint
-from shared.domain.model import ChannelName, Notice, NoticeState, Request
+from shared.domain.model import ChannelName, Notice, NoticeRecord, NoticeState, Request
 from shared.domain.policy import Policy, address_key
 from shared.domain.unreached import Unreached
 from shared.ports import Channel, Ledger, Outgoing, Render
@@ -44,8 +44,8 @@ class SenderMail:
         records = self._ledger.records(request.id)
         return unreached.as_due(request, notice, records, self._clock(), self._policy)
 
-    def send(self, request: Request, mail: Notice, read_at: datetime) -> bool:
-        """Whether the provider took it. Raises RetryLater, also while more is collected for it."""
+    def send(self, request: Request, mail: Notice, read_at: datetime) -> NoticeRecord | None:
+        """The record, where the provider took it. Raises RetryLater, also while more is collected for it."""
         people = self._people(request, mail)
         to = unreached.sender_address(request, self._policy)
         fields = {
@@ -54,8 +54,16 @@ class SenderMail:
         }
         if reason := self._obstacle(people, to, str(fields["address"])):
             self._close(mail, reason, fields)
-            return False
-        return self._sending.send(mail, self._composed(request, mail, people, to, fields), read_at)
+            return None
+        sent = self._sending.send(mail, self._composed(request, mail, people, to, fields), read_at)
+        if sent is not None:
+            self._expect_correction(request.id)
+        return sent
+
+    def _expect_correction(self, request: str) -> None:
+        """Whoever is told of a wrong address may correct it soon: the next recheck comes near."""
+        now = self._clock()
+        self._ledger.update(Request, request, lambda r: recheck.announced(r, now, self._policy) if r else None)
 
     def _people(self, request: Request, mail: Notice) -> list[Unreached]:
         now, records = self._clock(), self._ledger.records(request.id)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from shared.domain import notice_record
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
-from shared.domain.model import ChannelName, Notice, NoticeState
+from shared.domain.model import ChannelName, Notice, NoticeRecord, NoticeState
 from shared.domain.policy import Policy
 from shared.ports import Channel, Ledger, Outgoing
 from shared.services.circuit_breaker import CircuitBreaker
@@ -52,25 +52,25 @@ class Sending:
         if circuit := self._circuits.get(channel):
             circuit.check()
 
-    def send(self, notice: Notice, composed: Composed, read_at: datetime) -> bool:
-        """Whether the provider took it. Raises RetryLater.
+    def send(self, notice: Notice, composed: Composed, read_at: datetime) -> NoticeRecord | None:
+        """The record, where the provider took it. Raises RetryLater.
 
         read_at: when the state was read by which the notice is due.
         """
         claim = self._claims.claim(notice, read_at, **composed.fields)
         if claim is None:
-            return False
+            return None
         if not self._claims.holds(claim):  # frozen while it claimed: nothing has left, and the state may have changed
             self._claims.release(claim)
         return self._call(claim, self._channels[notice.channel], composed.message)
 
-    def _call(self, claim: Claim, channel: Channel, message: Outgoing) -> bool:
+    def _call(self, claim: Claim, channel: Channel, message: Outgoing) -> NoticeRecord | None:
         self._status()  # an earlier call's
         began, outcome = self._clock(), _outcome(channel, message)
         claim = replace(claim, answer=(self._status(), self._clock() - began))
         match outcome:
             case Accepted():
-                self._accepted(claim, outcome)
+                return self._accepted(claim, outcome)
             case RetryLater():
                 self._try_later(claim, outcome)
             case PermanentFailure():
@@ -80,11 +80,12 @@ class Sending:
                 self._claims.unknown(claim, outcome.reason)
             case _:
                 self._claims.unknown(claim, f"unexpected {type(outcome).__name__} in the {channel.name} adapter")
-        return isinstance(outcome, Accepted)
+        return None
 
-    def _accepted(self, claim: Claim, accepted: Accepted) -> None:
-        self._claims.accepted(claim, accepted.provider_id)
+    def _accepted(self, claim: Claim, accepted: Accepted) -> NoticeRecord | None:
+        record = self._claims.accepted(claim, accepted.provider_id)
         self._circuits[claim.notice.channel].worked()
+        return record
 
     def _try_later(self, claim: Claim, retry: RetryLater) -> None:
         """A provider that is down uses up no attempts: its outage may outlast any number of them."""

@@ -1,10 +1,12 @@
 """Time moved forward on both backends: whatever is due by then comes, as if somebody had waited."""
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -75,3 +77,27 @@ def test_a_kill_does_not_turn_time_back(tmp_path: Path) -> None:
         assert datetime.fromisoformat(found["now"]) > datetime.fromisoformat(moved["now"])
     finally:
         stack.stop()
+
+
+def test_after_stop_the_reminder_is_not_sent_and_says_why_and_after_start_the_next_is(stack: Running) -> None:
+    request = stack.send(ERIC, JANE)
+    until(lambda: len(stack.messages()) == 2, "both are invited")
+    text_back(stack, "Stop.")
+    move(stack, days=3)
+    until(lambda: len(stack.messages(JANES)) == 2, "Jane is reminded")
+    until(lambda: "the signer texted STOP" in page(stack, request), "the console says why Eric is not")
+    assert len(stack.messages(ERICS)) == 1
+    text_back(stack, "START")
+    move(stack)
+    until(lambda: len(stack.messages(ERICS)) == 2, "Eric is reminded again")
+    assert len(stack.messages(JANES)) == 3
+
+
+def text_back(stack: Running, words: str) -> None:
+    """As the phone of the outbox does it."""
+    body = urlencode({"number": ERICS, "text": words}).encode()
+    urllib.request.urlopen(f"{stack.base}/outbox/texts", body, timeout=20).close()
+
+
+def page(stack: Running, request: str) -> str:
+    return stack.call("GET", f"/console/requests/{request}")[1].decode()

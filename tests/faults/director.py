@@ -16,7 +16,8 @@ from tests.faults.script import Person, Play, Step
 
 TOKEN = "soak-token"
 AGAIN = 0.5  # seconds until a webhook that was not taken is posted again
-PATIENCE = 240.0  # seconds a signer waits for an invitation: a recheck that fails is followed by one hours later
+PATIENCE = 240.0  # seconds that a signer waits for an invitation at least
+RECHECKED = 3.0  # times a request's age: a wait that outlasts its next recheck, and one more where that one fails
 POSTERS = 8
 
 
@@ -25,8 +26,9 @@ class Acting:
     """Where a play stands. ready: when its next step became possible, None while somebody waits for a message."""
 
     play: Play
+    begins: float
+    since: float
     at: int = 0
-    since: float = 0.0
     ready: float | None = None
 
 
@@ -43,7 +45,7 @@ class Director:
         self.buried = set[tuple[str, int]]()
         self.unheard = 0
         self._begun, self._ids = time.monotonic(), itertools.count()
-        self._acting = [Acting(p, since=self._begun + p.starts) for p in plays]
+        self._acting = [Acting(p, self._begun + p.starts, self._begun + p.starts) for p in plays]
         self._hooks: list[tuple[float, int, Play, int, str]] = []
         self._due, self.posted = threading.Condition(), 0
         self.unposted = 0
@@ -65,7 +67,8 @@ class Director:
             self.over += 1
             return
         step = acting.play.steps[acting.at]
-        if acting.ready is None and (now - acting.since > PATIENCE or (now >= acting.since and self._free(acting))):
+        in_vain = now - acting.since > max(PATIENCE, RECHECKED * (acting.since - acting.begins))
+        if acting.ready is None and (in_vain or (now >= acting.since and self._free(acting))):
             acting.ready = now
             self.unheard += _again(acting.play, acting.at) and not self._free(acting)
         if acting.ready is not None and now >= acting.ready + step.delay:

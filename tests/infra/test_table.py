@@ -24,22 +24,27 @@ PROVIDER_SETTINGS = {
     "VONAGE_API_KEY": "k",
     "VONAGE_FROM": "Acme",
     "MAILGUN_DOMAIN": "example.com",
+    **{f"{name}_REGION": "us-east-1" for name in ("SES", "AWS_SMS")},
+    **{f"{name}_ACCESS_KEY_ID": "AKID" for name in ("SES", "AWS_SMS")},
+    "AWS_SMS_FROM": "Acme",
+    "MICROSOFT_TENANT_ID": "t",
+    "MICROSOFT_CLIENT_ID": "a",
 }
 PLACE = {
     "BACKEND": "gcp",
     "GOOGLE_CLOUD_PROJECT": "p",
     "LOCATION": "us-central1",
     "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
+    "CALLERS": "relay-tasks@p.iam.gserviceaccount.com",
     "LINKS_BASE_URL": "https://links.invalid",
     "RECEIPTS_BASE_URL": "https://receipts.invalid",
     **{
         f"{name}_URL": f"https://{name.lower()}.invalid"
-        for name in ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "STATUS_WEBHOOK")
+        for name in ("REMIND", "RECEIVE", "RESOLVE", "DELIVER", "FORWARD", "RECONCILE", "STATUS_WEBHOOK")
     },
 }
 # Whose import is whose package. What others bring along (flask, grpc, google.auth ...) is not listed there.
 PACKAGES = {
-    "apprise": "apprise",
     "cryptography": "cryptography",
     "functions_framework": "functions-framework",
     "google.cloud.firestore": "google-cloud-firestore",
@@ -123,9 +128,7 @@ def _ours(module: str) -> bool:
 def packages_of(name: str) -> set[str]:
     entry = _names(ast.parse((ROOT / "functions" / name / "main.py").read_text()))
     loaded = set().union(*(start["loaded"] for start in starts(name)))
-    # Of Apprise's module receipts sees the declarations; only its Sender imports the library.
-    unused = {"shared.adapters.providers.common.apprise"} if name == "receipts" else set()
-    names = entry.union(*(imported(module) for module in reachable(loaded | entry) - COMPOSITION - unused))
+    names = entry.union(*(imported(module) for module in reachable(loaded | entry) - COMPOSITION))
     found = {package for prefix, package in PACKAGES.items() if any(f"{n}.".startswith(f"{prefix}.") for n in names)}
     # The policy alone looks at numbers and time zones, and every function's settings know the policy.
     if any(start["policy"] for start in starts(name)):

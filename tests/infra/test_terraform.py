@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-import runpy
 import shutil
 import subprocess
 import types
@@ -18,11 +17,11 @@ from infra.ops.preflight import placeholders
 from local.emulation.embedded_tasks import CALL_TIMEOUT
 from local.emulation.topology import Queue, Subscription
 from local.stack.backends import pushes
-from shared import bootstrap, entrypoint
+from shared import bootstrap
 from shared.adapters.collections import CHANGED, COLLECTIONS, NARROWED
 from shared.adapters.gcp.tasks import DISPATCH_DEADLINE
 from shared.domain.dead_letters import dead_topic, kept_by
-from shared.domain.model import Notice, NoticeRecord, Request
+from shared.domain.model import NoticeRecord, Request
 from shared.handlers import links
 from shared.services.claims import LEASE
 from shared.services.resource_names import ResourceNames
@@ -46,7 +45,9 @@ def test_topics_keep_nothing() -> None:
 
 
 def test_the_push_subscriptions_are_those_of_the_local_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bootstrap, "settings", lambda: Settings({"STATUS_WEBHOOK_URL": "https://acme.example"}))
+    monkeypatch.setattr(
+        bootstrap, "settings", lambda: Settings({"BACKEND": "embedded", "STATUS_WEBHOOK_URL": "https://acme.example"})
+    )
     ours = {s.name: s for s in pushes("")}
     assert local("pushes").keys() == ours.keys()
     for name, push in local("pushes").items():
@@ -207,6 +208,7 @@ PLAIN = {
     "SENDGRID_WEBHOOK_PUBLIC_KEY": "",
     "REMIND_URL": "https://remind.example",
     "RESOLVE_URL": "https://resolve.example",
+    "RECEIVE_URL": "https://receive.example",
     "DELIVER_URL": "https://deliver.example",
     "FORWARD_URL": "https://forward.example",
     "STATUS_WEBHOOK_URL": "https://acme.example",
@@ -301,9 +303,10 @@ def keys_of(dictionary: ast.Dict) -> set[str]:
 
 
 def test_log_based_metrics_count_fields_that_the_code_logs() -> None:
-    for body in resources("google_logging_metric").values():
-        read = f"{body['filter']} {body['label_extractors']}"
-        assert set(re.findall(r"jsonPayload\.(\w+)", read)) <= logged_fields() | {"message"}
+    read = str([local("counted"), local("measured")])
+    fields = {field for metric in local("measured").values() for field in (metric["field"],)}
+    named = {*re.findall(r"jsonPayload\.(\w+)", read), *fields, *(m["by"] for m in local("counted").values())}
+    assert named <= logged_fields() | {"message", "waited"}
 
 
 def alerts_in_code() -> set[str]:
@@ -349,28 +352,6 @@ def test_the_public_addresses_are_called_from_outside_and_their_answers_are_thos
     assert says["links"] == MARK.format(links.UNKNOWN.reason)
     assert links.CODE.fullmatch("uptime-check-relay"), "it is looked up, so the database is asked too"
     assert f'"{says["receive"]}' in (ROOT / "shared/entrypoint.py").read_text()
-
-
-def test_a_heartbeat_of_resolve_is_an_event_that_it_ignores(monkeypatch: pytest.MonkeyPatch) -> None:
-    beat = local("heartbeats")["resolve"]
-    monkeypatch.setattr(entrypoint, "start", lambda make: None)
-    main = types.SimpleNamespace(**runpy.run_path(str(ROOT / "functions/resolve/main.py"), {"__name__": "resolve"}))
-    event = msgspec.convert(beat["data"], main.Event, strict=False)
-    assert event.request == main.CHECK
-    monkeypatch.setattr(bootstrap, "resolve", lambda: pytest.fail("it was handled"))
-    main.genuine(event)
-
-
-def test_a_heartbeat_of_deliver_is_of_another_channel_than_its_subscription() -> None:
-    beat = local("heartbeats")["deliver"]
-    assert msgspec.convert(beat["data"], Notice, strict=False).channel.value != beat["attributes"]["channel"]
-
-
-def test_a_missing_heartbeat_is_told_and_comes_after_three_of_them() -> None:
-    assert resources("google_cloud_scheduler_job")["heartbeat"]["schedule"] == "*/15 * * * *"
-    condition = resources("google_monitoring_alert_policy")["heartbeat"]["dynamic"][0]["conditions"]["content"][0]
-    assert condition["condition_threshold"][0]["duration"] == "2700s"
-    assert condition["condition_threshold"][0]["evaluation_missing_data"] == "EVALUATION_MISSING_DATA_ACTIVE"
 
 
 def test_a_lost_right_of_the_public_is_told() -> None:

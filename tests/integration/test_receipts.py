@@ -26,12 +26,14 @@ PROOFS = {
     "SENDGRID_WEBHOOK_PUBLIC_KEY": signed.sendgrid_public_key(),
     "MAILGUN_SIGNING_KEY": "s1gning",
     "POSTMARK_WEBHOOK_TOKEN": "h00k",
+    "SES_TOPIC_ARN": signed.TOPIC,
+    "AWS_SMS_TOPIC_ARN": signed.TOPIC,
     "EMAIL_FROM": "relay@example.com",
     "RECEIPTS_BASE_URL": providers.RECEIPTS,
     "GOOGLE_CLOUD_PROJECT": "p",
     "ADDRESS_SECRET": "key",
 }
-SMS = ("twilio", "vonage")
+SMS = ("twilio", "vonage", "aws")
 
 
 class Backend:
@@ -111,6 +113,7 @@ def test_a_forged_receipt_gets_401_and_changes_nothing(kit: tuple[str, ReceiptKi
     [
         ("twilio", opt_outs.by_twilio("STOP", NOW), "<Response></Response>"),
         ("vonage jwt", opt_outs.by_vonage("STOP", NOW), '{"settled":0}\n'),
+        ("aws", opt_outs.by_aws("STOP", NOW), '{"settled":0}\n'),
     ],
     indirect=["kit"],
 )

@@ -185,6 +185,18 @@ def test_another_sites_page_cannot_clear_it(outbox: Outbox, client: FlaskClient)
     assert len(outbox.messages()) == 1
 
 
+def test_a_signer_texts_back_from_their_phone(outbox: Outbox) -> None:
+    channel(outbox).send(SMS)
+    told: list[tuple[str, str]] = []
+    client = create_outbox_app(outbox, reply=lambda number, text: told.append((number, text))).test_client()
+    assert f'name="number" value="{SMS.to}"' in client.get("/").text
+    answer = client.post("/texts", data={"number": SMS.to, "text": " STOP "})
+    assert (answer.status_code, told) == (303, [(SMS.to, "STOP")])
+    assert client.post("/texts", data={"number": SMS.to, "text": " "}).status_code == 400
+    assert client.post("/texts", data={"number": SMS.to}, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert len(told) == 1
+
+
 def test_messages_survive_a_restart(tmp_path: Path) -> None:
     channel(Outbox(tmp_path / "outbox.db")).send(SMS)
     assert [m.text for m in Outbox(tmp_path / "outbox.db").messages()] == [SMS.text]

@@ -33,7 +33,7 @@ class Task:
         self.greenlet: greenlet | None = None
         self.ended = False
         self.told: list[Any] = []  # what the API told this task
-        self.stored = False  # whether it has written a request
+        self.stored = 0  # how many of these answers it had when it last wrote a request
         self.booked: list[Any] = []  # what the provider took from it
         self.disturbed = False  # by a fault of its own or of what it called
         self.cut = False  # what it did may not be recorded: it died, was frozen, or a call of its failed

@@ -16,6 +16,7 @@ from tests.simulation.ports import SimFinder
 from tests.simulation.run import Played, Sent
 from tests.simulation.script import Facts, Person, Row
 
+ENDS = (NoticeState.ACCEPTED, NoticeState.FAILED, NoticeState.DELIVERED, NoticeState.UNDELIVERED)
 ONCE_MORE = ("invitation", "completion")  # what may be tried again after a lost answer
 SECOND, MINUTE, HOUR, DAY = (timedelta(seconds=n) for n in (1, 60, 3_600, 86_400))
 UNDER_WAY = timedelta(seconds=175)  # a function's time-out, a lease, a provider's deadline, two clocks
@@ -108,8 +109,7 @@ class Oracle:
     def told(self) -> list[tuple[datetime, int]]:
         """When a whole answer was stored: its task ended well. The version of the facts that it showed."""
         ended = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
-        read = [(at, t) for at, t in ended if t.stored]
-        return [(at, i) for at, task in read for _, i, whole in task.told if whole and i >= 0]
+        return [(at, i) for at, task in ended for _, i, whole in task.told[: task.stored] if whole and i >= 0]
 
     @cached_property
     def said(self) -> list[tuple[datetime, int]]:
@@ -369,10 +369,15 @@ class Oracle:
         """Due until the end. An answer lost twice is recorded as unknown, and may be that."""
         if kind == "invitation" and self._corrected_late(name):
             return  # an operator can send it to the new address
+        if kind == "completion" and self._corrected(name) and any(d[0] == "stale" for d in self.decided):
+            return  # it went to the address that the last answer showed
         sents = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, kind)]
         current = [s for s in sents if s.round == self.revisions + 1] if kind == "invitation" and self.seen else sents
         if not current and self.disturbed_tries(kind, name) < 2 and not self._stands_in(kind, name):
             yield f"{kind} to {name} at {address}"
+
+    def _corrected(self, name: str) -> bool:
+        return any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)
 
     def _corrected_late(self, name: str) -> bool:
         acts = self.p.script.acts
@@ -409,8 +414,9 @@ class Oracle:
                 yield f"{kind} to {row.person.name}: by neither channel"
 
     def stopped(self) -> Iterator[str]:
-        """No reminder after an operator has stopped them."""
-        for sent in self.p.book:
+        """No reminder after an operator has stopped them. A restart that was cut off may have been stored."""
+        cut = any(task.label.startswith("operate restart") and how != "ok" for _, task, how in self.p.tasks)
+        for sent in self.p.book if not cut else ():
             states = [stopped for at, stopped in self.p.stopped if at < sent.task.started - SECOND]
             if sent.kind == "reminder" and states and states[-1] and not self.p.resends:
                 yield f"{sent.effect} at {sent.at:%d %H:%M:%S}"
@@ -439,8 +445,7 @@ class Oracle:
 
     def _lost_reminders(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         name = row.person.name
-        corrected = any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)  # the days may count anew
-        if self.p.stopped or "stop" in self.acts or self.forged or corrected:
+        if self.p.stopped or "stop" in self.acts or self.forged or self._corrected(name):  # the days may count anew
             return
         invited = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, "invitation")]
         last_change = max(self.p.times[-1], self.settled_at)
@@ -462,7 +467,7 @@ class Oracle:
     def _lost_progress(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         if self.p.policy.progress_to == "none" or self.revisions or self.p.script.silent:
             return
-        if any((a.what, a.who) == ("correct", row.person.name) for a in self.p.script.acts):
+        if self._corrected(row.person.name):
             return  # whoever is invited anew reads of it there
         invited = [s.at for s in self.p.book if (s.name, s.kind) == (row.person.name, "invitation")]
         for other in facts.rows:
@@ -607,7 +612,7 @@ class Oracle:
         """What a consumer shows in the end is what is known of the request."""
         if self.request is None or not self.at_rest or self._forgotten:
             return
-        shown = consumer([data for _, data in self.p.relay.statuses])
+        shown = consumer([data for _, data in self.p.relay.statuses if b'"clickwrap.request.' in data])
         if shown is None:
             yield "nothing was told"
             return
@@ -616,6 +621,26 @@ class Oracle:
         signers = {k: s["state"] for k, s in shown["signers"].items()}
         if (shown["status"], shown["round"], signers) != expected:
             yield f"a consumer shows {shown}, it is {expected}"
+
+    def notice_stream(self) -> Iterator[str]:
+        """So is what became of each message, but for a receipt that its provider gave up to repeat."""
+        if (
+            not self.at_rest
+            or self.p.end - self.settled_at < 3 * HOUR
+            or any(self.p.relay.ports.letters.letters.values())
+        ):
+            return
+        taken = {(notice, state) for _, notice, state, _ in self.p.receipts}
+        told: dict[str, list[bytes]] = defaultdict(list)
+        for _, data in self.p.relay.statuses:
+            if b'"clickwrap.notice.' in data:
+                told[msgspec.json.decode(data)["data"]["notice"]].append(data)
+        for key, record in self.ledger.all(NoticeRecord).items():
+            shown = consumer(told[key])
+            state = shown["state"] if shown else ""
+            known = record.state in ENDS and ((key, record.state) in taken or record.state not in ENDS[2:])
+            if record.signer and known and record.state != state:
+                yield f"{record.kind} {record.channel}: a consumer shows {state or 'nothing'}, it is {record.state}"
 
     # -- personal data, budget
 
@@ -704,6 +729,7 @@ RULES: dict[str, Rule] = {
     "state": Oracle.state,
     "round": Oracle.round,
     "status stream": Oracle.status_stream,
+    "notice stream": Oracle.notice_stream,
     "kept": Oracle.kept,
     "budget": Oracle.budget,
     "asked in vain": Oracle.asked_in_vain,

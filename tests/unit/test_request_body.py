@@ -52,13 +52,14 @@ def refusal(size: int) -> int:
 
 
 UNREAD = {"twilio": 65_536, "vonage": 65_536, "mailgun": 262_144, "postmark": 262_144, "sendgrid": 4_194_304}
+UNREAD |= {"ses": 262_144, "aws": 262_144}
 IN_THE_BODY = ("vonage", "mailgun")
 
 
 @pytest.mark.parametrize(("name", "most"), UNREAD.items())
 def test_each_provider_says_how_much_of_it_is_read_and_which_header_must_be_there(name: str, most: int) -> None:
     kit = next(kit for known, kit in KITS.items() if known.split()[0] == name)
-    receipts = Receipts(FakeLedger(), {name: kit.reader()}, None, None, None)  # type: ignore[arg-type]
+    receipts = Receipts(FakeLedger(), {name: kit.reader()}, None, None, None, None)  # type: ignore[arg-type]
     assert receipts.limit(name, kit.request("delivered").headers) == most
     if name not in IN_THE_BODY:
         with pytest.raises(InvalidSignature):
@@ -97,7 +98,7 @@ def test_of_an_unsigned_receipt_nothing_is_read(monkeypatch: pytest.MonkeyPatch)
     from shared.adapters.providers.sms import twilio
 
     verifier = twilio.ReceiptVerifier(Values({"TWILIO_AUTH_TOKEN": "t0ken"}))
-    handler = Receipts(FakeLedger(), {"twilio": verifier}, None, None, None)  # type: ignore[arg-type]
+    handler = Receipts(FakeLedger(), {"twilio": verifier}, None, None, None, None)  # type: ignore[arg-type]
     monkeypatch.setattr(bootstrap, "receipts", lambda: handler)
     monkeypatch.setattr(request_body, "read", lambda *_: pytest.fail("it was read"))
     client = Client(functions_framework.create_app("receipts", str(MAIN)))

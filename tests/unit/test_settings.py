@@ -1,6 +1,6 @@
 """A wrong or missing variable stops the start with one line that names it and says what it should be."""
 
-from datetime import time
+from datetime import time, timedelta
 
 import pytest
 
@@ -31,6 +31,7 @@ def test_without_any_variable_the_defaults_hold():
         ("REMINDER_DAYS", " 1, 2,30 ", "reminder_days", (1, 2, 30)),
         ("SEND_WINDOW", "09:30-18:00", "window", (time(9, 30), time(18))),
         ("SEND_WINDOW", "off", "window", None),
+        ("REMINDER_SPREAD", "90", "spread", timedelta(minutes=90)),
         ("DEFAULT_REGION", "gb", "region", "GB"),
         ("DEFAULT_TIMEZONE", "Europe/London", "timezone", "Europe/London"),
         ("CHANNEL_POLICY", "email-first", "channels", "email-first"),

@@ -91,9 +91,15 @@ class Http:
         sent = {"Content-Type": "application/json", "Accept": "application/json", **headers}
         return self._call("POST", url, effect=effect, headers=sent, data=msgspec.json.encode(body))
 
-    def post_form(self, url: str, form: Mapping[str, str | list[str]], headers: Mapping[str, str]) -> HttpResponse:
-        """Sends a form; a list is a field that is repeated. Raises as `post_json` does for a call with an effect."""
-        return self._call("POST", url, effect=True, headers=dict(headers), data=dict(form))
+    def post_form(
+        self, url: str, form: Mapping[str, str | list[str]], headers: Mapping[str, str], *, effect: bool = True
+    ) -> HttpResponse:
+        """Sends a form; a list is a field that is repeated. Raises as `post_json` does."""
+        return self._call("POST", url, effect=effect, headers=dict(headers), data=dict(form))
+
+    def post_text(self, url: str, text: bytes, headers: Mapping[str, str]) -> HttpResponse:
+        """Sends text as it is. Raises as `post_json` does for a call with an effect."""
+        return self._call("POST", url, effect=True, headers={"Content-Type": "text/plain", **headers}, data=text)
 
     def _call(self, method: str, url: str, *, effect: bool, **request: Any) -> HttpResponse:
         from shared.adapters.http.transport import PrivateAddress, exchange

@@ -506,7 +506,7 @@ def test_settings_show_no_secret_and_nothing_that_is_not_ours():
         {
             "CLICKWRAP_API_TOKEN": "s3cret",
             "SMTP_URL": "smtp://u:s3cret@x",
-            "APPRISE_SMS_URL": "json://s3cret",
+            "MICROSOFT_CLIENT_SECRET": "s3cret",
             "LINKS_SECRET": "s3cret",
             "TWILIO_AUTH_TOKEN": "s3cret",
             "MAILGUN_API_KEY": "s3cret",

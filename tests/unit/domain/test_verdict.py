@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from shared.adapters.providers.email import mailgun, postmark, sendgrid, smtp
-from shared.adapters.providers.sms import twilio, vonage
+from shared.adapters.providers.common import vonage_messages
+from shared.adapters.providers.email import mailgun, microsoft, postmark, sendgrid, ses, smtp
+from shared.adapters.providers.sms import aws, twilio, vonage
 from shared.domain.causes import ADVICE, Cause, cause_of
 from shared.domain.model import (
     ChannelName,
@@ -426,7 +427,7 @@ def test_most_reasons_of_the_providers_that_lie_in_the_address_say_what_to_do() 
     """No table of codes is left in which an address at fault counts as a plain refusal."""
     rules = [
         rule
-        for module in (twilio, vonage, postmark, mailgun, sendgrid, smtp)
+        for module in (twilio, vonage, vonage_messages, aws, postmark, mailgun, sendgrid, ses, smtp, microsoft)
         for table in vars(module).values()
         if isinstance(table, dict)
         for value in table.values()
@@ -437,12 +438,18 @@ def test_most_reasons_of_the_providers_that_lie_in_the_address_say_what_to_do() 
     assert [r.reason for r in rules if cause_of(record(S.FAILED, r.reason)) is Cause.REFUSED] == []
 
 
-def test_an_address_to_correct_is_noticed_when_the_request_is_read_next() -> None:
-    wrong = signer(mobile="", channels=(), unusable={SMS: "12345"})
-    assert told(who=wrong).advice == "Correct it in Clickwrap; it is noticed within 15 minutes."
-    soon = told(who=wrong, next_at=START + timedelta(minutes=8, seconds=1)).advice
-    assert soon == "Correct it in Clickwrap; it is noticed within 9 minutes."
-    assert "within 24 hours" in told(who=wrong, next_at=START + 24 * HOUR).advice
+@pytest.mark.parametrize(
+    ("wait", "status", "noticed"),
+    [
+        (timedelta(minutes=8, seconds=1), Status.OPEN, "within 9 minutes"),
+        (24 * HOUR, Status.OPEN, "within 24 hours, or a minute after 'Read the API now'"),
+        (90 * 24 * HOUR, Status.COMPLETE, "a minute after 'Read the API now'"),  # only its data's end is ahead
+    ],
+)
+def test_an_address_to_correct_is_noticed_when_the_request_is_read_next(wait, status, noticed) -> None:
+    bounced = record(S.UNDELIVERED, "landline", kind=Kind.COMPLETION if status is Status.COMPLETE else Kind.INVITATION)
+    advice = told(bounced, next_at=START + wait, status=status).advice
+    assert advice == f"Correct it in Clickwrap; it is noticed {noticed}."
 
 
 def test_advice_has_no_place_left_open() -> None:

@@ -94,7 +94,8 @@ class TestOpened:
         world.advance(2 * HOUR, reconcile=True)
         assert [kind for kind, *_ in world.told()] == ["invitation"]
 
-    def test_is_followed_by_rechecks_that_grow_rarer(self):
+    def test_is_followed_by_rechecks_that_grow_rarer_and_are_spread_evenly_until_the_reminder(self):
+        """The reminder's own question to the API is one of them."""
         world = self.quiet()
         opened = world.now
         world.links.follow("c" * 22)
@@ -103,7 +104,9 @@ class TestOpened:
             world.now = world.request().next_at
             times.append((world.now - opened) / MINUTE)
             world.reconcile.run()
-        assert times == [20, 60, 180, 540]
+        reminder = (world.request().next_at - opened) / MINUTE
+        assert times == [20, 90, 405, (405 + reminder) / 2]
+        assert reminder == pytest.approx(2 * DAY / MINUTE + 2, abs=1)
 
     def test_never_puts_a_recheck_off(self):
         world = self.quiet()

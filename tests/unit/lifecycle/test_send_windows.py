@@ -4,9 +4,11 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 
-from shared.domain.model import EventType
+from shared.domain.model import EventType, Signer
 from shared.domain.policy import Policy, into_window
+from shared.domain.signing_order import steps
 from tests.fakes import seen
 from tests.simulated_time import DAY, HOUR, Days
 
@@ -140,6 +142,24 @@ def test_what_is_moved_lands_inside_the_window_even_where_a_day_lacks_it(window,
         assert at <= moved <= at + 2 * DAY
         assert opens <= moved.astimezone(ZoneInfo(zone)).time() < closes
         at += timedelta(hours=5, minutes=45)
+
+
+@pytest.mark.parametrize(
+    ("closes", "spread", "between"),
+    [
+        (time(21), 0, ("08:00:00", "08:00:00")),
+        (time(21), 90, ("08:00:01", "09:30:00")),
+        (time(8, 5), 90, ("08:00:00", "08:05:00")),  # where the window is too short for their share, at its opening
+    ],
+)
+def test_the_reminders_of_a_night_are_spread_by_request_and_those_of_the_day_keep_their_time(closes, spread, between):
+    policy = Policy(window=(time(8), closes), spread=timedelta(minutes=spread))
+    nights, noon = utc("2026-06-02T04:00"), utc("2026-06-02T12:03")
+    signer = Signer(number=1, invited_at=nights, mobile=NEW_YORK[0])
+    due = [steps(f"r{n}", signer, policy)[3].astimezone(ZoneInfo("America/New_York")) for n in range(100)]
+    assert between[0] <= f"{min(due):%H:%M:%S}" <= f"{max(due):%H:%M:%S}" <= between[1]
+    assert len(set(due)) > (90 if between[0] > "08:00:00" else 0)
+    assert steps("r1", replace(signer, invited_at=noon), policy)[3] == noon + 3 * DAY
 
 
 def test_two_steps_that_meet_send_only_the_later_one():

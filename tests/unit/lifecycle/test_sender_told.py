@@ -58,6 +58,19 @@ def test_several_causes_are_one_mail_and_a_later_one_another():
     assert mails(world)[1:] == ["D none: no address"]
 
 
+@pytest.mark.parametrize("opens_seen", [True, False])
+def test_the_mail_brings_the_recheck_near_that_notices_the_correction(opens_seen):
+    world = sent(seen("a"), policy=replace(TELLING, opens_seen=opens_seen))
+    world.advance(2 * DAY, reconcile=True)
+    world.sms.outcomes = [LANDLINE]
+    world.advance(DAY + HOUR)
+    told = len(world.sms.sent)
+    assert mails(world) == ["A sms: address unusable"]
+    world.says(seen("a", mobile="+13175550177"), sender_email=SENDER)
+    world.advance(20 * MINUTE, reconcile=True)
+    assert [m.to for m in world.sms.sent[told:]] == ["+13175550177"]
+
+
 @pytest.mark.parametrize(
     ("policy", "outcomes", "expected"),
     [

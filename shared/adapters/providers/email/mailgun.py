@@ -24,6 +24,7 @@ from shared.adapters.providers.common.lookup import PAGE, earliest, listed
 from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
+    OPT_OUT,
     REFUSED,
     SENDER,
     SKEW,
@@ -81,15 +82,15 @@ EVENTS: dict[str, tuple[NoticeState, Rule]] = {
     "delivered": (NoticeState.DELIVERED, REFUSED("")),
     "failed/permanent": (NoticeState.UNDELIVERED, REFUSED("failed for good")),
     "rejected": (NoticeState.UNDELIVERED, REFUSED("rejected by Mailgun")),
-    "complained": (NoticeState.DELIVERED, ADDRESS("reported as spam")),
-    "unsubscribed": (NoticeState.DELIVERED, ADDRESS("unsubscribed")),
+    "complained": (NoticeState.DELIVERED, OPT_OUT("reported as spam")),
+    "unsubscribed": (NoticeState.DELIVERED, OPT_OUT("unsubscribed")),
 }
-# `reason` of a permanent failure that lies with the address.
-ADDRESS_FAILURES: dict[str, Rule] = {
+# `reason` of a failure for good that lies with the address.
+FAILURES: dict[str, Rule] = {
     "bounce": ADDRESS("bounced"),
-    "suppress-bounce": ADDRESS("bounced before"),
-    "suppress-complaint": ADDRESS("reported as spam before"),
-    "suppress-unsubscribe": ADDRESS("unsubscribed before"),
+    "suppress-bounce": ADDRESS("the address bounced before"),
+    "suppress-complaint": OPT_OUT("reported as spam before"),
+    "suppress-unsubscribe": OPT_OUT("unsubscribed before"),
 }
 
 
@@ -224,7 +225,7 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
         return []
     state, rule = known
     if state is NoticeState.UNDELIVERED:
-        rule = ADDRESS_FAILURES.get(field_text(event.get("reason")), rule)
+        rule = FAILURES.get(field_text(event.get("reason")), rule)
     code = field_text(mapping(event.get("delivery-status")).get("code"))
     return [
         Receipt(
@@ -234,5 +235,6 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
             reason=f"Mailgun: {rule.reason}{f' ({code})' if code else ''}" if rule.reason else "",
             at=moment(event.get("timestamp"), now),
             suppress=rule.suppress,
+            asks=rule.asks,
         )
     ]
