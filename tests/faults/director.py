@@ -16,8 +16,8 @@ from tests.faults.script import Person, Play, Step
 
 TOKEN = "soak-token"
 AGAIN = 0.5  # seconds until a webhook that was not taken is posted again
-PATIENCE = 240.0  # seconds that a signer waits for an invitation at least
-RECHECKED = 3.0  # times a request's age: a wait that outlasts its next recheck, and one more where that one fails
+PATIENCE = 240.0  # seconds a signer waits for an invitation: a recheck that fails is followed by one hours later
+AFTER_REVISION = 60.0  # seconds, the same after a revision, which only the next recheck finds
 POSTERS = 8
 
 
@@ -26,16 +26,15 @@ class Acting:
     """Where a play stands. ready: when its next step became possible, None while somebody waits for a message."""
 
     play: Play
-    begins: float
-    since: float
     at: int = 0
+    since: float = 0.0
     ready: float | None = None
 
 
 class Director:
     """taken: steps whose webhook the relay has taken, as (request, number of the step); buried: those it gave up.
 
-    unheard: signers who had to sign again and were not invited again.
+    unheard: signers who had to sign again, and did before the relay had noticed the revision.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class Director:
         self.buried = set[tuple[str, int]]()
         self.unheard = 0
         self._begun, self._ids = time.monotonic(), itertools.count()
-        self._acting = [Acting(p, self._begun + p.starts, self._begun + p.starts) for p in plays]
+        self._acting = [Acting(p, since=self._begun + p.starts) for p in plays]
         self._hooks: list[tuple[float, int, Play, int, str]] = []
         self._due, self.posted = threading.Condition(), 0
         self.unposted = 0
@@ -67,10 +66,11 @@ class Director:
             self.over += 1
             return
         step = acting.play.steps[acting.at]
-        in_vain = now - acting.since > max(PATIENCE, RECHECKED * (acting.since - acting.begins))
+        again = _again(acting.play, acting.at)
+        in_vain = now - acting.since > (AFTER_REVISION if again else PATIENCE)
         if acting.ready is None and (in_vain or (now >= acting.since and self._free(acting))):
             acting.ready = now
-            self.unheard += _again(acting.play, acting.at) and not self._free(acting)
+            self.unheard += again and not self._free(acting)
         if acting.ready is not None and now >= acting.ready + step.delay:
             self._api.happens(acting.play, step.type, step.who)
             self._announce(acting.play, acting.at, step, now)

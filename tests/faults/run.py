@@ -34,7 +34,7 @@ from tests.faults.verdict import Decision
 QUIET = 1.5  # seconds without a call to the provider
 HOLD = 12.0  # seconds of waiting for what is left over, before another absence; a redelivery's longest pause is 10
 ROUNDS = 15  # of them; each reaches at least to when the next deferred message comes back, for its next step
-LONGEST_LIFE = 2_400.0  # seconds a request may take: each of four signers may wait in vain
+LONGEST_LIFE = 1_200.0  # seconds a request may take: each of four signers may wait in vain
 POLICY = Policy(window=None, day=DAY)
 Tell = Callable[[str], None]
 
@@ -132,7 +132,7 @@ class Run:
             Row("invitations and completions without their second try", len(v.second_tries_owed()), 0),
             Row("notices left planned or sending", len(v.not_at_rest()), 0),
             Row("ledger and provider disagree", len(v.book_differs()), 0),
-            Row("signers not invited again after a revision", self._director.unheard, 0),
+            Row("signatures given again before the revision was noticed", self._director.unheard),
             Row("changes of status", v.changes()),
             Row("  told to another system", len(self._consumer.changes)),
             Row("  requests that it shows otherwise than they are", len(v.shown_wrong()), 0),

@@ -242,7 +242,9 @@ class MailRelay:
         self.days.email.name = provider
         self.days.says(seen("a", email="a@example.com"), seen("b", email="b@example.com"))
         self.days.hear(EventType.SENT)
-        self.receipts = Receipts(self.days.ledger, VERIFIERS, self.days.fallback, self.days.clock, self.days.policy)
+        self.receipts = Receipts(
+            self.days.ledger, VERIFIERS, self.days.fallback, self.days.outcomes, self.days.clock, self.days.policy
+        )
 
     def told(self, event: dict[str, Any], notice: str = "") -> None:
         invitation = next(m.notice for m in self.days.email.sent if m.to == "a@example.com")
