@@ -84,6 +84,11 @@ class TestInvitation:
         wait = (again - age) * 60
         assert invitation(replace(two, status=status), START + age * MINUTE) == Defer(f"the request is {status}", wait)
 
+    @pytest.mark.parametrize(("age", "wait"), [(839, 61), (840, 960), (7 * 86_400 - 70, 70)])
+    def test_waits_for_a_minute_at_least_and_until_it_is_too_late(self, two, age, wait):
+        found = invitation(replace(two, status=Status.PAUSED), START + timedelta(seconds=age))
+        assert found == Defer("the request is paused", wait)
+
     def test_is_too_late_after_seven_days(self, two):
         assert isinstance(invitation(two, START + 7 * DAY - MINUTE), Send)
         assert invitation(two, START + 7 * DAY) == Fail("too late")
@@ -115,6 +120,17 @@ class TestReminder:
         records = [replace(first, state=history[-1].state, history=history)] if history else []
         given = after_invitation(two, notice(two, Kind.REMINDER, step=3), records, START + 3 * DAY, POLICY)
         assert (given.after if isinstance(given, Defer) else 0) == wait
+
+    @pytest.mark.parametrize(
+        ("days", "fields", "waits"),
+        [(6.9, {}, True), (7, {}, False), (7, {"invited_at": None}, True), (3, {"adopted": True}, False)],
+    )
+    def test_without_a_record_of_its_invitation_waits_for_as_long_as_that_may_come(self, two, days, fields, waits):
+        reminder, now = notice(two, Kind.REMINDER, step=7), START + days * DAY
+        other = first_record(notice(two, Kind.COMPLETION), NoticeState.ACCEPTED, now, POLICY)
+        before = first_record(notice(replace(two, round=0), Kind.INVITATION), NoticeState.ACCEPTED, now, POLICY)
+        given = after_invitation(with_signer(two, 1, **fields), reminder, [other, before], now, POLICY)
+        assert isinstance(given, Defer) is waits
 
     @pytest.mark.parametrize("status", [Status.EXPIRED, Status.GONE, Status.PAUSED, Status.DISPUTED])
     def test_waits_while_an_end_may_not_last(self, two, status):
