@@ -55,8 +55,9 @@ def test_a_delivery_that_stood_still_before_its_send_sends_nothing_and_comes_aga
     [notice] = [msgspec.json.decode(data, type=Notice) for topic, data in world.bus.pending if "notices" in topic]
     world.bus.pending.clear()
     Frozen(world, getattr(world, port), call, span, wanted)
-    with pytest.raises(RetryLater, match="held up"):
+    with pytest.raises(RetryLater, match="held up") as e:
         world.deliver.notice(notice)
+    assert e.value.after == 1
     assert world.sent() == []
     assert world.states("invitation") in ([], [NoticeState.PLANNED])
     world.deliver.notice(notice)
@@ -71,8 +72,9 @@ def test_a_second_try_that_stood_still_in_its_claim_leaves_the_outcome_of_the_fi
     before = world.records()
     world.now += 20 * MINUTE
     Frozen(world, world.ledger, "put", 25 * MINUTE, claims)
-    with pytest.raises(RetryLater):
+    with pytest.raises(RetryLater) as e:
         world.deliver.notice(notice)
+    assert e.value.after == 1
     assert world.records() == before
     world.deliver.notice(notice)
     assert world.told() == [("invitation", "a", 0)]
@@ -104,8 +106,9 @@ def test_the_loser_of_a_second_claim_comes_again_instead_of_acknowledging() -> N
     (notice,) = [world.notice(key) for key in world.ledger.all(NoticeRecord)]
     put = world.ledger.put
     world.ledger.put = lambda key, item, version: None  # another delivery is always faster
-    with pytest.raises(RetryLater, match="another delivery"):
+    with pytest.raises(RetryLater, match="another delivery") as e:
         world.deliver.notice(notice)
+    assert e.value.after == 1
     world.ledger.put = put
     world.deliver.notice(notice)
     assert world.told() == [("invitation", "a", 0)]
