@@ -10,7 +10,7 @@ from shared.domain.errors import OutcomeUnknown, RetryLater
 from shared.domain.model import ChannelName, EventType, Kind, Notice, NoticeRecord, NoticeState, Request, Status
 from shared.domain.notice_record import first_record
 from shared.domain.planner import notice_for
-from shared.services.claims import Claims
+from shared.services.claims import TOO_SLOW, Claims
 from tests.fakes import START, World, seen
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -231,3 +231,33 @@ def test_a_claim_is_made_and_used_within_forty_seconds_of_the_reading(age, in_ti
     with pytest.raises(RetryLater) as e:
         claims.release(claim)
     assert e.value.after == 1
+
+
+def test_a_released_claim_says_why() -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    request = world.ledger.get(Request, "r1").item
+    claims = Claims(world.ledger, world.policy, world.clock)
+    notice = notice_for(request, next(iter(request.signers)), Kind.INVITATION, ChannelName.SMS)
+    with pytest.raises(RetryLater, match="held up"):
+        claims.release(claims.claim(notice, world.now))
+    found = world.ledger.get(NoticeRecord, notice.notice).item
+    assert (found.state, found.reason, found.changed_at) == (NoticeState.PLANNED, TOO_SLOW, world.now)
+
+
+@pytest.mark.parametrize("earlier", [None, "planned", "accepted"])
+def test_what_is_closed_is_on_record_with_its_reason_unless_another_delivery_has_finished_it(earlier) -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    request = world.ledger.get(Request, "r1").item
+    notice = notice_for(request, next(iter(request.signers)), Kind.INVITATION, ChannelName.SMS)
+    if earlier:
+        record = first_record(notice, NoticeState(earlier), START - MINUTE, world.policy)
+        world.ledger.put(notice.notice, record, None)
+    Claims(world.ledger, world.policy, lambda: START).close(notice, NoticeState.SUPPRESSED, "why", address="k")
+    found = world.ledger.get(NoticeRecord, notice.notice).item
+    if earlier == "accepted":
+        assert found == record
+    else:
+        assert (found.state, found.reason, found.address) == (NoticeState.SUPPRESSED, "why", "k")
+        assert (found.history[-1].at, found.changed_at, found.changes) == (START, START, 2 if earlier else 1)
