@@ -34,6 +34,7 @@ ALERTS = {
     **{("signed", s, "full"): "believed" for s in ("never met", "adopted", "open")},
     **{("sent", "adopted", a): "late_sent" for a in APIS},
     ("complete", "open", "silent"): "unproven",
+    **{("expired", s, "silent"): "expired_unproven" for s in ("never met", "adopted", "open", "never met, complete")},
 }
 
 

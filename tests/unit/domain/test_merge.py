@@ -96,6 +96,14 @@ class TestCompleteAgainstTheApi:
         done = later(adopted, answer(*TWO, status=Status.COMPLETE), minutes=6).request
         assert (done.status, done.completed_at is not None) == (Status.COMPLETE, told)
 
+    @pytest.mark.parametrize(("then", "told"), [(SENT, True), (SIGNED, True), (COMPLETE, False), (None, False)])
+    def test_as_the_first_webhook_where_the_api_is_silent_is_told_once_another_kind_follows(self, then, told):
+        silent = answer(*SILENT, status=None)
+        believed = later(later(None, silent, COMPLETE).request, silent, minutes=11).request
+        assert (believed.status, believed.completed_at) == (Status.COMPLETE, None)
+        after = later(believed, silent, then, "a" if then is SIGNED else None, minutes=15).request
+        assert (after.status, after.completed_at is not None) == (Status.COMPLETE, told)
+
     def test_again_on_a_complete_request_changes_nothing(self):
         done = later(sent(*TWO), answer(*TWO, status=Status.COMPLETE), COMPLETE).request
         again = later(done, answer(*TWO), COMPLETE, minutes=5).request

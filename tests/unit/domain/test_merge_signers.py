@@ -9,6 +9,7 @@ from shared.domain.errors import RetryLater
 from shared.domain.identity import keys_of
 from shared.domain.merge import merge
 from shared.domain.model import AccountAnswers, ApiSigner, Request, Role, Signer, SignerState, Status
+from shared.domain.signatures import MAX_UNMATCHED
 from shared.domain.signing_order import ahead, is_due
 from tests.fakes import START, answer, seen
 from tests.merge_steps import COMPLETE, POLICY, SENT, SIGNED, SILENT, TWO, later, sent, states, who
@@ -389,6 +390,12 @@ class TestWhoIsWho:
             later(None, answer(SILENT[1]), SIGNED, "a")
         assert who(later(None, answer(*SILENT), SIGNED, "a", age=30).request, "b").state == "invited"
         assert states(later(None, answer(SILENT[1]), SIGNED, "a", age=120).request) == ["signed"]
+
+    def test_names_that_fit_nobody_are_kept_up_to_a_number(self):
+        known = tuple(f"{n}" for n in range(MAX_UNMATCHED))
+        full = replace(sent(*SILENT), unmatched=known, unmatched_since=START)
+        more = later(full, answer(*SILENT, status=None), SIGNED, "one more").request
+        assert (len(more.unmatched), more.unmatched[:-1]) == (MAX_UNMATCHED, known[1:])
 
     def test_an_unknown_signer_id_with_several_left_is_unmatched_until_the_api_tells(self):
         merged = later(sent(*SILENT), answer(*SILENT), SIGNED, "?")
