@@ -412,6 +412,9 @@ SECONDS_PER_DAY = number(
 )
 PORT = whole("PORT", "port of `make run`", 8080, most=65_535, local=True)
 LOCAL_DIR = text("LOCAL_DIR", "where `make run` keeps its state", ".local", local=True)
+PARALLEL_PUSHES = whole(
+    "PARALLEL_PUSHES", "calls at a time that `embedded` makes to each function and channel", 32, most=100, local=True
+)
 EMULATORS = tuple(
     text(
         name, f"where the emulator of {what} listens; required by `emulators`", local=True, example=f"127.0.0.1:{port}"
@@ -488,7 +491,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
     ),
     "Your own systems": (STATUS_SIGNER_IDS, STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
     "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
-    "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
+    "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR, PARALLEL_PUSHES),
 }
 
 

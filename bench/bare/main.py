@@ -97,8 +97,9 @@ def publish(request: flask.Request) -> str:
 def synchronous(request: flask.Request) -> str:
     """A webhook handler without queues: it does everything before it answers."""
     session().get(f"{STAND_IN}/v1.1/requests/n1x0-sync").json()
-    session().post(f"{STAND_IN}/shorten", json={"url": "https://sign.example"}).json()
-    session().post(f"{STAND_IN}/2010-04-01/Accounts/AC0/Messages.json", data={"Body": "Please sign"}).json()
+    for _ in range(int(os.environ.get("SIGNERS", "1"))):
+        session().post(f"{STAND_IN}/shorten", json={"url": "https://sign.example"}).json()
+        session().post(f"{STAND_IN}/2010-04-01/Accounts/AC0/Messages.json", data={"Body": "Please sign"}).json()
     return "ok"
 
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shared.domain.causes import Cause
 from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind
-from shared.domain.verdict import Cause
 from shared.text.segments import GSM7, segments
 
 if TYPE_CHECKING:

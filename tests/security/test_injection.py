@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from shared.adapters.providers.common.mail import Letterhead
 from shared.domain.brands import Brand, Brands
+from shared.domain.causes import Cause
 from shared.domain.errors import PermanentFailure
 from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind, Notice, Request, Signer, SignerState, Status
 from shared.domain.policy import Policy, normal_email, normal_mobile
 from shared.domain.unreached import Unreached
-from shared.domain.verdict import Cause
 from shared.ports import Outgoing, Wording
 from shared.setting_types import Values
 from shared.text.wording import Words
