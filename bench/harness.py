@@ -17,7 +17,7 @@ from local.emulation.google_emulators import emulators, free_port
 ROOT = Path(__file__).parent.parent
 BARE = ROOT / "bench" / "bare" / "main.py"
 START_TIMEOUT, STOP_TIMEOUT = 30.0, 5.0  # seconds until a process accepts connections, and until it ends
-TOKEN = "bench-token"
+TOKEN = "bench-token-of-more-than-32-characters"
 
 
 class Progress:
