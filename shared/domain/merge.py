@@ -30,6 +30,7 @@ from shared.domain.signers import matched, pending, reopened
 from shared.domain.signing_order import advance_signing
 
 MAX_SIGNERS = 1_000
+MAX_BYTES = 900_000  # of a request when first met, as JSON: Firestore takes 1,048,576, and a life adds a tenth
 DISPUTED = "disputed: a webhook says complete, the API denies it"
 SIGNED_LAG, COMPLETE_LAG, GONE_LAG = 120.0, 600.0, 600.0  # seconds a denial is taken for a lagging answer
 UNKNOWN_SLOWER = 4.0  # the pauses for an id never seen alive: six calls within GONE_LAG
@@ -58,7 +59,8 @@ def merge(
 ) -> MergeResult:
     """usual: what this account's API usually says.
 
-    Raises RetryLater while the answer may still be lagging behind the event, PermanentFailure past 1,000 signers.
+    Raises RetryLater while the answer may still be lagging behind the event, PermanentFailure past 1,000 signers,
+    and for a request that would outgrow its document in the database.
     """
     if not answer.signers:
         raise RetryLater("the API's answer names no signer")
@@ -67,6 +69,10 @@ def merge(
     before = stored or Request(id=answer.id, adopted=not is_sent(event), met_at=now)
     ticket = _Merge(before, answer, event, now, policy, usual)
     request = ticket.run()
+    if ticket.first_sight and (size := len(msgspec.json.encode(request))) > MAX_BYTES:
+        raise PermanentFailure(
+            f"the request would take {size:,} bytes in the database; at most {MAX_BYTES:,} may begin"
+        )
     return MergeResult(request, tuple(ticket.alerts), answer)
 
 
