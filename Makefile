@@ -25,7 +25,7 @@ $(STAMP): requirements.txt requirements-dev.txt
 setup: $(STAMP) ## Install the requirements into .venv (the other targets do this too)
 
 .PHONY: demo
-demo: $(STAMP) ## Run two weeks of one request in 15 seconds (BACKEND, SMS_PROVIDER, EMAIL_PROVIDER)
+demo: $(STAMP) ## Run two weeks of one request in 15 seconds (BACKEND, SMS_PROVIDER, EMAIL_PROVIDER, TEMPLATES_LANGUAGE)
 	@$(BIN)/python -m local.demo
 
 .PHONY: run
@@ -39,6 +39,10 @@ trigger: $(STAMP) ## Bring about an event at the sandbox of `make run` (EVENT=si
 .PHONY: test
 test: $(STAMP) ## Run all tests, on the embedded backend and on Google's emulators, with coverage
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
+
+.PHONY: test-quick
+test-quick: $(STAMP) ## Run the unit and contract tests (PYTHON=python3.13 VENV=.local/on-3.13 for another Python)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) -m "not emulators" tests/unit tests/contract
 
 COVERAGE ?= 95
 # More workers than processors, because most tests wait for a time-out or another process.
@@ -112,7 +116,7 @@ probe: $(STAMP) ## Show what your account's API returns for a request (REQUEST=i
 
 # -- Google Cloud. PROJECT, REGION and all settings: relay.env (RELAY_ENV=prod.env for another), or on the command line.
 # DRY_RUN=1 only prints the commands; FUNCTIONS="receive links" selects functions; FORCE=1 confirms every question.
-export PROJECT REGION STATE_BUCKET PLAN CANARY MIN_INSTANCES PRIVATE_INGRESS RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM
+export PROJECT REGION STATE_BUCKET PLAN CANARY MIN_INSTANCES PRIVATE_INGRESS RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM BILLING_ACCOUNT MONTHLY_BUDGET
 CLOUD := $(BIN)/python -m infra.ops
 
 .PHONY: bootstrap
@@ -192,7 +196,7 @@ why: $(STAMP) ## Show what happened to a request, and why (REQUEST=id or part of
 	@$(CLOUD).why
 
 .PHONY: status
-status: $(STAMP) ## Print the latest status event of every request (REQUEST=id for one; BACKEND=gcp for the cloud)
+status: $(STAMP) ## Print the latest event of every request and message (REQUEST=id for one; BACKEND=gcp for the cloud)
 	@$(CLOUD).status
 
 .PHONY: evidence

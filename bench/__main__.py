@@ -23,6 +23,7 @@ BENCHES = (
     "burst",
     "fan_out",
     "growth",
+    "console",
     "bulk",
     "operations",
     "cost",

@@ -1,31 +1,17 @@
 # Whether the relay works at all, asked from outside and from end to end, also while there is no work.
 locals {
+  channels = [for name, push in local.pushes : name if push.function == "deliver"]
+
   # Google's checkers call the public addresses every five minutes: the answers show that a function runs behind them.
   public_checks = {
     receive = { path = "/${local.services_of["receive"]}", status = 405, says = "only POST" }
     links   = { path = "/${local.services_of["links"]}/uptime-check-relay", status = 404, says = "<!-- link unknown -->" }
   }
 
-  # Every 15 minutes Cloud Scheduler publishes what both subscribers accept and ignore.
-  heartbeats = {
-    resolve = {
-      topic      = "clickwrap-events"
-      attributes = {}
-      data = {
-        v           = 1, event = "heartbeat", type = "request_sent", request = "relay-check", signer = null, title_hint = ""
-        received_at = "2026-01-01T00:00:00Z"
-      }
-    }
-    # Its body and its subscription name different channels, so `deliver` leaves it alone.
-    deliver = {
-      topic      = "signer-notices"
-      attributes = { channel = "sms" }
-      data = {
-        v       = 1, notice = "heartbeat", request = "relay-check", signer = "relay-check", kind = "progress", reminder_day = 0
-        channel = "email", round = 1
-      }
-    }
-  }
+  # Our metrics as queries name them, in which a prefix's hyphen is an underscore.
+  checks_seen = "${local.queried}${replace(google_logging_metric.counted["checks"].name, "-", "_")}{monitored_resource=\"cloud_run_revision\"}"
+  api_calls   = "${local.queried}${replace(google_logging_metric.measured["api_calls"].name, "-", "_")}_sum{monitored_resource=\"cloud_run_revision\"}"
+  queried     = "logging_googleapis_com:user_"
 }
 
 resource "google_monitoring_uptime_check_config" "public" {
@@ -70,7 +56,7 @@ resource "google_monitoring_alert_policy" "public_address" {
   display_name          = "Relay: public address down"
   severity              = "CRITICAL"
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"public address down\"."
@@ -99,56 +85,53 @@ resource "google_monitoring_alert_policy" "public_address" {
   }
 }
 
-resource "google_cloud_scheduler_job" "heartbeat" {
-  for_each = local.heartbeats
+# `reconcile` posts a webhook about no request to `receive`; it goes through `resolve` and `deliver`, and reaches nobody.
+resource "google_cloud_scheduler_job" "check" {
+  project          = var.project
+  name             = "${var.prefix}check"
+  description      = "Begins the check of the whole relay"
+  region           = var.region
+  schedule         = "*/15 * * * *"
+  time_zone        = "Etc/UTC"
+  attempt_deadline = "60s"
 
-  project     = var.project
-  name        = "${var.prefix}heartbeat-${each.key}"
-  description = "Shows that Pub/Sub reaches ${each.key}; it does nothing else"
-  region      = var.region
-  schedule    = "*/15 * * * *"
-  time_zone   = "Etc/UTC"
+  http_target {
+    http_method = "POST"
+    uri         = "${local.urls["reconcile"]}/check"
 
-  pubsub_target {
-    topic_name = google_pubsub_topic.relay[each.value.topic].id
-    attributes = each.value.attributes
-    data       = base64encode(jsonencode(each.value.data))
+    oidc_token {
+      service_account_email = google_service_account.relay["scheduler"].email
+      audience              = local.audiences["reconcile"]
+    }
+  }
+
+  retry_config {
+    retry_count          = 5 # `reconcile` may be busy: it does one thing at a time
+    min_backoff_duration = "30s"
   }
 
   depends_on = [google_project_service.required]
 }
 
-# Three heartbeats without an answer: the subscription, the identity of pushes or the function itself is broken.
-resource "google_monitoring_alert_policy" "heartbeat" {
+# Two checks in a row that did not arrive on every channel. A query, because a threshold is silent about what was never there.
+resource "google_monitoring_alert_policy" "check" {
   project               = var.project
-  display_name          = "Relay: heartbeat missing"
+  display_name          = "Relay: check not arrived"
   severity              = "CRITICAL"
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
-    content = "What it means and what to do: docs/runbook.md, \"heartbeat missing\"."
+    content = "What it means and what to do: docs/runbook.md, \"check not arrived\"."
   }
 
-  dynamic "conditions" {
-    for_each = local.heartbeats
+  conditions {
+    display_name = "no check for 40 minutes on a channel"
 
-    content {
-      display_name = conditions.key
-
-      condition_threshold {
-        filter                  = "${local.requests_to} AND resource.labels.service_name=\"${local.services_of[conditions.key]}\" AND metric.labels.response_code_class=\"2xx\""
-        comparison              = "COMPARISON_LT"
-        threshold_value         = 1
-        duration                = "2700s"
-        evaluation_missing_data = "EVALUATION_MISSING_DATA_ACTIVE"
-
-        aggregations {
-          alignment_period     = "300s"
-          per_series_aligner   = "ALIGN_SUM"
-          cross_series_reducer = "REDUCE_SUM"
-        }
-      }
+    condition_prometheus_query_language {
+      query               = "(count(sum by (check) (increase(${local.checks_seen}[40m])) > 0) or vector(0)) < ${length(local.channels)}"
+      evaluation_interval = "60s"
+      duration            = "0s"
     }
   }
 }
@@ -172,7 +155,7 @@ resource "google_monitoring_alert_policy" "objective" {
   display_name          = "Relay: objective at risk, ${each.key}"
   severity              = each.key == "fast" ? "CRITICAL" : "WARNING"
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"objective at risk\"."

@@ -6,8 +6,8 @@ variable "sms_provider" {
   default     = "none"
 
   validation {
-    condition     = contains(["apprise", "twilio", "vonage", "none"], var.sms_provider)
-    error_message = "sms_provider must be one of apprise, twilio, vonage, none."
+    condition     = contains(["aws", "twilio", "vonage", "none"], var.sms_provider)
+    error_message = "sms_provider must be one of aws, twilio, vonage, none."
   }
 }
 
@@ -17,8 +17,8 @@ variable "email_provider" {
   default     = "none"
 
   validation {
-    condition     = contains(["apprise", "mailgun", "postmark", "sendgrid", "smtp", "none"], var.email_provider)
-    error_message = "email_provider must be one of apprise, mailgun, postmark, sendgrid, smtp, none."
+    condition     = contains(["mailgun", "microsoft", "postmark", "sendgrid", "ses", "smtp", "none"], var.email_provider)
+    error_message = "email_provider must be one of mailgun, microsoft, postmark, sendgrid, ses, smtp, none."
   }
 }
 

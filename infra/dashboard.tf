@@ -1,6 +1,25 @@
 locals {
-  # Title => what a chart shows: a filter, how each series is aligned, and by what it is split.
+  lateness = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.measured["lateness"].name}\""
+
+  # Title => what a chart shows: a filter, how each series is aligned, and by what it is split; or a query. limit: a line.
   charts = {
+    "Lateness of messages, median, in s" = {
+      filter = local.lateness
+      align  = "ALIGN_PERCENTILE_50"
+      by     = []
+    }
+    "Lateness of messages, 99th percentile, in s" = {
+      filter = local.lateness
+      align  = "ALIGN_PERCENTILE_99"
+      by     = []
+    }
+    "Calls of Clickwrap's API a minute, of 2,000" = {
+      query = "sum(increase(${local.api_calls}[5m])) / 5"
+      limit = 2000
+    }
+    "Checks of the whole relay that arrived, by channel" = {
+      query = "sum by (check) (increase(${local.checks_seen}[30m]))"
+    }
     "Requests by function and answer" = {
       filter = "${local.requests_to} AND resource.labels.service_name=monitoring.regex.full_match(\"${join("|", values(local.services_of))}\")"
       align  = "ALIGN_RATE"
@@ -55,10 +74,12 @@ resource "google_monitoring_dashboard" "relay" {
       widgets = [for title, chart in local.charts : {
         title = title
         xyChart = {
+          thresholds = [for limit in try([chart.limit], []) : { value = limit }]
           dataSets = [{
             plotType = "LINE"
-            timeSeriesQuery = {
-              timeSeriesFilter = {
+            timeSeriesQuery = { for kind, query in {
+              prometheusQuery = try(chart.query, null)
+              timeSeriesFilter = try({
                 filter = chart.filter
                 aggregation = {
                   alignmentPeriod    = "300s"
@@ -66,8 +87,8 @@ resource "google_monitoring_dashboard" "relay" {
                   crossSeriesReducer = startswith(chart.align, "ALIGN_MAX") || startswith(chart.align, "ALIGN_PERCENTILE") ? "REDUCE_MAX" : "REDUCE_SUM"
                   groupByFields      = chart.by
                 }
-              }
-            }
+              }, null)
+            } : kind => query if query != null }
           }]
         }
       }]

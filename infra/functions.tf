@@ -25,7 +25,9 @@ locals {
     REMIND_URL            = local.urls["remind"]
     DELIVER_URL           = local.urls["deliver"]
     RESOLVE_URL           = local.urls["resolve"]
+    RECEIVE_URL           = local.urls["receive"]
     FORWARD_URL           = local.urls["forward"]
+    RECONCILE_URL         = local.urls["reconcile"]
     STATUS_WEBHOOK_URL    = var.status_webhook_url
     TASKS_SERVICE_ACCOUNT = google_service_account.relay["tasks"].email
     OIDC_AUDIENCE         = var.oidc_audience

@@ -4,6 +4,7 @@ import re
 import shlex
 import textwrap
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 from shared.adapters.providers import registry as providers
 from shared.adapters.shorteners import registry as shorteners
 from shared.domain.model import ChannelName
+from shared.domain.notice_event import NoticeEvent
 from shared.domain.status_event import StatusEvent
 from shared.setting_types import Setting
 from shared.settings import (
@@ -161,7 +163,7 @@ def _blocks(kind: str) -> list[tuple[str, dict[str, Any]]]:
     import hcl2
 
     found: dict[str, dict[str, Any]] = {}
-    copied = ("root.tf", "link_domain.tf")  # by `make infra`, from their places
+    copied = ("root.tf", *(path.name for path in (ROOT / "infra/optional").glob("*.tf")))  # by `make infra`
     for path in (p for p in sorted((ROOT / "infra").glob("*.tf")) if p.name not in copied):
         for block in hcl2.loads(path.read_text() + "\n").get(kind, []):
             found |= {name.strip('"'): body for name, body in block.items()}
@@ -199,16 +201,17 @@ OUTPUTS_HEAD = """
 """
 
 
-def status_schema(old: str) -> str:
-    """The JSON Schema of a status event."""
-    schema = {"title": "StatusEvent", **msgspec.json.schema(StatusEvent)}
+def event_schema(kind: type[msgspec.Struct], old: str) -> str:
+    """The JSON Schema of a type of event."""
+    schema = {"title": kind.__name__, **msgspec.json.schema(kind)}
     return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
 
 
 FILES: dict[str, Callable[[str], str]] = {
     ".env.example": env_example,
     "docs/settings.md": settings_page,
-    "docs/status-event.schema.json": status_schema,
+    "docs/notice-event.schema.json": partial(event_schema, NoticeEvent),
+    "docs/status-event.schema.json": partial(event_schema, StatusEvent),
     "infra/choices.tf": terraform_choices,
     "infra/functions.json": function_table,
     "infra/README.md": module_tables,

@@ -6,9 +6,9 @@ locals {
   publishers = {
     receive   = ["clickwrap-events"]
     resolve   = ["signer-notices", "request-status"]
-    deliver   = ["signer-notices"]
-    remind    = ["signer-notices"]
-    receipts  = ["signer-notices"]
+    deliver   = ["signer-notices", "request-status"]
+    remind    = ["signer-notices", "request-status"]
+    receipts  = ["signer-notices", "request-status"]
     reconcile = ["signer-notices", "request-status"]
     console   = ["clickwrap-events", "signer-notices", "request-status"]
   }

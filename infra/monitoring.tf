@@ -2,10 +2,13 @@
 locals {
   from_functions = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=~\"^(${join("|", values(local.services_of))})$\""
 
-  alert_metric  = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.alerts.name}\""
-  notice_metric = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.prefix}deliver\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.notices.name}\""
+  alert_metric  = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.counted["alerts"].name}\""
+  notice_metric = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.prefix}deliver\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.counted["notices"].name}\""
+  event_metric  = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.counted["events"].name}\""
   requests_to   = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/request_count\""
   subscription  = "resource.type=\"pubsub_subscription\""
+
+  told = [for channel in google_monitoring_notification_channel.email : channel.id]
 
   # Values of the field `alert` with a separate alert; all other values are about a request.
   own_alerts = ["api_credentials", "api_unavailable", "dead_letter", "overdue_reminders"]
@@ -91,13 +94,31 @@ resource "google_monitoring_notification_channel" "email" {
   depends_on   = [google_project_service.required]
 }
 
-# Counts the log lines that carry a field `alert`.
-resource "google_logging_metric" "alerts" {
+# With LOG_LEVEL above INFO all but "alerts" count nothing.
+locals {
+  # How many log lines have the first field, by the value of the second.
+  counted = {
+    alerts  = { filter = "jsonPayload.alert:*", by = "alert", says = "api_credentials, api_unavailable, dead_letter, overdue_reminders, or what is odd about a request" }
+    notices = { filter = "jsonPayload.notice:* AND jsonPayload.state:*", by = "state", says = "accepted, failed, unknown, planned ...: one line an attempt, and planned means that it is tried again" }
+    events  = { filter = "jsonPayload.message=\"event resolved\"", by = "type", says = "request_sent, request_signed ..." }
+    checks  = { filter = "jsonPayload.check:*", by = "check", says = "the channel on which a check of the whole relay arrived" }
+  }
+
+  # What numbers in log lines amount to.
+  measured = {
+    lateness  = { filter = "jsonPayload.state=\"accepted\"", field = "waited", unit = "s", says = "From a notice's publication until a provider took it" }
+    api_calls = { filter = "jsonPayload.api_calls:*", field = "api_calls", unit = "1", says = "Calls of Clickwrap's API, told by an instance every minute" }
+  }
+}
+
+resource "google_logging_metric" "counted" {
+  for_each = local.counted
+
   project          = var.project
-  name             = "${var.prefix}relay_alerts"
-  description      = "Log lines with a field alert, by its value"
-  filter           = "${local.from_functions} AND jsonPayload.alert:*"
-  label_extractors = { alert = "EXTRACT(jsonPayload.alert)" }
+  name             = "${var.prefix}relay_${each.key}"
+  description      = "Log lines with a field ${each.value.by}, by its value"
+  filter           = "${local.from_functions} AND ${each.value.filter}"
+  label_extractors = { (each.value.by) = "EXTRACT(jsonPayload.${each.value.by})" }
   depends_on       = [google_project_service.required]
 
   metric_descriptor {
@@ -105,32 +126,46 @@ resource "google_logging_metric" "alerts" {
     value_type  = "INT64"
 
     labels {
-      key         = "alert"
+      key         = each.value.by
       value_type  = "STRING"
-      description = "api_credentials, api_unavailable, dead_letter, overdue_reminders, or what is odd about a request"
+      description = each.value.says
     }
   }
 }
 
-# Counts the outcomes of notices, one log line per attempt. With LOG_LEVEL above INFO it counts nothing.
-resource "google_logging_metric" "notices" {
-  project          = var.project
-  name             = "${var.prefix}relay_notices"
-  description      = "Outcomes of notices, by state; planned means that it is tried again"
-  filter           = "${local.from_functions} AND jsonPayload.notice:* AND jsonPayload.state:*"
-  label_extractors = { state = "EXTRACT(jsonPayload.state)" }
-  depends_on       = [google_project_service.required]
+resource "google_logging_metric" "measured" {
+  for_each = local.measured
+
+  project         = var.project
+  name            = "${var.prefix}relay_${each.key}"
+  description     = each.value.says
+  filter          = "${local.from_functions} AND ${each.value.filter}"
+  value_extractor = "EXTRACT(jsonPayload.${each.value.field})"
+  depends_on      = [google_project_service.required]
 
   metric_descriptor {
     metric_kind = "DELTA"
-    value_type  = "INT64"
+    value_type  = "DISTRIBUTION"
+    unit        = each.value.unit
+  }
 
-    labels {
-      key         = "state"
-      value_type  = "STRING"
-      description = "accepted, failed, unknown, planned ..."
+  bucket_options {
+    exponential_buckets {
+      num_finite_buckets = 24
+      growth_factor      = 2
+      scale              = 0.05
     }
   }
+}
+
+moved {
+  from = google_logging_metric.alerts
+  to   = google_logging_metric.counted["alerts"]
+}
+
+moved {
+  from = google_logging_metric.notices
+  to   = google_logging_metric.counted["notices"]
 }
 
 resource "google_monitoring_alert_policy" "threshold" {
@@ -140,7 +175,7 @@ resource "google_monitoring_alert_policy" "threshold" {
   display_name          = "Relay: ${each.key}"
   severity              = each.value.severity
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"${each.key}\"."
@@ -171,7 +206,7 @@ resource "google_monitoring_alert_policy" "provider_failures" {
   display_name          = "Relay: provider failures"
   severity              = "ERROR"
   combiner              = "AND"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"provider failures\"."
@@ -225,7 +260,7 @@ resource "google_monitoring_alert_policy" "overdue_reminders" {
   display_name          = "Relay: overdue reminders"
   severity              = "ERROR"
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"overdue reminders\"."
@@ -264,7 +299,7 @@ resource "google_monitoring_alert_policy" "overdue_reminders" {
   }
 }
 
-# No data and a count of zero both mean that there was no webhook.
+# No data and a count of zero both mean that there was no webhook. `receive` itself also takes the checks of the whole relay.
 resource "google_monitoring_alert_policy" "webhook_silence" {
   count = var.webhook_silence_hours == 0 ? 0 : 1
 
@@ -272,7 +307,7 @@ resource "google_monitoring_alert_policy" "webhook_silence" {
   display_name          = "Relay: no webhook seen"
   severity              = "WARNING"
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"no webhook seen\"."
@@ -282,7 +317,7 @@ resource "google_monitoring_alert_policy" "webhook_silence" {
     display_name = "no webhook accepted for ${var.webhook_silence_hours} hours"
 
     condition_threshold {
-      filter                  = "${local.requests_to} AND resource.labels.service_name=\"${var.prefix}receive\" AND metric.labels.response_code_class=\"2xx\""
+      filter                  = local.event_metric
       comparison              = "COMPARISON_LT"
       threshold_value         = 1
       duration                = "${var.webhook_silence_hours * 3600}s"

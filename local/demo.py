@@ -3,6 +3,7 @@ signer has no valid number: the sender is told.
 
 Prints each message when it is sent, and a table at the end. Exits 1 if a message is missing, duplicated or late.
 If SMS_PROVIDER or EMAIL_PROVIDER is set without an API URL, a stand-in for that provider runs on this machine.
+TEMPLATES_LANGUAGE chooses the language of the messages.
 """
 
 import json
@@ -39,6 +40,21 @@ UNREACHABLE = {
     "signers": [{"name": "Max Muster", "mobile_number": "12345", "send_to": {"email": False, "mobile_number": True}}],
 }
 
+# What the messages say: invitation, reminder, progress, completion, and to the sender.
+WORDS = {
+    "en": ("review & sign", "waiting for your signature", "has signed", "accepted by all", "is not valid"),
+    "de": ("prüfen & unterschreiben", "wartet auf Ihre", 'hat "Employment', "Alle Parteien haben", "ist ungültig"),
+    "es": ("revise y firme", "espera su firma", "ha firmado", "Todas las partes han aceptado", "no es válido"),
+    "fr": (
+        "de relire et de signer",
+        "attend votre signature",
+        "a signé",
+        "Toutes les parties ont accepté",
+        "n'est pas",
+    ),
+    "pt": ("leia e assine", "aguarda a sua assinatura", "assinou", "Todas as partes aceitaram", "não é válido"),
+}
+
 
 class Expected(msgspec.Struct):
     """A message that must be sent exactly once."""
@@ -54,6 +70,7 @@ class Expected(msgspec.Struct):
 class Demo:
     def __init__(self, base: str) -> None:
         self._base, self._seen = base, 0
+        self._words = WORDS.get(os.environ.get("TEMPLATES_LANGUAGE") or "en", ("",) * 5)  # one of your own: any words
         self._start = time.time()
         self.expected: list[Expected] = []
         self.unexpected: list[str] = []
@@ -63,24 +80,25 @@ class Demo:
 
     def play(self) -> None:
         """Run the scenario. New messages are printed between its steps."""
+        invitation, reminder, progress, completion, unreached = self._words
         created = self.post("/sandbox/requests", REQUEST)
         self._start = time.time()
-        self.expect("invitation", "Please review & sign", ERIC, JANE)
+        self.expect("invitation", invitation, ERIC, JANE)
         self.say('Ann sends "Employment Agreement" to Eric (SMS) and Jane (e-mail)')
-        self.expect("reminder", "waiting for your signature", ERIC, JANE, day=3)
+        self.expect("reminder", reminder, ERIC, JANE, day=3)
         self.until(5)
         self.say("Eric opens the link and signs")
         self.sign(created["id"], 0)
-        self.expect("progress", "Eric Smith has signed", JANE)
-        self.expect("reminder", "waiting for your signature", JANE, day=7)
+        self.expect("progress", progress, JANE)
+        self.expect("reminder", reminder, JANE, day=7)
         self.until(9)
         self.say("Jane signs; everyone has signed")
         self.sign(created["id"], 1)
-        self.expect("completion", "has been accepted by all parties", ERIC, JANE)
+        self.expect("completion", completion, ERIC, JANE)
         self.until(13)  # its own reminder would come after the end
         self.say('Ann sends "Consulting Agreement" to Max, whose number is none')
         self.post("/sandbox/requests", UNREACHABLE)
-        self.expect("what to correct", "Max Muster, on no channel: The number or address is not valid", ANN)
+        self.expect("what to correct", unreached, ANN)
         self.until(15)
         self.say("Day 15: nobody was reminded on day 14")
 

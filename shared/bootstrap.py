@@ -24,6 +24,8 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from shared.adapters.clickwrap.check_webhook import CheckWebhook
+    from shared.callers import Callers
     from shared.domain.policy import Policy
     from shared.handlers.deliver import Deliver
     from shared.handlers.forward import Forward
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from shared.handlers.receipts import Receipts
     from shared.handlers.receive import Receive
     from shared.handlers.reconcile import Reconcile
+    from shared.handlers.relay_check import RelayCheck
     from shared.handlers.remind import Remind
     from shared.handlers.resolve import Resolve
     from shared.ports import (
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from shared.services.erasure import Erasure
     from shared.services.evidence import EvidenceService
     from shared.services.fallback import Fallback
+    from shared.services.outcomes import Outcomes
     from shared.services.publisher import Publisher
     from shared.text.render import Texts
 
@@ -126,6 +130,13 @@ class GoogleBackend:
         return {}  # Cloud Monitoring knows; the console leads there
 
 
+URLS = {  # of the functions that only Google calls
+    "resolve": declared.RESOLVE_URL,
+    "deliver": declared.DELIVER_URL,
+    "forward": declared.FORWARD_URL,
+    "remind": declared.REMIND_URL,
+    "reconcile": declared.RECONCILE_URL,
+}
 RECHECKS_AT_ONCE = 4  # of one pass of reconcile
 log = logging.getLogger(__name__)
 _local: Backend | None = None
@@ -201,6 +212,7 @@ def resolve() -> "Resolve":
 def deliver() -> "Deliver":
     """The handler of `deliver`."""
     from shared.adapters.clickwrap.coalescing import CoalescingApi
+    from shared.adapters.http.client import last_status
     from shared.handlers.deliver import Deliver
     from shared.services.links import LinkService
 
@@ -209,7 +221,8 @@ def deliver() -> "Deliver":
         log.warning(warning)
     links = LinkService(shortener(), policy.completion_link, settings().brands())
     api = CoalescingApi(requests(), clock)
-    return Deliver(backend().ledger(), api, channels(), links, renderer(), fallback(), policy, clock)
+    ports = backend().ledger(), api, channels(), links, renderer(), fallback(), outcomes(policy)
+    return Deliver(*ports, policy, clock, last_status)
 
 
 @cache
@@ -250,6 +263,26 @@ def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
 
 
 @cache
+def check_webhook() -> "CheckWebhook":
+    """What begins the check of the whole relay, in `reconcile`."""
+    from shared.adapters.clickwrap.check_webhook import CheckWebhook
+
+    s = settings()
+    limits = {"site": s[declared.CLICKWRAP_SITES], "integration": s[declared.CLICKWRAP_INTEGRATIONS]}
+    origin = {name: min(allowed) for name, allowed in limits.items() if allowed}
+    oldest = s.webhook_tokens[-1]  # during a rotation an instance of `receive` may not know the new one yet
+    return CheckWebhook(s.required(declared.RECEIVE_URL), oldest, origin, clock)
+
+
+@cache
+def relay_check() -> "RelayCheck":
+    """What passes the check on, in `resolve`."""
+    from shared.handlers.relay_check import RelayCheck
+
+    return RelayCheck(backend().bus(), settings().names().notices_topic)
+
+
+@cache
 def receipts() -> "Receipts":
     """The handler of `receipts`."""
     from shared.domain.policy import Policy
@@ -259,7 +292,7 @@ def receipts() -> "Receipts":
     s = settings()  # it needs few of the operator's choices
     secret, day = s[declared.ADDRESS_SECRET], s[declared.SECONDS_PER_DAY]
     policy = Policy(address_secret=secret, tell_sender=s.tells_sender, day=day)
-    return Receipts(backend().ledger(), receivers(), fallback(), clock, policy)
+    return Receipts(backend().ledger(), receivers(), fallback(), outcomes(policy), clock, policy)
 
 
 def receipts_base_url() -> str:
@@ -314,17 +347,24 @@ def erasure() -> "Erasure":
 
 
 @cache
-def deferral(url_variable: str) -> "Deferral":
-    """How the messages of one function are deferred. url_variable: RESOLVE_URL, DELIVER_URL or FORWARD_URL."""
+def deferral(function: str) -> "Deferral":
+    """How the messages of one function are deferred: `resolve`, `deliver` or `forward`."""
     from shared.services.deferral import Deferral
 
-    b, names = backend(), settings().names()
-    url, topic = {
-        "RESOLVE_URL": (declared.RESOLVE_URL, names.events_topic),
-        "DELIVER_URL": (declared.DELIVER_URL, names.notices_topic),
-        "FORWARD_URL": (declared.FORWARD_URL, names.status_topic),
-    }[url_variable]
-    return Deferral(b.scheduler(), names.retries, settings().required(url), b.bus(), topic, clock)
+    b, names, url = backend(), settings().names(), settings().required(URLS[function])
+    topics = {"resolve": names.events_topic, "deliver": names.notices_topic, "forward": names.status_topic}
+    return Deferral(b.scheduler(), names.retries, url, b.bus(), topics[function], clock)
+
+
+@cache
+def callers(function: str) -> "Callers":
+    """Who may call a private function, and by which audience. Raises SettingError where it is deployed without."""
+    from shared.callers import Callers
+
+    s = settings()
+    accounts = s.required(declared.CALLERS) if s.backend == "gcp" else s[declared.CALLERS]
+    url = s.required(URLS[function]) if accounts else ""
+    return Callers(accounts, s[declared.OIDC_AUDIENCE] or url)
 
 
 @cache
@@ -376,6 +416,13 @@ def fallback() -> "Fallback":
     s = settings()
     days = s[declared.SUPPRESSION_DAYS]
     return Fallback(backend().ledger(), backend().bus(), s.names().notices_topic, clock, days)
+
+
+def outcomes(policy: "Policy") -> "Outcomes":
+    """What tells others what became of a notice."""
+    from shared.services.outcomes import Outcomes
+
+    return Outcomes(backend().bus(), settings().names(), policy, clock)
 
 
 @cache

@@ -19,7 +19,8 @@ from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.adapters.shorteners import links as own_links
 from shared.adapters.shorteners import registry as shorteners
 from shared.domain.brands import Brand, Brands, address_in
-from shared.domain.model import ChannelName
+from shared.domain.kinds import COPIES
+from shared.domain.model import ChannelName, Kind
 from shared.domain.policy import Policy, normal_email
 from shared.services.resource_names import ResourceNames
 from shared.setting_types import (
@@ -170,10 +171,25 @@ RESOLVE_URL = url(
     "where a deferred event comes back to; required by `resolve`",
     example="http://127.0.0.1:8080/resolve",
 )
+RECEIVE_URL = url(
+    "RECEIVE_URL",
+    "where `reconcile` posts the check of the whole relay every 15 minutes",
+    example="http://127.0.0.1:8080/receive",
+)
 FORWARD_URL = url(
     "FORWARD_URL",
     "where a deferred change of status comes back to; required by `forward`",
     example="http://127.0.0.1:8080/forward",
+)
+RECONCILE_URL = url(
+    "RECONCILE_URL",
+    "what Cloud Scheduler calls; required by `reconcile` on gcp",
+    example="http://127.0.0.1:8080/reconcile",
+)
+CALLERS = words(
+    "CALLERS",
+    "comma-separated addresses of the accounts that may call a private function; required there on gcp, "
+    "where `make deploy` sets it",
 )
 TASKS_SERVICE_ACCOUNT = text("TASKS_SERVICE_ACCOUNT", "whose identity token tasks carry; required on gcp")
 OIDC_AUDIENCE = text("OIDC_AUDIENCE", "the audience of that token; empty: the URL that is called")
@@ -196,7 +212,7 @@ CLICKWRAP_WEBHOOK_TOKENS: Setting[tuple[str, ...]] = Setting(
     wanted="one token, or two during a rotation, comma-separated",
     default=None,
     secret=True,
-    needed_by=("receive",),
+    needed_by=("receive", "reconcile"),
     example="local-token",
 )
 CLICKWRAP_FIELDS: Setting[Fields] = Setting(
@@ -333,6 +349,13 @@ SENDER_FALLBACK: Setting[str] = Setting(
     wanted="one e-mail address",
 )
 
+SENDER_COPIES: Setting[frozenset[Kind]] = Setting(
+    name="SENDER_COPIES",
+    meaning="comma-separated, of `signed`, `complete`, `expired`: what else the sender is told by e-mail",
+    parse=lambda value: frozenset(COPIES[word.strip()] for word in value.split(",") if word.strip()),
+    wanted="some of signed, complete, expired, comma-separated",
+)
+
 # -- your own systems
 
 STATUS_SIGNER_IDS = choice(
@@ -417,7 +440,10 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         REMIND_URL,
         DELIVER_URL,
         RESOLVE_URL,
+        RECEIVE_URL,
         FORWARD_URL,
+        RECONCILE_URL,
+        CALLERS,
         TASKS_SERVICE_ACCOUNT,
         OIDC_AUDIENCE,
     ),
@@ -461,6 +487,7 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_MAX_SIGNERS,
         TELL_SENDER,
         SENDER_FALLBACK,
+        SENDER_COPIES,
     ),
     "Your own systems": (STATUS_SIGNER_IDS, STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
     "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
@@ -538,6 +565,7 @@ class Settings(Values):
             max_attempts=self[MAX_ATTEMPTS],
             tell_sender=self.tells_sender,
             sender_fallback=self[SENDER_FALLBACK],
+            sender_copies=self[SENDER_COPIES],
             status_signer_ids=self[STATUS_SIGNER_IDS] == "on",
             completion_link=self[COMPLETION_LINK],
             opens_seen=self[SHORTENER] == "links",

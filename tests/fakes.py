@@ -15,6 +15,7 @@ from shared.adapters.clickwrap.webhook import ClickwrapWebhook
 from shared.adapters.collections import CHANGED
 from shared.domain.eligibility import needed
 from shared.domain.errors import Accepted, PermanentFailure, RetryLater
+from shared.domain.kinds import KINDS
 from shared.domain.model import (
     ApiRequest,
     ApiSigner,
@@ -40,6 +41,7 @@ from shared.handlers.resolve import Resolve
 from shared.ports import Ledger, Mark, Message, NotFound, Only, Outgoing, Stored, Target, Task, Wording
 from shared.services.fallback import Fallback
 from shared.services.links import LinkService
+from shared.services.outcomes import Outcomes
 from shared.services.publisher import Publisher
 from shared.services.resource_names import ResourceNames
 
@@ -242,6 +244,8 @@ def render(request: Request, notice: Notice, link: str, unreached: Sequence[Unre
     if notice.kind is Kind.UNREACHED:
         named = (f"{request.signers[one.signer].name} {one.channel}: {one.cause}" for one in unreached)
         return Wording(text="; ".join(named), subject="not reached")
+    if KINDS[notice.kind].to_sender:
+        return Wording(text=f"{notice.kind} {notice.about}", subject="copy")
     return Wording(text=f"{notice.kind} {needed(request)} needed {link}".strip(), segments=1)
 
 
@@ -267,6 +271,7 @@ class World:
         self.publisher = Publisher(self.ledger, self.bus, self.scheduler, self.names, self.policy, self.clock)
         self.resolve = Resolve(self.ledger, self.api, self.publisher, self.policy, self.clock)
         self.fallback = Fallback(self.ledger, self.bus, self.names.notices_topic, self.clock)
+        self.outcomes = Outcomes(self.bus, self.names, self.policy, self.clock)
         self.deliver = Deliver(
             self.ledger,
             self.api,
@@ -274,9 +279,12 @@ class World:
             LinkService(self.shortener, self.policy.completion_link),
             render,
             self.fallback,
+            self.outcomes,
             self.policy,
             self.clock,
+            lambda: self.http_status,
         )
+        self.http_status = 0
         self.remind = Remind(self.ledger, self.publisher, self.policy, self.clock)
         self.sites: list[str] = []
         self.reconcile = Reconcile(self.ledger, self.resolve.recheck, self.api, self.sites, self.policy, self.clock)
@@ -355,6 +363,11 @@ class World:
         found: Request = self.ledger.documents[Request, "r1"][0]
         return found
 
+    def events(self, about: str = "request") -> list[dict[str, Any]]:
+        """What other systems have heard. about: "request" or "notice"."""
+        told = (msgspec.json.decode(m.data) for m in self.bus.topics[self.names.status_topic])
+        return [event for event in told if event["type"].startswith(f"clickwrap.{about}.")]
+
     def records(self) -> list[NoticeRecord]:
         return list(self.ledger.all(NoticeRecord).values())
 
@@ -373,7 +386,7 @@ class World:
         """(kind, signer, step) of every message that left, sorted."""
         records, signers = self.ledger.all(NoticeRecord), self.request().signers
         left = [records[m.notice] for m in self.sent()]
-        to_signers = [r for r in left if r.kind is not Kind.UNREACHED]
+        to_signers = [r for r in left if r.signer]
         return sorted((r.kind.value, signers[r.signer].aliases[0], r.reminder_day or r.about) for r in to_signers)
 
     def states(self, kind: str) -> list[NoticeState]:

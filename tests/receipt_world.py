@@ -31,7 +31,8 @@ class ReceiptWorld(World):
     def __init__(self, policy: Policy = SMS_FIRST, **fields) -> None:
         super().__init__(policy)
         self.provider = Provider()
-        self.receipts = Receipts(self.ledger, {"sms": self.provider}, self.fallback, self.clock, self.policy)
+        ports = self.ledger, {"sms": self.provider}, self.fallback, self.outcomes
+        self.receipts = Receipts(*ports, self.clock, self.policy)
         self.says(seen("a", email=MAIL, **fields), seen("b"))
 
     def told_of(self, state: NoticeState, reason: str = "", **fields) -> int:

@@ -4,19 +4,23 @@ import base64
 import hashlib
 import hmac
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests.structures import CaseInsensitiveDict
 
+from shared.adapters.providers.common import sns as amazon_sns
 from shared.domain.receipts import ReceiptRequest
 
 FORM = "application/x-www-form-urlencoded"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:relay"
+CERTIFICATE = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"
 
 
 def request(url: str, body: bytes, **headers: str) -> ReceiptRequest:
@@ -33,7 +37,7 @@ def twilio(url: str, fields: dict[str, str], token: str) -> ReceiptRequest:
     return request(url, urlencode(fields).encode(), X_Twilio_Signature=mac, Content_Type=FORM)
 
 
-def vonage_jwt(url: str, fields: dict[str, str], secret: str, at: datetime, alg: str = "HS256") -> ReceiptRequest:
+def vonage_jwt(url: str, fields: dict[str, Any], secret: str, at: datetime, alg: str = "HS256") -> ReceiptRequest:
     """https://developer.vonage.com/en/getting-started/concepts/webhooks"""
     body = json.dumps(fields).encode()
     claims = {
@@ -101,3 +105,41 @@ def postmark(url: str, event: dict[str, Any], token: str) -> ReceiptRequest:
     """https://postmarkapp.com/developer/webhooks/webhooks-overview: basic auth, given in the webhook's URL"""
     pair = base64.b64encode(f"relay:{token}".encode()).decode()
     return request(url, json.dumps(event).encode(), Authorization=f"Basic {pair}")
+
+
+@cache
+def sns_key() -> rsa.RSAPrivateKey:
+    """With its certificate in the place of Amazon's, for this process."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    amazon_sns.certificates.keep(CERTIFICATE, certificate(key))
+    return key
+
+
+def certificate(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sns.amazonaws.com")])
+    begins = datetime(2026, 1, 1, tzinfo=UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, begins, begins + timedelta(days=400))
+    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def sns(url: str, event: Any, at: datetime, version: str = "2", **fields: str) -> ReceiptRequest:
+    """https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html"""
+    message = {
+        "Type": "Notification",
+        "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
+        "TopicArn": TOPIC,
+        "Message": event if isinstance(event, str) else json.dumps(event),
+        "Timestamp": at.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "UnsubscribeURL": f"https://sns.us-east-1.amazonaws.com/?Action=Unsubscribe&SubscriptionArn={TOPIC}:c9135db0",
+        **fields,
+    }
+    names = ["Message", "MessageId", "Subject", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
+    signed = ""
+    for name in names:
+        if name in message:
+            signed += name + "\n" + message[name] + "\n"
+    digest = hashes.SHA1() if version == "1" else hashes.SHA256()
+    signature = base64.b64encode(sns_key().sign(signed.encode(), padding.PKCS1v15(), digest)).decode()
+    message |= {"SignatureVersion": version, "Signature": signature, "SigningCertURL": CERTIFICATE}
+    kind = "text/plain; charset=UTF-8"
+    return request(url, json.dumps(message).encode(), x_amz_sns_topic_arn=message["TopicArn"], Content_Type=kind)

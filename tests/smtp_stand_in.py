@@ -1,6 +1,7 @@
 """An SMTP server on loopback in the place of a mail provider, and a certificate authority for it."""
 
 import asyncio
+import base64
 import ssl
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,11 +24,15 @@ LOGIN = LoginPassword(b"us@example.com", b"p:w/d@")
 
 @dataclass
 class SmtpStandIn:
-    """replies: what to answer to MAIL, RCPT or DATA in place of consent; "hang", "reset": faults at DATA's end."""
+    """replies: what to answer to MAIL, RCPT or DATA in place of consent; "hang", "reset": faults at DATA's end.
+
+    token: what XOAUTH2 wants; a wrong one is refused as Google does it, after a challenge.
+    """
 
     tls: str = ""  # "", "starttls", "smtps"
     certificate: Path | None = None
     login: bool = False
+    token: str = ""
     smtputf8: bool = True
     replies: dict[str, str] = field(default_factory=dict)
     envelopes: list[Envelope] = field(default_factory=list)
@@ -67,6 +72,14 @@ class SmtpStandIn:
         self.logins.append(data)
         return AuthResult(success=data == LOGIN, handled=False)
 
+    async def auth_XOAUTH2(self, server: SMTP, args: list[str]) -> AuthResult:
+        given = base64.b64decode(args[1]).decode()
+        self.logins.append(given)
+        success = given == f"user={LOGIN.login.decode()}\1auth=Bearer {self.token}\1\1"
+        if not success:
+            await server.challenge_auth(b'{"status":"400","schemes":"Bearer"}')
+        return AuthResult(success=success, handled=False, message=None if success else "535 5.7.8 not accepted")
+
     async def handle_EHLO(self, server: SMTP, session: Session, push_envelope: Envelope, hostname: str) -> str:
         self.greetings.append(hostname)
         session.host_name = hostname
@@ -96,16 +109,25 @@ class SmtpStandIn:
         return reply
 
 
+# From Python 3.13 on, an authority must say that it signs, and both certificates must name its key.
+USES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+USES += ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+SIGNS = x509.KeyUsage(**{use: use == "key_cert_sign" for use in USES})
+
+
 def certificate(directory: Path) -> tuple[Path, Path]:
     """Key and certificate for 127.0.0.1 in one file, and the authority that vouches for it in another."""
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of this test")])
-    authority = _builder(issuer, issuer, authority_key).add_extension(
-        x509.BasicConstraints(ca=True, path_length=0), critical=True
-    )
+    authority = _builder(issuer, issuer, authority_key)
+    authority = authority.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    identifier = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
+    authority = authority.add_extension(identifier, critical=False).add_extension(SIGNS, critical=True)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.test")])
     alternative = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     leaf = _builder(issuer, subject, key).add_extension(alternative, critical=False)
+    named = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+    leaf = leaf.add_extension(named, critical=False)
     trusted, chain = directory / "authority.pem", directory / "server.pem"
     pem = serialization.Encoding.PEM
     trusted.write_bytes(authority.sign(authority_key, hashes.SHA256()).public_bytes(pem))

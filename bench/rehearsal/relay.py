@@ -25,6 +25,7 @@ from shared.ports import Message, Outgoing, Target, Task, Wording
 from shared.services.deferral import Arrived, Deferral, arrived
 from shared.services.fallback import Fallback
 from shared.services.links import LinkService
+from shared.services.outcomes import Outcomes
 from shared.services.publisher import Publisher
 from shared.services.resource_names import ResourceNames
 
@@ -192,7 +193,8 @@ class Relay:
         links = LinkService(_NoShortener(), self.policy.completion_link)
         fallback = Fallback(self.ledger, self.bus, self.names.notices_topic, clock)
         api = self._api("deliver")
-        return Deliver(self.ledger, api, self._channels, links, _words, fallback, self.policy, clock)
+        outcomes = Outcomes(self.bus, self.names, self.policy, clock)
+        return Deliver(self.ledger, api, self._channels, links, _words, fallback, outcomes, self.policy, clock)
 
 
 class _NoShortener:

@@ -3,17 +3,19 @@
 import functools
 
 import functions_framework
+import msgspec
 from cloudevents.http import CloudEvent
 
 from shared import bootstrap, entrypoint
-from shared.domain.status_event import StatusEvent
+from shared.domain import status_event
 
-DEFERRAL = functools.partial(bootstrap.deferral, "FORWARD_URL")
+DEFERRAL = functools.partial(bootstrap.deferral, "forward")
 
 entrypoint.start(bootstrap.forward)
 entrypoint.start(DEFERRAL)
 
 
 @functions_framework.cloud_event
+@entrypoint.private("forward")
 def forward(event: CloudEvent) -> None:
-    entrypoint.subscriber(event, StatusEvent, bootstrap.forward().event, DEFERRAL)
+    entrypoint.subscriber(event, status_event.CloudEvent[msgspec.Raw], bootstrap.forward().event, DEFERRAL)

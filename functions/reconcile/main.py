@@ -1,4 +1,4 @@
-"""HTTP, Cloud Scheduler: whatever is due is looked at again."""
+"""HTTP, Cloud Scheduler: whatever is due is looked at again; `/check` begins the check of the whole relay."""
 
 import flask
 import functions_framework
@@ -10,8 +10,12 @@ entrypoint.start(bootstrap.reconcile)
 
 
 @functions_framework.http
+@entrypoint.private("reconcile")
 def reconcile(request: flask.Request) -> flask.Response:
     try:
+        if entrypoint.tail(request) == "check":
+            bootstrap.check_webhook().post()
+            return entrypoint.reply(200, {"status": "under way"})
         return entrypoint.reply(200, bootstrap.reconcile().run())
     except RetryLater as e:
         return entrypoint.reply(503, {"error": e.reason})

@@ -15,6 +15,7 @@ entrypoint.start(bootstrap.remind)
 
 
 @functions_framework.http
+@entrypoint.private("remind")
 def remind(request: flask.Request) -> flask.Response:
     try:
         firing = msgspec.json.decode(request.get_data(), type=Firing)

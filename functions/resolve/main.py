@@ -6,20 +6,22 @@ import functions_framework
 from cloudevents.http import CloudEvent
 
 from shared import bootstrap, entrypoint
-from shared.domain.model import Event
+from shared.domain.model import CHECK, Event
 
-DEFERRAL = functools.partial(bootstrap.deferral, "RESOLVE_URL")
-CHECK = "relay-check"  # the request of the heartbeat and of `make smoke`: it only has to arrive
+DEFERRAL = functools.partial(bootstrap.deferral, "resolve")
 
 entrypoint.start(bootstrap.resolve)
 entrypoint.start(DEFERRAL)
 
 
 @functions_framework.cloud_event
+@entrypoint.private("resolve")
 def resolve(event: CloudEvent) -> None:
-    entrypoint.subscriber(event, Event, genuine, DEFERRAL)
+    entrypoint.subscriber(event, Event, handle, DEFERRAL)
 
 
-def genuine(event: Event) -> None:
-    if event.request != CHECK:
+def handle(event: Event) -> None:
+    if event.request == CHECK:
+        bootstrap.relay_check().pass_on(event)
+    else:
         bootstrap.resolve().event(event)

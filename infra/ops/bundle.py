@@ -7,10 +7,7 @@ for every configuration: another provider needs other settings, not another bund
 """
 
 import hashlib
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -18,19 +15,17 @@ import msgspec
 
 from infra.ops import config, shell
 from infra.ops.function_table import ROOT, Function, chosen
-from infra.ops.lock import LOCKS, RUNTIME
+from infra.ops.lock import LOCKS
 from infra.ops.shell import Stop
 
 DIST = ROOT / "dist"
 SHIPPED = {".py", ".html", ".txt", ".css", ".js", ".svg", ".json"}
-# Where the buildpack puts the source. Compiled code contains the path of its source, for tracebacks.
-WORKSPACE = "/workspace"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can store; a fixed time keeps the zip reproducible
 
 
 class Bundle(msgspec.Struct, frozen=True):
     function: str
-    digest: str  # twelve hexadecimal digits of a hash of its files, without compiled code
+    digest: str  # twelve hexadecimal digits of a hash of its files
     folder: Path
     archive: Path
 
@@ -43,7 +38,6 @@ def build(function: Function, dist: Path) -> Bundle:
     _drop_old(dist, function.name)
     for name, data in files.items():
         _write(folder / name, data)
-    _compile(folder)
     _link(dist / function.name, folder)
     return Bundle(function.name, digest, folder, _zip(folder))
 
@@ -91,22 +85,6 @@ def _drop_old(dist: Path, function: str) -> None:
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-
-
-def _compile(folder: Path) -> None:
-    """Compile our code: the buildpack compiles only the packages, so each cold start would compile our code again.
-
-    unchecked-hash: the upload changes the times of files, and this mode does not compare them. compileall runs in a
-    separate process, because the compiled bytes depend on which objects are already in memory.
-    """
-    if f"{sys.version_info.major}.{sys.version_info.minor}" != RUNTIME:
-        return  # the runtime cannot use the compiled code of another Python version
-    options = ("-q", "--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", WORKSPACE)
-    environ = {**os.environ, "PYTHONHASHSEED": "0"}
-    command = [sys.executable, "-m", "compileall", *options, str(folder)]
-    done = subprocess.run(command, check=False, env=environ, capture_output=True, text=True)
-    if done.returncode:
-        raise Stop(f"{folder.name} does not compile: {' '.join(done.stdout.split())}")
 
 
 def _zip(folder: Path) -> Path:

@@ -1,6 +1,6 @@
 """`make bundle-check`: install each bundle in its own venv, start it with functions-framework and call it.
 
-Pub/Sub and Firestore cannot be reached here, so a function that needs them must status_of 503. That proves that its
+Pub/Sub and Firestore cannot be reached here, so a function that needs them must answer 503. That proves that its
 packages are complete, that its clients start, and that it acknowledges nothing that it could not store.
 """
 
@@ -17,7 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from infra.ops.function_table import Function, chosen
 from infra.ops.lock import RUNTIME
 from infra.ops.preflight import PLACEHOLDER, placeholders
 from infra.ops.shell import Stop
+from local.stack.identity import passed_on
 
 MAX_PARALLEL_CHECKS = 2
 START_TIMEOUT = 30.0  # seconds until a function accepts connections
@@ -82,6 +83,7 @@ STATUS = {
     "time": NOW,
     "data": {"request": "r", "status": "open", "round": 1, "signatures": 0, "needed": 1, "sequence": 1, "signers": {}},
 }
+TASKS = "relay-tasks@check.iam.gserviceaccount.com"
 TOKEN = {"Pactsafe-Webhook-Token": PLACEHOLDER}
 FIRING = {"request": "r", "signer": "s", "reminder_day": 3, "task": "t"}
 CALLS = {
@@ -102,29 +104,35 @@ CALLS = {
 
 
 def check_all() -> None:
-    _check_python()
-    functions = chosen()
+    functions, python = chosen(), interpreter()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(MAX_PARALLEL_CHECKS) as pool:
-        for line in pool.map(lambda function: check(function, Path(scratch)), functions):
+        for line in pool.map(lambda function: check(function, Path(scratch), python), functions):
             shell.say(line)
     shell.say(f"{len(functions)} bundles in {time.monotonic() - started:.0f} s")
 
 
-def _check_python() -> None:
-    found = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if found != RUNTIME:
-        raise Stop(f"the functions run on Python {RUNTIME}, this is {found}: make .venv with PYTHON=python{RUNTIME}")
+def interpreter() -> str:
+    """The functions' own version of Python if it is installed, else this one, which is then said."""
+    if list(sys.version_info[:2]) == [int(part) for part in RUNTIME.split(".")]:
+        return sys.executable
+    command = (f"python{RUNTIME}", "-c", "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)")
+    with suppress(Stop):  # it may be missing, or a stand-in of pyenv for a version that is not chosen
+        version, path = shell.captured(command).split(maxsplit=1)
+        if version == RUNTIME:
+            return path
+    shell.say(f"there is no python{RUNTIME} here: checked on Python {'.'.join(map(str, sys.version_info[:2]))}")
+    return sys.executable
 
 
-def check(function: Function, scratch: Path) -> str:
+def check(function: Function, scratch: Path, python: str) -> str:
     """Check one function and return a line with its sizes. Raises Stop."""
     made = build(function, scratch / "dist")
-    venv = install(made.folder, scratch / "venv" / function.name)
+    venv = install(made.folder, scratch / "venv" / function.name, python)
     installed = size(venv)
     with started(function, made.folder, venv) as base:
         for call in CALLS[function.name]:
-            status = status_of(base, call)
+            status = status_of(base, call, identity(function))
             if status != call.status:
                 raise Stop(f"{function.name}: {call.path} answered {status}, not {call.status}")
     shutil.rmtree(venv)
@@ -132,8 +140,8 @@ def check(function: Function, scratch: Path) -> str:
     return f"{function.name:10} zip {zipped / 1024:4.0f} KiB, installed {installed / 1e6:4.0f} MB, all calls OK"
 
 
-def install(folder: Path, venv: Path) -> Path:
-    _run(sys.executable, "-m", "venv", "--without-pip", str(venv))
+def install(folder: Path, venv: Path, python: str) -> Path:
+    _run(python, "-m", "venv", "--without-pip", str(venv))
     before = size(venv)
     # uv needs a quarter of the time of pip, which the buildpack uses; both check the same hashes in the same file
     strict = ("--require-hashes", "--compile-bytecode", "-r", str(folder / "requirements.txt"))
@@ -175,7 +183,7 @@ def environment(function: Function, port: int) -> dict[str, str]:
     closed = f"127.0.0.1:{_free_port()}"
     urls = {
         f"{name}_URL": f"https://{name.lower()}.invalid"
-        for name in ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "LINKS_BASE", "STATUS_WEBHOOK")
+        for name in ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "RECONCILE", "LINKS_BASE", "STATUS_WEBHOOK")
     }
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
@@ -183,7 +191,7 @@ def environment(function: Function, port: int) -> dict[str, str]:
         **{"BACKEND": "gcp", "GOOGLE_CLOUD_PROJECT": "check", "LOCATION": "us-central1", **urls},
         **{"PUBSUB_EMULATOR_HOST": closed, "FIRESTORE_EMULATOR_HOST": closed},
         **placeholders([variable for variable, when in function.secrets.items() if when == "always"]),
-        **{"LINKS_SECRET": PLACEHOLDER, "TASKS_SERVICE_ACCOUNT": "relay-tasks@check.iam.gserviceaccount.com"},
+        **{"LINKS_SECRET": PLACEHOLDER, "TASKS_SERVICE_ACCOUNT": TASKS, "CALLERS": TASKS},
     }
 
 
@@ -206,9 +214,14 @@ def _wait_until_open(function: Function, process: "subprocess.Popen[bytes]", por
     raise Stop(f"{function.name} did not start in {START_TIMEOUT:.0f} s")
 
 
-def status_of(base: str, call: Call) -> int:
+def identity(function: Function) -> dict[str, str]:
+    """As Cloud Run passes on that of a function's caller."""
+    return passed_on(f"https://{function.name}.invalid", TASKS) if function.called_by_google else {}
+
+
+def status_of(base: str, call: Call, identity: dict[str, str]) -> int:
     body = None if call.body is None else json.dumps(call.body).encode()
-    headers = {"Content-Type": "application/json", **call.headers}
+    headers = {"Content-Type": "application/json", **call.headers, **identity}
     try:
         with urllib.request.urlopen(
             urllib.request.Request(base + call.path, body, headers), timeout=CALL_TIMEOUT

@@ -1,10 +1,9 @@
 """Check that Clickwrap, a provider or a shortener accepts our credentials, with one read-only call each."""
 
 import os
-import smtplib
-import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -15,11 +14,10 @@ from infra.ops.function_table import every_secret
 from shared import setting_types
 from shared.adapters.http.client import bearer
 from shared.adapters.providers import registry as providers
-from shared.adapters.providers.email.smtp import Server, parse_smtp_url
+from shared.domain.errors import RetryLater
 from shared.domain.model import ChannelName
 from shared.setting_types import ProviderSpec, Setting
 
-TIMEOUT = 20  # seconds
 Get = Callable[[str, dict[str, str]], int]
 
 
@@ -89,38 +87,16 @@ def own_links(v: Values, get: Get) -> str:
     return "" if status == 404 else f"answer {status or 'nothing'}: run `make deploy FUNCTIONS=links`"
 
 
-def smtp(v: Values, get: Get) -> str:
-    """Connect and log in, without a sender or a recipient."""
-    try:
-        server = parse_smtp_url(v("SMTP_URL"))
-        with _connection(server) as connection:
-            if server.user:
-                connection.login(server.user, server.password)
-    except smtplib.SMTPAuthenticationError:
-        return "refuses the login: run `make secrets RENEW=SMTP_URL` with the right one, then `make deploy`"
-    except (OSError, ValueError) as e:
-        return f"cannot be used ({e if isinstance(e, ValueError) else type(e).__name__}): check SMTP_URL"
-    return ""
-
-
-def _connection(server: Server) -> smtplib.SMTP:
-    context = ssl.create_default_context()
-    if server.scheme == "smtps":
-        return smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT, context=context)
-    connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT)
-    if server.scheme == "smtp+starttls":
-        connection.starttls(context=context)
-    return connection
-
-
 def of_providers() -> Iterator[Probe]:
     """Those that the providers declare in their SPEC."""
     for channel, name in providers.every():
         spec = providers.spec(channel, name)
+        spoken = {ChannelName.SMS: "SMS", ChannelName.EMAIL: "e-mail"}[channel]
+        named = f"{spoken} by {spec.title}", f"{channel.upper()}_PROVIDER={name}"
         if spec.probe:
-            spoken = {ChannelName.SMS: "SMS", ChannelName.EMAIL: "e-mail"}[channel]
-            check = partial(declared, spec, spec.probe)
-            yield Probe(f"{spoken} by {spec.title}", f"{channel.upper()}_PROVIDER={name}", check)
+            yield Probe(*named, partial(declared, spec, spec.probe))
+        elif hasattr(providers.sender_class(channel, name), "check"):
+            yield Probe(*named, partial(by_sender, channel, name))
 
 
 def declared(spec: ProviderSpec, probe: setting_types.Probe, v: Values, get: Get) -> str:
@@ -130,10 +106,21 @@ def declared(spec: ProviderSpec, probe: setting_types.Probe, v: Values, get: Get
     return probe.advice.get(status) or advice_for(status, probe.secret.name)
 
 
+def by_sender(channel: ChannelName, name: str, v: Values, get: Get) -> str:
+    """By its Sender's own check, where that takes more than one call. Raises SettingError."""
+    spec = providers.spec(channel, name)
+    values = setting_types.Values(v.given(spec.sending))
+    try:
+        providers.sender(channel, name, values, lambda: datetime.now(UTC)).check()  # type: ignore[attr-defined]
+    except RetryLater as e:
+        [secret] = [setting.name for setting in spec.sending if setting.secret]
+        return f"{e.reason}; a new secret is entered by `make secrets RENEW={secret}`, then `make deploy`"
+    return ""
+
+
 PROBES = (
     Probe("Clickwrap's API", "always", clickwrap),
     *of_providers(),
-    Probe("e-mail by SMTP", "EMAIL_PROVIDER=smtp", smtp),
     Probe("the function links", "SHORTENER=links", own_links),
     Probe("short links by Bitly", "SHORTENER=bitly", bitly),
     Probe("short links by Rebrandly", "SHORTENER=rebrandly", rebrandly),
@@ -141,5 +128,5 @@ PROBES = (
 
 
 def chosen(settings: Mapping[str, str]) -> list[Probe]:
-    """The checks that these settings need. Apprise has no read-only call."""
+    """The checks that these settings need."""
     return [probe for probe in PROBES if probe.when == "always" or holds(probe.when, settings)]

@@ -12,11 +12,11 @@ import msgspec
 from infra.ops import bundle, canary, config, secret_manager, shell, terraform
 from infra.ops.function_table import Function, chosen, secret_id
 from infra.ops.guard import changing
+from infra.ops.lock import RUNTIME
 from infra.ops.preflight import check_start, placeholders
 from infra.ops.shell import Stop, do
 from infra.ops.terraform import Outputs
 
-RUNTIME = "python311"
 LABEL = "clickwrap-relay"
 # The buildpack compiles all code anew, bound to the times of the files; the image then gives them other times, and each
 # start would compile it once more. With this variable, compiled code is bound to the content of its source instead.
@@ -63,7 +63,7 @@ def _deploy_all(plans: list[Plan], outputs: Outputs) -> bool:
 
 def plan_for(function: Function, outputs: Outputs) -> Plan:
     """Build a bundle and check that it starts; under DRY_RUN only compute the names. Raises Stop."""
-    environ = config.environment(function, outputs.environment)
+    environ = config.environment(function, outputs.environment) | callers(function, outputs)
     env_file = bundle.DIST / "env" / f"{function.name}.yaml"
     if shell.dry():
         digest = bundle.digest_of(bundle.contents(function))
@@ -93,7 +93,7 @@ def deployment(plan: Plan, outputs: Outputs) -> list[str]:
     return [
         *("gcloud", "functions", "deploy", f.name, "--gen2", "--quiet", "--format=none"),
         *config.place(),
-        *(f"--runtime={RUNTIME}", f"--entry-point={f.name}", "--trigger-http"),
+        *(f"--runtime=python{RUNTIME.replace('.', '')}", f"--entry-point={f.name}", "--trigger-http"),
         f"--source={os.path.relpath(plan.source)}",
         f"--service-account={outputs.service_accounts[f.name]}",
         f"--build-service-account={outputs.build_service_account}",
@@ -120,8 +120,13 @@ def min_instances(function: Function) -> int:
 
 def ingress(function: Function) -> str:
     """PRIVATE_INGRESS=internal-only closes to the internet what only Google calls; the console's proxy is outside."""
-    called_by_google = function.caller not in (None, "operators")
-    return config.decided("PRIVATE_INGRESS", function.ingress) if called_by_google else function.ingress
+    return config.decided("PRIVATE_INGRESS", function.ingress) if function.called_by_google else function.ingress
+
+
+def callers(function: Function, outputs: Outputs) -> dict[str, str]:
+    """The function checks its caller too: one of the accounts to which Terraform gives the right to call it."""
+    accounts = [member.removeprefix("serviceAccount:") for member in outputs.invokers[function.name]]
+    return {"CALLERS": ",".join(accounts)} if function.called_by_google else {}
 
 
 def _egress(function: Function, outputs: Outputs) -> list[str]:

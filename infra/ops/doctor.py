@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from infra.ops import config, credentials, secret_manager, shell, terraform
 from infra.ops.report import Check, Finding, report
 from infra.ops.shell import Stop, ask
+from shared.callers import UNREADABLE
 from shared.setting_types import SettingError
 from shared.settings import Settings
 
 TERRAFORM = (1, 9)  # see infra/versions.tf
-CLOSED = (0, 401, 403, 404)  # how a service that is private or missing answers an anonymous GET; 0 is no answer
+CLOSED = (401, 403, 404)  # how a service that is private or missing answers an anonymous GET
 SERVICES = (
     "artifactregistry",
     "cloudbuild",
@@ -93,9 +94,20 @@ def _opened(name: str, ours: set[str]) -> str:
     if strangers := sorted(_callers(policy) - ours):
         fix = f"gcloud run services remove-iam-policy-binding {name}"
         return f"may be called by {', '.join(strangers)}: `{fix}` revokes it"
-    if not shell.dry() and status_of(config.url(name)) not in CLOSED:
+    if not shell.dry() and reaches_code(config.url(name)):
         return f"answers anybody: `gcloud run services update {name} --invoker-iam-check` closes it"
     return ""
+
+
+def reaches_code(url: str) -> bool:
+    """Whether a call without an identity comes as far as the function, which may refuse it then."""
+    try:
+        with urllib.request.urlopen(url, timeout=20):
+            return True
+    except urllib.error.HTTPError as refused:
+        return refused.code not in CLOSED or UNREADABLE in refused.read().decode(errors="replace")
+    except OSError:
+        return False
 
 
 def _callers(policy: str) -> set[str]:

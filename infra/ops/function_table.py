@@ -38,6 +38,11 @@ class Function(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     secrets: dict[str, str]
     packages: list[str]
 
+    @property
+    def called_by_google(self) -> bool:
+        """By Pub/Sub, Cloud Tasks or Cloud Scheduler alone."""
+        return self.caller not in (None, "operators")
+
 
 def functions() -> dict[str, Function]:
     """Every function of the table, by name."""

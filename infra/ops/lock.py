@@ -15,7 +15,7 @@ from infra.ops.function_table import ROOT, functions
 from infra.ops.shell import Stop
 
 LOCKS = ROOT / "infra/requirements"
-RUNTIME = "3.11"  # Python version of the deployed functions; this command may run on another
+RUNTIME = "3.13"  # Python version of the deployed functions; this command may run on another
 COMPILE = (
     sys.executable,
     "-m",

@@ -23,7 +23,7 @@ def rotate() -> int:
     if ending and not agreed("Does Clickwrap already send the new token, so that the old one can be rejected?"):
         raise Stop("nothing changed: both tokens are accepted")
     secret_manager.add(TOKENS, now[0] if ending else ",".join([secrets.token_urlsafe(BYTES), *now]))
-    os.environ["FUNCTIONS"] = "receive"  # an instance reads its secrets when it starts
+    os.environ["FUNCTIONS"] = "receive reconcile"  # an instance reads its secrets when it starts
     status = deploy.deploy()
     if status == 0:
         shell.say("The old token is now rejected." if ending else _next_step())

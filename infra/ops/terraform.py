@@ -14,6 +14,7 @@ import msgspec
 from infra.ops import config, shell
 from infra.ops.function_table import ROOT, Function, functions, written
 from infra.ops.shell import Stop, attached, captured
+from shared.bootstrap import URLS
 
 COMMAND = ("terraform", "-chdir=infra")
 INFRA = ROOT / "infra"
@@ -102,7 +103,8 @@ def _conventions() -> dict[str, Any]:
         "environment": {
             "GOOGLE_CLOUD_PROJECT": project,
             "LOCATION": region,
-            **{f"{name.upper()}_URL": config.url(name) for name in ("remind", "resolve", "deliver", "forward")},
+            **{f"{name.upper()}_URL": config.url(name) for name in URLS},
+            "RECEIVE_URL": config.url("receive"),
             "TASKS_SERVICE_ACCOUNT": config.account("tasks"),
             "LINKS_BASE_URL": config.url("links"),
             "RECEIPTS_BASE_URL": config.url("receipts"),

@@ -622,22 +622,31 @@ run "the_public_addresses_are_called_from_outside" {
   }
 }
 
-run "the_heartbeat" {
+run "the_check_of_the_whole_relay" {
   command = apply
 
-  assert {
-    condition     = alltrue([for j in google_cloud_scheduler_job.heartbeat : j.schedule == "*/15 * * * *"])
-    error_message = "Every 15 minutes."
+  variables {
+    prefix = "eu-"
   }
 
   assert {
-    condition     = jsondecode(base64decode(google_cloud_scheduler_job.heartbeat["resolve"].pubsub_target[0].data)).request == "relay-check"
-    error_message = "The request that resolve ignores."
+    condition     = google_cloud_scheduler_job.check.schedule == "*/15 * * * *" && endswith(google_cloud_scheduler_job.check.http_target[0].uri, "/eu-reconcile/check")
+    error_message = "Every 15 minutes, by a function that nobody else may call."
   }
 
   assert {
-    condition     = alltrue([for c in google_monitoring_alert_policy.heartbeat.conditions : c.condition_threshold[0].duration == "2700s"])
-    error_message = "Three that are missing are told."
+    condition     = google_cloud_scheduler_job.check.http_target[0].oidc_token[0].service_account_email == google_service_account.relay["scheduler"].email && output.invokers["reconcile"] == tolist(["serviceAccount:eu-relay-scheduler@acme-relay-test.iam.gserviceaccount.com"])
+    error_message = "Only the scheduler may begin it."
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.check.conditions[0].condition_prometheus_query_language[0].query == "(count(sum by (check) (increase(logging_googleapis_com:user_eu_relay_checks{monitored_resource=\"cloud_run_revision\"}[40m])) > 0) or vector(0)) < 2"
+    error_message = "Two that are missing on a channel are told, also where none was ever seen."
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.webhook_silence[0].conditions[0].condition_threshold[0].filter == local.event_metric
+    error_message = "A check is no webhook of Clickwrap's."
   }
 }
 
@@ -667,7 +676,7 @@ run "every_alert_tells_every_address" {
   }
 
   assert {
-    condition     = alltrue([for p in concat(values(google_monitoring_alert_policy.threshold), values(google_monitoring_alert_policy.objective), [google_monitoring_alert_policy.heartbeat, google_monitoring_alert_policy.public_address]) : length(p.notification_channels) == 2])
+    condition     = alltrue([for p in concat(values(google_monitoring_alert_policy.threshold), values(google_monitoring_alert_policy.objective), [google_monitoring_alert_policy.check, google_monitoring_alert_policy.public_address]) : length(p.notification_channels) == 2])
     error_message = "Two addresses, two channels."
   }
 }
@@ -678,6 +687,16 @@ run "the_dashboard" {
   assert {
     condition     = length(jsondecode(google_monitoring_dashboard.relay.dashboard_json).gridLayout.widgets) == length(local.charts)
     error_message = "A chart for each entry."
+  }
+
+  assert {
+    condition     = alltrue([for w in jsondecode(google_monitoring_dashboard.relay.dashboard_json).gridLayout.widgets : length(w.xyChart.dataSets[0].timeSeriesQuery) == 1])
+    error_message = "Each shows a filter or a query."
+  }
+
+  assert {
+    condition     = toset([for m in google_logging_metric.measured : m.metric_descriptor[0].value_type]) == toset(["DISTRIBUTION"])
+    error_message = "Percentiles need distributions."
   }
 }
 
@@ -725,6 +744,71 @@ run "workflows" {
     condition     = strcontains(google_project_iam_member.github_grants[0].condition[0].expression, "hasOnly") && !strcontains(google_project_iam_member.github_grants[0].condition[0].expression, "roles/owner")
     error_message = "On the project it may bind the relay's roles only."
   }
+}
+
+run "without_bundles_no_function" {
+  command = apply
+
+  assert {
+    condition     = length(google_cloudfunctions2_function.relay) == 0 && length(google_storage_bucket.sources) == 0 && length(google_cloud_run_service_iam_member.invoker) == 0
+    error_message = "The functions are left to others."
+  }
+}
+
+run "functions_by_terraform" {
+  command = apply
+
+  variables {
+    operators = ["group:relay-operators@example.com"]
+    settings  = { TWILIO_FROM = "+15005550006", API_RATE_PER_MINUTE = "1000" }
+    bundles   = { for name in ["receive", "resolve", "deliver", "remind", "links", "receipts", "reconcile", "console"] : name => "dist/${name}-0123456789ab.zip" }
+  }
+
+  assert {
+    condition     = alltrue([for name, f in google_cloudfunctions2_function.relay : f.build_config[0].runtime == "python313" && f.build_config[0].entry_point == name && f.build_config[0].source[0].storage_source[0].object == "${name}-0123456789ab.zip"])
+    error_message = "Each is built from its bundle."
+  }
+
+  assert {
+    condition     = alltrue([for name, f in google_cloudfunctions2_function.relay : f.service_config[0].environment_variables["THREADS"] == tostring(local.table[name].concurrency) && f.service_config[0].environment_variables["TWILIO_FROM"] == "+15005550006" && f.service_config[0].environment_variables["EVENTS_TOPIC"] == "clickwrap-events"])
+    error_message = "Each has the settings of the table, of the root, and of this infrastructure."
+  }
+
+  assert {
+    condition     = google_cloudfunctions2_function.relay["resolve"].service_config[0].environment_variables["API_RATE_PER_MINUTE"] == "50" && google_cloudfunctions2_function.relay["deliver"].service_config[0].environment_variables["API_RATE_PER_MINUTE"] == "30"
+    error_message = "All instances together keep to the budget of calls."
+  }
+
+  assert {
+    condition     = { for name, f in google_cloudfunctions2_function.relay : name => f.service_config[0].environment_variables["CALLERS"] if can(f.service_config[0].environment_variables["CALLERS"]) } == { for name in ["resolve", "deliver", "remind", "reconcile"] : name => join(",", [for m in output.invokers[name] : trimprefix(m, "serviceAccount:")]) }
+    error_message = "Each private function knows its callers."
+  }
+
+  assert {
+    condition     = toset([for s in google_cloudfunctions2_function.relay["deliver"].service_config[0].secret_environment_variables : s.key]) == toset(keys(output.secrets["deliver"]))
+    error_message = "Each reads its secrets and no other."
+  }
+
+  assert {
+    condition     = toset([for b in google_cloud_run_service_iam_member.invoker : b.service if b.member == "allUsers"]) == toset(["receive", "links", "receipts"])
+    error_message = "Three are public."
+  }
+
+  assert {
+    condition     = toset([for b in google_cloud_run_service_iam_member.invoker : b.member if b.service == "resolve"]) == toset(output.invokers["resolve"]) && toset([for b in google_cloud_run_service_iam_member.invoker : b.member if b.service == "console"]) == toset(["group:relay-operators@example.com"])
+    error_message = "The others are for those whom the output names."
+  }
+}
+
+run "what_terraform_cannot_set_is_refused" {
+  command = plan
+
+  variables {
+    public_by_iam = false
+    bundles       = { for name in ["receive", "resolve", "deliver", "remind", "links", "receipts", "reconcile", "console"] : name => "dist/${name}-0123456789ab.zip" }
+  }
+
+  expect_failures = [google_cloudfunctions2_function.relay]
 }
 
 run "wrong_values_are_refused" {

@@ -22,14 +22,14 @@ SCHEMA = embedded_ledger.SCHEMA + embedded_bus.SCHEMA + embedded_tasks.SCHEMA
 class Embedded:
     """The ports share one connection and one lock, because SQLite's own wait for a lock is slower.
 
-    task_pace: pauses between the attempts of a task.
+    task_pace: pauses between the attempts of a task. task_audience: of its identity; "" means its URL.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], datetime], task_pace: Pace) -> None:
+    def __init__(self, path: Path, clock: Callable[[], datetime], task_pace: Pace, task_audience: str = "") -> None:
         self._database, self._clock = Database(path, SCHEMA), clock
         self.ledger = EmbeddedLedger(self._database)
         self.bus = EmbeddedBus(self._database, clock)
-        self.scheduler = EmbeddedScheduler(self._database, clock, task_pace)
+        self.scheduler = EmbeddedScheduler(self._database, clock, task_pace, task_audience)
         self.dead_letters = EmbeddedDeadLetters(self._database)
 
     def start(self) -> None:

@@ -13,7 +13,7 @@ from local.emulation.embedded_ledger import port_transaction
 from local.emulation.http_push import Pace, post
 from local.emulation.topology import Subscription
 from local.emulation.worker import Job, Worker
-from local.stack.identity import bearer
+from local.stack.identity import PUSH, bearer
 from shared.ports import Message
 
 PROJECT = "clickwrap-local"
@@ -126,7 +126,7 @@ class EmbeddedBus:
 
     def _push(self, subscription: Subscription, delivery: Delivery) -> None:
         endpoint, body = subscription.endpoint, push_envelope(subscription.name, delivery)
-        reply = post(endpoint, body, bearer(endpoint), subscription.ack_deadline)
+        reply = post(endpoint, body, bearer(subscription.audience, PUSH), subscription.ack_deadline)
         with self._database.transaction() as db:
             if reply.status in ACKS:
                 _done(db, subscription.name, delivery.id)

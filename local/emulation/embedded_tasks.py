@@ -10,7 +10,7 @@ from local.emulation.database import Database
 from local.emulation.embedded_ledger import port_transaction
 from local.emulation.http_push import Pace, Reply, Tally, post, task_headers
 from local.emulation.worker import Job, Worker
-from local.stack.identity import bearer
+from local.stack.identity import TASKS, bearer
 from shared.ports import Task
 
 CALL_TIMEOUT = 80.0  # seconds; DISPATCH_DEADLINE in the cloud
@@ -33,11 +33,11 @@ THIS = "where queue = ? and name = ? and due is not null"
 class EmbeddedScheduler:
     """Any process may create and delete tasks. Only the process that has called `start` calls them.
 
-    pace: pauses between the attempts, for every queue.
+    pace: pauses between the attempts, for every queue. audience: of a task's identity; "" means its URL.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], datetime], pace: Pace) -> None:
-        self._database, self._clock, self._pace = database, clock, pace
+    def __init__(self, database: Database, clock: Callable[[], datetime], pace: Pace, audience: str = "") -> None:
+        self._database, self._clock, self._pace, self._audience = database, clock, pace, audience
         self._worker = Worker("tasks", self._take, MAX_PARALLEL_CALLS * MAX_QUEUES)
 
     def create(self, tasks: Iterable[Task]) -> None:
@@ -84,7 +84,8 @@ class EmbeddedScheduler:
         return [partial(self._call, _task(*row[:5]), Tally(*row[5:]).begun()) for row in rows]
 
     def _call(self, task: Task, tally: Tally) -> None:
-        headers = task_headers(task.queue, task.name, task.at.timestamp(), tally) | bearer(task.url)
+        identity = bearer(self._audience or task.url, TASKS)
+        headers = task_headers(task.queue, task.name, task.at.timestamp(), tally) | identity
         reply = post(task.url, task.body, headers, CALL_TIMEOUT)
         if reply.done:
             self.delete(task.queue, [task.name])

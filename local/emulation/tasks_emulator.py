@@ -121,7 +121,8 @@ class TasksEmulator(AbstractContextManager["TasksEmulator"]):
 
 def _identity(task: tasks_v2.Task) -> dict[str, str]:
     call = task.http_request
-    return bearer(call.oidc_token.audience or call.url) if call.oidc_token.service_account_email else {}
+    token = call.oidc_token
+    return bearer(token.audience or call.url, token.service_account_email) if token.service_account_email else {}
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from shared.ports import Message
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """A push subscription, as Terraform creates it in the cloud.
 
-    attribute: name and value; only messages with it are pushed. Times are in seconds.
+    audience: of its identity. attribute: name and value; only messages with it are pushed. Times are in seconds.
     parallel: pushes at a time, of the embedded bus.
     max_attempts: deliveries before a message goes to the dead-letter topic; Pub/Sub allows 5 to 100.
     """
@@ -16,6 +16,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     topic: str
     endpoint: str
+    audience: str = ""
     dead_letter_topic: str
     attribute: tuple[str, str] | None = None
     ack_deadline: float = 80.0

@@ -33,7 +33,7 @@ class Desk(msgspec.Struct, frozen=True):
 class Account(msgspec.Struct, frozen=True):
     """channel: whose provider it is. address: the variable that says where the provider is.
 
-    value: what that must be; {host} is host:port. credentials: further variables, where they are not set.
+    value: what that must be; {host} is host:port. credentials: further variables, where they are not set; likewise.
     """
 
     channel: ChannelName
@@ -69,11 +69,12 @@ def first_wrong(checks: Iterable[tuple[T, bool]]) -> T | None:
     return next((name for name, met in checks if not met), None)
 
 
-def refuse(status: int, body: object) -> NoReturn:
+def refuse(status: int, body: object, headers: Mapping[str, str] = {}) -> NoReturn:
     """Answers so. The demo's reader sees why a message is missing."""
     print(f"  refused by the stand-in, {flask.request.path}: {body}", file=sys.stderr, flush=True)
     response = flask.make_response(body) if isinstance(body, str) else flask.jsonify(body)
     response.status_code = status
+    response.headers.update(headers)
     flask.abort(response)
 
 

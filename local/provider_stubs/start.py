@@ -45,7 +45,7 @@ def stand_ins(environ: MutableMapping[str, str], outbox: Outbox) -> Iterator[lis
             host = f"127.0.0.1:{stack.enter_context(_server(stubs()[key[1]], environ, outbox))}"
             environ[account.address] = account.value.replace("{host}", host)
             for name, value in account.credentials.items():
-                environ.setdefault(name, value)
+                environ.setdefault(name, value.replace("{host}", host))
         yield [provider for _, provider in missing]
 
 

@@ -68,6 +68,7 @@ def sign_unseen(request: SignatureRequest) -> None:
 SCENARIOS: dict[str, Scenario] = {
     "delivered": Scenario(title="Delivered", text="A receipt says that the SMS arrived.", failure="delivered"),
     "opted-out": Scenario(title="Opted out", text="The signer has answered STOP before.", failure="opted_out"),
+    "stop": Scenario(title="Answers STOP", text="The SMS arrives, and the signer texts STOP.", failure="stop"),
     "landline": Scenario(title="Landline", text="The number cannot take an SMS.", failure="landline"),
     "invalid": Scenario(title="Invalid number", text="“12345” is not a phone number.", mobile="12345"),
     "filtered": Scenario(title="Filtered", text="The provider takes it; the carrier drops it.", failure="filtered"),

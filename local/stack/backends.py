@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from local.emulation.topology import Queue, Subscription
-from local.sandbox.failures import OutboxReceipts
 from local.sandbox.outbox import Outbox, OutboxChannel
+from local.sandbox.receipts import OutboxReceipts
 from local.stack.clock import VirtualClock
 from shared import bootstrap
+from shared.adapters.providers.common.mail import Letterhead
 from shared.domain.dead_letters import dead_topic
 from shared.domain.model import ChannelName, NoticeRecord
 from shared.ports import Bus, Channel, DeadLetters, Ledger, ReceiptVerifier, Scheduler
 from shared.setting_types import SettingError
-from shared.settings import MAX_DELIVERY_ATTEMPTS, PARALLEL_PUSHES, STATUS_WEBHOOK_URL
+from shared.settings import MAX_DELIVERY_ATTEMPTS, OIDC_AUDIENCE, PARALLEL_PUSHES, STATUS_WEBHOOK_URL
 
 if TYPE_CHECKING:
     from local.emulation.embedded import Embedded
@@ -68,10 +69,14 @@ class LocalBackend:
         return self._next_due(bootstrap.settings().names().reminders_queue)
 
     def outbox(self, channel: ChannelName) -> Channel:
-        return OutboxChannel(channel.value, self.stored_messages, bootstrap.clock, self._base)
+        letterhead = Letterhead(bootstrap.settings()) if channel is ChannelName.EMAIL else None
+        return OutboxChannel(channel, self.stored_messages, bootstrap.clock, self._receipts_url(), letterhead)
 
     def receipts(self, channel: ChannelName) -> ReceiptVerifier:
-        return OutboxReceipts(channel.value)
+        return OutboxReceipts()
+
+    def _receipts_url(self) -> str:
+        return bootstrap.receipts_base_url() or (f"{self._base}/receipts" if self._base else "")
 
     def request_of(self, notice: str) -> str:
         """The id of a notice's request; "" if it is not known."""
@@ -88,6 +93,7 @@ def pushes(base: str) -> list[Subscription]:
             name=name,
             topic=topic,
             endpoint=f"{base}/{function}",
+            audience=bootstrap.callers(function.partition("/")[0]).audience,
             dead_letter_topic=dead_topic(topic),
             attribute=("channel", channel) if channel else None,
             min_backoff=least,
@@ -122,7 +128,7 @@ def _embedded(directory: Path, base: str, clock: VirtualClock) -> Iterator[Local
     from local.emulation.embedded import Embedded
     from local.emulation.http_push import Pace
 
-    embedded = Embedded(directory / "relay.db", clock, Pace(*backoff()))
+    embedded = Embedded(directory / "relay.db", clock, Pace(*backoff()), bootstrap.settings()[OIDC_AUDIENCE])
     for subscription in pushes(base):
         embedded.bus.subscribe(subscription)
     try:

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -20,10 +21,10 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from local.stack.backends import LocalBackend, start_backend
 from local.stack.clock import Calls, Travel, VirtualClock
-from local.stack.identity import bearer, guarded
+from local.stack.identity import PUSH, SCHEDULER, TASKS, bearer, guarded
 from shared import bootstrap
 from shared.setting_types import SettingError
-from shared.settings import OIDC_AUDIENCE, PORT, STATUS_WEBHOOK_URL
+from shared.settings import PORT, STATUS_WEBHOOK_URL
 
 ROOT = Path(__file__).parents[2]
 MOUNTS = {"receive": "/receive", "resolve": "/resolve", "deliver": "/deliver", "remind": "/remind"} | {
@@ -60,10 +61,13 @@ def defaults(base: str) -> dict[str, str]:
         "ADDRESS_SECRET": "local-address-secret",
         "EVIDENCE_KEY": str(ROOT / ".local" / "evidence.pem"),
         "RESOLVE_URL": f"{base}/resolve",
+        "RECEIVE_URL": f"{base}/receive",
         "DELIVER_URL": f"{base}/deliver",
         "REMIND_URL": f"{base}/remind",
         "FORWARD_URL": f"{base}/forward",
-        "TASKS_SERVICE_ACCOUNT": "tasks@clickwrap-local.iam.gserviceaccount.com",
+        "RECONCILE_URL": f"{base}/reconcile",
+        "CALLERS": f"{PUSH},{TASKS},{SCHEDULER}",
+        "TASKS_SERVICE_ACCOUNT": TASKS,
     }
 
 
@@ -144,9 +148,14 @@ class Stack(AbstractContextManager["Stack"]):
         mounts["/sandbox"] = for_this_machine(sandbox)
         webhooks_of(sandbox).start()
         stack.callback(webhooks_of(sandbox).stop)
-        outbox = create_outbox_app(self.backend.stored_messages, self.backend.request_of)
+        outbox = create_outbox_app(self.backend.stored_messages, self.backend.request_of, self._text_back)
         add_time_buttons(outbox, self.travel)
         mounts["/outbox"] = for_this_machine(outbox)
+
+    def _text_back(self, number: str, text: str) -> None:
+        from local.sandbox.receipts import text_back
+
+        text_back(f"{self.base}/receipts", number, text, bootstrap.clock())
 
     def _stop_reconciling(self) -> None:
         self._stopping.set()
@@ -161,20 +170,22 @@ class Stack(AbstractContextManager["Stack"]):
             if self._stopping.is_set():
                 return
             with suppress(OSError):
-                url = f"{self.base}/reconcile"
-                urllib.request.urlopen(urllib.request.Request(url, b"{}", bearer(url)), timeout=60).close()
+                url, identity = f"{self.base}/reconcile", bearer(bootstrap.callers("reconcile").audience, SCHEDULER)
+                urllib.request.urlopen(urllib.request.Request(url, b"{}", identity), timeout=60).close()
 
 
 def authenticated(name: str, app: Callable[..., Any]) -> Callable[..., Any]:
     """Require a token for a private function.
 
-    Google's Pub/Sub emulator sends no token, so with it `resolve` and `deliver` accept anonymous calls. `remind` and
-    `reconcile` accept them always, for tests by hand: what they do does not depend on the caller.
+    Google's Pub/Sub emulator sends no token, so with it anonymous calls of what it pushes to get one. Those of `remind`
+    and `reconcile` always do, for tests by hand: what they do does not depend on the caller.
     """
-    settings = bootstrap.settings()
-    open_to_all = {"remind", "reconcile"} | ({"resolve", "deliver"} if settings.backend == "emulators" else set())
-    private = name in ("resolve", "deliver", "remind", "reconcile")
-    return guarded(app, settings[OIDC_AUDIENCE], anonymous=name in open_to_all) if private else app
+    if name not in bootstrap.URLS:
+        return app
+    pushed = name not in ("remind", "reconcile")
+    if pushed and bootstrap.settings().backend != "emulators":
+        return guarded(app)
+    return guarded(app, partial(bearer, bootstrap.callers(name).audience, PUSH if pushed else TASKS))
 
 
 def for_this_machine(app: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,14 +1,16 @@
 """CSRF protection, the operator's identity, and the headers of every page."""
 
-import base64
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
+from typing import cast
 from urllib.parse import urlsplit
 
 import flask
-import msgspec
 from werkzeug.datastructures import Headers
+
+from shared.callers import claims
 
 COOKIE = "console"
 TOKEN = re.compile(r"[\w-]{43}")
@@ -23,19 +25,8 @@ HEADERS = {
 
 
 def who(headers: Headers) -> str:
-    """The e-mail claim of the token that Cloud Run has let in; "" without one.
-
-    Cloud Run checks X-Serverless-Authorization if present, and removes the signature, so nothing
-    can be verified here: https://cloud.google.com/run/docs/authenticating/service-to-service
-    """
-    given = headers.get("X-Serverless-Authorization") or headers.get("Authorization") or ""
-    parts = given.split(" ")[-1].split(".")
-    try:
-        payload = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
-        email = msgspec.json.decode(payload, type=dict[str, object]).get("email", "")
-    except (IndexError, ValueError, msgspec.DecodeError):
-        return ""
-    return email if isinstance(email, str) else ""
+    """The e-mail claim of the token that Cloud Run has let in; "" without one."""
+    return claims(cast("Mapping[str, str]", headers)).email
 
 
 def token() -> str:

@@ -45,6 +45,9 @@ class Kind(StrEnum):
     PROGRESS = "progress"
     COMPLETION = "completion"
     UNREACHED = "unreached"  # to the sender, about signers who were not reached
+    COPY_SIGNED = "copy_signed"  # to the sender, where SENDER_COPIES asks for it
+    COPY_COMPLETE = "copy_complete"
+    COPY_EXPIRED = "copy_expired"
 
 
 class ChannelName(StrEnum):
@@ -73,6 +76,9 @@ class Role(StrEnum):
 
     SIGNER = "signer"
     RECIPIENT = "recipient"  # signs nothing, gets the completion
+
+
+CHECK = "relay-check"  # the request of the check of the whole relay, see shared/handlers/relay_check.py
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,11 +213,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One change of a notice's state."""
+    """One change of a notice's state. status, milliseconds: of the provider's answer that it rests on, if known."""
 
     at: datetime
     state: NoticeState
     why: str = ""
+    status: int = 0
+    milliseconds: int = 0
 
 
 class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -237,6 +245,7 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     instead_of: str = ""  # the notice whose fallback this one is
     told: tuple[str, ...] = ()  # of a mail to the sender: the notices that it tells of
     history: tuple[Transition, ...] = ()
+    changes: int = 0  # of its state, so far: the sequence of what other systems hear of it
     fingerprint: str = ""  # of the text as sent, by which it is known again in the provider's list
     ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
     unanswered: int = 0  # questions about it to which the provider gave no answer

@@ -38,6 +38,7 @@ def first_record(
         reason=reason,
         instead_of=notice.instead_of or "",
         history=(Transition(at=now, state=state, why=reason),),
+        changes=1,
         changed_at=now,
         purge_at=now + policy.days(policy.retention_days),
     )
@@ -49,7 +50,14 @@ def changed_to(
 ) -> NoticeRecord:
     """The record after one more transition."""
     history = shortened((*record.history, Transition(at=now, state=state, why=reason)))
-    return replace(record, state=state, reason=reason, history=history, changed_at=now, **fields)
+    changes = record.changes + 1
+    return replace(record, state=state, reason=reason, history=history, changes=changes, changed_at=now, **fields)
+
+
+def answered(record: NoticeRecord, status: int, took: timedelta) -> NoticeRecord:
+    """The record, whose last transition rests on an answer of the provider: its HTTP status, and how long it took."""
+    last = replace(record.history[-1], status=status, milliseconds=round(took / timedelta(milliseconds=1)))
+    return replace(record, history=(*record.history[:-1], last))
 
 
 def closed(record: NoticeRecord, state: NoticeState, now: datetime, reason: str, **fields: Any) -> NoticeRecord:
@@ -67,7 +75,7 @@ def settled(record: NoticeRecord, receipt: Receipt, now: datetime) -> NoticeReco
     history = (*record.history, Transition(at=receipt.at, state=state, why=receipt.reason))
     provider_id = receipt.provider_id or record.provider_id
     told = {"reason": receipt.reason, "provider_id": provider_id, "changed_at": now}
-    return replace(record, state=state, history=history, **told)
+    return replace(record, state=state, history=history, changes=record.changes + 1, **told)
 
 
 def state_after(record: NoticeRecord, receipt: Receipt) -> NoticeState | None:
@@ -112,21 +120,27 @@ def _unsettled_tries(record: NoticeRecord) -> int:
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One call of the provider. seconds: how long until its outcome was recorded; None while it is not."""
+    """One call of the provider.
+
+    after: how long until its answer, or else until its outcome was recorded; None while it is not. status: of HTTP.
+    """
 
     at: datetime
     outcome: NoticeState
-    why: str
-    seconds: float | None
+    why: str = ""
+    after: timedelta | None = None
+    status: int = 0
 
 
 def attempts(record: NoticeRecord) -> list[Attempt]:
     """The calls of the provider that the history still holds, the first one first."""
     found = []
     for step, after in zip(record.history, (*record.history[1:], None), strict=True):
-        if step.state is NoticeState.SENDING:
-            took = (after.at - step.at).total_seconds() if after else None
-            found.append(Attempt(step.at, after.state if after else step.state, after.why if after else "", took))
+        if step.state is NoticeState.SENDING and after:
+            took = timedelta(milliseconds=after.milliseconds) or after.at - step.at
+            found.append(Attempt(step.at, after.state, after.why, took, after.status))
+        elif step.state is NoticeState.SENDING:
+            found.append(Attempt(step.at, step.state))
     return found
 
 

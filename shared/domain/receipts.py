@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from shared.domain.inbound import Keyword
 from shared.domain.model import NoticeState
 
 
@@ -31,6 +32,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
     notice: our own id, when the provider sends it back. provider_id: what `Accepted` held; "" when not told.
     at: the provider's time, or ours where it gives none. suppress: the address itself is at fault.
+    asks: STOP where the recipient wants nothing more, START where they do again.
     """
 
     notice: str | None
@@ -39,6 +41,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     at: datetime
     suppress: bool = False
+    asks: Keyword | None = None
 
 
 class InvalidSignature(Exception):

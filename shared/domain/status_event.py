@@ -1,12 +1,28 @@
 """What other systems hear of a request: its status, without personal data. docs/status-events.md is the contract."""
 
 from datetime import datetime
+from typing import Generic, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from shared.domain.model import Request, Signer, SignerState, Status
 from shared.domain.signers import counted_signers, pending
+
+T = TypeVar("T")
+
+
+class CloudEvent(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """One message on `request-status`: CloudEvents 1.0, JSON format."""
+
+    specversion: str = "1.0"
+    id: str
+    source: str = "clickwrap-relay"
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str = "application/json"
+    data: T
 
 
 class SignerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -31,17 +47,8 @@ class RequestStatus(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
 
 
-class StatusEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One message on `request-status`: CloudEvents 1.0, JSON format."""
-
-    specversion: str = "1.0"
-    id: str
-    source: str = "clickwrap-relay"
-    type: str
-    subject: str
-    time: datetime
-    datacontenttype: str = "application/json"
-    data: RequestStatus
+class StatusEvent(CloudEvent[RequestStatus], frozen=True, kw_only=True):
+    """A change of a request's status: CloudEvents 1.0, JSON format."""
 
 
 def counted_status(old: Request | None, new: Request, now: datetime) -> Request:

@@ -11,6 +11,7 @@ from itertools import islice
 import msgspec
 
 from shared.domain import planner
+from shared.domain.causes import Cause, cause_of, unreachable
 from shared.domain.kinds import useful_for
 from shared.domain.model import (
     ChannelName,
@@ -25,7 +26,6 @@ from shared.domain.model import (
 )
 from shared.domain.notice_record import is_idle, notice_of, wait_after_lost_answer
 from shared.domain.policy import Policy, normal_email
-from shared.domain.verdict import Cause, cause_of, unreachable
 
 COLLECT = 30.0  # seconds after the first cause: what fails meanwhile is told in the same mail, what arrives is not
 NOT_AGAIN_DAYS = 1.0  # for so long one cause at one address is not told a second time
@@ -53,8 +53,8 @@ def sender_address(request: Request, policy: Policy) -> str:
 
 def begun_by(key: str, record: NoticeRecord, now: datetime, policy: Policy) -> Notice | None:
     """The mail that this notice begins by how it ended; None where there is nothing to tell, or not by it."""
-    ended = record.kind is not Kind.UNREACHED and not record.fallback and _ended(record, now, policy)
-    return _mail(key, record.request_id, record.round) if policy.tell_sender and ended else None
+    lost = bool(record.signer) and not record.fallback and ended(record, now, policy)
+    return _mail(key, record.request_id, record.round) if policy.tell_sender and lost else None
 
 
 def missing(request: Request, records: Records, now: datetime, policy: Policy) -> Iterator[Notice]:
@@ -130,7 +130,7 @@ def _mail(key: str, request: str, round_: int) -> Notice:
     )
 
 
-def _ended(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
+def ended(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
     """Without having reached anybody, and nothing more is tried. What was not due any more is no such end."""
     if record.state is NoticeState.UNKNOWN:
         return wait_after_lost_answer(record, now, policy) is None
@@ -176,11 +176,11 @@ def _lost(
     """Whether it has not arrived, and no other message that says the same has arrived, or still may."""
     awaited = bool(record.fallback) and record.fallback not in current
     over = all(isinstance(item, NoticeRecord) and _is_over(item, now, policy) for item in alike)
-    return _ended(record, now, policy) and over and not awaited
+    return ended(record, now, policy) and over and not awaited
 
 
 def _is_over(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
-    return record.state is NoticeState.SUPPRESSED or _ended(record, now, policy)
+    return record.state is NoticeState.SUPPRESSED or ended(record, now, policy)
 
 
 def _effect(item: Notice | NoticeRecord) -> tuple[object, ...]:

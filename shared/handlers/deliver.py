@@ -16,6 +16,7 @@ from shared.services.claims import Claims
 from shared.services.fallback import Fallback
 from shared.services.links import LinkService, masked
 from shared.services.lost_answers import LostAnswers
+from shared.services.outcomes import Outcomes
 from shared.services.sender_mail import SenderMail
 from shared.services.sending import Composed, Sending
 
@@ -34,16 +35,19 @@ class Deliver:
         links: LinkService,
         render: Render,
         fallback: Fallback,
+        outcomes: Outcomes,
         policy: Policy,
         clock: Callable[[], datetime],
+        status: Callable[[], int] = lambda: 0,
     ) -> None:
+        """status: the HTTP status of the last answer in this thread, 0 for none; asking forgets it."""
         self._ledger, self._api, self._channels = ledger, api, channels
-        self._links, self._render, self._fallback = links, render, fallback
+        self._links, self._render, self._fallback, self._outcomes = links, render, fallback, outcomes
         self._policy, self._clock = policy, clock
         finders = {c.name: c for c in channels.values() if isinstance(c, MessageFinder)}
         self._claims = Claims(ledger, policy, clock, {name: finder.lag for name, finder in finders.items()})
         self._lost_answers = LostAnswers(ledger, finders, policy, clock)
-        self._sending = Sending(ledger, self._claims, channels, fallback, policy, clock)
+        self._sending = Sending(ledger, self._claims, channels, fallback, policy, clock, status)
         shared = (channels, fallback, render, policy, clock)
         self._sender_mail = SenderMail(ledger, self._claims, self._sending, *shared)
 
@@ -53,19 +57,18 @@ class Deliver:
         request = self._load(notice)
         if notice.kind is Kind.UNREACHED:
             notice = self._sender_mail.as_due(request, notice)
-        if not self._accepted(request, notice, read_at):
-            self._lost_answers.settle(request, notice)
-            self._tell_sender(notice.notice)
+        if record := self._accepted(request, notice, read_at) or self._earlier(request, notice):
+            self._outcomes.tell(notice.notice, record)
 
-    def _tell_sender(self, key: str) -> None:
-        """After the record: where a crash comes in between, this delivery comes again."""
-        stored = self._ledger.get(NoticeRecord, key)
-        if stored and (mail := unreached.begun_by(key, stored.item, self._clock(), self._policy)):
-            self._fallback.publish_notice(mail)
+    def _earlier(self, request: Request, notice: Notice) -> NoticeRecord | None:
+        """What became of it before, or now without the provider. Raises RetryLater while its outcome is unknown."""
+        self._lost_answers.settle(request, notice)
+        stored = self._ledger.get(NoticeRecord, notice.notice)
+        return stored.item if stored else None
 
-    def _accepted(self, request: Request, notice: Notice, read_at: datetime) -> bool:
-        """Whether the provider took it; if not, there may be an earlier try whose outcome is unknown."""
-        if notice.kind is Kind.UNREACHED:
+    def _accepted(self, request: Request, notice: Notice, read_at: datetime) -> NoticeRecord | None:
+        """The record, where the provider took it now."""
+        if KINDS[notice.kind].to_sender:
             return self._sender_mail.send(request, notice, read_at)
         decision, channel = self._evaluate(request, notice), self._channels.get(notice.channel)
         if isinstance(decision, eligibility.Defer):
@@ -77,7 +80,7 @@ class Deliver:
             self._claims.close(notice, NoticeState.FAILED, f"no provider is set for {notice.channel}")
         elif composed := self._compose(request, notice, channel):
             return self._sending.send(notice, composed, read_at)
-        return False
+        return None
 
     # -- load
 

@@ -6,7 +6,6 @@ from datetime import datetime
 
 import msgspec
 
-from shared.domain import unreached
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.inbound import InboundText, Keyword
 from shared.domain.model import ChannelName, NoticeRecord, NoticeState
@@ -16,6 +15,7 @@ from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Ledger, ReceiptVerifier
 from shared.services.claims import log_outcome
 from shared.services.fallback import Fallback
+from shared.services.outcomes import Outcomes
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +35,12 @@ class Receipts:
         ledger: Ledger,
         verifiers: Mapping[str, ReceiptVerifier],
         fallback: Fallback,
+        outcomes: Outcomes,
         clock: Callable[[], datetime],
         policy: Policy,
     ) -> None:
-        self._ledger, self._verifiers, self._fallback = ledger, verifiers, fallback
+        self._ledger, self._verifiers = ledger, verifiers
+        self._fallback, self._outcomes = fallback, outcomes
         self._clock, self._policy = clock, policy
 
     def limit(self, provider: str, headers: Mapping[str, str]) -> int:
@@ -93,21 +95,26 @@ class Receipts:
         before, after = self._ledger.update(NoticeRecord, key, lambda old: self._next(key, old, provider, receipt))
         if after is not None:
             log_outcome(key, after)
-        self._tell_sender(key, after or before)
+        if record := after or before:  # also where it says nothing new: it may come again after a crash
+            self._outcomes.tell(key, record)
         return after is not None
-
-    def _tell_sender(self, key: str, record: NoticeRecord | None) -> None:
-        """After the record: where a crash comes in between, the receipt comes again, and says nothing new."""
-        if record and (mail := unreached.begun_by(key, record, self._clock(), self._policy)):
-            self._fallback.publish_notice(mail)
 
     def _next(self, key: str, record: NoticeRecord | None, provider: str, receipt: Receipt) -> NoticeRecord | None:
         """The record with this receipt. What follows comes before the write: after a crash it is only repeated."""
         if record is None or record.provider != provider:
             return None  # another sender's on the same account, or purged
-        if receipt.suppress:
-            self._fallback.suppress(record, receipt.reason, receipt.at)
+        self._mark_address(record, receipt)
         after = settled(record, receipt, self._clock())
         if after and after.state is NoticeState.UNDELIVERED:
             self._fallback.publish(key, record)
         return after
+
+    def _mark_address(self, record: NoticeRecord, receipt: Receipt) -> None:
+        if not record.address:
+            return
+        if receipt.asks is Keyword.STOP:
+            self._fallback.opt_out(record.channel, record.address, receipt.reason, receipt.at)
+        elif receipt.asks is Keyword.START:
+            self._fallback.lift(record.address, "the signer", receipt.reason, receipt.at)
+        elif receipt.suppress:
+            self._fallback.suppress(record, receipt.reason, receipt.at)

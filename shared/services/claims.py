@@ -31,12 +31,14 @@ class Claim(msgspec.Struct, frozen=True):
     """A claimed notice: its record as written, and the version that only the holder may replace.
 
     read_at: when the state was read by which it is due. before: the record that was claimed; None for a new one.
+    answer: the provider's HTTP status and how long it took; None before it was called.
     """
 
     notice: Notice
     stored: Stored[NoticeRecord]
     read_at: datetime | None = None
     before: NoticeRecord | None = None
+    answer: tuple[int, timedelta] | None = None
 
     @property
     def record(self) -> NoticeRecord:
@@ -160,16 +162,22 @@ class Claims:
         if wait := notice_record.wait_after_lost_answer(record, now, self._policy):
             raise RetryLater(reason, after=wait.total_seconds())
 
-    def accepted(self, claim: Claim, provider_id: str) -> None:
-        """The provider took it. An `unknown` that another delivery wrote when the lease ran out is overwritten."""
+    def accepted(self, claim: Claim, provider_id: str) -> NoticeRecord | None:
+        """The provider took it. An `unknown` that another delivery wrote when the lease ran out is overwritten.
+
+        Returns the record as it was written; None where a receipt was faster.
+        """
         now = self._clock()
         accept = partial(notice_record.changed_to, state=NoticeState.ACCEPTED, now=now, provider_id=provider_id)
-        if not self.record(claim, accept(claim.record)):
-            key, unknown = claim.notice.notice, NoticeState.UNKNOWN
-            self._ledger.update(NoticeRecord, key, lambda r: accept(r) if r and r.state is unknown else None)
+        record, unknown = accept(claim.record), NoticeState.UNKNOWN
+        if self.record(claim, record):
+            return record
+        key = claim.notice.notice
+        return self._ledger.update(NoticeRecord, key, lambda r: accept(r) if r and r.state is unknown else None)[1]
 
     def record(self, claim: Claim, record: NoticeRecord) -> bool:
         """Whether it was written. A receipt may have been faster, and knows better: then nothing is left to write."""
+        record = notice_record.answered(record, *claim.answer) if claim.answer else record
         written = self._ledger.put(claim.notice.notice, record, claim.stored.version)
         log_outcome(claim.notice.notice, record)
         return written is not None

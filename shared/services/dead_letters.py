@@ -13,13 +13,13 @@ from shared.domain import eligibility, planner
 from shared.domain.dead_letters import STALE_DAYS, DeadLetter
 from shared.domain.errors import PermanentFailure
 from shared.domain.kinds import KINDS, described
-from shared.domain.model import Event, Kind, Notice, NoticeRecord, Request
+from shared.domain.model import Event, Notice, NoticeRecord, Request
 from shared.domain.notice_record import IN_PROGRESS, is_idle
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key
-from shared.domain.status_event import StatusEvent
+from shared.domain.status_event import CloudEvent
 from shared.ports import Bus, DeadLetters, Ledger, Message
-from shared.services.publisher import notice_message
+from shared.services.messages import event_message, notice_message
 from shared.services.resource_names import ResourceNames
 
 LIMIT = 1_000  # letters of a topic: each is leased for a minute
@@ -131,7 +131,7 @@ class DeadLetterService:
             if letter.topic == self._names.events_topic:
                 return self._preview_event(letter, msgspec.json.decode(letter.data, type=Event))
             if letter.topic == self._names.status_topic:
-                return _preview_status(letter, msgspec.json.decode(letter.data, type=StatusEvent))
+                return _preview_status(letter, msgspec.json.decode(letter.data, type=CloudEvent[msgspec.Raw]))
             return self._preview_notice(letter, msgspec.json.decode(letter.data, type=Notice))
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             return ReplayPreview(letter, "unreadable message", ReplayOutcome.STUCK, f"nothing: it cannot be read ({e})")
@@ -177,8 +177,8 @@ class DeadLetterService:
             return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
         if record and not self._open(record.item):
             return ReplayOutcome.SETTLED, f"nothing: it is {record.item.state} already"
-        if notice.kind is Kind.UNREACHED:
-            return ReplayOutcome.REPLAY, "tells the sender, if anybody is not reached by then"
+        if KINDS[notice.kind].to_sender:
+            return ReplayOutcome.REPLAY, "tells the sender, if there is anything to tell by then"
         decision = eligibility.evaluate(stored.item, notice, self._clock(), self._policy)
         if isinstance(decision, eligibility.Send):
             number = stored.item.signers[notice.signer].number
@@ -198,7 +198,7 @@ def _notice_id(data: bytes) -> str:
         return ""
 
 
-def _preview_status(letter: DeadLetter, event: StatusEvent) -> ReplayPreview:
+def _preview_status(letter: DeadLetter, event: CloudEvent[msgspec.Raw]) -> ReplayPreview:
     return ReplayPreview(
         letter, f"{event.type} {event.id}", ReplayOutcome.REPLAY, "posts it to STATUS_WEBHOOK_URL once more"
     )
@@ -213,7 +213,9 @@ def _live(notice: Notice) -> str:
 
 
 def _again(letter: DeadLetter, names: ResourceNames) -> Message:
-    """A notice's attributes are made anew: subscriptions filter by them, and a deferred message has none."""
+    """Attributes are made anew: subscriptions filter by them, and a deferred message has none."""
     if letter.topic == names.notices_topic:
         return notice_message(msgspec.json.decode(letter.data, type=Notice))
+    if letter.topic == names.status_topic:
+        return event_message(msgspec.json.decode(letter.data, type=CloudEvent[msgspec.Raw]))
     return Message(letter.data)

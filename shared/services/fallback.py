@@ -12,7 +12,7 @@ from shared.domain.model import ChannelName, Notice, NoticeRecord, Suppression
 from shared.domain.notice_record import notice_of
 from shared.domain.policy import beside
 from shared.ports import Bus, Ledger
-from shared.services.publisher import notice_message
+from shared.services.messages import notice_message
 
 SUPPRESSION_DAYS = 365
 

@@ -11,7 +11,9 @@ from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request
 from shared.domain.notice_record import first_record
 from shared.domain.policy import Policy
 from shared.domain.status_event import changed_last, status_event
-from shared.ports import Bus, Ledger, Message, Scheduler, Task
+from shared.ports import Bus, Ledger, Scheduler, Task
+from shared.services.messages import event_message, notice_message
+from shared.services.outcomes import Outcomes
 from shared.services.resource_names import ResourceNames
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ class Publisher:
     ) -> None:
         self._ledger, self._bus, self._scheduler = ledger, bus, scheduler
         self._names, self._policy, self._clock = names, policy, clock
+        self._outcomes = Outcomes(bus, names, policy, clock)
 
     def publish_changes(self, old: Request | None, new: Request) -> None:
         """What the commit added. What was implied before was published then, or will be by `republish_missing`."""
@@ -66,15 +69,19 @@ class Publisher:
     def publish(self, notices: Collection[Notice]) -> None:
         """Raises RetryLater. A notice without a channel is recorded as failed instead, and told to the sender."""
         reachable = [n for n in notices if n.channel is not ChannelName.NONE]
-        mails = [mail for n in notices if n.channel is ChannelName.NONE and (mail := self._record_unreachable(n))]
+        mails = self._record_unreachable([n for n in notices if n.channel is ChannelName.NONE])
         if reachable or mails:
             self._bus.publish(self._names.notices_topic, [notice_message(n) for n in (*reachable, *mails)])
 
-    def _record_unreachable(self, notice: Notice) -> Notice | None:
+    def _record_unreachable(self, notices: Collection[Notice]) -> list[Notice]:
+        """The mails to the sender. The events come before the records: who has a record is not looked at again."""
         now, reason = self._clock(), "no channel: no usable e-mail address or mobile number on a channel in use"
-        record = first_record(notice, NoticeState.FAILED, now, self._policy, reason)
-        self._ledger.put(notice.notice, record, None)
-        return unreached.begun_by(notice.notice, record, now, self._policy)
+        records = {n.notice: first_record(n, NoticeState.FAILED, now, self._policy, reason) for n in notices}
+        self._outcomes.tell_systems(records)
+        for key, record in records.items():
+            self._ledger.put(key, record, None)
+        mails = (unreached.begun_by(key, record, now, self._policy) for key, record in records.items())
+        return [*filter(None, mails)]
 
     def _schedule(self, request: Request, due: dict[str, planner.Due], made: Container[str]) -> None:
         tasks = [self._task(request, name, d) for name, d in due.items() if name not in made]
@@ -105,11 +112,8 @@ class Publisher:
             self._tell(new)
 
     def _tell(self, request: Request) -> None:
-        attributes = {"content-type": "application/cloudevents+json"}
-        message = Message(
-            msgspec.json.encode(status_event(request, signer_ids=self._policy.status_signer_ids)), attributes
-        )
-        self._bus.publish(self._names.status_topic, [message])
+        event = status_event(request, signer_ids=self._policy.status_signer_ids)
+        self._bus.publish(self._names.status_topic, [event_message(event)])
 
 
 def _warn_of_overdue(request: Request, unsent: Iterable[Notice]) -> None:
@@ -122,8 +126,3 @@ def unpublished_tasks(old: Request | None) -> set[str]:
     """Tasks of the invitations that `old` itself committed: their publishing may have been lost in a crash."""
     fresh = [s for s in old.signers.values() if s.invited_at == old.checked_at] if old else []
     return {reminder.task for signer in fresh for reminder in signer.reminders.values()}
-
-
-def notice_message(notice: Notice) -> Message:
-    """A notice as a Pub/Sub message, with the attributes that subscriptions filter by."""
-    return Message(msgspec.json.encode(notice), {"channel": notice.channel.value, "kind": notice.kind.value})

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.domain import notice_record
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
-from shared.domain.model import ChannelName, Notice, NoticeState
+from shared.domain.model import ChannelName, Notice, NoticeRecord, NoticeState
 from shared.domain.policy import Policy
 from shared.ports import Channel, Ledger, Outgoing
 from shared.services.circuit_breaker import CircuitBreaker
@@ -39,9 +40,11 @@ class Sending:
         fallback: Fallback,
         policy: Policy,
         clock: Callable[[], datetime],
+        status: Callable[[], int],
     ) -> None:
+        """status: the HTTP status of the last answer, 0 for none; asking forgets it."""
         self._claims, self._channels, self._fallback = claims, channels, fallback
-        self._policy, self._clock = policy, clock
+        self._policy, self._clock, self._status = policy, clock, status
         self._circuits = {c: CircuitBreaker(f"{c} {p.name}", ledger, policy, clock) for c, p in channels.items()}
 
     def check(self, channel: ChannelName) -> None:
@@ -49,41 +52,40 @@ class Sending:
         if circuit := self._circuits.get(channel):
             circuit.check()
 
-    def send(self, notice: Notice, composed: Composed, read_at: datetime) -> bool:
-        """Whether the provider took it. Raises RetryLater.
+    def send(self, notice: Notice, composed: Composed, read_at: datetime) -> NoticeRecord | None:
+        """The record, where the provider took it. Raises RetryLater.
 
         read_at: when the state was read by which the notice is due.
         """
         claim = self._claims.claim(notice, read_at, **composed.fields)
         if claim is None:
-            return False
+            return None
         if not self._claims.holds(claim):  # frozen while it claimed: nothing has left, and the state may have changed
             self._claims.release(claim)
         return self._call(claim, self._channels[notice.channel], composed.message)
 
-    def _call(self, claim: Claim, channel: Channel, message: Outgoing) -> bool:
-        try:
-            accepted = channel.send(message)
-        except RetryLater as e:
-            self._try_later(claim, e)
-        except PermanentFailure as e:
-            self._fail(claim, e)
-        except OutcomeUnknown as e:
-            self._circuits[claim.notice.channel].failed()  # so that what is not claimed yet waits
-            self._claims.unknown(claim, e.reason)
-        except Exception as e:  # a fault of ours after the claim: it may have left, so nobody may assume it did not
-            where = traceback.extract_tb(e.__traceback__)[-1]  # not its text, which may hold the address
-            fault = {"fault": type(e).__name__, "at": f"{where.filename}:{where.lineno}"}
-            log.error("unexpected failure of a provider's adapter", extra={"json": fault})
-            self._claims.unknown(claim, f"unexpected {type(e).__name__} in the {channel.name} adapter")
-        else:  # outside the try: a record that cannot be written is no failed send
-            self._accepted(claim, accepted)
-            return True
-        return False
+    def _call(self, claim: Claim, channel: Channel, message: Outgoing) -> NoticeRecord | None:
+        self._status()  # an earlier call's
+        began, outcome = self._clock(), _outcome(channel, message)
+        claim = replace(claim, answer=(self._status(), self._clock() - began))
+        match outcome:
+            case Accepted():
+                return self._accepted(claim, outcome)
+            case RetryLater():
+                self._try_later(claim, outcome)
+            case PermanentFailure():
+                self._fail(claim, outcome)
+            case OutcomeUnknown():
+                self._circuits[claim.notice.channel].failed()  # so that what is not claimed yet waits
+                self._claims.unknown(claim, outcome.reason)
+            case _:
+                self._claims.unknown(claim, f"unexpected {type(outcome).__name__} in the {channel.name} adapter")
+        return None
 
-    def _accepted(self, claim: Claim, accepted: Accepted) -> None:
-        self._claims.accepted(claim, accepted.provider_id)
+    def _accepted(self, claim: Claim, accepted: Accepted) -> NoticeRecord | None:
+        record = self._claims.accepted(claim, accepted.provider_id)
         self._circuits[claim.notice.channel].worked()
+        return record
 
     def _try_later(self, claim: Claim, retry: RetryLater) -> None:
         """A provider that is down uses up no attempts: its outage may outlast any number of them."""
@@ -115,3 +117,16 @@ class Sending:
             raise
         failed = NoticeState.FAILED
         self._claims.record(claim, notice_record.closed(claim.record, failed, self._clock(), e.reason))
+
+
+def _outcome(channel: Channel, message: Outgoing) -> Accepted | Exception:
+    """What came of the one call."""
+    try:
+        return channel.send(message)
+    except (RetryLater, PermanentFailure, OutcomeUnknown) as e:
+        return e
+    except Exception as e:  # a fault of ours after the claim: it may have left, so nobody may assume it did not
+        where = traceback.extract_tb(e.__traceback__)[-1]  # not its text, which may hold the address
+        fault = {"fault": type(e).__name__, "at": f"{where.filename}:{where.lineno}"}
+        log.error("unexpected failure of a provider's adapter", extra={"json": fault})
+        return e

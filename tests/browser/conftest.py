@@ -1,20 +1,19 @@
 """The local stack under a real browser: Debian's chromium, driven by Playwright. In CI a missing browser fails."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe as Engine
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from tests.browser.chromium import NoBrowser, chromium
 from tests.e2e.stack import Running
 
 WAIT = 30_000  # milliseconds for whatever a page is waited for: beside other tests a page is slow
 expect.set_options(timeout=WAIT)
-TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+SIZE = {"width": 1280, "height": 720}
 
-Axe = Callable[[Page], None]
 Errors = list[str]
 
 
@@ -37,47 +36,50 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running.stop()
 
 
-@pytest.fixture
-def errors() -> Errors:
-    """What the browser complained of. A test that wants a complaint takes it out."""
-    return []
-
-
-@pytest.fixture
-def page(browser: Browser, stack: Running, errors: Errors) -> Iterator[Page]:
-    """A page of a fresh browser; goto("/sandbox/") goes to the stack. Fails the test if an error is left over."""
-    context = browser.new_context(base_url=stack.base, reduced_motion="reduce")
+def context_of(browser: Browser, stack: Running, **options: Any) -> BrowserContext:
+    """Of a browser as new, in which goto("/sandbox/") goes to the stack."""
+    context = browser.new_context(base_url=stack.base, reduced_motion="reduce", **options)
     context.set_default_timeout(WAIT)
-    context.on("page", lambda opened: _listen(opened, errors))
-    yield context.new_page()
+    return context
+
+
+@pytest.fixture(scope="module")
+def context(browser: Browser, stack: Running) -> Iterator[BrowserContext]:
+    """One page for a module's tests: to open one takes longer than most of them."""
+    context = context_of(browser, stack)
+    context.new_page()
+    yield context
     context.close()
-    assert errors == []
 
 
-def _listen(page: Page, errors: Errors) -> None:
-    def heard(message: ConsoleMessage) -> None:
+@pytest.fixture(scope="module")
+def heard(context: BrowserContext) -> Errors:
+    found: Errors = []
+
+    def listen(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            errors.append(f"{message.text} ({message.location.get('url', '')})")
+            found.append(f"{message.text} ({message.location.get('url', '')})")
 
-    page.on("console", heard)
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    context.on("console", listen)
+    context.on("weberror", lambda error: found.append(str(error.error)))
+    return found
 
 
 @pytest.fixture
-def axe() -> Axe:
-    """axe(page) fails on any violation of WCAG 2.2 AA, whatever its impact, in light and in dark."""
-
-    def check(page: Page) -> None:
-        page.wait_for_load_state("load")  # without its style sheet a page's links are too small to touch
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            found = Engine().run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response["violations"]
-            assert not found, f"{page.url}, {scheme}:\n" + "\n".join(map(_told, found))
-
-    return check
+def errors(heard: Errors) -> Errors:
+    """What the browser complained of. A test that wants a complaint takes it out."""
+    heard.clear()
+    return heard
 
 
-def _told(violation: dict[str, object]) -> str:
-    nodes = violation["nodes"]
-    assert isinstance(nodes, list)
-    return f"{violation['id']}: {violation['help']}: {[n['html'] for n in nodes[:3]]}"
+@pytest.fixture
+def page(context: BrowserContext, errors: Errors) -> Iterator[Page]:
+    """The module's page, as if it were new. Fails the test if an error is left over."""
+    page, *others = context.pages
+    for other in others:
+        other.close()
+    context.clear_cookies()
+    page.set_viewport_size(SIZE)  # type: ignore[arg-type]
+    page.emulate_media(media="screen", color_scheme="light")
+    yield page
+    assert errors == []

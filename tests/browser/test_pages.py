@@ -2,11 +2,12 @@
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Axe, Errors
+from tests.browser.axe import axe, fits
+from tests.browser.conftest import Errors, context_of
 from tests.e2e.stack import ERIC, ERICS, JANE, JANES, Running, until
 
 
-def test_the_sandbox_is_accessible(page: Page, stack: Running, axe: Axe) -> None:
+def test_the_sandbox_is_accessible(page: Page, stack: Running) -> None:
     request = stack.send(ERIC, JANE)
     page.goto("/sandbox/")
     axe(page)
@@ -15,7 +16,7 @@ def test_the_sandbox_is_accessible(page: Page, stack: Running, axe: Axe) -> None
     axe(page)
 
 
-def test_the_signing_page_is_accessible_before_and_after(page: Page, stack: Running, axe: Axe) -> None:
+def test_the_signing_page_is_accessible_before_and_after(page: Page, stack: Running) -> None:
     request = stack.send(ERIC, JANE)
     page.goto(f"/sandbox/requests/{request}")
     page.get_by_role("link", name="Signing page of Eric Smith").click()
@@ -25,7 +26,7 @@ def test_the_signing_page_is_accessible_before_and_after(page: Page, stack: Runn
     axe(page)
 
 
-def test_the_outbox_is_accessible_empty_and_filled(page: Page, stack: Running, axe: Axe) -> None:
+def test_the_outbox_is_accessible_empty_and_filled(page: Page, stack: Running) -> None:
     stack.call("POST", "/outbox/clear", {})
     page.goto("/outbox/")
     axe(page)
@@ -36,7 +37,7 @@ def test_the_outbox_is_accessible_empty_and_filled(page: Page, stack: Running, a
     axe(page)
 
 
-def test_a_dead_link_says_so_accessibly(page: Page, stack: Running, errors: Errors, axe: Axe) -> None:
+def test_a_dead_link_says_so_accessibly(page: Page, stack: Running, errors: Errors) -> None:
     answer = page.goto("/l/nobody-ever-made-this-one")
     assert answer is not None
     assert answer.status == 404
@@ -46,7 +47,7 @@ def test_a_dead_link_says_so_accessibly(page: Page, stack: Running, errors: Erro
 
 
 def test_without_javascript_a_link_refreshes_and_another_keeps_refreshing(browser: Browser, stack: Running) -> None:
-    context = browser.new_context(base_url=stack.base, java_script_enabled=False)
+    context = context_of(browser, stack, java_script_enabled=False)
     page = context.new_page()
     page.goto("/outbox/")
     page.get_by_role("link", name="Keep refreshing").click()
@@ -75,12 +76,11 @@ def test_a_part_that_is_renewed_keeps_the_focus(page: Page, stack: Running) -> N
     expect(page.get_by_role("button", name="Expire")).to_be_focused()
 
 
-def test_nothing_is_cut_off_on_a_phone(page: Page, stack: Running, axe: Axe) -> None:
+def test_nothing_is_cut_off_on_a_phone(page: Page, stack: Running) -> None:
     request = stack.send(ERIC, JANE)
-    page.set_viewport_size({"width": 360, "height": 740})
     for path in ("/sandbox/", f"/sandbox/requests/{request}", "/outbox/"):
         page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        fits(page, 360)
     axe(page)
 
 

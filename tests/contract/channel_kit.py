@@ -1,5 +1,6 @@
 """What every channel must do, whoever the provider is. A subclass says how its provider plays each part."""
 
+import base64
 import json
 import re
 import threading
@@ -292,10 +293,18 @@ class FinderKit:
 def wire(asked: Asked, headers: dict[str, str]) -> dict[str, Any]:
     """The request in the form of a golden file, with the headers that one names."""
     kind = asked.headers.get("content-type", "").partition(";")[0]
-    forms = {"application/json": lambda: {"json": asked.json()}, "": dict}
-    body = forms.get(kind, lambda: {"form": asked.form()})()
+    json, form = (lambda: {"json": asked.json()}), (lambda: {"form": asked.form()})
+    forms = {"application/json": json, "application/x-amz-json-1.0": json, "text/plain": lambda: {"mime": mime(asked)}}
+    body = {**forms, "": dict}.get(kind, form)()
     shown = {name: asked.headers.get(name) for name in headers}
     return {"method": asked.method, "path": asked.path, "headers": shown, **body}
+
+
+def mime(asked: Asked) -> str:
+    """The mail in a body in base64, as the golden file has it."""
+    content = base64.b64decode(asked.body, validate=True).decode()
+    assert "\r\n" in content
+    return re.sub(r"={15}\d+==", "BOUNDARY", content.replace("\r\n", "\n"))
 
 
 class ReceiptKit:

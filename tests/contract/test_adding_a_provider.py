@@ -98,7 +98,7 @@ def test_the_generated_files_follow(project: Path) -> None:
     made = {name: (project / name).read_text() for name in (".env.example", "docs/settings.md", "infra/choices.tf")}
     assert "\n#ACME_API_URL=https://api.acme.example\n" in made[".env.example"]
     assert "| `ACME_TOKEN` | required, secret | the account's token |" in made["docs/settings.md"]
-    assert 'contains(["acme", "apprise", ' in made["infra/choices.tf"]
+    assert 'contains(["acme", "' in made["infra/choices.tf"]
     table = json.loads((project / "infra/functions.json").read_text())
     assert table["deliver"]["secrets"]["ACME_TOKEN"] == "SMS_PROVIDER=acme"
     assert table["receipts"]["secrets"]["ACME_WEBHOOK_SECRET"] == "RECEIPTS=acme"

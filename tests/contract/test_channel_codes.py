@@ -6,9 +6,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from shared.adapters.http.client import Http, HttpResponse
 from shared.adapters.providers.email import mailgun as mailguns
 from shared.adapters.providers.email import postmark as postmarks
 from shared.adapters.providers.email import sendgrid as sendgrids
+from shared.adapters.providers.email import ses as amazon_ses
+from shared.adapters.providers.sms import aws as amazon_sms
 from shared.adapters.providers.sms import twilio as twilios
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.ports import Channel, Outgoing, Sought
@@ -24,11 +27,20 @@ from tests.contract.test_channels import (
     TestTwilio as OfTwilio,
 )
 from tests.contract.test_channels import (
+    aws,
+    aws_refusal,
+    by_messages,
     mailgun,
+    messages_refusal,
+    microsoft,
+    microsoft_refusal,
+    microsofts_login,
     postmark,
     postmark_answer,
     sendgrid,
     sendgrid_refusal,
+    ses,
+    ses_refusal,
     twilio,
     twilio_refusal,
     vonage,
@@ -92,6 +104,24 @@ def test_vonages_statuses(status: str, expected: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "code", "wrong", "expected"),
+    [
+        (402, "1070", "", 900),
+        (402, "low-balance", "", 900),
+        (403, "1140", "", 900),
+        (422, "1120", "", 900),
+        (422, "1020", "from", 900),
+        (422, "1020", "client_ref", "give up"),
+        (422, "1240", "", "suppress"),
+        (429, "1000", "", "again"),
+        (500, "1030", "", "again"),
+    ],
+)
+def test_the_codes_of_vonages_messages_api(status: int, code: str, wrong: str, expected: object) -> None:
+    assert outcome(by_messages, SMS, messages_refusal(status, code, invalid_parameters=[{"name": wrong}])) == expected
+
+
+@pytest.mark.parametrize(
     ("code", "expected"),
     [
         (100, "again"),
@@ -109,9 +139,109 @@ def test_postmarks_codes_count_whatever_the_status(code: int, expected: object) 
         assert outcome(postmark, EMAIL, postmark_answer(status, code)) == expected
 
 
+@pytest.mark.parametrize(
+    ("status", "name", "said", "expected"),
+    [
+        (400, "AccountSuspendedException", "", 900),
+        (400, "SendingPausedException", "", 900),
+        (400, "MailFromDomainNotVerifiedException", "", 900),
+        (404, "NotFoundException", "Configuration set <x> does not exist.", 900),
+        (400, "LimitExceededException", "", 3600),
+        (400, "LimitExceededException", "Daily message quota exceeded.", 3600),
+        (429, "TooManyRequestsException", "Daily message quota exceeded.", 3600),
+        (429, "TooManyRequestsException", "Maximum sending rate exceeded.", "again"),
+        (400, "ThrottlingException", "Rate exceeded", "again"),
+        (400, "MessageRejected", "Email address is not verified. The following identities failed ...", 900),
+        (400, "MessageRejected", "Sending suspended for this account.", 900),
+        (400, "MessageRejected", "Address blacklisted.", "suppress"),
+        (400, "BadRequestException", "Local address contains control or whitespace", "suppress"),
+        (400, "BadRequestException", "Domain contains illegal character", "suppress"),
+        (400, "BadRequestException", "Invalid header", "give up"),
+        (403, "AccessDeniedException", "User is not authorized to perform ses:SendEmail", 900),
+        (400, "ExpiredTokenException", "", 900),
+    ],
+)
+def test_what_ses_says_by_name_and_in_words(status: int, name: str, said: str, expected: object) -> None:
+    assert outcome(ses, EMAIL, ses_refusal(status, name, said)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "field", "expected"),
+    [
+        ("AccessDeniedException", "", "", 900),
+        ("AccessDeniedException", "ACCOUNT_DISABLED", "", 900),
+        ("ConflictException", "DESTINATION_PHONE_NUMBER_NOT_VERIFIED", "", "give up"),
+        ("ConflictException", "NO_ORIGINATION_IDENTITIES_FOUND", "", "give up"),
+        ("ConflictException", "RESOURCE_NOT_ACTIVE", "", 900),
+        ("ConflictException", "NEW_ONE", "", "give up"),
+        ("InvalidSignatureException", "", "", 900),
+        ("ResourceNotFoundException", "", "", 900),
+        ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_TEXT", "", 900),
+        ("ServiceQuotaExceededException", "NEW_ONE", "", 900),
+        ("ThrottlingException", "", "", "again"),
+        ("ValidationException", "DESTINATION_COUNTRY_BLOCKED", "", "give up"),
+        ("ValidationException", "INVALID_PARAMETER", "DestinationPhoneNumber", "suppress"),
+        ("ValidationException", "INVALID_PARAMETER", "OriginationIdentity", 900),
+        ("ValidationException", "INVALID_PARAMETER", "ConfigurationSetName", 900),
+        ("ValidationException", "MAXIMUM_SIZE_EXCEEDED", "MessageBody", "give up"),
+        ("ValidationException", "", "", "give up"),
+    ],
+)
+def test_what_aws_says_of_a_text_by_name_and_reason(name: str, reason: str, field: str, expected: object) -> None:
+    for status in (400, 409):
+        assert outcome(aws, SMS, aws_refusal(name, reason, field, status)) == expected
+    if expected == "again":
+        assert outcome(aws, SMS, aws_refusal(name, reason, field, 429)) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (400, "ErrorInvalidRecipients", "suppress"),
+        (400, "ErrorMimeContentInvalidBase64String", "give up"),
+        (400, "ErrorMessageSizeExceeded", "give up"),
+        (400, "ErrorQuotaExceeded", 900),
+        (403, "ErrorSendAsDenied", 900),
+        (403, "ErrorAccessDenied", 900),
+        (403, "ErrorExceededMessageLimit", 900),
+        (404, "MailboxNotEnabledForRESTAPI", 900),
+        (404, "ErrorInvalidUser", 900),
+        (404, "", 900),
+        (429, "ErrorSubmissionQuotaExceeded", 3600),
+        (429, "ApplicationThrottled", "again"),
+        (500, "ErrorInternalServerTransientError", "again"),
+        (503, "ErrorServerBusy", "again"),
+        (509, "", "again"),
+        (507, "ErrorQuotaExceeded", 900),
+        (413, "", "give up"),
+    ],
+)
+def test_microsofts_codes(status: int, code: str, expected: object) -> None:
+    with microsofts_login() as login:
+        refusal = microsoft_refusal(status, code)
+        assert outcome(lambda url: microsoft(url, login.url), EMAIL, refusal) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "mailbox"),
+    [
+        ({}, "legal%40example.com"),
+        ({"MICROSOFT_MAILBOX": "relay@tenant.example"}, "relay%40tenant.example"),
+    ],
+)
+def test_microsofts_mailbox_is_the_senders_or_another(given: dict[str, str], mailbox: str) -> None:
+    with microsofts_login() as login, StandIn(Reply(202)) as server:
+        microsoft(server.url, login.url, **given).send(EMAIL)
+        assert server.asked[0].path == f"/v1.0/users/{mailbox}/sendMail"
+
+
 @pytest.mark.parametrize(("status", "expected"), [(400, "give up"), (403, 900), (413, "give up"), (415, "give up")])
 def test_statuses_without_a_code_are_judged_by_themselves(status: int, expected: object) -> None:
-    for channel, message in ((twilio, SMS), (sendgrid, EMAIL), (mailgun, EMAIL), (postmark, EMAIL)):
+    for channel, message in (
+        (twilio, SMS),
+        (aws, SMS),
+        *((mail, EMAIL) for mail in (sendgrid, mailgun, postmark, ses)),
+    ):
         assert outcome(channel, message, Reply(status, b"<html>")) == expected
 
 
@@ -157,6 +287,7 @@ def test_a_messaging_service_stands_alone_or_with_one_of_its_numbers_and_without
         (mailgun, Reply(400, {"message": "'from' parameter is not a valid address. please check documentation"})),
         (mailgun, Reply(400, {"message": "from parameter is missing"})),
         (postmark, postmark_answer(422, 300, "Invalid 'From' address: 'legal@example'.")),
+        (ses, ses_refusal(400, "MailFromDomainNotVerifiedException")),
     ],
 )
 def test_a_refused_sender_keeps_the_message_for_the_operator(channel: Callable[[str], Channel], reply: Reply) -> None:
@@ -241,7 +372,7 @@ def test_vonage_gets_plain_text_as_such_and_no_callback_longer_than_it_takes() -
 )
 def test_no_email_provider_is_asked_to_send_to_what_is_no_single_address(to: str) -> None:
     message = Outgoing(notice=NOTICE, to=to, text="x", subject="s")
-    for channel in (sendgrid, mailgun, postmark):
+    for channel in (sendgrid, mailgun, postmark, ses):
         with StandIn() as server:
             with pytest.raises(PermanentFailure):
                 channel(server.url).send(message)
@@ -261,3 +392,48 @@ def test_an_email_without_html_or_reply_address_has_no_empty_fields() -> None:
         values = {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "d.example", "EMAIL_FROM": "legal@example.com"}
         mailguns.Sender(Values({**values, "MAILGUN_API_URL": server.url}), lambda: NOW).send(message)
         assert not {"html", "h:Reply-To"} & server.asked[0].form().keys()
+
+
+SES = {"SES_REGION": "us-east-1", "SES_ACCESS_KEY_ID": "k", "SES_SECRET_ACCESS_KEY": "s"}
+
+
+def test_ses_gets_names_beyond_ascii_as_encoded_words_and_no_empty_fields() -> None:
+    message = Outgoing(notice=NOTICE, to="ann@exämple.com", text="x", subject="s")
+    with StandIn(Reply(200, {"MessageId": "1"})) as server:
+        values = {**SES, "EMAIL_FROM": '"Zoë, Legal" <legal@example.com>', "SES_API_URL": server.url}
+        amazon_ses.Sender(Values(values), lambda: NOW).send(message)
+        sent = server.asked[0].json()
+    assert sent["FromEmailAddress"] == "=?utf-8?b?Wm/DqywgTGVnYWw=?= <legal@example.com>"
+    assert sent["Destination"] == {"ToAddresses": ["ann@xn--exmple-cua.com"]}
+    assert not {"ReplyToAddresses", "ConfigurationSetName"} & sent.keys()
+    assert sent["Content"]["Simple"]["Body"].keys() == {"Text"}
+
+
+def test_a_text_without_a_configuration_set_names_none() -> None:
+    given = {"AWS_SMS_REGION": "us-east-1", "AWS_SMS_ACCESS_KEY_ID": "k", "AWS_SMS_SECRET_ACCESS_KEY": "s"}
+    with StandIn(Reply(200, {"MessageId": "1"})) as server:
+        values = {**given, "AWS_SMS_FROM": "Acme", "AWS_SMS_API_URL": server.url}
+        amazon_sms.Sender(Values(values), lambda: NOW).send(SMS)
+        assert "ConfigurationSetName" not in server.asked[0].json()
+
+
+@pytest.mark.parametrize(
+    ("sender", "settings", "url"),
+    [
+        (amazon_ses.Sender, SES, "https://email.us-east-1.amazonaws.com/v2/email/outbound-emails"),
+        (
+            amazon_sms.Sender,
+            {key.replace("SES", "AWS_SMS"): value for key, value in SES.items()},
+            "https://sms-voice.us-east-1.amazonaws.com/",
+        ),
+    ],
+)
+def test_amazons_address_is_that_of_the_region(
+    sender: Any, settings: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(Http, "post_json", lambda self, url, *_: asked.append(url) or HttpResponse(500, {}, b""))
+    values = Values({**settings, "EMAIL_FROM": "legal@example.com", "AWS_SMS_FROM": "Acme"})
+    with pytest.raises(PermanentFailure):
+        sender(values, lambda: NOW).send(EMAIL)
+    assert asked == [url]

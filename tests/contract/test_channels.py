@@ -1,19 +1,37 @@
 """Each provider against the kit: the answers are those its own documentation shows."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
+import pytest
+
 from shared.adapters.providers.email import mailgun as mailguns
+from shared.adapters.providers.email import microsoft as microsofts
 from shared.adapters.providers.email import postmark as postmarks
 from shared.adapters.providers.email import sendgrid as sendgrids
+from shared.adapters.providers.email import ses as amazon_ses
+from shared.adapters.providers.sms import aws as amazon_sms
 from shared.adapters.providers.sms import twilio as twilios
 from shared.adapters.providers.sms import vonage as vonages
+from shared.domain.errors import OutcomeUnknown
 from shared.domain.receipts import ReceiptRequest
 from shared.ports import Channel, ReceiptVerifier
 from shared.setting_types import Values
 from tests import signed_receipts as signed
-from tests.contract.channel_kit import DEADLINE, EMAIL, NOTICE, NOW, SMS, HttpChannelKit, ReceiptKit
-from tests.stand_in import Reply
+from tests.contract.channel_kit import (
+    DEADLINE,
+    EMAIL,
+    GOLDEN,
+    NOTICE,
+    NOW,
+    SMS,
+    HttpChannelKit,
+    HttpStage,
+    ReceiptKit,
+)
+from tests.stand_in import Reply, StandIn
 
 RECEIPTS = "https://relay.example/receipts"
 FROM = "Acme Legal <legal@example.com>"
@@ -69,9 +87,9 @@ class TestTwilioReceipts(ReceiptKit):
         return signed.twilio(f"{RECEIPTS}/twilio?n={NOTICE}", fields | told[kind], "t0ken")
 
 
-def vonage(url: str, receipts: str = RECEIPTS) -> Channel:
+def vonage(url: str, receipts: str = RECEIPTS, **more: str) -> Channel:
     given = {"VONAGE_API_KEY": "abcd1234", "VONAGE_API_SECRET": "s3cret", "VONAGE_FROM": "Acme"}
-    values = Values({**given, "VONAGE_API_URL": url, "RECEIPTS_BASE_URL": receipts})
+    values = Values({**given, "VONAGE_API_URL": url, "RECEIPTS_BASE_URL": receipts, **more})
     return vonages.Sender(values, lambda: NOW, DEADLINE)
 
 
@@ -104,6 +122,48 @@ class TestVonage(HttpChannelKit):
         return vonage(url)
 
 
+def by_messages(url: str) -> Channel:
+    return vonage("http://127.0.0.1:1", VONAGE_API="messages", VONAGE_MESSAGES_API_URL=url)
+
+
+def messages_refusal(status: int, code: str, **more: object) -> Reply:
+    told = {"type": f"https://developer.vonage.com/api-errors/messages#{code}", "title": "...", "instance": "bf0ca0bf"}
+    return Reply(status, told | more)
+
+
+class TestVonageByMessages(HttpChannelKit):
+    message = SMS
+    provider_id = "aaaaaaaa-bbbb-4ccc-8ddd-0123456789ab"
+    credentials = "VONAGE_API_SECRET"
+    secrets = ("s3cret",)
+    golden = {
+        "method": "POST",
+        "path": "/v1/messages",
+        "headers": {"authorization": "Basic YWJjZDEyMzQ6czNjcmV0", "content-type": "application/json"},
+        "json": {
+            "channel": "sms",
+            "message_type": "text",
+            "from": "Acme",
+            "to": "13175551234",
+            "text": SMS.text,
+            "client_ref": NOTICE,
+            "sms": {"encoding_type": "unicode"},
+            "webhook_url": f"{RECEIPTS}/vonage",
+            "webhook_version": "v1",
+        },
+    }
+    parts = {
+        "accept": Reply(202, {"message_uuid": provider_id}),
+        "truncate": Reply(202, {"message_uuid": provider_id}, fault="truncate"),
+        "bad credentials": Reply(401, {"title": "Unauthorized", "detail": "You did not provide correct credentials."}),
+        "bad recipient": messages_refusal(422, "1020", invalid_parameters=[{"name": "to", "reason": "..."}]),
+        "bad message": messages_refusal(422, "1020", invalid_parameters=[{"name": "text", "reason": "..."}]),
+    }
+
+    def make(self, url: str) -> Channel:
+        return by_messages(url)
+
+
 class TestVonageReceipts(ReceiptKit):
     def reader(self) -> ReceiptVerifier:
         return vonages.ReceiptVerifier(Values({"VONAGE_SIGNATURE_SECRET": "s1gning"}))
@@ -127,6 +187,17 @@ class TestVonageReceiptsWithSig(TestVonageReceipts):
     def request(self, kind: str) -> ReceiptRequest:
         fields = signed.vonage_fields(self.fields(kind), "s1gning", NOW)
         return signed.request(f"{RECEIPTS}/vonage", urlencode(fields).encode(), Content_Type=signed.FORM)
+
+
+class TestVonageMessagesReceipts(TestVonageReceipts):
+    def request(self, kind: str) -> ReceiptRequest:
+        why = {"undelivered": "1180", "opted out": "1240"}.get(kind)
+        status = {"accepted": "submitted", "undelivered": "rejected", "opted out": "rejected", "other": "read"}
+        told = {"message_uuid": TestVonageByMessages.provider_id, "to": "13175551234", "from": "13175550199"}
+        told |= {"timestamp": "2026-03-01T12:00:00.000Z", "status": status.get(kind, kind), "channel": "sms"}
+        error = {"type": f"https://developer.vonage.com/api-errors/messages#{why}", "title": why, "detail": "..."}
+        body = {**told, "client_ref": NOTICE, "usage": {"price": "0.0333"}, **({"error": error} if why else {})}
+        return signed.vonage_jwt(f"{RECEIPTS}/vonage", body, "s1gning", NOW)
 
 
 def sendgrid(url: str) -> Channel:
@@ -259,3 +330,158 @@ class TestPostmarkReceipts(ReceiptKit):
         }
         event = {"MessageID": TestPostmark.provider_id, "ServerID": 23, "Metadata": {"notice": NOTICE}}
         return signed.postmark(f"{RECEIPTS}/postmark", event | told[kind], "h00k")
+
+
+def ses(url: str) -> Channel:
+    given = {"SES_REGION": "us-east-1", "SES_ACCESS_KEY_ID": "AKIDEXAMPLE", "SES_SECRET_ACCESS_KEY": "s3cret"}
+    values = Values({**LETTERHEAD, **given, "SES_CONFIGURATION_SET": "relay", "SES_API_URL": url})
+    return amazon_ses.Sender(values, lambda: NOW, DEADLINE)
+
+
+def ses_refusal(status: int, name: str, message: str = "") -> Reply:
+    return Reply(status, {"message": message}, {"x-amzn-ErrorType": f"{name}:http://internal.amazon.com/coral/x/"})
+
+
+class TestSes(HttpChannelKit):
+    message = EMAIL
+    provider_id = "0100018e7b6d0d0e-8f5c2b1a-000000"
+    credentials = "SES_SECRET_ACCESS_KEY"
+    secrets = ("s3cret", "AKIDEXAMPLE")
+    golden = "ses"
+    parts = {
+        "accept": Reply(200, {"MessageId": provider_id}),
+        "truncate": Reply(200, {"MessageId": provider_id}, fault="truncate"),
+        "bad credentials": ses_refusal(403, "SignatureDoesNotMatch"),
+        "bad recipient": ses_refusal(400, "BadRequestException", "Missing final '@domain'"),
+        "bad message": ses_refusal(400, "MessageRejected", "The message contains invalid content"),
+        "busy": ses_refusal(429, "TooManyRequestsException", "Maximum sending rate exceeded."),
+    }
+
+    def make(self, url: str) -> Channel:
+        return ses(url)
+
+
+class TestSesReceipts(ReceiptKit):
+    def reader(self) -> ReceiptVerifier:
+        return amazon_ses.ReceiptVerifier(Values({"SES_TOPIC_ARN": signed.TOPIC}))
+
+    def request(self, kind: str) -> ReceiptRequest:
+        report = {"emailAddress": "ann@example.com", "action": "failed", "status": "4.2.2"}
+        bounce = {"bounceType": "Transient", "bounceSubType": "MailboxFull", "bouncedRecipients": [report]}
+        told: dict[str, dict[str, Any]] = {
+            "accepted": {"eventType": "DeliveryDelay", "deliveryDelay": {"delayType": "MailboxFull"}},
+            "delivered": {"eventType": "Delivery", "delivery": {"smtpResponse": "250 OK", "recipients": []}},
+            "undelivered": {"eventType": "Bounce", "bounce": bounce},
+            "opted out": {
+                "eventType": "Bounce",
+                "bounce": {**bounce, "bounceType": "Permanent", "bounceSubType": "OnAccountSuppressionList"},
+            },
+            "other": {"eventType": "Open", "open": {"ipAddress": "192.0.2.1"}},
+        }
+        tags = {"ses:configuration-set": ["relay"], "notice": [NOTICE]}
+        mail = {"messageId": TestSes.provider_id, "tags": tags, "destination": ["ann@example.com"]}
+        return signed.sns(f"{RECEIPTS}/ses", {**told[kind], "mail": mail}, NOW)
+
+
+def aws(url: str) -> Channel:
+    given = {"AWS_SMS_REGION": "eu-west-1", "AWS_SMS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SMS_SECRET_ACCESS_KEY": "s3c"}
+    given |= {"AWS_SMS_FROM": "pool-1", "AWS_SMS_CONFIGURATION_SET": "relay", "AWS_SMS_API_URL": url}
+    return amazon_sms.Sender(Values(given), lambda: NOW, DEADLINE)
+
+
+def aws_refusal(name: str, reason: str = "", field: str = "", status: int = 400) -> Reply:
+    fields = {"Fields": [{"Name": field, "Message": "+13175551234 ..."}]} if field else {}
+    body = {"__type": f"com.amazonaws.pinpointsmsvoicev2#{name}", "Message": "+13175551234 ...", **fields}
+    return Reply(status, {**body, **({"Reason": reason} if reason else {})})
+
+
+class TestAws(HttpChannelKit):
+    message = SMS
+    provider_id = "862a8790-60c0-4430-9b2b-658bd0000000"
+    credentials = "AWS_SMS_SECRET_ACCESS_KEY"
+    secrets = ("s3c", "AKIDEXAMPLE")
+    golden = "aws"
+    parts = {
+        "accept": Reply(200, {"MessageId": provider_id}),
+        "truncate": Reply(200, {"MessageId": provider_id}, fault="truncate"),
+        "bad credentials": aws_refusal("UnrecognizedClientException"),
+        "bad recipient": aws_refusal("ValidationException", "FIELD_VALIDATION_FAILED", "DestinationPhoneNumber"),
+        "opted out": aws_refusal("ConflictException", "DESTINATION_PHONE_NUMBER_OPTED_OUT"),
+        "bad message": aws_refusal("ValidationException", "INVALID_REQUEST", "MessageBody"),
+        "busy": aws_refusal("ThrottlingException"),
+    }
+
+    def make(self, url: str) -> Channel:
+        return aws(url)
+
+
+class TestAwsReceipts(ReceiptKit):
+    def reader(self) -> ReceiptVerifier:
+        return amazon_sms.ReceiptVerifier(Values({"AWS_SMS_TOPIC_ARN": signed.TOPIC}))
+
+    def request(self, kind: str) -> ReceiptRequest:
+        names = {"accepted": "SUCCESSFUL", "delivered": "DELIVERED", "undelivered": "UNREACHABLE"}
+        names |= {"opted out": "BLOCKED", "other": "NEW"}
+        event = {"eventType": f"TEXT_{names[kind]}", "eventVersion": "1.0", "messageId": TestAws.provider_id}
+        event |= {
+            "destinationPhoneNumber": "+13175551234",
+            "context": {"notice": NOTICE},
+            "isFinal": kind != "accepted",
+        }
+        return signed.sns(f"{RECEIPTS}/aws", event, NOW, version="1")
+
+
+TOKEN = Reply(200, {"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": "t0ken"})
+APPLICATION = {"MICROSOFT_TENANT_ID": "9d1c/0", "MICROSOFT_CLIENT_ID": "app-1", "MICROSOFT_CLIENT_SECRET": "s3cr~t"}
+
+
+def microsoft(url: str, login: str, **more: str) -> microsofts.Sender:
+    places = {"MICROSOFT_API_URL": url, "MICROSOFT_LOGIN_URL": login}
+    given = {**LETTERHEAD, "EMAIL_REPLY_TO": "Acme <reply@example.com>", **APPLICATION, **places, **more}
+    return microsofts.Sender(Values(given), lambda: NOW, DEADLINE)
+
+
+@contextmanager
+def microsofts_login() -> Iterator[StandIn]:
+    with StandIn(TOKEN) as server:
+        yield server
+
+
+def microsoft_refusal(status: int, code: str) -> Reply:
+    inner = {"date": "2026-03-01T12:00:00", "request-id": "0", "client-request-id": "0"}
+    return Reply(status, {"error": {"code": code, "message": "ann@example.com ...", "innerError": inner}})
+
+
+class TestMicrosoft(HttpChannelKit):
+    message = EMAIL
+    provider_id = f"<{NOTICE}@example.com>"
+    credentials = "MICROSOFT_CLIENT_SECRET"
+    secrets = ("t0ken", "s3cr~t")
+    golden = {
+        "method": "POST",
+        "path": "/v1.0/users/legal%40example.com/sendMail",
+        "headers": {"authorization": "Bearer t0ken", "content-type": "text/plain"},
+        "mime": (GOLDEN / "smtp.eml").read_text(),
+    }
+    parts = {
+        "accept": Reply(202, b""),
+        "bad credentials": microsoft_refusal(401, "InvalidAuthenticationToken"),
+        "bad recipient": microsoft_refusal(400, "ErrorInvalidRecipients"),
+        "bad message": microsoft_refusal(400, "ErrorMimeContentInvalid"),
+    }
+
+    @pytest.fixture(autouse=True)
+    def login(self) -> Iterator[None]:
+        with microsofts_login() as server:
+            self.login_url = server.url
+            yield
+
+    def make(self, url: str) -> Channel:
+        return microsoft(url, self.login_url)
+
+    @pytest.mark.parametrize("status", [200, 201])
+    def test_no_2xx_without_the_documented_proof_is_a_success(self, stage: HttpStage, status: int) -> None:
+        """The proof is the status: 202 has no body."""
+        stage.server.answer(Reply(status, {"id": "1"}))
+        with pytest.raises(OutcomeUnknown):
+            stage.channel().send(self.message)

@@ -1,6 +1,6 @@
 """Each provider that can be asked what it took, against the kit: the answers are those its documentation shows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -15,9 +15,10 @@ from shared.domain.lost_answers import fingerprint
 from shared.ports import MessageFinder, Sought
 from tests.contract.channel_kit import EMAIL, NOTICE, NOW, SMS, FinderKit
 from tests.contract.test_channels import TestMailgun as OfMailgun
+from tests.contract.test_channels import TestMicrosoft as OfMicrosoft
 from tests.contract.test_channels import TestPostmark as OfPostmark
 from tests.contract.test_channels import TestTwilio as OfTwilio
-from tests.contract.test_channels import mailgun, postmark, sendgrid, twilio
+from tests.contract.test_channels import mailgun, microsoft, microsofts_login, postmark, sendgrid, twilio
 from tests.stand_in import Reply, StandIn
 
 LEFT = NOW - timedelta(minutes=2)
@@ -149,6 +150,53 @@ class TestSendGrid(FinderKit):
     def test_a_message_shown_without_its_arguments_may_be_ours(self) -> None:
         with pytest.raises(CannotSay):
             self.ask(self.lists("other")[0], Reply(200, {"sg_message_id": "x"}))
+
+
+class TestMicrosoft(FinderKit):
+    sought, provider_id, golden = BY_EMAIL, OfMicrosoft.provider_id, "microsoft-find"
+
+    @pytest.fixture(autouse=True)
+    def login(self) -> Iterator[None]:
+        with microsofts_login() as server:
+            self.login_url = server.url
+            yield
+
+    def make(self, url: str) -> MessageFinder:
+        return microsoft(url, self.login_url)
+
+    def row(self, message_id: str, *to: str) -> dict[str, Any]:
+        """As https://learn.microsoft.com/en-us/graph/api/user-list-messages shows it."""
+        people = [{"emailAddress": {"name": "Ann", "address": address}} for address in to]
+        return {"@odata.etag": "W/1", "id": "AAMk", "internetMessageId": message_id, "toRecipients": people}
+
+    def lists(self, *notices: str) -> list[Reply]:
+        rows = [self.row(self.provider_id if n == NOTICE else f"<{n}@prod.outlook.com>", EMAIL.to) for n in notices]
+        return [Reply(200, {"value": rows})]
+
+    @pytest.mark.parametrize(
+        ("message_id", "to", "doubtful"),
+        [
+            (f"<{'0' * 64}@example.com>", EMAIL.to, False),  # another notice of ours
+            ("<1@prod.outlook.com>", "bob@example.com", False),
+            ("<1@prod.outlook.com>", "Ann@Example.com", True),  # ours, had Exchange given it an id of its own
+        ],
+    )
+    def test_only_a_message_that_is_surely_not_ours_counts_as_none(
+        self, message_id: str, to: str, doubtful: bool
+    ) -> None:
+        reply = Reply(200, {"value": [self.row(message_id, to)]})
+        if doubtful:
+            with pytest.raises(CannotSay):
+                self.ask(reply)
+        else:
+            assert self.ask(reply) is None
+
+    @pytest.mark.parametrize(
+        "told", [{"value": [{"internetMessageId": None}]}, {"value": [], "@odata.nextLink": "https://..."}]
+    )
+    def test_a_list_that_does_not_tell_all_is_no_denial(self, told: dict[str, Any]) -> None:
+        with pytest.raises(CannotSay):
+            self.ask(Reply(200, told))
 
 
 @pytest.mark.parametrize(("channel", "name"), registry.every())

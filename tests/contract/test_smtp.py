@@ -232,8 +232,14 @@ def test_only_a_documented_yes_after_the_message_is_one(reply: str) -> None:
     ("reply", "advice"),
     [
         ((535, b"5.7.8 bad credentials"), "check the user and password"),
-        ((550, b"5.7.30 Basic authentication is not supported for Client Submission."), "takes no passwords any more"),
-        ((535, b"5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled"), "switched off"),
+        (
+            (550, b"5.7.30 Basic authentication is not supported for Client Submission."),
+            r"takes no passwords any more; set SMTP_AUTH=microsoft, or EMAIL_PROVIDER=microsoft",
+        ),
+        (
+            (535, b"5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant."),
+            r"switched off for this mailbox.*EMAIL_PROVIDER=microsoft",
+        ),
     ],
 )
 def test_a_refused_login_says_what_to_do(

@@ -3,7 +3,9 @@
 import base64
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -11,21 +13,28 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from shared.adapters import status_webhook
 from shared.adapters.status_webhook import StatusWebhook
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.settings import STATUS_WEBHOOK_SECRETS
 
 KEYS = [base64.b64encode(letter * 32).decode() for letter in (b"a", b"b", b"c")]
+OVER = threading.Event()
 BODY = b'{"specversion":"1.0","id":"r1.7"}'
 
 
 class Endpoint(BaseHTTPRequestHandler):
     status = 200
+    drips = False  # answers a byte at a time, and never to the end
     got: list[tuple[dict[str, str], bytes]] = []
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.got.append((dict(self.headers), body))
+        for octet in b"HTTP/1.1 200 OK and so on" if self.drips else b"":
+            with suppress(OSError):
+                self.wfile.write(bytes([octet]))
+            OVER.wait(0.2)
         self.send_response(self.status)
         self.send_header("Location", "/elsewhere")
         self.end_headers()
@@ -36,10 +45,12 @@ class Endpoint(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    Endpoint.status, Endpoint.got = 200, []
+    Endpoint.status, Endpoint.got, Endpoint.drips = 200, [], False
+    OVER.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield server.server_port
+    OVER.set()
     server.shutdown()
     server.server_close()
 
@@ -85,6 +96,14 @@ def test_anything_but_2xx_is_tried_again_except_410_and_no_redirect_is_followed(
     with pytest.raises(error, match=reason):
         posted(port)
     assert len(Endpoint.got) == 1
+
+
+def test_an_endpoint_that_answers_slowly_is_left_after_the_deadline_and_posted_to_again(port, monkeypatch):
+    monkeypatch.setattr(status_webhook, "DEADLINE", 0.5)
+    Endpoint.drips, began = True, time.monotonic()
+    with pytest.raises(RetryLater):
+        posted(port)
+    assert time.monotonic() - began < 3
 
 
 def test_a_name_that_leads_to_a_private_address_gets_nothing(port, monkeypatch):

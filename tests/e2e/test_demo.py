@@ -32,6 +32,8 @@ def test_a_request_lives_its_whole_life_and_every_message_comes_once(backend: st
 
 
 def test_the_same_through_the_adapters_of_chosen_providers() -> None:
-    told = demo(BACKEND="embedded", SMS_PROVIDER="vonage", EMAIL_PROVIDER="smtp")
-    assert "through stand-ins for vonage and smtp" in told
+    """In another language than English, so that one run shows both."""
+    told = demo(BACKEND="embedded", SMS_PROVIDER="vonage", EMAIL_PROVIDER="microsoft", TEMPLATES_LANGUAGE="de")
+    assert "through stand-ins for vonage and microsoft" in told
+    assert 'Eric Smith hat "Employment Agreement" unterschrieben' in told
     assert "Every message was sent once and on time." in told

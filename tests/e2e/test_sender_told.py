@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.stack import Running, until
 
 ANN = "ann@example.com"
 MAX = {"name": "Max http://evil.example/", "mobile_number": "12345", "send_to": {"email": False, "mobile_number": True}}
 
 
-def test_an_invalid_number_is_told_to_the_sender(tmp_path: Path) -> None:
-    stack = Running(tmp_path, "embedded", SECONDS_PER_DAY="1000")  # so that half a minute is less than a second
+@pytest.mark.parametrize("backend", ["embedded", pytest.param("emulators", marks=pytest.mark.emulators)])
+def test_an_invalid_number_is_told_to_the_sender(tmp_path: Path, backend: str) -> None:
+    stack = Running(tmp_path, backend, SECONDS_PER_DAY="1000")  # so that half a minute is less than a second
     try:
         stack.send(MAX, sender="Ann", sender_email=ANN)
         (mail,) = until(lambda: stack.messages(ANN), "the sender is told")

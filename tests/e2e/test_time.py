@@ -1,16 +1,19 @@
 """Time moved forward on both backends: whatever is due by then comes, as if somebody had waited."""
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.e2e.stack import ERIC, ERICS, JANE, JANES, Running, until
 
 BACKENDS = ["embedded", pytest.param("emulators", marks=pytest.mark.emulators)]
+EMBEDDED = pytest.mark.parametrize("stack", ["embedded"], indirect=True)  # of the queues nothing new is asked
 
 
 @pytest.fixture(params=BACKENDS)
@@ -54,6 +57,7 @@ def test_a_day_gone_by_makes_nothing_late_that_was_on_its_way(stack: Running) ->
     until(lambda: len(stack.messages(JANES)) == 2, "Jane hears of the signature")
 
 
+@EMBEDDED
 def test_an_expiry_comes_true(stack: Running) -> None:
     now = datetime.fromisoformat(json.loads(stack.call("GET", "/sandbox/time")[1])["now"])
     request = stack.send(ERIC, expires_at=(now + timedelta(days=2)).isoformat())
@@ -75,3 +79,28 @@ def test_a_kill_does_not_turn_time_back(tmp_path: Path) -> None:
         assert datetime.fromisoformat(found["now"]) > datetime.fromisoformat(moved["now"])
     finally:
         stack.stop()
+
+
+@EMBEDDED
+def test_after_stop_the_reminder_is_not_sent_and_says_why_and_after_start_the_next_is(stack: Running) -> None:
+    request = stack.send(ERIC, JANE)
+    until(lambda: len(stack.messages()) == 2, "both are invited")
+    text_back(stack, "Stop.")
+    move(stack, days=3)
+    until(lambda: len(stack.messages(JANES)) == 2, "Jane is reminded")
+    until(lambda: "the signer texted STOP" in page(stack, request), "the console says why Eric is not")
+    assert len(stack.messages(ERICS)) == 1
+    text_back(stack, "START")
+    move(stack)
+    until(lambda: len(stack.messages(ERICS)) == 2, "Eric is reminded again")
+    assert len(stack.messages(JANES)) == 3
+
+
+def text_back(stack: Running, words: str) -> None:
+    """As the phone of the outbox does it."""
+    body = urlencode({"number": ERICS, "text": words}).encode()
+    urllib.request.urlopen(f"{stack.base}/outbox/texts", body, timeout=20).close()
+
+
+def page(stack: Running, request: str) -> str:
+    return stack.call("GET", f"/console/requests/{request}")[1].decode()

@@ -17,6 +17,7 @@ from tests.faults.script import Person, Play, Step
 TOKEN = "soak-token"
 AGAIN = 0.5  # seconds until a webhook that was not taken is posted again
 PATIENCE = 240.0  # seconds a signer waits for an invitation: a recheck that fails is followed by one hours later
+AFTER_REVISION = 60.0  # seconds, the same after a revision, which only the next recheck finds
 POSTERS = 8
 
 
@@ -33,7 +34,7 @@ class Acting:
 class Director:
     """taken: steps whose webhook the relay has taken, as (request, number of the step); buried: those it gave up.
 
-    unheard: signers who had to sign again and were not invited again.
+    unheard: signers who had to sign again, and did before the relay had noticed the revision.
     """
 
     def __init__(
@@ -65,9 +66,11 @@ class Director:
             self.over += 1
             return
         step = acting.play.steps[acting.at]
-        if acting.ready is None and (now - acting.since > PATIENCE or (now >= acting.since and self._free(acting))):
+        again = _again(acting.play, acting.at)
+        in_vain = now - acting.since > (AFTER_REVISION if again else PATIENCE)
+        if acting.ready is None and (in_vain or (now >= acting.since and self._free(acting))):
             acting.ready = now
-            self.unheard += _again(acting.play, acting.at) and not self._free(acting)
+            self.unheard += again and not self._free(acting)
         if acting.ready is not None and now >= acting.ready + step.delay:
             self._api.happens(acting.play, step.type, step.who)
             self._announce(acting.play, acting.at, step, now)

@@ -36,7 +36,9 @@ QUESTIONS = (
 )
 LATEST = 4.5  # seconds of the run's clock until a message is listed; less than the shortest lag that is waited for
 CLEAR = ("429", "500", "503")  # nothing was accepted, and the caller knows it
+BOSS = "boss@example.com"  # the sender, who is told of signers who were not reached
 KINDS = (
+    ("could not reach everyone", "unreached"),
     ("Reminder: ", "reminder"),
     ("been sent", "invitation"),
     ("accepted by all parties", "completion"),
@@ -66,6 +68,11 @@ class Provider:
         self.got: dict[str, list[Sent]] = defaultdict(list)  # by address
         self.last_call = time.monotonic()
         self.receipts = Receipts(seed, clock)
+
+    @property
+    def mails(self) -> list[Sent]:
+        """Those to the sender."""
+        return [sent for sent in self.book if sent.to == BOSS]
 
     @property
     def lost_answers(self) -> int:

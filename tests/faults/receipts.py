@@ -29,6 +29,7 @@ class Receipts:
         self._waiting: list[tuple[float, int, Make]] = []
         self._due, self._ids = threading.Condition(), itertools.count()
         self.base, self.posted = "", 0
+        self.bounced = set[str]()  # notices of which one says that it did not arrive
         threading.Thread(target=self._post_forever, daemon=True).start()
 
     def owe(self, number: int, notice: str, callback: str) -> None:
@@ -37,7 +38,9 @@ class Receipts:
         if random.random() >= SENT:
             return
         if callback:
-            make = partial(self._twilio, callback, number, arrived=random.random() >= NOT_ARRIVED)
+            arrived = random.random() >= NOT_ARRIVED
+            self.bounced |= set() if arrived else {notice}
+            make = partial(self._twilio, callback, number, arrived=arrived)
         else:
             make = partial(self._mailgun, number, notice)
         for _ in range(2 if random.random() < DOUBLED else 1):

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from shared.services.resource_names import ResourceNames
 from tests.e2e.stack import until
 from tests.faults.api import Api
 from tests.faults.chaos import ABSENCE, Chaos
+from tests.faults.consumer import Consumer
 from tests.faults.director import Director
 from tests.faults.oracle import due
 from tests.faults.provider import Provider
@@ -32,7 +34,7 @@ from tests.faults.verdict import Decision
 QUIET = 1.5  # seconds without a call to the provider
 HOLD = 12.0  # seconds of waiting for what is left over, before another absence; a redelivery's longest pause is 10
 ROUNDS = 15  # of them; each reaches at least to when the next deferred message comes back, for its next step
-LONGEST_LIFE = 600.0  # seconds a request may take: each of four signers may wait in vain
+LONGEST_LIFE = 1_200.0  # seconds a request may take: each of four signers may wait in vain
 POLICY = Policy(window=None, day=DAY)
 Tell = Callable[[str], None]
 
@@ -58,8 +60,11 @@ class Run:
 
     def rows(self) -> list[Row]:
         api, provider = Api(self._seed, self._plays, self._now), Provider(self._seed, self._now)
-        with Serving(api.answer) as api_door, Serving(provider.answer) as provider_door:
-            chosen = settings(self._backend, api_door.url, provider_door.url)
+        self._consumer = Consumer(self._seed)
+        doors = (Serving(one.answer) for one in (api, provider, self._consumer))
+        with ExitStack() as stack:
+            urls = [stack.enter_context(door).url for door in doors]
+            chosen = settings(self._backend, *urls)
             with relay(self._directory, chosen) as (running, emulated):
                 self._running, self._api, self._provider = running, api, provider
                 return self._lived(emulated)
@@ -97,12 +102,14 @@ class Run:
             *([Row("connections cut", chaos.cuts), Row("emulators paused", chaos.pauses)] if emulated else []),
             Row("seconds", round(time.monotonic() - began)),
             Row("messages accepted", len(self._provider.book)),
+            Row("posts to another system", self._consumer.faults.calls),
+            Row("  of them gone wrong", self._consumer.faults.served.total()),
         ]
         return [*told, *self._judged(verdict, replayed)]
 
     def _verdict(self) -> Decision:
         expected = due(self._plays, self._director.taken)
-        ports = self._api, self._provider, self._running.ledger
+        ports = self._api, self._provider, self._consumer, self._running.ledger
         return Decision(self._plays, expected, *ports)
 
     def _having(self, type_: str) -> int:
@@ -125,7 +132,13 @@ class Run:
             Row("invitations and completions without their second try", len(v.second_tries_owed()), 0),
             Row("notices left planned or sending", len(v.not_at_rest()), 0),
             Row("ledger and provider disagree", len(v.book_differs()), 0),
-            Row("signers not invited again after a revision", self._director.unheard, 0),
+            Row("signatures given again before the revision was noticed", self._director.unheard),
+            Row("changes of status", v.changes()),
+            Row("  told to another system", len(self._consumer.changes)),
+            Row("  requests that it shows otherwise than they are", len(v.shown_wrong()), 0),
+            Row("  messages that it shows otherwise than the ledger", len(v.messages_shown_wrong()), 0),
+            Row("mails to senders", len(self._provider.mails)),
+            Row("  signers unreached and untold", len(v.untold(self._now())), 0),
             Row("dead letters replayed", replayed[ReplayOutcome.REPLAY]),
             Row("dead letters that had had their effect", replayed[ReplayOutcome.SETTLED]),
             Row("dead letters left", len(self._desk().held()), 0),
@@ -179,6 +192,7 @@ class Run:
     def _open(self, day: int) -> int:
         verdict = self._verdict()
         missing = [*verdict.lost("invitation"), *verdict.lost("completion"), *verdict.lost("reminder", day)]
+        missing += [*verdict.not_shown(), *verdict.messages_shown_wrong()]
         return len(verdict.not_at_rest()) + verdict.to_be_asked() + len(verdict.second_tries_owed()) + len(missing)
 
     def _quiet(self) -> None:

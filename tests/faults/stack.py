@@ -25,7 +25,9 @@ from shared.domain.model import NoticeRecord
 from shared.ports import Bus, DeadLetters, Ledger
 from shared.services.resource_names import ResourceNames
 from tests.e2e.stack import ROOT, Running, until
+from tests.faults.consumer import SECRET
 from tests.faults.director import TOKEN
+from tests.faults.provider import BOSS
 from tests.faults.proxy import Proxy
 from tests.faults.receipts import SIGNING_KEY
 from tests.faults.receipts import TOKEN as TOKEN_OF_TWILIO
@@ -101,7 +103,7 @@ class Relay(Running):
         self.start()
 
 
-def settings(backend: str, api: str, provider: str) -> dict[str, str]:
+def settings(backend: str, api: str, provider: str, consumer: str) -> dict[str, str]:
     return {
         "BACKEND": backend,
         "SECONDS_PER_DAY": str(DAY),
@@ -119,6 +121,9 @@ def settings(backend: str, api: str, provider: str) -> dict[str, str]:
         "MAILGUN_API_KEY": "soak",
         "MAILGUN_SIGNING_KEY": SIGNING_KEY,
         "MAILGUN_DOMAIN": "mg.example.com",
+        "SENDER_FALLBACK": BOSS,
+        "STATUS_WEBHOOK_URL": consumer,
+        "STATUS_WEBHOOK_SECRETS": SECRET,
         "LOG_LEVEL": "INFO",
     }
 

@@ -4,15 +4,18 @@ import dataclasses
 import time
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from msgspec.structs import replace
 
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Request, Transition
-from shared.domain.policy import address_key
+from shared.domain.notice_event import notice_event
+from shared.domain.policy import Policy, address_key
 from tests.fakes import FakeLedger
 from tests.fakes import Faults as Crashes
 from tests.faults.api import Api, Told
+from tests.faults.consumer import Consumer
 from tests.faults.oracle import due
-from tests.faults.provider import Provider, Sent
+from tests.faults.provider import BOSS, Provider, Sent
 from tests.faults.script import SILENT, Person, Play, plays
 from tests.faults.script import Step as Act
 from tests.faults.serving import Faults
@@ -56,7 +59,7 @@ class Book:
     def __init__(self, play: Play) -> None:
         self.play, self.now, self.at = play, START, time.monotonic()
         self.api, self.provider = Api(1, [play], lambda: self.now), Provider(1, lambda: self.now)
-        self.ledger = FakeLedger(Crashes())
+        self.ledger, self.consumer = FakeLedger(Crashes()), Consumer(1)
         self.ledger.put(play.id, Request(id=play.id, changed_at=START), None)
         self.taken = {(play.id, n) for n in range(len(play.steps))}
 
@@ -103,9 +106,17 @@ class Book:
         )
         self.ledger.put(key, fresh, stored.version if stored else None)
 
+    def decision(self) -> Decision:
+        expected = due([self.play], self.taken)
+        return Decision([self.play], expected, self.api, self.provider, self.consumer, self.ledger)
+
+    def shows(self, status: str, signatures: int, sequence: int) -> None:
+        data = {"request": self.play.id, "status": status, "signatures": signatures, "sequence": sequence}
+        self.consumer._take({"id": f"{sequence}", "type": f"clickwrap.request.{status}", "data": data})
+
     def found(self) -> dict[str, int]:
         """What is wrong, by name."""
-        verdict = Decision([self.play], due([self.play], self.taken), self.api, self.provider, self.ledger)
+        verdict = self.decision()
         counts = {name: len(getattr(verdict, name)()) for name in CHECKS}
         counts |= {f"lost {kind}": len(verdict.lost(kind)) for kind in ("invitation", "completion", "reminder")}
         return {name: n for name, n in counts.items() if n} | ({"unknown": n} if (n := verdict.unknowns()) else {})
@@ -173,12 +184,12 @@ def test_a_completion_left_unknown_without_a_second_try_is_told() -> None:
 def test_what_is_left_unknown_is_counted_apart_from_what_is_still_to_be_asked_about() -> None:
     book = invited()
     book.records("x", "progress", BOB, 1, NoticeState.SENDING, NoticeState.UNKNOWN)
-    verdict = Decision([PLAY], due([PLAY], book.taken), book.api, book.provider, book.ledger)
+    verdict = book.decision()
     assert (verdict.unknown_for_good(), verdict.to_be_asked()) == (1, 0)
     stored = book.ledger.get(NoticeRecord, "x")
     assert stored
     book.ledger.put("x", replace(stored.item, ask_at=book.now), stored.version)
-    verdict = Decision([PLAY], due([PLAY], book.taken), book.api, book.provider, book.ledger)
+    verdict = book.decision()
     assert verdict.to_be_asked() == 1
 
 
@@ -288,6 +299,36 @@ def test_whoever_has_delegated_is_reminded_of_nothing() -> None:
     book.says()
     book.leaves("reminder", ANN, step=3)
     assert book.found() == {"against_the_api": 1}
+
+
+def test_a_change_of_status_that_another_system_does_not_show_is_told() -> None:
+    book = complete(invited())
+    stored = book.ledger.get(Request, PLAY.id)
+    book.ledger.put(PLAY.id, replace(stored.item, status_sequence=4), stored.version)
+    book.shows("open", 1, 3)
+    assert (book.decision().not_shown(), book.decision().shown_wrong()) == ([PLAY.id], [PLAY.id])
+    book.shows("complete", 2, 4)
+    assert (book.decision().not_shown(), book.decision().shown_wrong()) == ([], [])
+
+
+def test_a_message_of_which_another_system_shows_another_end_is_told() -> None:
+    book = invited()
+    book.records("invitation-1-0-", "invitation", ANN, 0, NoticeState.UNDELIVERED)
+    assert len(book.decision().messages_shown_wrong()) == 2
+    policy = Policy()
+    for person, shown in ((ANN, ()), (BOB, (("r1", "1", "sms"),))):
+        key = f"invitation-{person.number}-0-"
+        event = notice_event(key, book.ledger.get(NoticeRecord, key).item, book.now, policy)
+        book.consumer._take(msgspec.json.decode(msgspec.json.encode(event)))
+        assert len(book.decision().messages_shown_wrong()) == (0 if shown else 1)
+
+
+def test_a_signer_who_was_not_reached_and_of_whom_no_mail_tells_is_told() -> None:
+    book = invited(WAITS)
+    book.provider.receipts.bounced.add("invitation-2-0-")
+    assert book.decision().untold(book.now) == ["Bob"]
+    book.provider._accept(Sent(book.at, book.now, "mail", BOSS, "unreached", "", "Bob, by e-mail"))
+    assert book.decision().untold(book.now) == []
 
 
 def test_the_same_seed_makes_the_same_script() -> None:

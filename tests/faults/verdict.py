@@ -1,16 +1,18 @@
 """The provider's book held against what was due: the table of a run."""
 
 from collections import defaultdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
+from shared.domain import unreached
 from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Request
 from shared.domain.notice_record import NOT_AGAIN
 from shared.domain.policy import Policy, address_key
 from shared.ports import Ledger
 from tests.faults.api import Api
-from tests.faults.oracle import Due, Effect, told_of
-from tests.faults.provider import Provider, Sent
+from tests.faults.consumer import Consumer
+from tests.faults.oracle import Due, Effect, told_of, waits_for_ever
+from tests.faults.provider import BOSS, Provider, Sent
 from tests.faults.script import DAY, STEPS, Play
 
 MANY = 1_000_000
@@ -19,12 +21,19 @@ UNDER_WAY = 5.0  # seconds from a gate's reading to the provider's first byte, o
 FRESH = 5.0  # seconds for which an invitation may rely on the API's last answer, at this length of a day
 RETENTION = timedelta(seconds=90 * DAY)
 GONE_OUT = (NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN)
+TOLD = (*GONE_OUT, NoticeState.FAILED)
+STATUSES = {"sent": "open"}  # of the vendor's words those that are not ours
+TELLING = Policy(tell_sender=True, sender_fallback=BOSS, day=DAY)
+_NEVER = (datetime.min.replace(tzinfo=UTC), "", "")
 ONCE_MORE = ("invitation", "completion")  # what may be tried again after a lost answer
 
 
 class Decision:
-    def __init__(self, plays: list[Play], due: Due, api: Api, provider: Provider, ledger: Ledger) -> None:
+    def __init__(
+        self, plays: list[Play], due: Due, api: Api, provider: Provider, consumer: Consumer, ledger: Ledger
+    ) -> None:
         self._due, self._api, self._provider, self._ledger = due, api, provider, ledger
+        self._plays, self._consumer = plays, consumer
         self._whose = {to: (play, person) for play in plays for person in play.people for to in person.addresses}
 
     @cached_property
@@ -38,9 +47,14 @@ class Decision:
     @cached_property
     def accepted(self) -> dict[Effect, list[Sent]]:
         found: dict[Effect, list[Sent]] = defaultdict(list)
-        for sent in self._provider.book:
+        for sent in self._book:
             found[self._effect(sent)].append(sent)
         return found
+
+    @cached_property
+    def _book(self) -> list[Sent]:
+        """What went to signers."""
+        return [sent for sent in self._provider.book if sent.to != BOSS]
 
     @cached_property
     def unknown(self) -> set[Effect]:
@@ -104,7 +118,7 @@ class Decision:
 
     def untrue(self) -> list[Sent]:
         """Of what nobody had done yet: a completion, or news of a signature, ahead of the fact."""
-        return [s for s in self._provider.book if not self._happened(s)]
+        return [s for s in self._book if not self._happened(s)]
 
     def _happened(self, sent: Sent) -> bool:
         play, _ = self._whose[sent.to]
@@ -116,7 +130,7 @@ class Decision:
         return bool(facts)
 
     def against_the_api(self) -> list[Sent]:
-        return [s for s in self._provider.book if not self._gate_could_pass(s)]
+        return [s for s in self._book if not self._gate_could_pass(s)]
 
     def _gate_could_pass(self, sent: Sent) -> bool:
         """An invitation or reminder rests on an answer of the API's, progress on the state at its claim."""
@@ -151,6 +165,56 @@ class Decision:
         claimed = {k for k, r in self.records.items() if r.state in GONE_OUT}
         sure = {k for k, r in self.records.items() if r.state is not NoticeState.UNKNOWN and r.state in GONE_OUT}
         return sorted((sure - booked) | (booked - claimed))
+
+    # -- what others are told
+
+    def changes(self) -> int:
+        """Of status, that were committed."""
+        return sum(request.status_sequence for request in self.requests.values())
+
+    def not_shown(self) -> list[str]:
+        """Requests whose last change another system has not heard of."""
+        shown = self._consumer.requests()
+        return [key for key, r in self.requests.items() if r.status_sequence > shown.get(key, (0,))[0]]
+
+    def shown_wrong(self) -> list[str]:
+        """Known requests that another system shows otherwise than Clickwrap would."""
+        shown, facts = self._consumer.requests(), {key: self._api.facts[key][-1] for key in self.requests}
+        return [
+            key
+            for key, fact in facts.items()
+            if shown.get(key, (0,))[1:] != (STATUSES.get(fact.status, fact.status), len(fact.signed))
+        ]
+
+    def messages_shown_wrong(self) -> list[tuple[str, str, str]]:
+        """Signers and channels of which another system shows another last message, or another end of it."""
+        last: dict[tuple[str, str, str], tuple[datetime, str, str]] = {}
+        for key, r in self.records.items():
+            if r.signer and r.state in TOLD:
+                place = (r.request_id, r.signer, r.channel.value)
+                last[place] = max(last.get(place, _NEVER), (r.history[0].at, key, r.state.value))
+        shown = self._consumer.messages()
+        return [place for place, (_, *expected) in last.items() if shown.get(place) != tuple(expected)]
+
+    def untold(self, now: datetime) -> list[str]:
+        """Signers whose only address a message did not reach, which matters still, and of whom no mail tells."""
+        mails = "\n".join(sent.text for sent in self._provider.mails)
+        bounced = [s for s in self._book if s.notice in self._provider.receipts.bounced and self._matters(s)]
+        names = {self._whose[s.to][1].name for s in bounced}
+        by_records = (u for key, r in self.requests.items() for u in unreached.untold(r, self._of(key), now, TELLING))
+        return [
+            *(name for name in names if name not in mails),
+            *(u.notice for u in by_records),
+        ]
+
+    def _of(self, request: str) -> dict[str, NoticeRecord]:
+        return {key: r for key, r in self.records.items() if r.request_id == request}
+
+    def _matters(self, sent: Sent) -> bool:
+        """An invitation or a reminder of whoever waits for ever, and any completion."""
+        play, person = self._whose[sent.to]
+        waits = waits_for_ever(play, person) and not (play.has("revise") or play.delegated)
+        return len(person.channels) == 1 and sent.kind != "progress" and (sent.kind == "completion" or waits)
 
     def unknown_for_good(self) -> int:
         """How many notices are left of which nobody knows whether they arrived."""

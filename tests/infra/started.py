@@ -38,14 +38,11 @@ class Watched(Settings):
         return super().policy()
 
 
-def wirings(main: Path) -> set[tuple[str, str | None]]:
-    """What an entry point makes of the composition root: `bootstrap.x`, or "X_URL" of a `deferral`."""
+def wirings(main: Path) -> set[str]:
+    """What an entry point makes of the composition root: the x of each `bootstrap.x`."""
     tree = ast.parse(main.read_text())
     named = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "bootstrap"}
-    urls = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and str(n.value).endswith("_URL")}
-    return {(name, None) for name in named - {"deferral", "settings", "clock"}} | {
-        ("deferral", u) for u in urls if "deferral" in named
-    }
+    return named - {"settings", "clock"}
 
 
 def run(name: str, environ: dict[str, str]) -> dict[str, Any]:
@@ -59,8 +56,8 @@ def run(name: str, environ: dict[str, str]) -> dict[str, Any]:
     spec = importlib.util.spec_from_file_location("entry", main)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    for wired, url in wirings(main):
-        getattr(bootstrap, wired)(*([url] if url else []))
+    for wired in wirings(main):
+        getattr(bootstrap, wired)(*([name] if wired == "deferral" else []))
     loaded = sorted(m for m in sys.modules if m.startswith("shared."))
     return {"read": sorted(asking.asked), "loaded": loaded, "policy": Watched.policies > 0}
 

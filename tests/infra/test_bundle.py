@@ -1,8 +1,6 @@
 """What is shipped: flat, whole, and the same bytes whenever and wherever it is built."""
 
-import importlib.util
 import json
-import marshal
 import os
 import shutil
 import subprocess
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.ops import bundle, lock, sbom, shell
+from infra.ops import bundle, bundle_check, lock, sbom, shell
 from infra.ops.bundle_check import CALLS
 from infra.ops.function_table import ROOT, functions, written
 from infra.ops.lock import LOCKS, pins
@@ -26,7 +24,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def sources(archive: Path) -> set[str]:
-    return {name for name in zipfile.ZipFile(archive).namelist() if not name.endswith(".pyc")}
+    return set(zipfile.ZipFile(archive).namelist())
 
 
 @pytest.mark.parametrize("name", WRITTEN)
@@ -80,18 +78,6 @@ def test_the_functions_plain_name_is_a_source_that_gcloud_can_upload(tmp_path: P
         assert set(listed.stdout.splitlines()) >= {"main.py", "requirements.txt", "shared/bootstrap.py"}
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="compiled code is shipped for the functions' own Python")
-def test_every_module_is_shipped_compiled_and_its_source_is_not_looked_at_again(tmp_path: Path) -> None:
-    made = bundle.build(WRITTEN["deliver"], tmp_path)
-    for source in made.folder.rglob("*.py"):
-        compiled = Path(importlib.util.cache_from_source(str(source)))
-        head = compiled.read_bytes()[:16]
-        assert head[:4] == importlib.util.MAGIC_NUMBER
-        assert int.from_bytes(head[4:8], "little") == 0b01, "hash-based, not checked against the source"
-        code = marshal.loads(compiled.read_bytes()[16:])
-        assert code.co_filename == f"/workspace/{source.relative_to(made.folder).as_posix()}"
-
-
 def test_a_bundle_starts_from_its_own_folder(tmp_path: Path) -> None:
     made = bundle.build(WRITTEN["receive"], tmp_path)
     environ = {
@@ -103,13 +89,6 @@ def test_a_bundle_starts_from_its_own_folder(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=made.folder, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).parent == made.folder / "shared"
-
-
-def test_code_that_does_not_compile_is_not_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = bundle.contents(WRITTEN["links"])
-    monkeypatch.setattr(bundle, "contents", lambda function: {**whole, "shared/broken.py": b"def f(:\n"})
-    with pytest.raises(shell.Stop, match=r"does not compile.*broken\.py"):
-        bundle.build(WRITTEN["links"], tmp_path)
 
 
 def test_texts_of_the_operators_own_are_taken_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +152,18 @@ def test_the_bill_of_materials_of_a_bundle_lists_its_lock(tmp_path: Path, monkey
     listed = json.loads((tmp_path / "sbom" / "links.json").read_text())
     assert listed["bomFormat"] == "CycloneDX"
     assert {c["name"]: c["version"] for c in listed["components"]} == pins((LOCKS / "links.txt").read_text())
+
+
+@pytest.mark.parametrize(("version", "here"), [(bundle_check.RUNTIME, True), ("3.1", False)])
+def test_bundles_are_checked_on_the_functions_own_python_where_it_is_installed(
+    version: str, here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / f"python{bundle_check.RUNTIME}").write_text(f"#!/bin/sh\necho {version} /runtime/python\n")
+    (tmp_path / f"python{bundle_check.RUNTIME}").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "version_info", (3, 2))
+    assert bundle_check.interpreter() == ("/runtime/python" if here else sys.executable)
+    assert (f"there is no python{bundle_check.RUNTIME} here: checked on Python 3.2" in capsys.readouterr().out) != here
 
 
 def test_the_check_of_bundles_calls_every_function() -> None:

@@ -57,7 +57,7 @@ def variables(tools: Tools, function: str) -> dict[str, str]:
 def test_each_function_gets_what_the_table_says(deployed: Tools, function: Function) -> None:
     told = flags(deployed, function.name)
     assert {"--gen2", "--trigger-http"} <= set(told)
-    assert told["--runtime"] == "python311"
+    assert told["--runtime"] == "python313"
     assert told["--entry-point"] == function.name
     assert (told["--memory"], told["--cpu"], told["--timeout"]) == (
         function.memory,
@@ -114,6 +114,9 @@ def test_each_private_function_may_be_called_by_its_caller_alone(deployed: Tools
         "console": {"group:ops@example.com", "user:ann@example.com"},
     }
     assert bound == {name: members for name, members in expected.items() if name in WRITTEN}
+    for function in (f for f in WRITTEN.values() if f.called_by_google):
+        named = variables(deployed, function.name)["CALLERS"].split(",")
+        assert {f"serviceAccount:{account}" for account in named} == bound[function.name]
 
 
 def test_a_binding_comes_after_the_deployment_that_makes_its_service(deployed: Tools) -> None:

@@ -1,10 +1,11 @@
 """Each check of `make doctor`: OK, or what to do."""
 
 import json
+import re
 import socket
 import ssl
 import urllib.error
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from email.message import Message
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from infra.ops.doctor import SERVICES, status_of
 from infra.ops.function_table import ROOT, every_secret, written
 from infra.ops.report import Finding
 from infra.ops.shell import Stop
+from shared.callers import Callers
 from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn, closed_port
 
@@ -83,7 +85,7 @@ def test_functions_that_do_not_run_are_named(here: Tools) -> None:
 def test_a_private_function_that_somebody_may_call_who_should_not_is_found(
     here: Tools, monkeypatch: pytest.MonkeyPatch, member: str
 ) -> None:
-    monkeypatch.setattr(doctor, "status_of", lambda url: 403)
+    monkeypatch.setattr(doctor, "reaches_code", lambda url: False)
     policy = {"bindings": [{"role": "roles/run.invoker", "members": [member]}]}
     here.relay_env("STATUS_WEBHOOK_URL=https://acme.example/status\n")
     here.answer("get-iam-policy remind", out=json.dumps(policy))
@@ -94,7 +96,7 @@ def test_a_private_function_that_somebody_may_call_who_should_not_is_found(
 
 
 def test_those_who_should_call_a_private_function_are_no_finding(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "status_of", lambda url: 403)
+    monkeypatch.setattr(doctor, "reaches_code", lambda url: False)
     monkeypatch.setenv("OPERATORS", "user:ann@example.com")
     ours = {"role": "roles/run.invoker", "members": ["user:ann@example.com"]}
     looks = {"role": "roles/run.viewer", "members": ["group:ops@example.com"]}
@@ -105,10 +107,19 @@ def test_those_who_should_call_a_private_function_are_no_finding(here: Tools, mo
 def test_a_private_function_whose_callers_are_not_checked_is_found(
     here: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "status_of", lambda url: 405 if url.endswith("/deliver") else 403)
+    monkeypatch.setattr(doctor, "reaches_code", lambda url: url.endswith("/deliver"))
     opened = [finding for finding in doctor.privacy() if finding.advice]
     assert [finding.what for finding in opened] == ["deliver is private"]
     assert opened[0].advice == "answers anybody: `gcloud run services update deliver --invoker-iam-check` closes it"
+
+
+def test_a_refusal_by_google_is_told_from_one_by_the_function() -> None:
+    ours = Reply(403, f"<p>{Callers(('a',), '').refusal({}, 0)}</p>".encode())
+    with StandIn(
+        Reply(403, b"Your client does not have permission"), Reply(401), ours, Reply(405), Reply(200)
+    ) as there:
+        assert [doctor.reaches_code(there.url) for _ in range(5)] == [False, False, True, True, True]
+    assert not doctor.reaches_code(there.url)
 
 
 def test_the_webhook_url_is_there_when_it_rejects_a_get(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,10 +271,34 @@ def test_a_mailgun_domain_of_another_region_is_told_apart() -> None:
         assert checked("e-mail by Mailgun", provider.url).startswith("does not know MAILGUN_DOMAIN")
 
 
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("e-mail by Amazon SES", "SES"), ("SMS by AWS End User Messaging", "AWS_SMS")]
+)
+def test_amazon_is_asked_who_signs_which_needs_no_permission(name: str, prefix: str) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def get(url: str, headers: Mapping[str, str]) -> int:
+        asked.append((url, headers["Authorization"]))
+        return 403
+
+    plain = {f"{prefix}_REGION": "eu-west-1", f"{prefix}_ACCESS_KEY_ID": "AKID"}
+    assert BY_NAME[name].check(Values(plain, lambda secret: "s"), get).startswith(f"refuses {prefix}_SECRET_ACCESS_KEY")
+    [(url, proof)] = asked
+    assert url == "https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
+    assert re.match(
+        r"AWS4-HMAC-SHA256 Credential=AKID/\d{8}/eu-west-1/sts/aws4_request, SignedHeaders=host;x-amz", proof
+    )
+
+
+def smtp_checked(url: str) -> str:
+    [probe] = [p for p in chosen({"EMAIL_PROVIDER": "smtp"}) if p.name == "e-mail by SMTP"]
+    return probe.check(Values({"EMAIL_FROM": "relay@example.com"}, lambda secret: url), status_of)
+
+
 def test_an_smtp_server_that_is_not_there_is_named_without_the_password() -> None:
-    url = f"smtp://user:hidden@127.0.0.1:{closed_port()}"
-    advice = credentials.smtp(Values({}, lambda secret: url), status_of)
-    assert advice == "cannot be used (ConnectionRefusedError): check SMTP_URL"
+    advice = smtp_checked(f"smtp://user:hidden@127.0.0.1:{closed_port()}")
+    assert advice.startswith("SMTP: the connection failed (ConnectionRefusedError); ")
+    assert advice.endswith("`make secrets RENEW=SMTP_URL`, then `make deploy`")
 
 
 def test_an_smtp_login_is_tried_and_nothing_is_sent() -> None:
@@ -281,13 +316,22 @@ def test_an_smtp_login_is_tried_and_nothing_is_sent() -> None:
     server.port = closed_port()
     server.start()
     try:
-        for password, advice in (("right", ""), ("wrong", "refuses the login: run `make secrets RENEW=SMTP_URL`")):
-            url = f"smtp://user:{password}@127.0.0.1:{server.port}"
-            said = credentials.smtp(Values({}, lambda secret, url=url: url), status_of)
+        for password, advice in (("right", ""), ("wrong", "SMTP: it refuses the login; check")):
+            said = smtp_checked(f"smtp://user:{password}@127.0.0.1:{server.port}")
             assert said.startswith(advice)
             assert bool(said) == bool(advice)
     finally:
         server.stop()
+
+
+def test_an_application_at_microsoft_is_tried_by_asking_for_a_token() -> None:
+    [probe] = [p for p in chosen({"EMAIL_PROVIDER": "microsoft"}) if p.name == "e-mail by Microsoft 365"]
+    expired = Reply(401, {"error": "invalid_client", "error_codes": [7000222]})
+    with StandIn(Reply(200, {"access_token": "t", "expires_in": 3599}), expired) as login:
+        settings = {"MICROSOFT_TENANT_ID": "t", "MICROSOFT_CLIENT_ID": "a", "EMAIL_FROM": "relay@example.com"}
+        values = Values({**settings, "MICROSOFT_LOGIN_URL": login.url}, lambda secret: "s3cret")
+        assert probe.check(values, status_of) == ""
+        assert probe.check(values, status_of).startswith("Microsoft 365: the application's secret has expired; check")
 
 
 def test_our_own_links_answer_that_they_do_not_know_the_code() -> None:
@@ -298,7 +342,7 @@ def test_our_own_links_answer_that_they_do_not_know_the_code() -> None:
 
 
 def test_only_what_the_settings_choose_is_tried() -> None:
-    assert [p.name for p in chosen({"SMS_PROVIDER": "twilio", "EMAIL_PROVIDER": "apprise", "SHORTENER": "none"})] == [
+    assert [p.name for p in chosen({"SMS_PROVIDER": "twilio", "EMAIL_PROVIDER": "outbox", "SHORTENER": "none"})] == [
         "Clickwrap's API",
         "SMS by Twilio",
     ]

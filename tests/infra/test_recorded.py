@@ -65,7 +65,7 @@ def test_every_function_is_created_as_the_table_says(calls: list[dict[str, Any]]
     assert set(made) == set(WRITTEN)
     for name, body in made.items():
         service, row = body["serviceConfig"], WRITTEN[name]
-        assert body["buildConfig"]["runtime"] == "python311"
+        assert body["buildConfig"]["runtime"] == "python313"
         assert service["maxInstanceRequestConcurrency"] == row.concurrency
         assert service["environmentVariables"]["THREADS"] == str(row.concurrency)
         assert service["maxInstanceCount"] == row.max_instances

@@ -5,6 +5,7 @@ import itertools
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -13,33 +14,34 @@ import pytest
 from infra.ops import config, function_table
 from infra.ops.function_table import API_CALLS_A_MINUTE, ROOT, Function, api_rate, every_secret, functions, written
 from infra.ops.preflight import placeholders
+from local.provider_stubs.start import accounts
+from shared.adapters.providers.email import smtp
+from shared.setting_types import Values
 from shared.settings import EMAIL_PROVIDERS, SHORTENERS, SMS_PROVIDERS, declared
 
 WRITTEN = {f.name: f for f in written()}
 # Settings that are no secret and that a provider cannot start without.
-PROVIDER_SETTINGS = {
-    "EMAIL_FROM": "Acme <a@example.com>",
-    "TWILIO_ACCOUNT_SID": "AC1",
-    "TWILIO_FROM": "+15005550006",
-    "VONAGE_API_KEY": "k",
-    "VONAGE_FROM": "Acme",
-    "MAILGUN_DOMAIN": "example.com",
+PROVIDER_SETTINGS = {"EMAIL_FROM": "Acme <a@example.com>"} | {
+    name: value
+    for account in accounts().values()
+    for name, value in account.credentials.items()
+    if name not in every_secret() and "{host}" not in value
 }
 PLACE = {
     "BACKEND": "gcp",
     "GOOGLE_CLOUD_PROJECT": "p",
     "LOCATION": "us-central1",
     "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
+    "CALLERS": "relay-tasks@p.iam.gserviceaccount.com",
     "LINKS_BASE_URL": "https://links.invalid",
     "RECEIPTS_BASE_URL": "https://receipts.invalid",
     **{
         f"{name}_URL": f"https://{name.lower()}.invalid"
-        for name in ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "STATUS_WEBHOOK")
+        for name in ("REMIND", "RECEIVE", "RESOLVE", "DELIVER", "FORWARD", "RECONCILE", "STATUS_WEBHOOK")
     },
 }
 # Whose import is whose package. What others bring along (flask, grpc, google.auth ...) is not listed there.
 PACKAGES = {
-    "apprise": "apprise",
     "cryptography": "cryptography",
     "functions_framework": "functions-framework",
     "google.cloud.firestore": "google-cloud-firestore",
@@ -87,6 +89,12 @@ def test_a_function_starts_with_the_secrets_that_it_is_given_and_asks_for_no_oth
         assert given == asked, "given a secret that it never reads, or asks for one that it is not given"
 
 
+@pytest.mark.parametrize("login", ["password", "microsoft", "google"])
+def test_the_placeholder_of_a_secret_is_in_the_form_that_each_login_wants(login: str) -> None:
+    names = {"SMTP_AUTH": login, "SMTP_TENANT_ID": "t", "SMTP_CLIENT_ID": "a", "EMAIL_FROM": "a@example.com"}
+    smtp.Sender(Values({**names, **placeholders(["SMTP_URL"])}), lambda: datetime.now(UTC))
+
+
 def imported(module: str) -> set[str]:
     """Names that a module of ours imports, whenever it does; not for the type checker alone."""
     path = ROOT / (module.replace(".", "/") + ".py")
@@ -123,9 +131,7 @@ def _ours(module: str) -> bool:
 def packages_of(name: str) -> set[str]:
     entry = _names(ast.parse((ROOT / "functions" / name / "main.py").read_text()))
     loaded = set().union(*(start["loaded"] for start in starts(name)))
-    # Of Apprise's module receipts sees the declarations; only its Sender imports the library.
-    unused = {"shared.adapters.providers.common.apprise"} if name == "receipts" else set()
-    names = entry.union(*(imported(module) for module in reachable(loaded | entry) - COMPOSITION - unused))
+    names = entry.union(*(imported(module) for module in reachable(loaded | entry) - COMPOSITION))
     found = {package for prefix, package in PACKAGES.items() if any(f"{n}.".startswith(f"{prefix}.") for n in names)}
     # The policy alone looks at numbers and time zones, and every function's settings know the policy.
     if any(start["policy"] for start in starts(name)):

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from shared import bootstrap
+from shared.callers import Callers
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import Event
 from shared.services.deferral import Arrived
@@ -49,6 +50,7 @@ def client_of(monkeypatch: pytest.MonkeyPatch) -> Any:
     def make(name: str, **handlers: Any) -> Any:
         for handler, value in handlers.items():
             monkeypatch.setattr(bootstrap, handler, value)
+        monkeypatch.setattr(bootstrap, "callers", lambda _: Callers((), ""))
         return functions_framework.create_app(name, str(ROOT / "functions" / name / "main.py")).test_client()
 
     return make

@@ -1,5 +1,6 @@
 """The outbox: what the signers would have received."""
 
+import html
 import re
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -8,10 +9,13 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from local.sandbox import spam
 from local.sandbox.outbox import Outbox, OutboxChannel, create_outbox_app
+from shared.adapters.providers.common.mail import Letterhead
 from shared.domain.errors import Accepted, RetryLater
 from shared.domain.model import ChannelName
 from shared.ports import Channel, Outgoing
+from shared.setting_types import Values
 
 NOW = datetime(2026, 3, 2, 12, 0, 0, 578_000, tzinfo=UTC)
 SMS = Outgoing(notice="n1", to="+13175550142", text="Please review & sign: https://relay.test/l/abc")
@@ -122,6 +126,46 @@ def test_an_html_mail_is_shown_in_a_frame_that_runs_no_script(outbox: Outbox, cl
     assert client.get("/mails/2").status_code == 404
 
 
+@pytest.fixture
+def mailed(outbox: Outbox, client: FlaskClient) -> FlaskClient:
+    letterhead = Letterhead(Values({"EMAIL_FROM": "Acme <legal@acme.example>"}))
+    OutboxChannel(ChannelName.EMAIL, outbox, lambda: NOW, letterhead=letterhead).send(MAIL)
+    return client
+
+
+def test_a_mails_headers_are_those_it_is_sent_with(mailed: FlaskClient) -> None:
+    page = html.unescape(mailed.get("/").text)
+    for header in ("From: Acme <legal@acme.example>", "Message-ID: <n2@acme.example>", "X-Clickwrap-Notice: n2"):
+        assert header in page
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("", "SpamAssassin is not installed."),
+        (
+            "printf 'X-Spam-Status: No, score=1.3 required=5.0 tests=A,\\n\\tB autolearn=no\\n'; cat",
+            "1.3 points; from 5",
+        ),
+        ("exit 3", "SpamAssassin gave none (CalledProcessError)."),
+        ("cat", "SpamAssassin gave none (ValueError)."),
+    ],
+)
+def test_spamassassin_is_asked_where_it_is_installed(
+    mailed: FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+) -> None:
+    spam.score.cache_clear()
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/bin" if script else str(tmp_path))
+    (tmp_path / "bin").mkdir()
+    if script:
+        (tmp_path / "bin" / "spamassassin").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "bin" / "spamassassin").chmod(0o755)
+        page = mailed.get("/").text
+        assert 'href="/?mail=1&amp;spam=1"' in page
+        assert said not in page
+    assert said in mailed.get("/?mail=1&spam=1" if script else "/").text
+
+
 def test_the_page_refreshes_itself_only_when_asked(client: FlaskClient) -> None:
     assert "http-equiv" not in client.get("/").text
     assert 'http-equiv="refresh"' in client.get("/?live=1").text
@@ -139,6 +183,18 @@ def test_another_sites_page_cannot_clear_it(outbox: Outbox, client: FlaskClient)
     channel(outbox).send(SMS)
     assert client.post("/clear", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert len(outbox.messages()) == 1
+
+
+def test_a_signer_texts_back_from_their_phone(outbox: Outbox) -> None:
+    channel(outbox).send(SMS)
+    told: list[tuple[str, str]] = []
+    client = create_outbox_app(outbox, reply=lambda number, text: told.append((number, text))).test_client()
+    assert f'name="number" value="{SMS.to}"' in client.get("/").text
+    answer = client.post("/texts", data={"number": SMS.to, "text": " STOP "})
+    assert (answer.status_code, told) == (303, [(SMS.to, "STOP")])
+    assert client.post("/texts", data={"number": SMS.to, "text": " "}).status_code == 400
+    assert client.post("/texts", data={"number": SMS.to}, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert len(told) == 1
 
 
 def test_messages_survive_a_restart(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The provider stubs accept what our adapters send and refuse what the vendors would refuse."""
 
+import json
 import smtplib
 from base64 import b64encode
 from collections.abc import Iterator
@@ -16,12 +17,14 @@ from local.provider_stubs.common import Desk
 from local.provider_stubs.start import accounts, create_app, stand_ins
 from local.sandbox.outbox import Outbox
 from shared.adapters.providers import registry
+from shared.adapters.providers.common.aws import Signer
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.lost_answers import fingerprint
-from shared.domain.model import ChannelName
-from shared.ports import Channel, MessageFinder, Sought
+from shared.domain.model import ChannelName, Kind
+from shared.ports import Channel, MessageFinder, Outgoing, Sought
 from shared.settings import Settings
 from tests.contract.channel_kit import EMAIL, NOTICE, SMS
+from tests.texts import LANGUAGES, written
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RECEIPTS = {"RECEIPTS_BASE_URL": "https://relay.example/receipts", "EMAIL_FROM": "Acme Legal <legal@example.com>"}
@@ -53,13 +56,27 @@ def test_a_message_of_our_adapter_is_accepted_and_kept(
     message = SMS if channel == "SMS" else EMAIL
     accepted = made(environ, channel, provider).send(message)
     [caught] = outbox.messages()
-    assert bool(accepted.provider_id) == (provider != "apprise")
+    assert accepted.provider_id
     assert (caught.channel, caught.to, caught.subject) == (channel.lower(), message.to, message.subject)
-    assert caught.notice == ("" if provider == "apprise" else NOTICE)
+    assert caught.notice == NOTICE
     assert caught.html.strip() == message.html
-    assert "https://s.example/l/c0de" in caught.text
-    if provider != "apprise":
-        assert caught.text.replace("\r\n", "\n").strip() == message.text.strip()
+    assert caught.text.replace("\r\n", "\n").strip() == message.text.strip()
+
+
+@EVERY
+def test_every_built_in_text_arrives_as_it_was_written(
+    environ: dict[str, str], outbox: Outbox, channel: str, provider: str
+) -> None:
+    adapter, to = made(environ, channel, provider), (SMS if channel == "SMS" else EMAIL).to
+    texts = [written(kind, ChannelName(channel.lower()), language) for kind in Kind for language in LANGUAGES]
+    for n, text in enumerate(texts):
+        adapter.send(Outgoing(notice=f"{n:064x}", to=to, text=text.text, subject=text.subject, html=text.html))
+    caught = [(lines(m.text), m.subject, lines(m.html)) for m in outbox.messages()]
+    assert caught == [(lines(t.text), t.subject, lines(t.html)) for t in texts]
+
+
+def lines(text: str) -> list[str]:
+    return text.strip().splitlines()
 
 
 @EVERY
@@ -105,6 +122,13 @@ def test_a_provider_with_an_address_of_its_own_gets_no_stand_in(outbox: Outbox) 
         assert (names, environ) == ([], before)
 
 
+def test_vonages_other_api_is_stood_in_for_too(outbox: Outbox) -> None:
+    environ = {**RECEIPTS, "SMS_PROVIDER": "vonage", "VONAGE_API": "messages"}
+    with stand_ins(environ, outbox):
+        assert made(environ, "SMS", "vonage").send(SMS).provider_id
+    assert [m.text for m in outbox.messages()] == [SMS.text]
+
+
 def test_credentials_that_are_set_are_used(outbox: Outbox) -> None:
     environ = {"SMS_PROVIDER": "vonage", "VONAGE_API_KEY": "mine", "VONAGE_API_URL": ""}
     with stand_ins(environ, outbox):
@@ -130,16 +154,27 @@ LETTER: dict[str, Any] = {
 TEXT = {"From": "+15005550006", "To": "+13175551234", "Body": "t"}
 NEXMO = {"from": "Relay", "to": "13175551234", "text": "t"}
 GUN = {"from": "us@example.com", "to": "ann@example.com", "subject": "s", "text": "t"}
-MESSAGE = {"version": "1.0", "title": "", "message": "t", "type": "info"}
 TWILIO = "/2010-04-01/Accounts/AC1/Messages.json", basic("AC1", "t")
 VONAGE = "/sms/json", basic("k", "s")
+MESSAGES = "/v1/messages", basic("k", "s")
+RICH = {"channel": "sms", "message_type": "text", "from": "Relay", "to": "13175551234", "text": "t"}
 SENDGRID = "/v3/mail/send", {"Authorization": "Bearer k"}
 MAILGUN = "/v3/mg.example.com/messages", basic("api", "k")
 POSTMARK = "/email", {"X-Postmark-Server-Token": "t", "Accept": "application/json"}
-APPRISE = "/apprise/+13175551234", basic("demo", "demo-password")
+MICROSOFT = "/v1.0/users/us@example.com/sendMail", {"Authorization": "Bearer demo-access-token"}
+TOKEN = "/demo-tenant/oauth2/v2.0/token", dict[str, str]()
+GRANT = {"grant_type": "client_credentials", "client_id": "a", "client_secret": "s", "scope": "https://g/.default"}
 ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t", "TWILIO_FROM": "+15005550006"}
 ACCOUNT |= {"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": "s", "SENDGRID_API_KEY": "k"}
 ACCOUNT |= {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "mg.example.com", "POSTMARK_SERVER_TOKEN": "t"}
+ACCOUNT |= {"MICROSOFT_TENANT_ID": "demo-tenant", "MICROSOFT_CLIENT_ID": "a", "MICROSOFT_CLIENT_SECRET": "s"}
+ACCOUNT |= {"MICROSOFT_API_URL": "https://g"}
+
+
+def mime(text: str = "t", sender: str = "us@example.com", to: str = "ann@example.com") -> dict[str, Any]:
+    mail = f"From: {sender}\r\nTo: {to}\r\nSubject: s\r\n\r\n{text}"
+    return {"data": b64encode(mail.encode()), "content_type": "text/plain"}
+
 
 WRONG: list[tuple[tuple[str, dict[str, str]], dict[str, Any], int, str]] = [
     (TWILIO, {"json": TEXT}, 400, "21604"),
@@ -154,6 +189,11 @@ WRONG: list[tuple[tuple[str, dict[str, str]], dict[str, Any], int, str]] = [
     (VONAGE, {"data": {**NEXMO, "client-ref": "x" * 101}}, 200, '"3"'),
     (VONAGE, {"data": {**NEXMO, "type": "utf8"}}, 200, '"3"'),
     ((VONAGE[0], {}), {"data": NEXMO}, 200, '"4"'),
+    ((MESSAGES[0], {}), {"json": RICH}, 401, "Unauthorized"),
+    (MESSAGES, {"data": RICH}, 422, "channel"),
+    (MESSAGES, {"json": {**RICH, "to": "+13175551234"}}, 422, '"to"'),
+    (MESSAGES, {"json": {**RICH, "from": ""}}, 422, '"from"'),
+    (MESSAGES, {"json": {**RICH, "text": "x" * 1001}}, 422, '"text"'),
     (SENDGRID, {"data": "{}"}, 415, "errors"),
     (SENDGRID, {"json": {**LETTER, "personalizations": [{"to": [{"email": "nobody"}]}]}}, 400, "personalizations.0.to"),
     (SENDGRID, {"json": {**LETTER, "from": {}}}, 400, "from.email"),
@@ -168,9 +208,60 @@ WRONG: list[tuple[tuple[str, dict[str, str]], dict[str, Any], int, str]] = [
     (POSTMARK, {"data": "{", "content_type": "application/json"}, 422, "402"),
     (POSTMARK, {"json": {**MAIL, "To": "nobody"}}, 422, "'To'"),
     (POSTMARK, {"json": {**MAIL, "TextBody": ""}}, 422, "300"),
-    (APPRISE, {"data": MESSAGE}, 415, "JSON"),
-    (("/apprise/nobody", APPRISE[1]), {"json": MESSAGE}, 400, "to is missing"),
-    (APPRISE, {"json": {**MESSAGE, "type": "pigeon"}}, 400, "type"),
+    (TOKEN, {"data": {**GRANT, "grant_type": "password"}}, 400, "unsupported_grant_type"),
+    (TOKEN, {"data": {**GRANT, "client_id": "b"}}, 400, "700016"),
+    (TOKEN, {"data": {**GRANT, "client_secret": "b"}}, 401, "7000215"),
+    (TOKEN, {"data": {**GRANT, "scope": "Mail.Send"}}, 400, "invalid_scope"),
+    (("/common/oauth2/v2.0/token", {}), {"data": GRANT}, 400, "90002"),
+    (MICROSOFT, {"json": {"message": {}}}, 400, "BadRequest"),
+    (MICROSOFT, {"data": "From: us", "content_type": "text/plain"}, 400, "ErrorMimeContentInvalidBase64String"),
+    (MICROSOFT, mime(text=""), 400, "ErrorMimeContentInvalid"),
+    (MICROSOFT, mime(sender="other@example.com"), 403, "ErrorSendAsDenied"),
+    (MICROSOFT, mime(to="nobody"), 400, "ErrorInvalidRecipients"),
+    ((MICROSOFT[0], {}), mime(), 401, "InvalidAuthenticationToken"),
+]
+
+
+AMAZON = {"REGION": "us-east-1", "ACCESS_KEY_ID": "k", "SECRET_ACCESS_KEY": "s"}
+ACCOUNT |= {f"{prefix}_{name}": value for prefix in ("SES", "AWS_SMS") for name, value in AMAZON.items()}
+ACCOUNT |= {"AWS_SMS_FROM": "Acme"}
+SMS_HEADERS = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "PinpointSMSVoiceV2.SendTextMessage"}
+AMAZON_TEXT = {"DestinationPhoneNumber": "+13175551234", "OriginationIdentity": "Acme", "MessageBody": "t"}
+SES_MAIL: dict[str, Any] = {
+    "FromEmailAddress": "us@example.com",
+    "Destination": {"ToAddresses": ["ann@example.com"]},
+    "Content": {"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}},
+}
+SES_PATH = "/v2/email/outbound-emails"
+
+
+def by_amazon(path: str, body: Any, *, key: str = "s", user: str = "k", **headers: str) -> tuple[Any, dict[str, Any]]:
+    """Signed, for the app's own address. headers: with "_" for "-"; they replace what is signed."""
+    given, service = (SMS_HEADERS, "sms-voice") if path == "/" else ({"Content-Type": "application/json"}, "ses")
+    data, at = json.dumps(body).encode(), datetime.fromisoformat(headers.pop("at", NOW.isoformat()))
+    sent = Signer(user, key, "us-east-1", service).signed("POST", f"http://localhost{path}", given, data, at)
+    return (path, sent | {name.replace("_", "-"): value for name, value in headers.items()}), {"data": data}
+
+
+WRONG += [
+    (*by_amazon(SES_PATH, SES_MAIL, Authorization=""), 403, "signature"),
+    (*by_amazon(SES_PATH, SES_MAIL, key="other"), 403, "signature"),
+    (*by_amazon(SES_PATH, SES_MAIL, user="other"), 403, "signature"),
+    (*by_amazon(SES_PATH, SES_MAIL, at="2026-03-01T11:54:00+00:00"), 403, "signature"),
+    (by_amazon(SES_PATH, SES_MAIL)[0], {"data": b"{}"}, 403, "signature"),
+    (*by_amazon(SES_PATH, []), 400, "no JSON object"),
+    (*by_amazon(SES_PATH, {**SES_MAIL, "Tags": []}), 400, "Unknown parameter"),
+    (*by_amazon(SES_PATH, {**SES_MAIL, "EmailTags": [{"Name": "n"}]}), 400, "Missing required parameter"),
+    (*by_amazon(SES_PATH, {**SES_MAIL, "Destination": {"ToAddresses": ["nobody"]}}), 400, "@domain"),
+    (*by_amazon(SES_PATH, {**SES_MAIL, "Destination": {"ToAddresses": ["é@example.com"]}}), 400, "Illegal address"),
+    (*by_amazon(SES_PATH, {**SES_MAIL, "ConfigurationSetName": "none"}), 404, "does not exist"),
+    (*by_amazon("/", AMAZON_TEXT, key="other"), 400, "InvalidSignatureException"),
+    (*by_amazon("/", AMAZON_TEXT, user="other"), 400, "UnrecognizedClientException"),
+    (*by_amazon("/", AMAZON_TEXT, X_Amz_Target="SNS.Publish"), 400, "InvalidSignatureException"),
+    (*by_amazon("/", {**AMAZON_TEXT, "MessageBody": " "}), 400, "ValidationException"),
+    (*by_amazon("/", {**AMAZON_TEXT, "Context": "n"}), 400, "Invalid type"),
+    (*by_amazon("/", {**AMAZON_TEXT, "DestinationPhoneNumber": "nobody"}), 400, "DestinationPhoneNumber"),
+    (*by_amazon("/", {**AMAZON_TEXT, "OriginationIdentity": "other"}), 400, "ResourceNotFoundException"),
 ]
 
 
@@ -194,10 +285,13 @@ def test_a_wrong_request_gets_the_answer_its_vendor_documents(
     [
         (TWILIO, {"data": TEXT}),
         (VONAGE, {"data": NEXMO}),
+        (MESSAGES, {"json": RICH}),
         (SENDGRID, {"json": LETTER}),
         (MAILGUN, {"data": GUN}),
         (POSTMARK, {"json": MAIL}),
-        (APPRISE, {"json": MESSAGE}),
+        by_amazon(SES_PATH, SES_MAIL),
+        by_amazon("/", AMAZON_TEXT),
+        (MICROSOFT, mime()),
     ],
 )
 def test_the_same_request_without_its_fault_is_accepted_and_only_by_post(

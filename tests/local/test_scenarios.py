@@ -13,14 +13,15 @@ from flask.testing import FlaskClient
 from requests.structures import CaseInsensitiveDict
 
 from local import trigger
-from local.sandbox import failures, outbox
+from local.sandbox import outbox, receipts
 from local.sandbox.app import create_app
-from local.sandbox.failures import FAILURES, HEADER, OutboxReceipt, OutboxReceipts, signature
 from local.sandbox.outbox import Outbox, OutboxChannel
+from local.sandbox.receipts import Post
 from local.sandbox.scenarios import LATE, OUTAGE, SCENARIOS, add_scenarios
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
-from shared.domain.model import NoticeState
-from shared.domain.receipts import InvalidSignature, ReceiptRequest
+from shared.domain.inbound import InboundText, Keyword
+from shared.domain.model import ChannelName, NoticeState
+from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import Outgoing
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -48,7 +49,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 def channel(stored: Outbox, now: Callable[[], datetime] = lambda: NOW) -> OutboxChannel:
-    return OutboxChannel("sms", stored, now, "http://relay.test")
+    return OutboxChannel(ChannelName.SMS, stored, now)
 
 
 def play(client: FlaskClient, name: str) -> str:
@@ -98,7 +99,7 @@ def test_an_outage_ends_by_itself_and_concerns_one_channel(stored: Outbox) -> No
     stored.fail(f"{outbox.ALL}sms", "down", NOW + OUTAGE)
     with pytest.raises(RetryLater):
         channel(stored).send(TEXT)
-    OutboxChannel("email", stored, lambda: NOW).send(TEXT)
+    OutboxChannel(ChannelName.EMAIL, stored, lambda: NOW).send(TEXT)
     channel(stored, lambda: NOW + OUTAGE).send(TEXT)
 
 
@@ -110,23 +111,41 @@ def test_all_works_again_when_asked(client: FlaskClient, stored: Outbox, app: Fl
     channel(stored).send(TEXT)
 
 
-@pytest.mark.parametrize("name", [name for name, f in FAILURES.items() if f.receipt])
-def test_a_receipt_follows_that_only_this_outbox_can_sign(
-    stored: Outbox, monkeypatch: pytest.MonkeyPatch, name: str
+DELIVERED, UNDELIVERED = (NoticeState.DELIVERED, "", False), NoticeState.UNDELIVERED
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "expected"),
+    [
+        ("filtered", ChannelName.SMS, [(UNDELIVERED, "Twilio: filtered by the carrier (30007)", False)]),
+        ("bounced", ChannelName.EMAIL, [(UNDELIVERED, "Mailgun: bounced (550)", True)]),
+        ("delivered", ChannelName.SMS, [DELIVERED]),
+        ("delivered", ChannelName.EMAIL, [DELIVERED]),
+        ("stop", ChannelName.SMS, [DELIVERED, (TEXT.to, Keyword.STOP)]),
+    ],
+)
+def test_receipts_follow_in_a_providers_form_that_only_this_outbox_can_sign(
+    stored: Outbox, monkeypatch: pytest.MonkeyPatch, name: str, of: ChannelName, expected: list[Any]
 ) -> None:
-    posted: list[tuple[str, str, OutboxReceipt]] = []
-    monkeypatch.setattr(outbox, "send_later", lambda *told: posted.append(told))
+    posts: list[Post] = []
+    monkeypatch.setattr(outbox, "send_later", posts.append)
     stored.fail(TEXT.to, name)
-    accepted = channel(stored).send(TEXT)
-    ((base, of, receipt),) = posted
-    assert (base, of) == ("http://relay.test", "sms")
-    body = failures.msgspec.json.encode(receipt)
-    signed = CaseInsensitiveDict({HEADER: signature(body)})
-    (read,) = OutboxReceipts("sms").receipts(ReceiptRequest("", signed, body), NOW)
-    assert (read.notice, read.provider_id, read.state) == ("n1", accepted.provider_id, FAILURES[name].receipt)
-    assert read.state in (NoticeState.DELIVERED, NoticeState.UNDELIVERED)
+    accepted = OutboxChannel(of, stored, lambda: NOW, "http://relay.test/receipts").send(TEXT)
+    verifier = receipts.OutboxReceipts()
+    told = [one for post in posts for one in verifier.receipts(_received(post), NOW)]
+    assert [_said(one) for one in told] == expected
+    assert {(one.notice, one.provider_id) for one in told if isinstance(one, Receipt)} == {("n1", accepted.provider_id)}
+    monkeypatch.setattr(receipts, "KEY", "another")
     with pytest.raises(InvalidSignature):
-        OutboxReceipts("sms").receipts(ReceiptRequest("", CaseInsensitiveDict({HEADER: "x"}), body), NOW)
+        receipts.OutboxReceipts().receipts(_received(posts[0]), NOW)
+
+
+def _received(post: Post) -> ReceiptRequest:
+    return ReceiptRequest(post.url, CaseInsensitiveDict(post.headers), post.body)
+
+
+def _said(one: Receipt | InboundText) -> tuple[object, ...]:
+    return (one.state, one.reason, one.suppress) if isinstance(one, Receipt) else (one.number, one.keyword)
 
 
 def test_webhooks_get_lost_come_twice_and_out_of_order(client: FlaskClient, app: Flask) -> None:
@@ -190,7 +209,6 @@ def test_the_outbox_is_searched_and_leads_to_the_request(stored: Outbox) -> None
     assert "/console/requests/r1" in page
     assert "/sandbox/requests/r2" in page
     assert "1 segment, 11 GSM-7" in page
-    assert "X-Clickwrap-Notice: n2" in page
     assert "It holds a script" in page
     assert "An image has no text" in page
     for text, found in (("r1", "n1"), ("0142", "n1"), ("contract", "n2"), ("n2", "n2")):

@@ -12,53 +12,57 @@ import pytest
 from local.emulation.provision import provision
 from local.emulation.tasks_emulator import TasksEmulator
 from local.emulation.topology import Queue
-from local.stack.identity import bearer, guarded
+from local.stack.identity import PUSH, bearer, guarded, passed_on
 from shared.adapters.gcp.tasks import CloudTasks
+from shared.callers import claims
 from shared.ports import Task
 from tests.contract.until import until
 from tests.e2e.stack import ERIC, ERICS, Running
 from tests.e2e.stack import until as eventually
 from tests.stand_in import StandIn
 
-HERE = "http://127.0.0.1:8080/deliver/sms"
+HERE = "http://127.0.0.1:8080/deliver"
+OWN = bearer(HERE, PUSH)
 
 
-def status(header: dict[str, str], *, anonymous: bool = False, audience: str = "") -> int:
+def call(header: dict[str, str], instead: Any = None) -> tuple[int, str]:
+    """The status, and the header that the function got."""
+    said: list[str] = []
+
     def app(environ: dict[str, Any], start: Any) -> list[bytes]:
+        said.append(environ["HTTP_AUTHORIZATION"])
         start("200 OK", [])
         return []
 
-    said: list[str] = []
-    environ = {"SCRIPT_NAME": "/deliver", "PATH_INFO": "/sms"} | {"HTTP_" + k.upper(): v for k, v in header.items()}
-    list(guarded(app, audience, anonymous=anonymous)(environ, lambda status, headers: said.append(status)))
-    return int(said[0][:3])
+    environ = {f"HTTP_{k.upper()}": v for k, v in header.items()}
+    list(guarded(app, instead)(environ, lambda status, headers: said.append(status)))
+    return int(said[-1][:3]), said[0]
 
 
-def test_a_token_made_for_the_url_called_is_taken() -> None:
-    assert status(bearer(HERE)) == 200
-
-
-@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/deliver", "http://127.0.0.1:8080/resolve", "", "/"])
-def test_a_token_made_for_another_function_is_refused(url: str) -> None:
-    assert status(bearer(url)) == 401
-
-
-def test_a_token_made_for_the_audience_agreed_on_is_taken() -> None:
-    assert status(bearer("https://relay.test"), audience="https://relay.test") == 200
-    assert status(bearer("https://relay.test")) == 401
+def test_a_token_of_this_process_is_passed_on_without_its_signature() -> None:
+    status, given = call(OWN)
+    assert status == 200
+    assert given == OWN["Authorization"].rpartition(".")[0] + ".SIGNATURE_REMOVED_BY_GOOGLE"
+    found = claims({"Authorization": given})
+    assert (found.aud, found.email, found.email_verified) == (HERE, PUSH, True)
 
 
 @pytest.mark.parametrize(
     "forged",
-    ["", "Bearer ", "Bearer x", "Basic eDp5", "bearer é", pytest.param(bearer(HERE)["Authorization"][7:], id="bare")],
+    [
+        *("", "Bearer ", "Bearer x", "Basic eDp5", "bearer é", ".", "Bearer é.é.é"),
+        pytest.param(OWN["Authorization"][:-1], id="cut"),
+        pytest.param(passed_on(HERE, PUSH)["Authorization"], id="without a signature"),
+    ],
 )
-@pytest.mark.parametrize("anonymous", [True, False])
-def test_a_forged_token_is_refused_even_where_none_is_needed(forged: str, anonymous: bool) -> None:
-    assert status({"Authorization": forged}, anonymous=anonymous) == 401
+@pytest.mark.parametrize("instead", [None, lambda: OWN])
+def test_a_forged_token_is_refused_even_where_none_is_needed(forged: str, instead: Any) -> None:
+    assert call({"Authorization": forged}, instead)[0] == 401
 
 
 def test_no_token_is_refused_unless_none_is_needed() -> None:
-    assert (status({}), status({}, anonymous=True)) == (403, 200)
+    assert call({})[0] == 403
+    assert call({}, lambda: OWN)[0] == 200
 
 
 @pytest.mark.parametrize("audience", ["", "https://relay.test"])
@@ -73,7 +77,11 @@ def test_the_tasks_emulator_sends_a_token_where_the_task_asks_for_one(
         at = datetime.now(UTC) - timedelta(seconds=1)
         CloudTasks("p", "l", account, audience=audience).create([Task(name="t", queue="q", url=url, body=b"{}", at=at)])
         headers = until(lambda: endpoint.asked)[0].headers
-    assert headers.get("authorization") == (bearer(audience or url)["Authorization"] if account else None)
+    signature, found = (
+        call({"authorization": headers.get("authorization", "")})[0],
+        claims({"Authorization": headers.get("authorization", "")}),
+    )
+    assert (signature, found.aud, found.email) == ((200, audience or url, account) if account else (401, "", ""))
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +91,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running.stop()
 
 
-PUSH = json.loads((Path(__file__).parents[1] / "golden/envelopes/push.json").read_text())
+ENVELOPE = json.loads((Path(__file__).parents[1] / "golden/envelopes/push.json").read_text())
 
 
 @pytest.mark.parametrize("path", ["/resolve", "/resolve/", "/deliver", "/deliver/sms", "/deliver/email"])
 def test_a_push_from_outside_is_refused(stack: Running, path: str) -> None:
-    assert stack.call("POST", path, PUSH)[0] == 403
-    assert stack.call("POST", path, PUSH, Authorization="Bearer guess")[0] == 401
+    assert stack.call("POST", path, ENVELOPE)[0] == 403
+    assert stack.call("POST", path, ENVELOPE, Authorization="Bearer guess")[0] == 401
 
 
 def test_remind_and_reconcile_answer_by_hand_but_refuse_a_forged_token(stack: Running) -> None:

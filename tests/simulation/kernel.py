@@ -24,7 +24,7 @@ class Task:
 
     __slots__ = (
         "booked", "calls", "cut", "disturbed", "ended", "ended_at", "greenlet", "instance", "label", "notice",
-        "started", "told",
+        "started", "stored", "told",
     )  # fmt: skip
 
     def __init__(self, label: str, instance: Any, started: datetime) -> None:
@@ -33,6 +33,7 @@ class Task:
         self.greenlet: greenlet | None = None
         self.ended = False
         self.told: list[Any] = []  # what the API told this task
+        self.stored = 0  # how many of these answers it had when it last wrote a request
         self.booked: list[Any] = []  # what the provider took from it
         self.disturbed = False  # by a fault of its own or of what it called
         self.cut = False  # what it did may not be recorded: it died, was frozen, or a call of its failed

@@ -16,6 +16,7 @@ from tests.simulation.ports import SimFinder
 from tests.simulation.run import Played, Sent
 from tests.simulation.script import Facts, Person, Row
 
+ENDS = (NoticeState.ACCEPTED, NoticeState.FAILED, NoticeState.DELIVERED, NoticeState.UNDELIVERED)
 ONCE_MORE = ("invitation", "completion")  # what may be tried again after a lost answer
 SECOND, MINUTE, HOUR, DAY = (timedelta(seconds=n) for n in (1, 60, 3_600, 86_400))
 UNDER_WAY = timedelta(seconds=175)  # a function's time-out, a lease, a provider's deadline, two clocks
@@ -107,8 +108,8 @@ class Oracle:
     @cached_property
     def told(self) -> list[tuple[datetime, int]]:
         """When a whole answer was stored: its task ended well. The version of the facts that it showed."""
-        read = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
-        return [(at, i) for at, task in read for _, i, whole in task.told if whole and i >= 0]
+        ended = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
+        return [(at, i) for at, task in ended for _, i, whole in task.told[: task.stored] if whole and i >= 0]
 
     @cached_property
     def said(self) -> list[tuple[datetime, int]]:
@@ -223,15 +224,16 @@ class Oracle:
             if sent.name not in self.unsure and (reason := self._forbidden(sent)):
                 yield f"{sent.effect} at {sent.at:%d %H:%M:%S}: {reason}"
 
-    def _asked_by_another(self, at: datetime) -> bool:
-        """One answer serves all messages of a minute."""
-        return any(at - MINUTE - UNDER_WAY <= asked <= at for asked, _ in self.p.relay.ports.api.asked)
+    def _asked_by_another(self, sent: Sent) -> bool:
+        """One answer serves all messages of a minute, and those that read the request while it is being stored."""
+        earliest = sent.task.started - MINUTE - UNDER_WAY
+        return any(earliest <= asked <= sent.at for asked, _ in self.p.relay.ports.api.asked)
 
     def _forbidden(self, sent: Sent) -> str:
         asked = sent.task.told[-1][0] if sent.task.told else sent.task.started
         if sent.at - asked > UNDER_WAY:
             return f"rests on what was known {sent.at - asked} before"
-        if sent.kind == "reminder" and not sent.task.told and not self._asked_by_another(sent.task.started):
+        if sent.kind == "reminder" and not sent.task.told and not self._asked_by_another(sent):
             return "without asking the API"
         if sent.kind == "completion":
             return ""
@@ -253,11 +255,11 @@ class Oracle:
         # a wrong answer may deny it just when a revision is seen, which needs two readings: its round takes both
         if row is not None and row.signed and not (facts.revision and ("unsigned",) in self.decided):
             return "their signature was known"
-        if row is not None and row.role is not Role.SIGNER:
+        if row is not None and row.role is not Role.SIGNER and self._long_known(sent, known):
             return "they had delegated"
         # One answer makes no new round; one without a signer, or a forged signature, may change whose turn it is.
         unsure = facts.revision or self._lied_about_signers or "request_signed" in self.forged
-        if row is not None and not facts.turn(row) and not unsure:
+        if row is not None and row.role is Role.SIGNER and not facts.turn(row) and not unsure:
             return "it was not their turn"
         own = [i for _, i, honest in sent.task.told if honest]
         if sent.kind == "reminder" and own and len(own) == len(sent.task.told):
@@ -268,10 +270,10 @@ class Oracle:
         return "they had left the request" if row is None and was_there and self._long_known(sent, known) else ""
 
     def _long_known(self, sent: Sent, known: int) -> bool:
-        """Told at least three times, over half an hour."""
-        name, begun = sent.name, sent.task.started
-        times = [at for at, i in self.told if at < begun and i <= known and self.p.versions[i].row(name) is None]
-        since = [at for at, i in self.told if at < begun and self.p.versions[i].row(name) is not None]
+        """That they need not sign: told at least three times, over half an hour."""
+        begun, signs = sent.task.started, lambda i: self.p.versions[i].signs(sent.name)
+        times = [at for at, i in self.told if at < begun and i <= known and not signs(i)]
+        since = [at for at, i in self.told if at < begun and signs(i)]
         last = max(since, default=self.p.start)
         times = [at for at in times if at > last]
         return len(times) > 2 and begun - times[0] > 30 * MINUTE
@@ -283,12 +285,39 @@ class Oracle:
                 continue
             so_far = self.p.versions[: sent.version + 1]
             complete = any(f.status is Status.COMPLETE for f in so_far)
-            believed = self.p.script.silent and "request_complete" in self.forged
-            if sent.kind == "completion" and not complete and not believed:
-                yield f"{sent.effect}: nothing was complete"
-            signed = any(_signed(f, sent.about) for f in so_far) or "request_signed" in self.forged
-            if sent.kind == "progress" and not signed:
+            if sent.kind == "completion" and not complete and (reason := self._unproven(sent)):
+                yield f"{sent.effect}: nothing was complete, {reason}"
+            signed = any(_signed(f, sent.about) for f in so_far)
+            believed = self.p.script.silent and "request_signed" in self.forged
+            if sent.kind == "progress" and not signed and not believed:
                 yield f"{sent.effect}: {sent.about} had not signed"
+
+    def _unproven(self, sent: Sent) -> str:
+        """Why a forged Complete was not to be believed; "" if it was, because the API never says who has signed."""
+        if not self.p.script.silent:
+            return "and the API says so"
+        heard = [(at, kind, who) for at, kind, who in self.p.posted if at <= sent.at]
+        complete = min((at for at, kind, _ in heard if kind == "request_complete"), default=None)
+        if complete is None:
+            return "and no webhook said so"
+        if not {"request_sent", "request_signed"} & {kind for _, kind, _ in heard}:
+            return "and a Complete was the first that was heard of it"
+        everyone = len({who for _, kind, who in heard if kind == "request_signed"})
+        signers = sum(r.role is Role.SIGNER for r in self.p.versions[sent.version].rows)
+        waited = sent.at - complete >= 10 * MINUTE - 10 * SECOND
+        return "" if waited or everyone >= signers else f"{sent.at - complete} after its webhook"
+
+    def forgery(self) -> Iterator[str]:
+        """What was met in one way only is not to be made what it is not by one forged webhook."""
+        if not self.forged or self.p.resends:
+            return
+        if not (self.p.script.silent or self._alive(self.said) or self._kinds(27 * HOUR, self.p.posted) > 1):
+            yield from (f"{s.effect}: of one kind of webhook" for s in self.p.book if s.kind == "completion")
+        met = min((at for at, _ in self.told), default=self.p.end)
+        sent = any(kind == "request_sent" and at < met + 26 * HOUR for at, kind, _ in self.p.posted)
+        strict = self.acts <= {"sent", "sign", "forged"} and not self.p.script.ordered
+        if strict and not sent:
+            yield from (f"{s.effect}: it was not sent in time" for s in self.p.book if s.kind == "invitation")
 
     # -- lost
 
@@ -310,7 +339,7 @@ class Oracle:
         unheard = any(not self._first("request_signed", name) for name in self.signatures)
         silent = self.p.script.silent and (unheard or self.forged or {"revise", "expire", "pause"} & self.acts)
         unproven = "revise" in self.acts and not self.shown
-        forged = bool(self.forged & {"request_expired", "request_signed"})
+        forged = "request_signed" in self.forged
         return letters or bool(silent) or unproven or forged
 
     @cached_property
@@ -357,8 +386,16 @@ class Oracle:
     @cached_property
     def proven(self) -> bool:
         """A completion is told if the request was read before it, or two kinds of webhook came: one may be forged."""
-        alive = any(self.p.versions[i].status is not Status.COMPLETE for _, i in self.told)
-        return alive or len({kind for _, kind, _ in self.p.hooks}) > 1
+        return self._alive(self.told) or self._kinds(DAY, self.p.hooks) > 1
+
+    def _alive(self, answers: list[tuple[datetime, int]]) -> bool:
+        """Whether one of these answers shows it before its end."""
+        return any(self.p.versions[i].status is not Status.COMPLETE for _, i in answers)
+
+    def _kinds(self, within: timedelta, of: list[tuple[datetime, str, str]]) -> int:
+        """How many kinds of webhook came within this time of the first that was taken."""
+        first = min((at for at, _, _ in self.p.hooks), default=self.p.start)
+        return len({kind for at, kind, _ in of if at - first <= within})
 
     def _heard(self, kind: str) -> bool:
         return any(k == kind for _, k, _ in self.p.hooks)
@@ -367,10 +404,15 @@ class Oracle:
         """Due until the end. An answer lost twice is recorded as unknown, and may be that."""
         if kind == "invitation" and self._corrected_late(name):
             return  # an operator can send it to the new address
+        if kind == "completion" and self._corrected(name) and any(d[0] == "stale" for d in self.decided):
+            return  # it went to the address that the last answer showed
         sents = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, kind)]
         current = [s for s in sents if s.round == self.revisions + 1] if kind == "invitation" and self.seen else sents
         if not current and self.disturbed_tries(kind, name) < 2 and not self._stands_in(kind, name):
             yield f"{kind} to {name} at {address}"
+
+    def _corrected(self, name: str) -> bool:
+        return any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)
 
     def _corrected_late(self, name: str) -> bool:
         acts = self.p.script.acts
@@ -407,8 +449,9 @@ class Oracle:
                 yield f"{kind} to {row.person.name}: by neither channel"
 
     def stopped(self) -> Iterator[str]:
-        """No reminder after an operator has stopped them."""
-        for sent in self.p.book:
+        """No reminder after an operator has stopped them. A restart that was cut off may have been stored."""
+        cut = any(task.label.startswith("operate restart") and how != "ok" for _, task, how in self.p.tasks)
+        for sent in self.p.book if not cut else ():
             states = [stopped for at, stopped in self.p.stopped if at < sent.task.started - SECOND]
             if sent.kind == "reminder" and states and states[-1] and not self.p.resends:
                 yield f"{sent.effect} at {sent.at:%d %H:%M:%S}"
@@ -437,8 +480,8 @@ class Oracle:
 
     def _lost_reminders(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         name = row.person.name
-        corrected = any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)  # the days may count anew
-        if self.p.stopped or "stop" in self.acts or self.forged or corrected:
+        ignored = {"request_sent", "request_expired"} >= self.forged and not self.p.script.silent
+        if self.p.stopped or "stop" in self.acts or not ignored or self._corrected(name):  # the days may count anew
             return
         invited = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, "invitation")]
         last_change = max(self.p.times[-1], self.settled_at)
@@ -460,7 +503,7 @@ class Oracle:
     def _lost_progress(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         if self.p.policy.progress_to == "none" or self.revisions or self.p.script.silent:
             return
-        if any((a.what, a.who) == ("correct", row.person.name) for a in self.p.script.acts):
+        if self._corrected(row.person.name):
             return  # whoever is invited anew reads of it there
         invited = [s.at for s in self.p.book if (s.name, s.kind) == (row.person.name, "invitation")]
         for other in facts.rows:
@@ -534,10 +577,16 @@ class Oracle:
             what = f"{notice.kind} {notice.reminder_day or notice.about} {notice.channel} round {notice.round}"
             if found is None and key not in purged and not self._forgotten and not self._held_back(notice):
                 yield f"{what}: no record"
-            elif found and found[0].state in (NoticeState.PLANNED, NoticeState.SENDING):
+            elif found and found[0].state in (NoticeState.PLANNED, NoticeState.SENDING) and not self._waits(found[0]):
                 yield f"{what}: {found[0].state}"
             elif found and found[0].state is NoticeState.UNKNOWN and self._can_be_asked(notice.channel, key):
                 yield f"{what}: unknown, though its provider can be asked"
+
+    def _waits(self, record: NoticeRecord) -> bool:
+        """For their turn: a first answer that lacked somebody before them has begun it too early."""
+        signer = self.request.signers.get(record.signer) if self.request else None
+        row = self.final.row(signer.name) if signer and self.final else None
+        return row is not None and not row.signed and self.final is not None and not self.final.turn(row)
 
     @cached_property
     def _forgotten(self) -> bool:
@@ -599,7 +648,7 @@ class Oracle:
         """What a consumer shows in the end is what is known of the request."""
         if self.request is None or not self.at_rest or self._forgotten:
             return
-        shown = consumer([data for _, data in self.p.relay.statuses])
+        shown = consumer([data for _, data in self.p.relay.statuses if b'"clickwrap.request.' in data])
         if shown is None:
             yield "nothing was told"
             return
@@ -608,6 +657,26 @@ class Oracle:
         signers = {k: s["state"] for k, s in shown["signers"].items()}
         if (shown["status"], shown["round"], signers) != expected:
             yield f"a consumer shows {shown}, it is {expected}"
+
+    def notice_stream(self) -> Iterator[str]:
+        """So is what became of each message, but for a receipt that its provider gave up to repeat."""
+        if (
+            not self.at_rest
+            or self.p.end - self.settled_at < 3 * HOUR
+            or any(self.p.relay.ports.letters.letters.values())
+        ):
+            return
+        taken = {(notice, state) for _, notice, state, _ in self.p.receipts}
+        told: dict[str, list[bytes]] = defaultdict(list)
+        for _, data in self.p.relay.statuses:
+            if b'"clickwrap.notice.' in data:
+                told[msgspec.json.decode(data)["data"]["notice"]].append(data)
+        for key, record in self.ledger.all(NoticeRecord).items():
+            shown = consumer(told[key])
+            state = shown["state"] if shown else ""
+            known = record.state in ENDS and ((key, record.state) in taken or record.state not in ENDS[2:])
+            if record.signer and known and record.state != state:
+                yield f"{record.kind} {record.channel}: a consumer shows {state or 'nothing'}, it is {record.state}"
 
     # -- personal data, budget
 
@@ -629,13 +698,18 @@ class Oracle:
                 yield f"{kind.__name__} {key[:8]} holds an address {self.p.end - self.settled_at} after the end"
 
     def budget(self) -> Iterator[str]:
-        """Calls of the API within a day, when nothing happens any more: for one notice, and for all else."""
+        """Calls of the API within a day, when nothing happens any more: for one notice, and for all else.
+
+        A recheck comes after half the time since the last news, a deferred notice after twice as long each time. A
+        completion that the API denies is asked about at each hour of a day.
+        """
+        rechecks = 40 if self.forged else 20
         calls: dict[str, list[datetime]] = defaultdict(list)
         for at, notice in self.p.relay.ports.api.asked:
             if at > self.settled_at + HOUR:
                 calls[notice].append(at)
         for notice, times in calls.items():
-            most, first = (300 if notice else 60), 0
+            most, first = (12 if notice else rechecks), 0
             for n, at in enumerate(times):
                 while at - times[first] > DAY:
                     first += 1
@@ -683,6 +757,7 @@ RULES: dict[str, Rule] = {
     "wrong person": Oracle.wrong_person,
     "against what was known": Oracle.against_what_was_known,
     "untrue": Oracle.untrue,
+    "forgery": Oracle.forgery,
     "lost": Oracle.lost,
     "late": Oracle.late,
     "in reserve": Oracle.in_reserve,
@@ -696,6 +771,7 @@ RULES: dict[str, Rule] = {
     "state": Oracle.state,
     "round": Oracle.round,
     "status stream": Oracle.status_stream,
+    "notice stream": Oracle.notice_stream,
     "kept": Oracle.kept,
     "budget": Oracle.budget,
     "asked in vain": Oracle.asked_in_vain,

@@ -109,6 +109,8 @@ class SimLedger(Ledger):
         self.documents[place] = (item, self._version)
         if isinstance(item, Request):
             self.on_request(item)
+            if self._calls.kernel.current is not None:
+                self._calls.kernel.current.stored = len(self._calls.kernel.current.told)
         return self._version
 
     def all(self, kind: type[Any]) -> dict[str, Any]:
@@ -203,6 +205,7 @@ class SimApi:
         self.outage: RetryLater | None = None
         self.asked: list[tuple[datetime, str]] = []  # when, and for which notice, "" for none
         self._wrong_since: datetime | None = None
+        self._right_since: list[tuple[Any, int]] = []  # whom it has told the truth since then, in which of its answers
         self.silent = False
 
     def fetch(self, request: str, after: datetime | None = None) -> ApiRequest:
@@ -223,6 +226,8 @@ class SimApi:
         newest = len(self.versions) - 1
         wrong = kernel.decide(kernel.current, "answer")  # type: ignore[arg-type]
         if wrong is None or not self._may_err() or (self.silent and wrong[0] in ("status", "unsigned")):
+            if kernel.current is not None:
+                self._right_since.append((kernel.current, len(kernel.current.told)))
             return (self.versions[newest][1] if self.versions else None), newest, True
         kernel.note("answer", *wrong)
         if wrong[0] == "stale":
@@ -234,8 +239,9 @@ class SimApi:
     def _may_err(self) -> bool:
         """Answers do not go on being wrong: what two of them say, five minutes apart, may be believed."""
         now = self._calls.kernel.now
-        if self._wrong_since is None or now - self._wrong_since > RIGHT_AFTER:
-            self._wrong_since = now
+        known = any(task.stored > place for task, place in self._right_since)
+        if self._wrong_since is None or (known and now - self._wrong_since > RIGHT_AFTER):
+            self._wrong_since, self._right_since = now, []
         return now - self._wrong_since < ERRS_FOR
 
     def _wrong(self, wrong: tuple[Any, ...], index: int) -> ApiRequest | None:

@@ -33,6 +33,7 @@ from shared.services.deferral import Deferral
 from shared.services.fallback import Fallback
 from shared.services.links import LinkService
 from shared.services.operator_actions import OperatorActions
+from shared.services.outcomes import Outcomes
 from shared.services.publisher import Publisher
 from shared.services.resource_names import ResourceNames
 from tests.simulation.kernel import Kernel, Lock, Task
@@ -70,13 +71,14 @@ class Instance:
         with locks_of(kernel):
             self.resolve = Resolve(p.ledger, p.api, publisher, policy, clock)
         links = LinkService(LongLinks(), policy.completion_link)
+        outcomes = Outcomes(p.bus, NAMES, policy, clock)
         with locks_of(kernel):
-            self.deliver = Deliver(p.ledger, p.api, p.channels, links, words, fallback, policy, clock)
+            self.deliver = Deliver(p.ledger, p.api, p.channels, links, words, fallback, outcomes, policy, clock)
         self.remind = Remind(p.ledger, publisher, policy, clock)
         self.reconcile = Reconcile(p.ledger, self.resolve.recheck, p.api, [], policy, clock)
         self.receive = Receive(ClickwrapWebhook(("secret",)), p.bus, NAMES.events_topic, clock)
         verifiers = {c.name: Verifier(c.name) for c in p.channels.values()}
-        self.receipts = Receipts(p.ledger, verifiers, fallback, clock, policy)
+        self.receipts = Receipts(p.ledger, verifiers, fallback, outcomes, clock, policy)
         self.operate = OperatorActions(p.ledger, publisher, policy, clock)
         self.letters = DeadLetterService(p.ledger, p.letters, p.bus, NAMES, policy, clock)
         self.deferrals = {
@@ -204,8 +206,9 @@ class Relay:
         self._sequence += 1
         key = f"m{self._sequence}"
         if topic == NAMES.status_topic:
-            delay = self._place(self.number("status"), "arrives")
             data = message.data
+            of_notice = b'"clickwrap.notice.' in data
+            delay = self._place(self.number("notice status" if of_notice else "status"), "arrives")
             self.kernel.after(delay[1] if delay else 0.0, lambda: self.statuses.append((self.kernel.now, data)))
             if delay and delay[2] > 1:
                 self.kernel.after(delay[1] * 2, lambda: self.statuses.append((self.kernel.now, data)))

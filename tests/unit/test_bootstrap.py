@@ -115,15 +115,35 @@ def test_what_cannot_be_had_is_refused_by_name(given: Any, setting: str, value: 
         bootstrap.deliver()
 
 
+APPLICATION = {"MICROSOFT_TENANT_ID": "t", "MICROSOFT_CLIENT_ID": "a", "MICROSOFT_CLIENT_SECRET": "s"}
 PROVIDERS = [
     ("sms", "vonage", {"VONAGE_API_KEY": "k", "VONAGE_API_SECRET": "s", "VONAGE_FROM": "Relay"}),
     ("sms", "twilio", ACCOUNT),
     ("email", "smtp", {"SMTP_URL": "smtp://127.0.0.1:25", "EMAIL_FROM": "relay@example.com"}),
-    ("sms", "apprise", {"APPRISE_SMS_URL": "json://127.0.0.1/{to}"}),
-    ("email", "apprise", {"APPRISE_EMAIL_URL": "json://127.0.0.1/{to}"}),
     ("email", "sendgrid", {"SENDGRID_API_KEY": "k", "EMAIL_FROM": "relay@example.com"}),
+    ("email", "microsoft", {**APPLICATION, "EMAIL_FROM": "relay@example.com"}),
     ("email", "mailgun", {"MAILGUN_API_KEY": "k", "MAILGUN_DOMAIN": "m.example", "EMAIL_FROM": "relay@example.com"}),
     ("email", "postmark", {"POSTMARK_SERVER_TOKEN": "t", "EMAIL_FROM": "relay@example.com"}),
+    (
+        "email",
+        "ses",
+        {
+            "SES_REGION": "us-east-1",
+            "SES_ACCESS_KEY_ID": "k",
+            "SES_SECRET_ACCESS_KEY": "s",
+            "EMAIL_FROM": "relay@example.com",
+        },
+    ),
+    (
+        "sms",
+        "aws",
+        {
+            "AWS_SMS_REGION": "us-east-1",
+            "AWS_SMS_ACCESS_KEY_ID": "k",
+            "AWS_SMS_SECRET_ACCESS_KEY": "s",
+            "AWS_SMS_FROM": "Relay",
+        },
+    ),
 ]
 
 
@@ -229,7 +249,8 @@ print(*sorted(m.removeprefix("shared.adapters.") for m in sys.modules if m.start
 
 def test_an_instance_imports_the_adapters_it_uses_and_no_other() -> None:
     environ = {**CLOUD, **TWILIO, "EMAIL_PROVIDER": "postmark", "POSTMARK_SERVER_TOKEN": "t"}
-    environ |= {"EMAIL_FROM": "relay@example.com", "DELIVER_URL": "https://deliver.example", "PATH": os.environ["PATH"]}
+    environ |= {"EMAIL_FROM": "relay@example.com", "DELIVER_URL": "https://deliver.example", "CALLERS": "a@example.com"}
+    environ |= {"PATH": os.environ["PATH"]}
     command = [sys.executable, "-c", IMPORTED]
     done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True, timeout=60)
     found = {name for name in done.stdout.split() if ".common" not in name}

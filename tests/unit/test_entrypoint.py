@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +23,7 @@ def log() -> Iterator[logging.Logger]:
     handler.setFormatter(JsonLines())
     logger = logging.Logger("shared.test")
     logger.addHandler(handler)
+    trace.follow()  # nothing of the tests before
     yield logger
     handler.close()
 
@@ -63,11 +64,26 @@ def test_a_webhooks_trace_goes_on_to_what_it_causes(
     pushed: Any = SimpleNamespace(data={"message": {"data": "e30=", "attributes": sent[0]["attributes"]}})
     with app.test_request_context("/"):
         entrypoint.subscriber(pushed, dict, handle, lambda: pytest.fail("deferred"))  # type: ignore[type-var]
-    trace.follow()  # none, for the tests that follow
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     of = {"logging.googleapis.com/trace": "projects/p/traces/4bf92f3577b34da6a3ce929d0e0e4736"} if kept else {}
+    assert lines[1].pop("waited") > 0
     assert lines == [{"severity": "INFO", "message": "handled", **of}] * 2
     assert [m["attributes"].get("traceparent") for m in sent] == [TRACE if kept else None] * 2
+
+
+def test_a_line_about_a_message_tells_how_long_it_has_waited(
+    log: logging.Logger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Since it was published first: a deferred one keeps that time."""
+    published = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
+    pushed: Any = SimpleNamespace(data={"message": {"data": "e30=", "attributes": {}, "publishTime": published}})
+    with flask.Flask("test").test_request_context("/"):
+        entrypoint.subscriber(pushed, dict, lambda _: log.info("handled"), None)  # type: ignore[type-var,arg-type]
+    trace.follow()
+    log.info("another")
+    told, after = (json.loads(line) for line in capfd.readouterr().err.splitlines())
+    assert 300 <= told["waited"] < 330
+    assert "waited" not in after
 
 
 def test_an_exception_stands_in_its_line(log: logging.Logger, capfd: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from werkzeug.test import Client, EnvironBuilder
 
 from shared import bootstrap, request_body
+from shared.adapters.providers.common import rules
 from shared.domain.receipts import InvalidSignature, ReceiptRequest
 from shared.handlers.receipts import Receipts
 from shared.request_body import LARGE, PLACES, BodyRefused
@@ -52,13 +53,14 @@ def refusal(size: int) -> int:
 
 
 UNREAD = {"twilio": 65_536, "vonage": 65_536, "mailgun": 262_144, "postmark": 262_144, "sendgrid": 4_194_304}
+UNREAD |= {"ses": 262_144, "aws": 262_144}
 IN_THE_BODY = ("vonage", "mailgun")
 
 
 @pytest.mark.parametrize(("name", "most"), UNREAD.items())
 def test_each_provider_says_how_much_of_it_is_read_and_which_header_must_be_there(name: str, most: int) -> None:
     kit = next(kit for known, kit in KITS.items() if known.split()[0] == name)
-    receipts = Receipts(FakeLedger(), {name: kit.reader()}, None, None, None)  # type: ignore[arg-type]
+    receipts = Receipts(FakeLedger(), {name: kit.reader()}, None, None, None, None)  # type: ignore[arg-type]
     assert receipts.limit(name, kit.request("delivered").headers) == most
     if name not in IN_THE_BODY:
         with pytest.raises(InvalidSignature):
@@ -87,6 +89,12 @@ def test_a_malformed_body_is_only_ever_refused(kit: Any, body: bytes) -> None:
         raise AssertionError(read)
 
 
+def test_a_form_of_more_fields_than_any_receipt_has_is_not_taken_apart() -> None:
+    assert len(rules.form(b"&".join([b"a=1"] * rules.MAX_FIELDS))) == rules.MAX_FIELDS
+    with pytest.raises(InvalidSignature):
+        rules.form(b"&".join([b"a=1"] * (rules.MAX_FIELDS + 1)))
+
+
 def kit_time() -> Any:
     from tests.contract.channel_kit import NOW
 
@@ -97,7 +105,7 @@ def test_of_an_unsigned_receipt_nothing_is_read(monkeypatch: pytest.MonkeyPatch)
     from shared.adapters.providers.sms import twilio
 
     verifier = twilio.ReceiptVerifier(Values({"TWILIO_AUTH_TOKEN": "t0ken"}))
-    handler = Receipts(FakeLedger(), {"twilio": verifier}, None, None, None)  # type: ignore[arg-type]
+    handler = Receipts(FakeLedger(), {"twilio": verifier}, None, None, None, None)  # type: ignore[arg-type]
     monkeypatch.setattr(bootstrap, "receipts", lambda: handler)
     monkeypatch.setattr(request_body, "read", lambda *_: pytest.fail("it was read"))
     client = Client(functions_framework.create_app("receipts", str(MAIN)))

@@ -1,8 +1,10 @@
 """A stand-in for Vonage."""
 
+import uuid
+
 import flask
 
-from local.provider_stubs.common import E164, Account, first_wrong, keep, presents, refuse, setting
+from local.provider_stubs.common import E164, Account, first_wrong, json_object, keep, presents, refuse, setting
 from shared.domain.model import ChannelName
 from shared.text.segments import segments
 
@@ -11,10 +13,16 @@ ACCOUNTS = (
     Account(
         ChannelName.SMS,
         "VONAGE_API_URL",
-        credentials={"VONAGE_API_KEY": "demo-key", "VONAGE_API_SECRET": "demo-secret", "VONAGE_FROM": "Relay"},
+        credentials={
+            "VONAGE_API_KEY": "demo-key",
+            "VONAGE_API_SECRET": "demo-secret",
+            "VONAGE_FROM": "Relay",
+            "VONAGE_MESSAGES_API_URL": "http://{host}",
+        },
     ),
 )
 LONGEST_REFERENCE = 100
+LONGEST_TEXT = 1000
 TYPES = ("text", "binary", "wappush", "unicode", "vcal", "vcard")
 
 
@@ -37,3 +45,26 @@ def vonage() -> flask.typing.ResponseReturnValue:
     count, key = segments(text).count, keep("sms", f"+{to}", text, notice=form.get("client-ref", ""))
     parts = [{"to": to, "message-id": f"{key[:12]}{n:04X}", "status": "0"} for n in range(count)]
     return {"message-count": str(count), "messages": parts}
+
+
+@blueprint.post("/v1/messages")
+def messages() -> flask.typing.ResponseReturnValue:
+    """https://developer.vonage.com/en/api/messages"""
+    if not presents(setting("VONAGE_API_KEY"), setting("VONAGE_API_SECRET")):
+        refuse(401, {"type": "https://developer.vonage.com/api-errors#unauthorized", "title": "Unauthorized"})
+    body = json_object() or {}
+    to, text, notice = (str(body.get(name, "")) for name in ("to", "text", "client_ref"))
+    wrong = first_wrong(
+        [
+            ("channel", body.get("channel") == "sms"),
+            ("message_type", body.get("message_type") == "text"),
+            ("from", bool(body.get("from"))),
+            ("to", bool(E164.fullmatch(f"+{to}"))),
+            ("text", 0 < len(text) <= LONGEST_TEXT),
+            ("client_ref", len(notice) <= LONGEST_REFERENCE),
+        ]
+    )
+    if wrong:
+        fault = {"type": "https://developer.vonage.com/api-errors/messages#1020", "title": "Invalid params"}
+        refuse(422, {**fault, "invalid_parameters": [{"name": wrong, "reason": "..."}]})
+    return {"message_uuid": str(uuid.UUID(keep("sms", f"+{to}", text, notice=notice)))}, 202

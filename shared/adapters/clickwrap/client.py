@@ -44,7 +44,8 @@ class Bucket:
         self._per_second, self._clock, self._sleep = rate / 60, clock, sleep
         self._size = max(1.0, self._per_second)
         self._left, self._at = self._size, clock()
-        self._held_until = self._at
+        self._held_until = self._told_at = self._at
+        self._calls = 0  # since they were told last
         self._lock = threading.Lock()
 
     def take(self) -> None:
@@ -54,8 +55,16 @@ class Bucket:
             if wait > MAX_TURN_WAIT:
                 raise RetryLater(self._reason(), after=wait)
             self._left -= 1
+            self._count()
         if wait:
             self._sleep(wait)
+
+    def _count(self) -> None:
+        """Tells once a minute how many calls were made: the metric of the API's budget."""
+        self._calls += 1
+        if self._at - self._told_at >= LIMIT_WINDOW:
+            log.info("calls of the API", extra={"json": {"api_calls": self._calls}})
+            self._calls, self._told_at = 0, self._at
 
     def hold(self, seconds: float) -> None:
         """Lets no call go for so long."""

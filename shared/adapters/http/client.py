@@ -2,6 +2,7 @@
 
 import base64
 import re
+import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,6 +21,8 @@ DEADLINE = 20.0  # seconds for a whole call
 LONGEST_WAIT = 3600.0  # seconds
 SAFE_TO_REPEAT = {429, 500, 503}
 MAX_BODY = 1_000_000  # bytes of an answer; the largest of a provider is a tenth of that
+
+_last = threading.local()
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
@@ -88,13 +91,20 @@ class Http:
         sent = {"Content-Type": "application/json", "Accept": "application/json", **headers}
         return self._call("POST", url, effect=effect, headers=sent, data=msgspec.json.encode(body))
 
-    def post_form(self, url: str, form: Mapping[str, str | list[str]], headers: Mapping[str, str]) -> HttpResponse:
-        """Sends a form; a list is a field that is repeated. Raises as `post_json` does for a call with an effect."""
-        return self._call("POST", url, effect=True, headers=dict(headers), data=dict(form))
+    def post_form(
+        self, url: str, form: Mapping[str, str | list[str]], headers: Mapping[str, str], *, effect: bool = True
+    ) -> HttpResponse:
+        """Sends a form; a list is a field that is repeated. Raises as `post_json` does."""
+        return self._call("POST", url, effect=effect, headers=dict(headers), data=dict(form))
+
+    def post_text(self, url: str, text: bytes, headers: Mapping[str, str]) -> HttpResponse:
+        """Sends text as it is. Raises as `post_json` does for a call with an effect."""
+        return self._call("POST", url, effect=True, headers={"Content-Type": "text/plain", **headers}, data=text)
 
     def _call(self, method: str, url: str, *, effect: bool, **request: Any) -> HttpResponse:
         from shared.adapters.http.transport import PrivateAddress, exchange
 
+        _last.status = 0  # that of a token's call is not that of the call which is lost
         exchange.left, exchange.sock, exchange.public_only = False, None, self._public_only
         watched = exchange.__dict__  # of this thread; the deadline runs on a thread of its own
         try:
@@ -114,6 +124,7 @@ class Http:
 
         timeout = (min(CONNECT, self._deadline), self._deadline)
         with call(method, url, timeout, request) as response:
+            _last.status = response.status_code
             headers = {name.lower(): value for name, value in response.headers.items()}
             return HttpResponse(response.status_code, headers, _body(response, self._most))
 
@@ -131,6 +142,13 @@ class Http:
         if answer.status >= 500:  # 502, 504: a gateway gave up waiting, but the server behind it may have acted
             raise OutcomeUnknown(said)
         return answer
+
+
+def last_status() -> int:
+    """Of the last answer in this thread, 0 for none. Asking forgets it."""
+    status: int = getattr(_last, "status", 0)
+    _last.status = 0
+    return status
 
 
 def basic(user: str, password: str) -> dict[str, str]:

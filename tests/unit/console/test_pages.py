@@ -38,7 +38,8 @@ from shared.domain.recheck import stub
 from shared.domain.verdict import Reach
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
-from shared.services.operator_queries import PAGE, SIGNERS, OperatorQueries
+from shared.services.operator_lists import PAGE
+from shared.services.operator_queries import SIGNERS, OperatorQueries
 from shared.services.relay_status import update_status
 from tests.fakes import PHONES, World, answer, seen
 from tests.unit.services.test_dead_letters import Office
@@ -480,11 +481,11 @@ class TestHealth:
 
     def test_tells_of_the_last_pass_and_of_a_provider_that_is_down(self, world):
         outage = Outage(since=world.now, last=world.now, until=world.now)
-        told = RelayStatus(circuits={"twilio": outage}, reconciled_at=world.now, rechecked=7, postponed=1)
+        told = RelayStatus(circuits={"sms twilio": outage}, reconciled_at=world.now, rechecked=7, postponed=1)
         update_status(world.ledger, lambda known: replace(told, answers=known.answers))
         page = made(world).get("/health").text
         assert "7 rechecked, 1 must wait" in page
-        assert '<dt>twilio</dt><dd class="bad">fails since' in page
+        assert '<dt>twilio (SMS)</dt><dd class="bad">fails since' in page
         assert "every message is tried" in page  # no next try in the past
 
     def test_in_the_cloud_leads_to_what_google_knows(self, world):
@@ -505,7 +506,7 @@ def test_settings_show_no_secret_and_nothing_that_is_not_ours():
         {
             "CLICKWRAP_API_TOKEN": "s3cret",
             "SMTP_URL": "smtp://u:s3cret@x",
-            "APPRISE_SMS_URL": "json://s3cret",
+            "MICROSOFT_CLIENT_SECRET": "s3cret",
             "LINKS_SECRET": "s3cret",
             "TWILIO_AUTH_TOKEN": "s3cret",
             "MAILGUN_API_KEY": "s3cret",
@@ -585,7 +586,7 @@ class TestBlocked:
     def test_is_said_with_the_signer_and_nothing_is_offered_that_cannot_succeed(self, world):
         key = blocked(world)
         page = made(world).get("/requests/r1").text
-        assert "The address by sms of <bdi>1. E. S.</bdi> is blocked" in page
+        assert "The number of <bdi>1. E. S.</bdi> is blocked" in page
         assert f"/requests/r1/resend/{failed(world)}" not in page
         assert "Not again: the address is blocked" in page
         assert f'name="address" value="{key}"><input type="hidden" name="request" value="r1"' in page
@@ -628,7 +629,7 @@ class TestHome:
         world.sms.always = RetryLater("503")
         world.resolve.event(replace(world.event(SENT), request="r2"))
         page = made(world).get("/").text
-        assert "sms sms has failed since" in page
+        assert "sms (SMS) has failed since" in page
         assert "the next try is" in page
         assert re.search(r'Provider down <span class="count">1<', page)
 
@@ -698,7 +699,7 @@ class TestLists:
     def test_of_days_have_a_chart_and_a_table(self, client):
         page = client.get("/days").text
         assert 'class="bar-sent"' in page
-        assert '<th scope="row">2026-03-02</th><td>email</td><td>1</td>' in page
+        assert '<th scope="row">2026-03-02</th><td>email</td><td data-label="Sent">1</td>' in page
         assert "No message yet" in made(World()).get("/days").text
 
 
@@ -770,14 +771,24 @@ def test_the_api_is_read_at_once_when_asked(world, client):
 def test_each_try_of_a_message_is_told_with_its_outcome_and_how_long_it_took(world):
     world.says(seen("c"))
     world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
-    world.sms.outcomes = [RetryLater("503", after=60)]
+    world.sms.outcomes = [RetryLater("refused", after=60)]
+    send = world.sms.send
+    world.http_status = 503
+
+    def slow(message):
+        world.now += timedelta(milliseconds=412) * bool(world.http_status)
+        return send(message)
+
+    world.sms.send = slow
     world.resolve.event(replace(world.event(SENT), request="r2"))
     world.pump()
+    world.http_status = 0
     world.advance(timedelta(hours=1))
     client = made(world, local=False, environ={"GOOGLE_CLOUD_PROJECT": "acme"})
     page = client.get("/requests/r2").text
-    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: planned after 0.0 s \(503\)", page)
-    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: accepted after 0.0 s", page)
+    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: planned, HTTP 503 after 0.41 s \(refused\)", page)
+    assert re.search(r"Handed over <time[^>]*>[^<]*</time>: accepted after 0.00 s", page)
+    assert page.count("refused; HTTP 503 after 412 ms") == 1  # among what happened
     assert "console.cloud.google.com/logs/query;query=jsonPayload.notice" in page
 
 

@@ -123,10 +123,3 @@ def test_a_text_is_known_again_by_its_letters_and_digits(text: str, listed: str,
 
 def test_a_text_without_any_has_no_fingerprint() -> None:
     assert fingerprint("") == fingerprint("***") == ""
-
-
-def test_a_long_history_keeps_what_settled_a_lost_answer() -> None:
-    first = Transition(at=START, state=UNKNOWN), Transition(at=START, state=PLANNED, why=NOT_THERE)
-    filler = [Transition(at=START, state=PLANNED)] * 40
-    kept = notice_record.shortened((*filler[:10], *first, *filler, *filler))
-    assert [t for t in kept if t in first] == list(first)

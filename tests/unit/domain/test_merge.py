@@ -10,6 +10,7 @@ from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.merge import MAX_SIGNERS, gone, merge
 from shared.domain.model import ApiRequest, ApiSigner, Role, Status
 from shared.domain.policy import Policy
+from shared.domain.reading import wait_for
 from shared.domain.recheck import EVENTS_KEPT, forget_at, next_check_at, stub
 from shared.domain.status_event import request_status
 from tests.fakes import START, answer, seen
@@ -56,6 +57,24 @@ class TestSignedAgainstTheApi:
         assert states(later(state, answer(*TWO), SIGNED, "a", minutes=2).request) == ["signed", "invited"]
 
 
+@pytest.mark.parametrize(
+    ("slower", "day", "pauses"),
+    [  # (age of the event, seconds until it comes again; None: it is waited for no longer)
+        (1.0, 86_400.0, [(0, 1), (0.5, 1), (30, 30), (100, 60), (570, 30), (599.5, 1), (600, None), (601, None)]),
+        (4.0, 86_400.0, [(0, 2), (0.5, 2), (1, 4), (100, 400), (500, 100), (600, None)]),
+        (1.0, 60.0, [(0, 1), (1.9, 1), (2, None)]),
+    ],
+)
+def test_an_event_waits_for_a_lagging_answer(slower, day, pauses):
+    for age, pause in pauses:
+        try:
+            found = wait_for(event(SENT, age=age), 600.0, START, Policy(day=day), "why", slower)
+        except RetryLater as e:
+            found = e.after
+        assert found == pause, age
+    assert wait_for(None, 600.0, START, POLICY, "why", slower) is None
+
+
 class TestCompleteAgainstTheApi:
     def test_is_believed_where_the_api_agrees(self):
         request = later(sent(*SILENT), answer(*TWO, status=Status.COMPLETE), COMPLETE).request
@@ -79,6 +98,27 @@ class TestCompleteAgainstTheApi:
         healed = later(disputed, answer(*TWO, status=Status.COMPLETE), minutes=120).request
         assert healed.status is Status.COMPLETE
         assert healed.completed_at is not None
+
+    def test_disputed_lasts_a_day_from_its_webhook_whatever_changes_meanwhile(self):
+        disputed = later(sent(*TWO), answer(*TWO), COMPLETE, age=600).request
+        one_signed = answer(seen("a", signed=True), seen("b"))
+        changed = later(disputed, one_signed, minutes=20 * 60).request
+        assert (changed.status, changed.changed_at) == (Status.DISPUTED, START + timedelta(hours=20))
+        assert later(changed, one_signed, minutes=25 * 60).request.status is Status.OPEN
+
+    @pytest.mark.parametrize(("heard", "told"), [(SIGNED, True), (None, False)])
+    def test_a_completion_found_by_a_recheck_is_told_where_a_signature_was_heard_before(self, heard, told):
+        adopted = later(None, answer(seen("a", signed=True), seen("b")), heard, "a" if heard else None).request
+        done = later(adopted, answer(*TWO, status=Status.COMPLETE), minutes=6).request
+        assert (done.status, done.completed_at is not None) == (Status.COMPLETE, told)
+
+    @pytest.mark.parametrize(("then", "told"), [(SENT, True), (SIGNED, True), (COMPLETE, False), (None, False)])
+    def test_as_the_first_webhook_where_the_api_is_silent_is_told_once_another_kind_follows(self, then, told):
+        silent = answer(*SILENT, status=None)
+        believed = later(later(None, silent, COMPLETE).request, silent, minutes=11).request
+        assert (believed.status, believed.completed_at) == (Status.COMPLETE, None)
+        after = later(believed, silent, then, "a" if then is SIGNED else None, minutes=15).request
+        assert (after.status, after.completed_at is not None) == (Status.COMPLETE, told)
 
     def test_again_on_a_complete_request_changes_nothing(self):
         done = later(sent(*TWO), answer(*TWO, status=Status.COMPLETE), COMPLETE).request

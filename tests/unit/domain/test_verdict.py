@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from shared.adapters.providers.email import mailgun, postmark, sendgrid, smtp
-from shared.adapters.providers.sms import twilio, vonage
+from shared.adapters.providers.common import vonage_messages
+from shared.adapters.providers.email import mailgun, microsoft, postmark, sendgrid, ses, smtp
+from shared.adapters.providers.sms import aws, twilio, vonage
+from shared.domain.causes import ADVICE, Cause, cause_of
 from shared.domain.model import (
     ChannelName,
     Kind,
@@ -25,7 +27,7 @@ from shared.domain.model import (
 )
 from shared.domain.planner import notice_for
 from shared.domain.policy import Policy
-from shared.domain.verdict import ADVICE, Cause, Known, Reach, Verdict, cause_of, verdicts
+from shared.domain.verdict import Known, Reach, Verdict, verdicts
 from tests.fakes import PHONES, START
 
 HOUR = timedelta(hours=1)
@@ -425,7 +427,7 @@ def test_most_reasons_of_the_providers_that_lie_in_the_address_say_what_to_do() 
     """No table of codes is left in which an address at fault counts as a plain refusal."""
     rules = [
         rule
-        for module in (twilio, vonage, postmark, mailgun, sendgrid, smtp)
+        for module in (twilio, vonage, vonage_messages, aws, postmark, mailgun, sendgrid, ses, smtp, microsoft)
         for table in vars(module).values()
         if isinstance(table, dict)
         for value in table.values()

@@ -1,14 +1,18 @@
 """What happens to a notice after each kind of answer of a provider."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.lost_answers import fingerprint
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState
-from shared.domain.policy import Policy
-from tests.fakes import Crash, World, seen
+from shared.domain.planner import fallback_of, notice_for
+from shared.domain.policy import Policy, address_key
+from shared.ports import Outgoing, Wording
+from tests.fakes import PHONES, Crash, World, seen
 from tests.lifecycles import DAY, HOUR, MINUTE, SENT, begun, sign
 
 
@@ -47,6 +51,22 @@ class TestProviders:
         world.sms.always = None
         world.advance(HOUR, reconcile=True)
         assert world.told() == []
+
+    @pytest.mark.parametrize("outcome", [None, RetryLater("x"), PermanentFailure("x"), OutcomeUnknown("x"), KeyError()])
+    def test_whatever_it_says_its_status_and_its_time_are_recorded(self, outcome):
+        world = World()
+        world.says(seen("a"))
+        send, world.http_status = world.sms.send, 299
+
+        def slow(message):
+            world.now += timedelta(milliseconds=412)
+            return send(message)
+
+        world.sms.send, world.sms.outcomes = slow, [outcome] if outcome else []
+        world.hear(SENT)
+        sending, answered, *_ = world.records()[0].history
+        assert (sending.status, sending.milliseconds) == (0, 0)
+        assert (answered.status, answered.milliseconds) == (299, 412)
 
     def test_a_refusal_is_recorded_and_final(self):
         world = World()
@@ -144,3 +164,41 @@ class TestProviders:
         assert len(world.later) == 1
         world.advance(3 * MINUTE)
         assert world.states("invitation") == [NoticeState.UNKNOWN]
+
+
+def test_what_is_sent_and_what_stays_on_record_of_it():
+    world = World(Policy(channels="sms-first", address_secret="s"))
+    worded = Wording(
+        text="Sign https://l.test/x now", subject="S", html="<p>", sender="f@x", reply_to="r@x", segments=2
+    )
+    world.deliver._render = lambda request, notice, link: replace(worded, text=f"Sign {link}/{notice.kind} now")
+    world.says(seen("a", email="a@x.org"))
+    world.hear(SENT)
+    (notice,) = [world.notice(key) for key in world.ledger.all(NoticeRecord)]
+    (sent,) = world.sms.sent
+    text = f"Sign https://l.test/{notice.signer}/invitation now"
+    told = {"subject": "S", "html": "<p>", "sender": "f@x", "reply_to": "r@x"}
+    assert sent == Outgoing(notice=notice.notice, to=PHONES["a"], text=text, **told)
+    (record,) = world.records()
+    request = world.request()
+    assert (record.text, record.segments) == ("Sign https://l.test/***/invitation now", 2)
+    assert record.fingerprint == fingerprint(text)
+    assert record.address == address_key(ChannelName.SMS, PHONES["a"], world.policy)
+    assert record.fallback == fallback_of(request, notice, world.policy).notice
+    assert (record.provider, record.provider_id, record.state) == ("sms", "sms-1", NoticeState.ACCEPTED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "age", "asks"),
+    [("invitation", 60, 0), ("invitation", 61, 1), ("reminder", 60, 0), ("reminder", 61, 1), ("completion", 9999, 0)],
+)
+def test_a_notice_that_asks_somebody_to_sign_rests_on_an_answer_of_the_last_minute(kind, age, asks):
+    world = World()
+    world.says(seen("a"))
+    world.resolve.event(world.event(SENT))
+    request, before = world.request(), world.api.calls
+    world.now = request.checked_at + age * timedelta(seconds=1)
+    notice = notice_for(request, *request.signers, Kind(kind), ChannelName.SMS, reminder_day=3)
+    with suppress(RetryLater):
+        world.deliver.notice(notice)
+    assert world.api.calls - before == asks

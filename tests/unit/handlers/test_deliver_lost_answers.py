@@ -56,7 +56,7 @@ class Asked(World):
         self.sms = self.provider = Askable(self)
         links = LinkService(self.shortener, self.policy.completion_link)
         channels = {"sms": self.sms, "email": self.email}
-        ports = self.ledger, self.api, channels, links, render, self.fallback, self.policy, self.clock
+        ports = self.ledger, self.api, channels, links, render, self.fallback, self.outcomes, self.policy, self.clock
         self.deliver = Deliver(*ports)  # type: ignore[arg-type]
 
     @property
@@ -172,7 +172,9 @@ def test_a_receipt_settles_it_first_and_nobody_is_asked() -> None:
     world = invited(taken=True)
     (key,) = world.ledger.all(NoticeRecord)
     told = Receipt(notice=key, provider_id="r", state=NoticeState.DELIVERED, at=world.now)
-    receipts = Receipts(world.ledger, {"sms": Verifier(told)}, world.fallback, world.clock, world.policy)
+    receipts = Receipts(
+        world.ledger, {"sms": Verifier(told)}, world.fallback, world.outcomes, world.clock, world.policy
+    )
     receipts.take("sms", None)  # type: ignore[arg-type]
     world.advance(timedelta(hours=1), reconcile=True)
     assert (world.states("invitation"), world.left) == ([NoticeState.DELIVERED], 1)
@@ -193,7 +195,17 @@ def test_after_a_change_of_provider_nobody_is_asked_who_never_had_the_message() 
     world = invited(taken=True)
     world.provider.name = "other"
     links = LinkService(world.shortener, world.policy.completion_link)
-    ports = world.ledger, world.api, {"sms": world.sms}, links, render, world.fallback, world.policy, world.clock
+    ports = (
+        world.ledger,
+        world.api,
+        {"sms": world.sms},
+        links,
+        render,
+        world.fallback,
+        world.outcomes,
+        world.policy,
+        world.clock,
+    )
     world.deliver = Deliver(*ports)  # type: ignore[arg-type]
     world.advance(timedelta(minutes=14))
     assert world.provider.sought == []

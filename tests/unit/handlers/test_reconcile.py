@@ -102,8 +102,7 @@ class TestAPass:
             world.reconcile.run()
         assert world.api.calls - calls < 70
         assert world.request().forgotten
-        told = [msgspec.json.decode(m.data)["data"]["status"] for m in world.bus.topics[world.names.status_topic]]
-        assert told[-1] == Status.DORMANT
+        assert world.events()[-1]["data"]["status"] == Status.DORMANT
 
     def test_an_answer_ends_the_backoff(self):
         world = World()

@@ -210,7 +210,9 @@ def test_what_has_arrived_is_not_sent_by_the_other_channel_when_the_address_is_b
     [key] = world.ledger.all(NoticeRecord)
     for told in ({}, {"suppress": True, "reason": "reported as spam"}):
         receiver = Says(notice=key, state=NoticeState.DELIVERED, **told)
-        Receipts(world.ledger, {"email": receiver}, world.fallback, world.clock, world.policy).take("email", NOTHING)
+        Receipts(world.ledger, {"email": receiver}, world.fallback, world.outcomes, world.clock, world.policy).take(
+            "email", NOTHING
+        )
     world.advance(HOUR)
     assert world.sms.sent == []
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from shared.domain.model import Status
@@ -11,13 +10,9 @@ from tests.fakes import Crash, World, seen
 from tests.lifecycles import COMPLETE, DAY, HOUR, MINUTE, SENT, SIGNED, begun
 
 
-def events(world: World) -> list[dict[str, Any]]:
-    return [msgspec.json.decode(m.data) for m in world.bus.topics[world.names.status_topic]]
-
-
 def known(world: World) -> dict[str, Any]:
     """The status that a consumer shows which drops what it has, and what has a lower sequence."""
-    return max((e["data"] for e in events(world)), key=lambda data: data["sequence"])
+    return max((e["data"] for e in world.events()), key=lambda data: data["sequence"])
 
 
 def test_a_return_to_an_earlier_status_is_told():
@@ -26,7 +21,7 @@ def test_a_return_to_an_earlier_status_is_told():
         world.says(seen("a"), status=status)
         world.advance(2 * HOUR, reconcile=True)
         assert known(world)["status"] == status
-    assert {e["id"]: e["data"] for e in events(world)}.keys() == {f"r1.{n}" for n in (1, 2, 3)}
+    assert {e["id"]: e["data"] for e in world.events()}.keys() == {f"r1.{n}" for n in (1, 2, 3)}
 
 
 def test_an_older_status_told_later_has_a_lower_sequence_and_an_earlier_time():
@@ -37,7 +32,7 @@ def test_an_older_status_told_later_has_a_lower_sequence_and_an_earlier_time():
     world.hear(COMPLETE)
     world.publisher.republish_missing(None, older)
     assert known(world)["status"] == Status.COMPLETE
-    assert max(events(world), key=lambda e: e["time"])["data"]["status"] == Status.COMPLETE
+    assert max(world.events(), key=lambda e: e["time"])["data"]["status"] == Status.COMPLETE
 
 
 @pytest.mark.parametrize("point", range(40))
@@ -97,7 +92,7 @@ def test_the_sequence_counts_changes_and_nothing_else():
     world.hear(SENT)
     world.says(seen("a", email="a@example.com"), expires_at=world.now + 50 * DAY)
     world.advance(DAY, reconcile=True)
-    assert {e["id"] for e in events(world)} == {"r1.1"}
+    assert {e["id"] for e in world.events()} == {"r1.1"}
 
 
 def test_an_invitation_to_a_corrected_address_is_a_change():

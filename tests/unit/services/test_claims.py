@@ -7,8 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, RetryLater
-from shared.domain.model import EventType, Notice, NoticeRecord, NoticeState, Status
-from tests.fakes import World, seen
+from shared.domain.model import ChannelName, EventType, Kind, Notice, NoticeRecord, NoticeState, Request, Status
+from shared.domain.notice_record import first_record
+from shared.domain.planner import notice_for
+from shared.services.claims import Claims
+from tests.fakes import START, World, seen
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 SENT = EventType.SENT
@@ -146,3 +149,82 @@ def test_answers_that_are_lost_open_the_circuit_too() -> None:
     world.hear(SENT, key="last")
     begun = {r.signer for r in world.records()}
     assert world.signer("late") not in begun
+
+
+def claimed(claims: Claims, notice: Notice, read_at) -> bool:
+    """Whether it may be sent now; and then, what is on record."""
+    earlier = claims._ledger.get(NoticeRecord, notice.notice)
+    claim = claims.claim(notice, read_at, provider="p")
+    if claim is not None:
+        record = claims._ledger.get(NoticeRecord, notice.notice).item
+        assert (record, claim.before, claim.notice) == (claim.record, earlier and earlier.item, notice)
+        assert (record.state, record.lease_until, record.provider) == (NoticeState.SENDING, read_at + 90 * SECOND, "p")
+        assert record.attempts == (earlier.item.attempts + 1 if earlier else 1)
+        assert record.history[-1].at == START
+    return claim is not None
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "ago", "lease", "claim", "claimable", "is_open", "is_over"),
+    [  # ago: seconds since its last transition. lease: seconds left. A number: it comes again after so many seconds.
+        (None, "invitation", 0, 0, True, True, True, False),
+        ("planned", "invitation", 0, 9, True, True, True, False),
+        ("sending", "invitation", 0, 30, 30, 30, 30, False),
+        ("sending", "invitation", 0, 0.5, 0.5, 0.5, 0.5, False),
+        ("sending", "invitation", 0, 500, 60, 60, 60, False),
+        ("sending", "invitation", 90, 0, 900, 900, 900, False),
+        ("sending", "reminder", 90, 0, False, False, False, False),
+        ("unknown", "invitation", 0, -90, 900, False, False, False),
+        ("unknown", "invitation", 899, -90, 1, False, False, False),
+        ("unknown", "invitation", 900, -90, True, True, False, False),
+        ("unknown", "reminder", 900, -90, False, False, False, False),
+        *((state, "invitation", 0, -90, False, False, False, True) for state in ("accepted", "delivered", "failed")),
+    ],
+)
+def test_what_a_record_allows(state, kind, ago, lease, claim, claimable, is_open, is_over) -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    request = world.ledger.get(Request, "r1").item
+    notice = notice_for(request, next(iter(request.signers)), Kind(kind), ChannelName.SMS)
+    ways = [
+        (claim, lambda c: claimed(c, notice, START)),
+        (claimable, lambda c: c.claimable(notice)),
+        (is_open, lambda c: c.is_open(notice)),
+        (is_over, lambda c: c.is_over(notice)),
+        (state is not None, lambda c: c.has_begun(notice)),
+    ]
+    for expected, way in ways:
+        world.ledger.delete(NoticeRecord, [notice.notice])
+        if state:
+            told = {"lease_until": START + lease * SECOND, "attempts": 1}
+            record = first_record(notice, NoticeState(state), START - ago * SECOND, world.policy, **told)
+            world.ledger.put(notice.notice, record, None)
+        try:
+            found = way(Claims(world.ledger, world.policy, lambda: START))
+        except RetryLater as e:
+            found = e.after
+        assert (type(found) is bool, found) == (type(expected) is bool, expected)
+
+
+@pytest.mark.parametrize(("age", "in_time"), [(0, True), (40, True), (40.1, False)])
+def test_a_claim_is_made_and_used_within_forty_seconds_of_the_reading(age, in_time) -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    request = world.ledger.get(Request, "r1").item
+    notice = notice_for(request, next(iter(request.signers)), Kind.INVITATION, ChannelName.SMS)
+    claims = Claims(world.ledger, world.policy, world.clock)
+    read_at = world.now
+    claim = claims.claim(notice, read_at)
+    world.now += age * SECOND
+    assert claims.holds(claim) is in_time
+    assert not claims.holds(replace(claim, read_at=None))
+    world.ledger.delete(NoticeRecord, [notice.notice])
+    if in_time:
+        assert claims.claim(notice, read_at)
+        return
+    with pytest.raises(RetryLater) as e:
+        claims.claim(notice, read_at)
+    assert e.value.after == 1
+    with pytest.raises(RetryLater) as e:
+        claims.release(claim)
+    assert e.value.after == 1

@@ -29,7 +29,9 @@ class TestTheOtherChannel:
         relay.told_of(UNDELIVERED, "out of reach")
         assert [m.to for m in relay.email.sent] == [MAIL]
         relay.provider.name = "email"
-        relay.receipts = Receipts(relay.ledger, {"sms": relay.provider}, relay.fallback, relay.clock, relay.policy)
+        relay.receipts = Receipts(
+            relay.ledger, {"sms": relay.provider}, relay.fallback, relay.outcomes, relay.clock, relay.policy
+        )
         relay.told_of(UNDELIVERED, "full", notice=relay.email.sent[0].notice)
         assert len(relay.sent()) == 3
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.inbound import Keyword
 from shared.domain.receipts import InvalidSignature
 
 SETTINGS_WAIT = 900.0  # seconds until a message is tried again that only an operator's wrong setting holds up
@@ -26,6 +27,7 @@ class Rule(msgspec.Struct, frozen=True):
     after: float | None = None  # seconds; the least wait before a retry
     suppress: bool = False  # the address itself is at fault
     of_message: bool = False  # of a retry: only this message is held up
+    asks: Keyword | None = None  # of a receipt: what the recipient wants
 
     def error(self, who: str, code: object) -> RetryLater | PermanentFailure:
         text = f"{who}: {self.reason} ({code})"
@@ -38,6 +40,8 @@ class Rule(msgspec.Struct, frozen=True):
 
 REFUSED = Rule
 ADDRESS = partial(Rule, suppress=True)
+OPT_OUT = partial(Rule, suppress=True, asks=Keyword.STOP)
+OPT_IN = Rule("subscribed again", asks=Keyword.START)
 AGAIN = partial(Rule, retry=True)
 # The message is right and a setting is wrong: the message waits for the operator instead of being lost.
 SETTINGS = partial(Rule, retry=True, after=SETTINGS_WAIT)
@@ -93,3 +97,12 @@ def moment(epoch: object, otherwise: datetime) -> datetime:
         return datetime.fromtimestamp(float(str(epoch)), UTC)
     except (ValueError, OverflowError, OSError):
         return otherwise
+
+
+def iso(text: str, otherwise: datetime) -> datetime:
+    """A time in ISO 8601 with its zone."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return otherwise
+    return at if at.tzinfo else otherwise

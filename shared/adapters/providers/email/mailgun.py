@@ -24,6 +24,7 @@ from shared.adapters.providers.common.lookup import PAGE, earliest, listed
 from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
+    OPT_OUT,
     REFUSED,
     SENDER,
     SKEW,
@@ -81,11 +82,16 @@ EVENTS: dict[str, tuple[NoticeState, Rule]] = {
     "delivered": (NoticeState.DELIVERED, REFUSED("")),
     "failed/permanent": (NoticeState.UNDELIVERED, REFUSED("failed for good")),
     "rejected": (NoticeState.UNDELIVERED, REFUSED("rejected by Mailgun")),
-    "complained": (NoticeState.DELIVERED, ADDRESS("reported as spam")),
-    "unsubscribed": (NoticeState.DELIVERED, ADDRESS("unsubscribed")),
+    "complained": (NoticeState.DELIVERED, OPT_OUT("reported as spam")),
+    "unsubscribed": (NoticeState.DELIVERED, OPT_OUT("unsubscribed")),
 }
-# `reason` of a failure that lies with the address.
-ADDRESS_FAILURES = {"bounce", "suppress-bounce", "suppress-complaint", "suppress-unsubscribe"}
+# `reason` of a failure for good that lies with the address.
+FAILURES: dict[str, Rule] = {
+    "bounce": ADDRESS("bounced"),
+    "suppress-bounce": ADDRESS("the address bounced before"),
+    "suppress-complaint": OPT_OUT("reported as spam before"),
+    "suppress-unsubscribe": OPT_OUT("unsubscribed before"),
+}
 
 
 class Sender:
@@ -158,20 +164,19 @@ class ReceiptVerifier:
         """One event. Raises InvalidSignature."""
         body = mapping(decoded(request.body))
         signature = mapping(body.get("signature"))
-        self._verify(signature, now)
-        self._remember(field_text(signature.get("token")), request.body, now)
+        self._remember(self._verified(signature, now), request.body, now)
         return _receipt(mapping(body.get("event-data")), now)
 
-    def _remember(self, token: str, body: bytes, now: datetime) -> None:
-        """A token proves one body only. This instance remembers those it has seen; the same body may come again."""
+    def _remember(self, proof: str, body: bytes, now: datetime) -> None:
+        """A signature proves one body only. This instance remembers those seen; the same body may come again."""
         for old, (at, _) in list(self._seen.items()):
             if now - at > TOLERANCE + SKEW:
                 self._seen.pop(old, None)
-        if self._seen.setdefault(token, (now, hashlib.sha256(body).digest()))[1] != hashlib.sha256(body).digest():
+        if self._seen.setdefault(proof, (now, hashlib.sha256(body).digest()))[1] != hashlib.sha256(body).digest():
             raise InvalidSignature("the signature was used for another event before")
 
-    def _verify(self, signature: Mapping[str, Any], now: datetime) -> None:
-        """Hex of HMAC-SHA256 over timestamp and token."""
+    def _verified(self, signature: Mapping[str, Any], now: datetime) -> str:
+        """Hex of HMAC-SHA256 over timestamp and token. Where one ends and the other begins is not proven."""
         if not self._key:
             raise InvalidSignature("MAILGUN_SIGNING_KEY is not set")
         signed = field_text(signature.get("timestamp")) + field_text(signature.get("token"))
@@ -180,6 +185,7 @@ class ReceiptVerifier:
         if not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
             raise InvalidSignature("the signature does not fit; check MAILGUN_SIGNING_KEY")
         fresh(signature.get("timestamp"), now, TOLERANCE)
+        return expected
 
 
 def _check(answer: HttpResponse) -> None:
@@ -218,14 +224,17 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
     if not known:
         return []
     state, rule = known
-    failed = state is NoticeState.UNDELIVERED and field_text(event.get("reason")) in ADDRESS_FAILURES
+    if state is NoticeState.UNDELIVERED:
+        rule = FAILURES.get(field_text(event.get("reason")), rule)
+    code = field_text(mapping(event.get("delivery-status")).get("code"))
     return [
         Receipt(
             notice=_notice(event) or None,
             provider_id=_message_id(event),
             state=state,
-            reason=f"Mailgun: {rule.reason}" if rule.reason else "",
+            reason=f"Mailgun: {rule.reason}{f' ({code})' if code else ''}" if rule.reason else "",
             at=moment(event.get("timestamp"), now),
-            suppress=rule.suppress or failed,
+            suppress=rule.suppress,
+            asks=rule.asks,
         )
     ]

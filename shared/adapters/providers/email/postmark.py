@@ -22,12 +22,14 @@ from shared.adapters.providers.common.mail import Letterhead, marks, recipient_o
 from shared.adapters.providers.common.rules import (
     ADDRESS,
     AGAIN,
+    OPT_OUT,
     REFUSED,
     SENDER,
     SETTINGS,
     Rule,
     by_status,
     decoded,
+    iso,
     mapping,
 )
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
@@ -84,7 +86,7 @@ BOUNCES: dict[str, tuple[NoticeState, Rule]] = {
     "HardBounce": (NoticeState.UNDELIVERED, ADDRESS("bounced")),
     "BadEmailAddress": (NoticeState.UNDELIVERED, ADDRESS("the address is not valid")),
     "ManuallyDeactivated": (NoticeState.UNDELIVERED, ADDRESS("deactivated at Postmark")),
-    "Unsubscribe": (NoticeState.UNDELIVERED, ADDRESS("has opted out")),
+    "Unsubscribe": (NoticeState.UNDELIVERED, OPT_OUT("has opted out")),
     "SoftBounce": (NoticeState.UNDELIVERED, REFUSED("the mailbox takes nothing just now")),
     "DnsError": (NoticeState.UNDELIVERED, REFUSED("the address's domain was not found")),
     "SpamNotification": (NoticeState.UNDELIVERED, REFUSED("filtered as spam")),
@@ -95,13 +97,15 @@ BOUNCES: dict[str, tuple[NoticeState, Rule]] = {
     "Unknown": (NoticeState.UNDELIVERED, REFUSED("returned, nobody says why")),
 }
 DELIVERED = (NoticeState.DELIVERED, REFUSED(""))
-COMPLAINED = (NoticeState.DELIVERED, ADDRESS("reported as spam"))
+COMPLAINED = (NoticeState.DELIVERED, OPT_OUT("reported as spam"))
 # `SuppressionReason` of a SubscriptionChange: https://postmarkapp.com/developer/webhooks/subscription-change-webhook
 SUPPRESSIONS: dict[str, tuple[NoticeState, Rule]] = {
     "HardBounce": (NoticeState.UNDELIVERED, ADDRESS("bounced")),
     "SpamComplaint": COMPLAINED,
-    "ManualSuppression": (NoticeState.DELIVERED, ADDRESS("has opted out")),
+    "ManualSuppression": (NoticeState.DELIVERED, ADDRESS("deactivated at Postmark")),
 }
+UNSUBSCRIBED = (NoticeState.DELIVERED, OPT_OUT("has opted out"))
+RECIPIENT = "Recipient"  # `Origin` of a change that they made themselves; others are made by the account's staff
 
 
 class Sender:
@@ -213,20 +217,19 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
             reason=f"Postmark: {rule.reason}" if rule.reason else "",
             at=_when(event, now),
             suppress=rule.suppress or inactive,
+            asks=rule.asks,
         )
     ]
 
 
 def _suppression(event: Mapping[str, Any]) -> tuple[NoticeState, Rule] | None:
-    """None when the address may be written to again: that an operator here decides."""
-    stopped = event.get("SuppressSending") is True
-    return SUPPRESSIONS.get(field_text(event.get("SuppressionReason"))) if stopped else None
+    """None when the account's staff let the address be written to again: that an operator here decides."""
+    if event.get("SuppressSending") is not True:
+        return None
+    why = field_text(event.get("SuppressionReason"))
+    theirs = why == "ManualSuppression" and event.get("Origin") == RECIPIENT
+    return UNSUBSCRIBED if theirs else SUPPRESSIONS.get(why)
 
 
 def _when(event: Mapping[str, Any], now: datetime) -> datetime:
-    told = field_text(event.get("DeliveredAt") or event.get("BouncedAt") or event.get("ChangedAt"))
-    try:
-        at = datetime.fromisoformat(told)
-    except ValueError:
-        return now
-    return at if at.tzinfo else now
+    return iso(field_text(event.get("DeliveredAt") or event.get("BouncedAt") or event.get("ChangedAt")), now)

@@ -20,6 +20,8 @@ from shared.adapters.providers.common.lookup import earliest, listed
 from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
+    OPT_IN,
+    OPT_OUT,
     REFUSED,
     RETRIES,
     SENDER,
@@ -83,12 +85,18 @@ EVENTS: dict[str, tuple[NoticeState, Rule]] = {
     "bounce": (NoticeState.UNDELIVERED, ADDRESS("bounced")),
     "bounce/blocked": (NoticeState.UNDELIVERED, REFUSED("blocked by the recipient's server")),
     "dropped": (NoticeState.UNDELIVERED, REFUSED("dropped by SendGrid")),
-    "spamreport": (NoticeState.DELIVERED, ADDRESS("reported as spam")),
-    "unsubscribe": (NoticeState.DELIVERED, ADDRESS("unsubscribed")),
-    "group_unsubscribe": (NoticeState.DELIVERED, ADDRESS("unsubscribed")),
+    "spamreport": (NoticeState.DELIVERED, OPT_OUT("reported as spam")),
+    "unsubscribe": (NoticeState.DELIVERED, OPT_OUT("unsubscribed")),
+    "group_unsubscribe": (NoticeState.DELIVERED, OPT_OUT("unsubscribed")),
+    "group_resubscribe": (NoticeState.DELIVERED, OPT_IN),
 }
-# Reasons to drop a message that lie with its address; the others lie with the message or the account.
-ADDRESS_DROPS = ("Bounced Address", "Unsubscribed Address", "Spam Reporting Address", "Invalid")
+# How the reasons begin to drop a message that lie with its address; the others lie with the message or the account.
+DROPS: dict[str, Rule] = {
+    "Bounced Address": ADDRESS("the address bounced before"),
+    "Invalid": ADDRESS("the address is not valid"),
+    "Unsubscribed Address": OPT_OUT("unsubscribed before"),
+    "Spam Reporting Address": OPT_OUT("reported as spam before"),
+}
 
 SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 
@@ -234,11 +242,14 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> Receipt | None:
     if not known:
         return None
     state, rule = known
+    if name == "dropped":
+        rule = next((drop for begins, drop in DROPS.items() if why.startswith(begins)), rule)
     return Receipt(
         notice=field_text(event.get("notice")) or None,
         provider_id=_message_id(field_text(event.get("sg_message_id"))),
         state=state,
         reason=f"SendGrid: {rule.reason}" if rule.reason else "",
         at=moment(event.get("timestamp"), now),
-        suppress=rule.suppress or (name == "dropped" and why.startswith(ADDRESS_DROPS)),
+        suppress=rule.suppress,
+        asks=rule.asks,
     )

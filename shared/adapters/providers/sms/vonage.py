@@ -1,4 +1,7 @@
-"""Vonage (Nexmo) SMS API. Nearly every answer is a 200; the outcome is in `messages[].status`, as text.
+"""Vonage (Nexmo), by its SMS API or its Messages API.
+
+Of the SMS API nearly every answer is a 200; the outcome is in `messages[].status`, as text. It is kept up for those who
+have it; of new accounts Vonage expects the other, see `common.vonage_messages`.
 
 Send: https://developer.vonage.com/en/api/sms, which shows key and secret in the body
 Authentication: https://developer.vonage.com/en/getting-started/concepts/authentication, by which the SMS API takes both
@@ -22,6 +25,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
+from shared.adapters.providers.common import vonage_messages
 from shared.adapters.providers.common.rules import (
     ADDRESS,
     AGAIN,
@@ -42,7 +46,7 @@ from shared.domain.inbound import InboundText, keyword_of
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptLimits, ReceiptRequest
 from shared.ports import Outgoing
-from shared.setting_types import Probe, ProviderSpec, Values, secret, text, url
+from shared.setting_types import Probe, ProviderSpec, Values, choice, secret, text, url
 from shared.text.segments import GSM7, segments
 
 API_KEY = text("VONAGE_API_KEY", "the account's key", None)
@@ -50,10 +54,17 @@ API_SECRET = secret("VONAGE_API_SECRET", "the account's secret")
 FROM = text("VONAGE_FROM", "a number or name of yours", None)
 SIGNATURE_SECRET = secret("VONAGE_SIGNATURE_SECRET", "proves receipts; empty: they are refused", "")
 API_URL = url("VONAGE_API_URL", "another base", "https://rest.nexmo.com")
+API = choice(
+    "VONAGE_API",
+    ("sms", "messages"),
+    "sms",
+    "which of its APIs sends: the one that the dashboard names under API settings",
+)
+MESSAGES_API_URL = url("VONAGE_MESSAGES_API_URL", "another base of the Messages API", "https://api.nexmo.com")
 SPEC = ProviderSpec(
     title="Vonage",
     documentation="https://developer.vonage.com/en/api/sms",
-    sending=(API_KEY, API_SECRET, FROM, API_URL, RECEIPTS_BASE_URL),
+    sending=(API_KEY, API_SECRET, FROM, API, API_URL, MESSAGES_API_URL, RECEIPTS_BASE_URL),
     receipts=(SIGNATURE_SECRET,),
     probe=Probe(  # https://developer.vonage.com/en/api/account: the balance
         url=lambda v: (
@@ -134,15 +145,21 @@ class Sender:
 
     def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
         self._url, self._sender = f"{values[API_URL]}/sms/json", values[FROM]
+        self._messages_url, self._by_messages = f"{values[MESSAGES_API_URL]}/v1/messages", values[API] == "messages"
         self._login = basic(values[API_KEY], values[API_SECRET])
         base = values[RECEIPTS_BASE_URL]
-        callback = f"{base}/vonage" if base else ""
-        self._callback = {"callback": callback} if 0 < len(callback) <= LONGEST_CALLBACK else {}
+        self._receipts = f"{base}/vonage" if base else ""
+        self._callback = {"callback": self._receipts} if 0 < len(self._receipts) <= LONGEST_CALLBACK else {}
         self._http = Http("Vonage", clock, deadline)
 
     def send(self, message: Outgoing) -> Accepted:
+        sender = message.sender or self._sender
+        if self._by_messages:
+            body = vonage_messages.body(message, sender, self._receipts)
+            answer = self._http.post_json(self._messages_url, body, self._login)
+            return vonage_messages.accepted(answer, CREDENTIALS)
         sent = {
-            "from": message.sender or self._sender,
+            "from": sender,
             "to": message.to.removeprefix("+"),
             "text": message.text,
             "type": "text" if segments(message.text).encoding == GSM7 else "unicode",
@@ -164,12 +181,15 @@ class ReceiptVerifier:
         self._key = values[SIGNATURE_SECRET].encode()
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt] | list[InboundText]:
-        """One delivery receipt, or a text that came in, as JSON, form or query. Raises InvalidSignature."""
+        """One receipt, or a text that came in, as JSON, or as form or query too. Raises InvalidSignature."""
         if not self._key:
             raise InvalidSignature("VONAGE_SIGNATURE_SECRET is not set")
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if token:
             self._verify_jwt(token, request.body, now)
+            told = mapping(decoded(request.body)) if request.body else {}
+            if "message_uuid" in told:
+                return vonage_messages.received(told, now)
         fields = _fields(request)
         if not token:
             self._verify_sig(fields, now)

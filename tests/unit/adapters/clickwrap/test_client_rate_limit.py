@@ -1,5 +1,7 @@
 """The limit on our own calls of the API."""
 
+import logging
+
 import pytest
 
 from shared.adapters.clickwrap.client import MAX_TURN_WAIT, Bucket
@@ -58,3 +60,12 @@ def test_a_short_hold_is_waited_for_and_a_long_one_is_refused():
     with pytest.raises(RetryLater, match="429") as refused:
         hour.bucket.take()
     assert refused.value.after == 30
+
+
+def test_the_calls_are_told_once_a_minute_for_the_metric_of_the_budget(caplog: pytest.LogCaptureFixture) -> None:
+    hour = Hour(600)
+    caplog.set_level("INFO", "shared.adapters.clickwrap.client")
+    logging.getLogger("shared").propagate = True  # an entry point that was started in this process ends it
+    for _ in range(700):
+        hour.bucket.take()
+    assert [record.json["api_calls"] for record in caplog.records] == [pytest.approx(600, abs=11)]

@@ -1,13 +1,14 @@
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 
-from shared.adapters.http.client import LONGEST_WAIT, Http, HttpResponse, basic, parse_retry_after
+from shared.adapters.http.client import LONGEST_WAIT, Http, HttpResponse, basic, last_status, parse_retry_after
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from tests.smtp_stand_in import certificate
 from tests.stand_in import Reply, StandIn, closed_port
@@ -41,6 +42,19 @@ def test_an_answer_that_is_the_callers_to_judge_is_returned_as_it_is(server: Sta
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"\xff\xfe", b'{"a":', b"null", b'"x"'])
 def test_a_body_that_is_no_json_object_reads_as_an_empty_one(body: bytes) -> None:
     assert HttpResponse(200, {}, body).json() == {}
+
+
+@pytest.mark.parametrize("status", [201, 503])
+def test_the_status_of_the_last_answer_is_known_until_it_is_asked_for(server: StandIn, status: int) -> None:
+    server.answer(Reply(status))
+    with suppress(RetryLater):
+        post(server)
+    assert (last_status(), last_status()) == (status, 0)
+    with suppress(RetryLater):
+        post(server)
+    with pytest.raises(RetryLater):
+        Http("Provider", lambda: NOW).get(f"http://127.0.0.1:{closed_port()}/", {})
+    assert last_status() == 0
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from requests.structures import CaseInsensitiveDict
 
-from shared.adapters.providers.email import mailgun, postmark, sendgrid
-from shared.adapters.providers.sms import twilio, vonage
+from shared.adapters.providers.email import mailgun, postmark, sendgrid, ses
+from shared.adapters.providers.sms import aws, twilio, vonage
+from shared.domain.inbound import Keyword
 from shared.domain.model import NoticeState
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
 from shared.ports import ReceiptVerifier
@@ -28,11 +29,14 @@ KITS: dict[str, ReceiptKit] = {
     "twilio": providers.TestTwilioReceipts(),
     "vonage jwt": providers.TestVonageReceipts(),
     "vonage sig": providers.TestVonageReceiptsWithSig(),
+    "vonage messages": providers.TestVonageMessagesReceipts(),
     "sendgrid": providers.TestSendGridReceipts(),
     "mailgun": providers.TestMailgunReceipts(),
     "postmark": providers.TestPostmarkReceipts(),
+    "ses": providers.TestSesReceipts(),
+    "aws": providers.TestAwsReceipts(),
 }
-SIGNED_BODY = {name: kit for name, kit in KITS.items() if name not in ("mailgun", "postmark")}
+SIGNED_BODY = {name: kit for name, kit in KITS.items() if name not in ("mailgun", "postmark", "ses", "aws")}
 
 
 def replaced(request: ReceiptRequest, **parts: Any) -> ReceiptRequest:
@@ -72,6 +76,7 @@ def test_no_byte_of_a_signed_body_can_be_changed(kit: ReceiptKit) -> None:
         ("sendgrid", "X-Twilio-Email-Event-Webhook-Signature", 20),
         ("sendgrid", "X-Twilio-Email-Event-Webhook-Timestamp", 9),
         ("postmark", "Authorization", 16),
+        ("ses", "x-amz-sns-topic-arn", 12),
     ],
 )
 @pytest.mark.parametrize("spoilt", [off_by_one, lambda text, place: "", lambda text, place: text + "é"])
@@ -104,6 +109,8 @@ STRANGERS: dict[str, Callable[[], ReceiptVerifier]] = {
     "sendgrid": lambda: proven_by(sendgrid, SENDGRID_WEBHOOK_PUBLIC_KEY=OTHER_KEY),
     "mailgun": lambda: proven_by(mailgun, MAILGUN_SIGNING_KEY="0ther"),
     "postmark": lambda: proven_by(postmark, POSTMARK_WEBHOOK_TOKEN="0ther"),
+    "ses": lambda: proven_by(ses, SES_TOPIC_ARN=signed.TOPIC.replace("relay", "other")),
+    "aws": lambda: proven_by(aws, AWS_SMS_TOPIC_ARN=signed.TOPIC.replace("us-east-1", "us-east-2")),
 }
 # A P-256 key that is nobody's: the generator of the curve, in DER.
 OTHER_KEY = (
@@ -128,6 +135,8 @@ def test_a_provider_without_a_key_believes_nothing_not_even_a_signature_made_wit
         (proven_by(sendgrid), signed.sendgrid(url, [], NOW)),
         (proven_by(postmark), signed.postmark(url, {"RecordType": "Delivery"}, "")),
         (proven_by(postmark), signed.request(url, b'{"RecordType": "Delivery"}')),
+        (proven_by(ses), signed.sns(url, {"eventType": "Delivery"}, NOW)),
+        (proven_by(aws), signed.sns(url, {"eventType": "TEXT_DELIVERED"}, NOW, TopicArn="")),
     ]
     for reader, attack in attacks:
         with pytest.raises(InvalidSignature):
@@ -143,6 +152,8 @@ def test_a_provider_without_a_key_believes_nothing_not_even_a_signature_made_wit
         ("vonage sig", timedelta(hours=25)),
         ("sendgrid", timedelta(hours=25)),
         ("mailgun", timedelta(minutes=15)),
+        ("ses", timedelta(hours=25)),
+        ("aws", timedelta(hours=25)),
     ],
 )
 def test_an_old_signature_is_forged_and_so_is_one_from_the_future(name: str, longest: timedelta) -> None:
@@ -206,6 +217,17 @@ def test_a_mailgun_signature_proves_one_event_only_though_that_may_come_again() 
     for wait in (timedelta(0), timedelta(minutes=15)):
         with pytest.raises(InvalidSignature, match="used for another event"):
             reader.receipts(forged, NOW + wait)
+
+
+def test_a_mailgun_signature_is_the_same_wherever_its_time_ends_and_its_token_begins() -> None:
+    reader, event = KITS["mailgun"].reader(), {"event": "delivered", "user-variables": {"notice": NOTICE}}
+    genuine = signed.mailgun("https://r.example", event, "s1gning", NOW, token="e0" + "a" * 48)
+    assert reader.receipts(genuine, NOW)
+    body = json.loads(genuine.body)
+    body["signature"] |= {"timestamp": body["signature"]["timestamp"] + "e0", "token": "a" * 48}
+    body["event-data"] |= {"event": "failed", "severity": "permanent"}
+    with pytest.raises(InvalidSignature, match="used for another event"):
+        reader.receipts(replaced(genuine, body=json.dumps(body).encode()), NOW)
 
 
 def test_a_mailgun_token_is_forgotten_once_its_signature_is_too_old_to_be_used() -> None:
@@ -358,22 +380,21 @@ def test_a_complaint_means_it_arrived_and_that_nothing_more_may_be_sent() -> Non
         reason="Postmark: reported as spam",
         at=NOW,
         suppress=True,
+        asks=Keyword.STOP,
     )
-    event = {"event": "complained", "user-variables": {"notice": NOTICE}}
-    [receipt] = KITS["mailgun"].reader().receipts(signed.mailgun("https://r.example", event, "s1gning", NOW), NOW)
-    assert (receipt.state, receipt.suppress) == (NoticeState.DELIVERED, True)
 
 
 @pytest.mark.parametrize(
-    ("why", "state"),
+    ("why", "origin", "state", "asks"),
     [
-        ("ManualSuppression", NoticeState.DELIVERED),
-        ("SpamComplaint", NoticeState.DELIVERED),
-        ("HardBounce", NoticeState.UNDELIVERED),
+        ("ManualSuppression", "Recipient", NoticeState.DELIVERED, Keyword.STOP),
+        ("ManualSuppression", "Customer", NoticeState.DELIVERED, None),
+        ("SpamComplaint", "Recipient", NoticeState.DELIVERED, Keyword.STOP),
+        ("HardBounce", "Recipient", NoticeState.UNDELIVERED, None),
     ],
 )
 def test_an_address_that_postmark_stops_is_suppressed_here_and_a_reactivated_one_is_left_alone(
-    why: str, state: NoticeState
+    why: str, origin: str, state: NoticeState, asks: Keyword | None
 ) -> None:
     """As https://postmarkapp.com/developer/webhooks/subscription-change-webhook shows it."""
     event = {
@@ -383,13 +404,13 @@ def test_an_address_that_postmark_stops_is_suppressed_here_and_a_reactivated_one
         "MessageStream": "outbound",
         "ChangedAt": "2026-03-01T10:53:34Z",
         "Recipient": "ann@example.com",
-        "Origin": "Recipient",
+        "Origin": origin,
         "SuppressSending": True,
         "SuppressionReason": why,
         "Metadata": {"notice": NOTICE},
     }
     [receipt] = KITS["postmark"].reader().receipts(signed.postmark("https://r.example", event, "h00k"), NOW)
-    assert (receipt.notice, receipt.state, receipt.suppress) == (NOTICE, state, True)
+    assert (receipt.notice, receipt.state, receipt.suppress, receipt.asks) == (NOTICE, state, True, asks)
     assert receipt.at == NOW.replace(hour=10, minute=53, second=34)
     again = {**event, "SuppressSending": False, "SuppressionReason": None}
     assert KITS["postmark"].reader().receipts(signed.postmark("https://r.example", again, "h00k"), NOW) == []
@@ -400,3 +421,67 @@ def test_no_reason_repeats_the_recipients_address() -> None:
         for kind in ReceiptKit.states:
             assert "ann@" not in kit.read(kind)[0].reason
             assert "3175551234" not in kit.read(kind)[0].reason
+
+
+BOUNCED = [{"emailAddress": "ann@example.com", "action": "failed", "status": "5.1.1"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "expected"),
+    [
+        ("Send", {}, NoticeState.ACCEPTED),
+        ("Reject", {"reason": "Bad content"}, NoticeState.UNDELIVERED),
+        ("Bounce", {"bounceType": "Permanent", "bounceSubType": "General"}, "suppress"),
+        ("Bounce", {"bounceType": "Permanent", "bounceSubType": "NoEmail"}, "suppress"),
+        ("Bounce", {"bounceType": "Permanent", "bounceSubType": "Suppressed"}, "suppress"),
+        ("Bounce", {"bounceType": "Transient", "bounceSubType": "General"}, NoticeState.UNDELIVERED),
+        ("Bounce", {"bounceType": "Transient", "bounceSubType": "New"}, NoticeState.UNDELIVERED),
+        ("Bounce", {"bounceType": "Undetermined", "bounceSubType": "Undetermined"}, NoticeState.UNDELIVERED),
+        ("Bounce", {"bounceType": "New"}, None),
+        ("Complaint", {"complaintFeedbackType": "abuse", "complaintSubType": None}, NoticeState.DELIVERED),
+        ("Complaint", {"complaintSubType": "OnAccountSuppressionList"}, "suppress"),
+        ("Complaint", {"complaintFeedbackType": "not-spam"}, None),
+        ("Subscription", {"source": "PreferenceCenter"}, None),
+        ("Rendering Failure", {"errorMessage": "x"}, None),
+        # Out of office: the mailbox has the message, and no mail system reports a failure.
+        ("Bounce", {"bounceType": "Transient", "bounceSubType": "General", "bouncedRecipients": [{}]}, None),
+        ("Bounce", {"bounceType": "Transient", "bouncedRecipients": None}, None),
+    ],
+)
+def test_what_an_event_of_ses_means(name: str, told: dict[str, Any], expected: object) -> None:
+    event = {"eventType": name, name.lower(): {"bouncedRecipients": BOUNCED, **told}}
+    event["mail"] = {"messageId": "m", "tags": {"notice": [NOTICE]}}
+    found = KITS["ses"].reader().receipts(signed.sns("https://r.example", event, NOW), NOW)
+    if expected is None:
+        assert found == []
+        return
+    assert [(one.notice, one.provider_id) for one in found] == [(NOTICE, "m")]
+    suppressed = expected == "suppress"
+    assert found[0].state is (NoticeState.UNDELIVERED if suppressed else expected)
+    assert found[0].suppress is (suppressed or name == "Complaint")
+
+
+@pytest.mark.parametrize("mail", [None, {}, {"tags": []}, {"tags": {"notice": []}}, {"tags": {"notice": "n"}}])
+def test_an_event_of_ses_that_names_no_notice_is_of_another_sender(mail: Any) -> None:
+    event = {"eventType": "Delivery", "mail": mail}
+    [receipt] = KITS["ses"].reader().receipts(signed.sns("https://r.example", event, NOW), NOW)
+    assert (receipt.notice, receipt.provider_id) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "hours", "state", "suppress"),
+    [
+        ("QUEUED", 0, NoticeState.ACCEPTED, False),
+        ("INVALID", 0, NoticeState.UNDELIVERED, True),
+        ("CARRIER_BLOCKED", 0, NoticeState.UNDELIVERED, False),
+        ("SPAM", 0, NoticeState.UNDELIVERED, False),
+        ("TTL_EXPIRED", 72, NoticeState.UNDELIVERED, False),
+        ("UNKNOWN", 1, NoticeState.UNDELIVERED, False),
+        ("UNKNOWN", 72, None, False),  # the carrier has said nothing at all: it may have arrived
+    ],
+)
+def test_what_an_event_of_a_text_means(name: str, hours: int, state: NoticeState | None, suppress: bool) -> None:
+    times = {"messageRequestTimestamp": 1772366400000, "eventTimestamp": 1772366400000 + hours * 3600_000}
+    event = {"eventType": f"TEXT_{name}", "messageId": "m", "context": {"notice": NOTICE}, **times}
+    found = KITS["aws"].reader().receipts(signed.sns("https://r.example", event, NOW), NOW)
+    assert [(one.state, one.suppress) for one in found] == ([(state, suppress)] if state else [])

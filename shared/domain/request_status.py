@@ -1,0 +1,114 @@
+"""How a request stands by an answer and an event: open, complete, expired, or disputed between the two."""
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from shared.domain import trust
+from shared.domain.model import EventType, Request, Status
+from shared.domain.reading import Reading
+from shared.domain.signatures import sign_all
+
+DISPUTED = "disputed: a webhook says complete, the API denies it"
+COMPLETE_LAG = 600.0  # seconds a denial is taken for a lagging answer
+
+
+def with_status(r: Reading, request: Request) -> Request:
+    """As the event claims, or the answer says."""
+    said, old = r.said(), request.status
+    if r.is_of(EventType.COMPLETE) and said is not Status.COMPLETE:
+        status = _claimed_complete(r, said)
+    elif r.is_of(EventType.EXPIRED) and said is None and old is not Status.COMPLETE:
+        status = _claimed_expired(r, old)
+    else:
+        status = _settled(r, said, old)
+    if status is Status.COMPLETE and request.completed_at is None:
+        request = _completed(r, request)
+    return replace(request, status=status)
+
+
+def _completed(r: Reading, request: Request) -> Request:
+    """Of a request that is complete when met, one webhook is no news: it may be forged. Another one is."""
+    if r.first_sight and r.event and not r.before.events:
+        r.alerts.append(trust.ALERT_UNHEARD)
+        return replace(request, met_complete_by=r.event.type)
+    return replace(request, completed_at=r.now if _completion_is_news(r, request) else None)
+
+
+def _completion_is_news(r: Reading, request: Request) -> bool:
+    """A completion that only a recheck has found is told to nobody, where no webhook told of the request before."""
+    if trust.ended_long_ago(r.before, r.now, r.policy):
+        return False
+    if request.met_complete_by:
+        return r.event is not None and r.event.type != request.met_complete_by
+    if r.is_of(EventType.COMPLETE):
+        return True
+    followed = trust.was_followed(request, r.before.signers)
+    heard = followed or r.event is not None or request.status is Status.DISPUTED
+    return heard and request.status is not Status.COMPLETE
+
+
+def _claimed_complete(r: Reading, said: Status | None) -> Status:
+    if r.before.status is Status.COMPLETE:
+        return Status.COMPLETE
+    if said is None and not trust.says_complete(r.usual):
+        return _settled(r, said, r.before.status)  # `with_proof` decides
+    r.wait(COMPLETE_LAG, f"a webhook says complete, the API says {said}")
+    r.alerts.append(trust.ALERT_HELD if said is None else DISPUTED)
+    return Status.DISPUTED
+
+
+def _claimed_expired(r: Reading, old: Status) -> Status:
+    if not trust.says_status(r.usual):
+        r.alerts += [] if old is Status.EXPIRED else [trust.ALERT_EXPIRED]
+        return Status.EXPIRED
+    r.alerts.append(trust.ALERT_HELD)
+    return _settled(r, None, old)
+
+
+def _settled(r: Reading, said: Status | None, old: Status) -> Status:
+    if said is None:
+        return Status.OPEN if old in (Status.GONE, Status.DORMANT) else old
+    if said is not Status.COMPLETE and old is Status.COMPLETE:
+        return old  # only a new round undoes a completion; its date of expiry may pass
+    if old is Status.DISPUTED and said in (Status.OPEN, Status.PAUSED) and _may_lag(r):
+        return old
+    return said
+
+
+def _may_lag(r: Reading) -> bool:
+    """For a day the API's denial of a completion is doubted; then the webhook is: its token may have leaked."""
+    types, young = r.before.event_types, r.now - r.policy.days(1)
+    heard = any(types.get(k) is EventType.COMPLETE and at > young for k, at in r.before.events.items())
+    return r.event is None and heard
+
+
+def with_proof(r: Reading, request: Request) -> Request:
+    """A Complete where the API is silent is believed with a Signed of every signer, or after ten minutes."""
+    heard_at = request.complete_heard_at or (r.now if r.is_of(EventType.COMPLETE) else None)
+    if heard_at is None or request.status is Status.COMPLETE:
+        return trust.heard_complete(request, None)
+    waited = trust.has_waited(heard_at, r.now, r.policy)
+    if r.said() is not None or False in r.flags:
+        return _denied(r, request, heard_at, waited=waited)
+    proven = trust.every_signed_heard(request, r.signers)
+    if trust.says_complete(r.usual) or not (proven or waited):
+        return trust.heard_complete(request, heard_at)
+    return _believed_complete(r, request, proven=proven)
+
+
+def _denied(r: Reading, request: Request, heard_at: datetime, *, waited: bool) -> Request:
+    """The API has spoken meanwhile."""
+    if waited and request.complete_heard_at:
+        r.alerts.append(DISPUTED)
+    return trust.heard_complete(request, None if waited or r.said() else heard_at)
+
+
+def _believed_complete(r: Reading, request: Request, *, proven: bool) -> Request:
+    told = trust.was_followed(request, r.signers)
+    if not (proven and told):
+        r.alerts.append(trust.ALERT_UNPROVEN if told else trust.ALERT_UNHEARD)
+    sign_all(r, replace(request, adopted=True))  # nobody is told of signatures that no webhook named
+    news = {"completed_at": r.now} if told else {"met_complete_by": EventType.COMPLETE}  # another webhook will be news
+    done = replace(request, status=Status.COMPLETE, unmatched=(), **news)
+    return trust.heard_complete(done, None)
