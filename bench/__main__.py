@@ -20,6 +20,7 @@ BENCHES = (
     "resolve",
     "deliver",
     "latency",
+    "burst",
     "fan_out",
     "growth",
     "console",

@@ -60,6 +60,7 @@ def _claimed_complete(r: Reading, said: Status | None) -> Status:
 
 def _claimed_expired(r: Reading, old: Status) -> Status:
     if not trust.says_status(r.usual):
+        r.alerts += [] if old is Status.EXPIRED else [trust.ALERT_EXPIRED]
         return Status.EXPIRED
     r.alerts.append(trust.ALERT_HELD)
     return _settled(r, None, old)
@@ -108,5 +109,6 @@ def _believed_complete(r: Reading, request: Request, *, proven: bool) -> Request
     if not (proven and told):
         r.alerts.append(trust.ALERT_UNPROVEN if told else trust.ALERT_UNHEARD)
     sign_all(r, replace(request, adopted=True))  # nobody is told of signatures that no webhook named
-    done = replace(request, status=Status.COMPLETE, completed_at=r.now if told else None, unmatched=())
+    news = {"completed_at": r.now} if told else {"met_complete_by": EventType.COMPLETE}  # another webhook will be news
+    done = replace(request, status=Status.COMPLETE, unmatched=(), **news)
     return trust.heard_complete(done, None)

@@ -8,6 +8,7 @@ from shared.domain.model import EventType, Request, Role, Signer, SignerState, S
 from shared.domain.reading import Reading
 from shared.domain.signers import pending
 
+MAX_UNMATCHED = 1_000  # names that fit nobody: whoever has the webhook's token can make up any number of them
 SIGNED_LAG = 120.0  # seconds a denial is taken for a lagging answer
 
 
@@ -48,7 +49,7 @@ def _with_unmatched(r: Reading, request: Request, whose: str | None) -> Request:
         return replace(request, unmatched=(), unmatched_since=None)
     since = request.unmatched_since or (r.now if unmatched else None)
     held = unmatched if since and r.now - since < r.policy.days(1) else ()
-    return replace(request, unmatched=tuple(dict.fromkeys(held)), unmatched_since=since)
+    return replace(request, unmatched=tuple(dict.fromkeys(held))[-MAX_UNMATCHED:], unmatched_since=since)
 
 
 def _signer_of_event(r: Reading) -> str | None:

@@ -84,13 +84,14 @@ def timeline(
 ) -> list[Moment]:
     """The oldest first; those after `now` are still to come. only: keys of the signers it is about; None for all."""
     moments = [*_of_request(request, now), *_of_notes(request)]
-    for key, signer in [(k, s) for k, s in request.signers.items() if only is None or k in only]:
+    chosen = request.signers if only is None else only
+    for key, signer in [(k, s) for k, s in request.signers.items() if k in chosen]:
         moments += _of_signer(key, signer)
         moments += _called_off(key, signer, request, records, now, policy)
     for notice, record in records.items():
         moments += _of_record(notice, record)
     implied = planner.notices(request, now, policy)
-    missing = [n for k, n in implied.items() if k not in records and (only is None or n.signer in only)]
+    missing = [n for k, n in implied.items() if k not in records and n.signer in chosen]
     moments += _unbegun(request, missing, now, policy)
     return sorted(moments, key=lambda m: m.at)
 

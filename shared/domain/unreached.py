@@ -53,7 +53,7 @@ def sender_address(request: Request, policy: Policy) -> str:
 
 def begun_by(key: str, record: NoticeRecord, now: datetime, policy: Policy) -> Notice | None:
     """The mail that this notice begins by how it ended; None where there is nothing to tell, or not by it."""
-    lost = record.kind is not Kind.UNREACHED and not record.fallback and ended(record, now, policy)
+    lost = bool(record.signer) and not record.fallback and ended(record, now, policy)
     return _mail(key, record.request_id, record.round) if policy.tell_sender and lost else None
 
 

@@ -12,7 +12,6 @@ import msgspec
 from shared.domain.causes import Cause
 from shared.domain.figures import DayFigures, by_day
 from shared.domain.model import (
-    Kind,
     NoticeRecord,
     NoticeState,
     RelayStatus,
@@ -212,7 +211,7 @@ class OperatorQueries:
         if any(v.cause in (Cause.QUEUED, Cause.OVERDUE) for v in found.values()) and (held := dead()):
             found = verdicts(request, msgspec.structs.replace(known, dead=held))
         chosen, more = (choice or Choice(size=len(found))).of(found)
-        records = {k: r for k, r in known.records.items() if r.signer in chosen or r.kind is Kind.UNREACHED}
+        records = {k: r for k, r in known.records.items() if r.signer in chosen or not r.signer}
         moments = timeline(request, records, known.now, self._policy, chosen)
         told, owners = answers(chosen, moments, known.now), _owners(known)
         return Case(request, records, moments, told, found, more, dict(known.blocked), owners, known.now)

@@ -34,6 +34,7 @@ ALERTS = {
     **{("signed", s, "full"): "believed" for s in ("never met", "adopted", "open")},
     **{("sent", "adopted", a): "late_sent" for a in APIS},
     ("complete", "open", "silent"): "unproven",
+    **{("expired", s, "silent"): "expired_unproven" for s in ("never met", "adopted", "open", "never met, complete")},
 }
 
 
@@ -138,25 +139,6 @@ class TestWhereTheApiUsuallySpeaks:
         world.says(*[seen(n, signed=True) for n in "ab"], status=Status.COMPLETE)
         world.advance(timedelta(hours=2), reconcile=True)
         assert ("completion", "a", 0) in world.told()
-
-
-def test_what_the_api_says_is_learnt_from_its_answers_and_forgotten_with_newer_ones() -> None:
-    from shared.domain import trust
-    from shared.domain.merge import NOTHING_KNOWN
-
-    usual = NOTHING_KNOWN
-    signed = trust.learnt(usual, answer(seen("a", signed=True)))
-    assert [trust.learnt(known, SILENT_ANSWER).shown for known in (usual, signed)] == [False, True]
-    assert trust.in_words(usual) == "not known yet: 0 of 20 answers read"
-    for _ in range(60):
-        usual = trust.learnt(usual, answer(seen("a"), status=Status.OPEN))
-    assert trust.in_words(usual) == "usually the status, usually who has signed"
-    for _ in range(10):
-        usual = trust.learnt(usual, SILENT_ANSWER)
-    assert trust.in_words(usual) == "sometimes the status, sometimes who has signed"
-    for _ in range(300):
-        usual = trust.learnt(usual, SILENT_ANSWER)
-    assert trust.in_words(usual) == "never the status, never who has signed"
 
 
 class TestASignedThatTheApiDenies:

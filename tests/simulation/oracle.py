@@ -285,12 +285,39 @@ class Oracle:
                 continue
             so_far = self.p.versions[: sent.version + 1]
             complete = any(f.status is Status.COMPLETE for f in so_far)
-            believed = self.p.script.silent and "request_complete" in self.forged
-            if sent.kind == "completion" and not complete and not believed:
-                yield f"{sent.effect}: nothing was complete"
-            signed = any(_signed(f, sent.about) for f in so_far) or "request_signed" in self.forged
-            if sent.kind == "progress" and not signed:
+            if sent.kind == "completion" and not complete and (reason := self._unproven(sent)):
+                yield f"{sent.effect}: nothing was complete, {reason}"
+            signed = any(_signed(f, sent.about) for f in so_far)
+            believed = self.p.script.silent and "request_signed" in self.forged
+            if sent.kind == "progress" and not signed and not believed:
                 yield f"{sent.effect}: {sent.about} had not signed"
+
+    def _unproven(self, sent: Sent) -> str:
+        """Why a forged Complete was not to be believed; "" if it was, because the API never says who has signed."""
+        if not self.p.script.silent:
+            return "and the API says so"
+        heard = [(at, kind, who) for at, kind, who in self.p.posted if at <= sent.at]
+        complete = min((at for at, kind, _ in heard if kind == "request_complete"), default=None)
+        if complete is None:
+            return "and no webhook said so"
+        if not {"request_sent", "request_signed"} & {kind for _, kind, _ in heard}:
+            return "and a Complete was the first that was heard of it"
+        everyone = len({who for _, kind, who in heard if kind == "request_signed"})
+        signers = sum(r.role is Role.SIGNER for r in self.p.versions[sent.version].rows)
+        waited = sent.at - complete >= 10 * MINUTE - 10 * SECOND
+        return "" if waited or everyone >= signers else f"{sent.at - complete} after its webhook"
+
+    def forgery(self) -> Iterator[str]:
+        """What was met in one way only is not to be made what it is not by one forged webhook."""
+        if not self.forged or self.p.resends:
+            return
+        if not (self.p.script.silent or self._alive(self.said) or self._kinds(27 * HOUR, self.p.posted) > 1):
+            yield from (f"{s.effect}: of one kind of webhook" for s in self.p.book if s.kind == "completion")
+        met = min((at for at, _ in self.told), default=self.p.end)
+        sent = any(kind == "request_sent" and at < met + 26 * HOUR for at, kind, _ in self.p.posted)
+        strict = self.acts <= {"sent", "sign", "forged"} and not self.p.script.ordered
+        if strict and not sent:
+            yield from (f"{s.effect}: it was not sent in time" for s in self.p.book if s.kind == "invitation")
 
     # -- lost
 
@@ -312,7 +339,7 @@ class Oracle:
         unheard = any(not self._first("request_signed", name) for name in self.signatures)
         silent = self.p.script.silent and (unheard or self.forged or {"revise", "expire", "pause"} & self.acts)
         unproven = "revise" in self.acts and not self.shown
-        forged = bool(self.forged & {"request_expired", "request_signed"})
+        forged = "request_signed" in self.forged
         return letters or bool(silent) or unproven or forged
 
     @cached_property
@@ -359,8 +386,16 @@ class Oracle:
     @cached_property
     def proven(self) -> bool:
         """A completion is told if the request was read before it, or two kinds of webhook came: one may be forged."""
-        alive = any(self.p.versions[i].status is not Status.COMPLETE for _, i in self.told)
-        return alive or len({kind for _, kind, _ in self.p.hooks}) > 1
+        return self._alive(self.told) or self._kinds(DAY, self.p.hooks) > 1
+
+    def _alive(self, answers: list[tuple[datetime, int]]) -> bool:
+        """Whether one of these answers shows it before its end."""
+        return any(self.p.versions[i].status is not Status.COMPLETE for _, i in answers)
+
+    def _kinds(self, within: timedelta, of: list[tuple[datetime, str, str]]) -> int:
+        """How many kinds of webhook came within this time of the first that was taken."""
+        first = min((at for at, _, _ in self.p.hooks), default=self.p.start)
+        return len({kind for at, kind, _ in of if at - first <= within})
 
     def _heard(self, kind: str) -> bool:
         return any(k == kind for _, k, _ in self.p.hooks)
@@ -445,7 +480,8 @@ class Oracle:
 
     def _lost_reminders(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         name = row.person.name
-        if self.p.stopped or "stop" in self.acts or self.forged or self._corrected(name):  # the days may count anew
+        ignored = {"request_sent", "request_expired"} >= self.forged and not self.p.script.silent
+        if self.p.stopped or "stop" in self.acts or not ignored or self._corrected(name):  # the days may count anew
             return
         invited = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, "invitation")]
         last_change = max(self.p.times[-1], self.settled_at)
@@ -662,13 +698,18 @@ class Oracle:
                 yield f"{kind.__name__} {key[:8]} holds an address {self.p.end - self.settled_at} after the end"
 
     def budget(self) -> Iterator[str]:
-        """Calls of the API within a day, when nothing happens any more: for one notice, and for all else."""
+        """Calls of the API within a day, when nothing happens any more: for one notice, and for all else.
+
+        A recheck comes after half the time since the last news, a deferred notice after twice as long each time. A
+        completion that the API denies is asked about at each hour of a day.
+        """
+        rechecks = 40 if self.forged else 20
         calls: dict[str, list[datetime]] = defaultdict(list)
         for at, notice in self.p.relay.ports.api.asked:
             if at > self.settled_at + HOUR:
                 calls[notice].append(at)
         for notice, times in calls.items():
-            most, first = (300 if notice else 60), 0
+            most, first = (12 if notice else rechecks), 0
             for n, at in enumerate(times):
                 while at - times[first] > DAY:
                     first += 1
@@ -716,6 +757,7 @@ RULES: dict[str, Rule] = {
     "wrong person": Oracle.wrong_person,
     "against what was known": Oracle.against_what_was_known,
     "untrue": Oracle.untrue,
+    "forgery": Oracle.forgery,
     "lost": Oracle.lost,
     "late": Oracle.late,
     "in reserve": Oracle.in_reserve,

@@ -64,6 +64,7 @@ class Played:
     book: list[Sent] = field(default_factory=list)
     mails: list[str] = field(default_factory=list)  # notices of the mails to the sender
     hooks: list[tuple[datetime, str, str]] = field(default_factory=list)  # taken: when, type, whose
+    posted: list[tuple[datetime, str, str]] = field(default_factory=list)  # the same at the first try, taken or not
     offered: int = 0
     resends: int = 0
     stopped: list[tuple[datetime, bool]] = field(default_factory=list)
@@ -169,9 +170,11 @@ class _Play:
         signer = (person.ids[0] if person.ids else person.mobile or person.email) if person else who
         for delay, key in copies:
             body = {"event_type": kind, "id": f"{key}-{kind}-{who}", "request": "r1", "signer": signer or None}
-            self.kernel.after(
-                delay, lambda body=body: self.relay.post(body, lambda taken: self._hooked(taken, kind, who))
-            )
+            self.kernel.after(delay, lambda body=body: self._offer(body, kind, who))
+
+    def _offer(self, body: dict[str, Any], kind: str, who: str) -> None:
+        self.played.posted.append((self.kernel.now, kind, who))
+        self.relay.post(body, lambda taken: self._hooked(taken, kind, who))
 
     def _hooked(self, taken: bool, kind: str, who: str) -> None:
         if taken:

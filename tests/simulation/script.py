@@ -202,7 +202,44 @@ NAMES = ("ann", "bob", "cem")
 
 def script(seed: int) -> Script:
     """The script of a seed."""
-    return _Draw(Random(f"{seed}/script")).script()
+    drawn, random = _Draw(Random(f"{seed}/script")).script(), Random(f"{seed}/forged")
+    return _with_forgeries(drawn, random) if random.random() < 0.2 else drawn
+
+
+FORGED = ("request_sent", "request_signed", "request_complete", "request_expired")
+
+
+def _with_forgeries(drawn: Script, r: Random) -> Script:
+    """Somebody has the webhook's token, and posts of a request that this service has met in one way or another.
+
+    Half of these scripts hold nothing else but signatures: there the oracle is strict.
+    """
+    met = r.choice(("never", "adopted", "open", "complete"))
+    unheard = {"never": ("sent", "sign"), "adopted": ("sent",)}.get(met, ())
+    plain = r.random() < 0.5
+    people = [p for p in drawn.people if not p.name.startswith("dan")]
+    acts = [a for a in drawn.acts if not plain or a.what in ("sent", "sign")]
+    acts = [replace(a, hooks=(), ended=a.ended if met != "never" else ()) if a.what in unheard else a for a in acts]
+    if plain and met in ("never", "complete"):  # all have signed
+        acts = [a for a in acts if a.what == "sent"]
+        acts += [
+            Act(n + 1.0, "sign", p.name, *[() if unheard else ((0.0, f"s{n}"),)] * 2) for n, p in enumerate(people)
+        ]
+    over = max(a.at for a in acts)
+    first = {"open": r.random() * over, "never": r.choice((1.0, over + 1.0))}.get(met, over + 1.0)
+    names = (*[p.name for p in people], "nobody")
+    for n in range(r.choice((1, 1, 2, 3))):
+        at = first + n * r.choice((1.0, 3 * MINUTE, 15 * MINUTE)) + r.choice((0.0, 0.0, 26 * HOUR))
+        acts.append(Act(round(at, 3), "forged", r.choice(names), ((0.0, f"f{n}"),), value=r.choice(FORGED)))
+    later = max(0.0, max(a.at for a in acts) - drawn.calm)
+    return replace(
+        drawn,
+        acts=tuple(sorted(acts, key=lambda a: a.at)),
+        calm=drawn.calm + later,
+        ends=drawn.ends + later,
+        silent=r.random() < 0.5,
+        ordered=drawn.ordered and not plain,
+    )
 
 
 class _Draw:

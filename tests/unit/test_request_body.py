@@ -9,6 +9,7 @@ import pytest
 from werkzeug.test import Client, EnvironBuilder
 
 from shared import bootstrap, request_body
+from shared.adapters.providers.common import rules
 from shared.domain.receipts import InvalidSignature, ReceiptRequest
 from shared.handlers.receipts import Receipts
 from shared.request_body import LARGE, PLACES, BodyRefused
@@ -86,6 +87,12 @@ def test_a_malformed_body_is_only_ever_refused(kit: Any, body: bytes) -> None:
         except InvalidSignature:
             continue
         raise AssertionError(read)
+
+
+def test_a_form_of_more_fields_than_any_receipt_has_is_not_taken_apart() -> None:
+    assert len(rules.form(b"&".join([b"a=1"] * rules.MAX_FIELDS))) == rules.MAX_FIELDS
+    with pytest.raises(InvalidSignature):
+        rules.form(b"&".join([b"a=1"] * (rules.MAX_FIELDS + 1)))
 
 
 def kit_time() -> Any:

@@ -1,5 +1,6 @@
 """One GET for all events of a request that were waiting when it began, so that a burst uses the API's budget once."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -9,6 +10,11 @@ from shared.domain.model import ApiRequest
 from shared.ports import ClickwrapApi, NotFound
 
 KEPT = timedelta(seconds=5)  # after a call: longer than a burst of events, and short enough for a current answer
+MINUTE = timedelta(minutes=1)
+MOST_A_MINUTE = 30  # calls for the events of one request; at more than KEPT apart there are 12
+
+
+log = logging.getLogger(__name__)
 
 
 class _Kept:
@@ -20,6 +26,8 @@ class _Kept:
         self.ended: datetime | None = None
         self.outcome: ApiRequest | Exception = NotFound()
         self.served: set[datetime] = set()
+        self.calls: list[datetime] = []  # of the last minute
+        self.full_until: datetime | None = None
 
     def serves(self, after: datetime) -> bool:
         return self.began is not None and self.began > after and after not in self.served
@@ -40,12 +48,25 @@ class CoalescingApi:
         kept = self._of(request)
         with kept.lock:
             if not (self._young(kept) and kept.serves(after)):
+                self._count(kept, request)
                 self._ask(kept, request)
             kept.served.add(after)
             outcome = kept.outcome
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def _count(self, kept: _Kept, request: str) -> None:
+        """Raises RetryLater once a minute's calls are made: those that wait share the next answer."""
+        now = self._clock()
+        kept.calls = [at for at in kept.calls if now - at < MINUTE]
+        if len(kept.calls) == MOST_A_MINUTE:
+            if not kept.full_until:
+                log.error("many webhooks of one request", extra={"json": {"alert": "many_events", "request": request}})
+            kept.full_until = kept.calls[0] + MINUTE
+            raise RetryLater("too many events of this request", after=(kept.full_until - now).total_seconds())
+        kept.calls.append(now)
+        kept.full_until = None
 
     def _ask(self, kept: _Kept, request: str) -> None:
         """A failure is kept too: those who waited for a call that hung need not wait for one each."""
@@ -62,10 +83,14 @@ class CoalescingApi:
 
     def _of(self, request: str) -> _Kept:
         with self._lock:
-            old = [k for k, kept in self._kept.items() if not (kept.lock.locked() or self._young(kept))]
+            old = [k for k, kept in self._kept.items() if not self._needed(kept)]
             for key in old:
                 del self._kept[key]
             return self._kept.setdefault(request, _Kept())
 
     def _young(self, kept: _Kept) -> bool:
         return kept.ended is not None and self._clock() - kept.ended < KEPT
+
+    def _needed(self, kept: _Kept) -> bool:
+        full = kept.full_until is not None and self._clock() < kept.full_until
+        return full or kept.lock.locked() or self._young(kept)

@@ -164,20 +164,19 @@ class ReceiptVerifier:
         """One event. Raises InvalidSignature."""
         body = mapping(decoded(request.body))
         signature = mapping(body.get("signature"))
-        self._verify(signature, now)
-        self._remember(field_text(signature.get("token")), request.body, now)
+        self._remember(self._verified(signature, now), request.body, now)
         return _receipt(mapping(body.get("event-data")), now)
 
-    def _remember(self, token: str, body: bytes, now: datetime) -> None:
-        """A token proves one body only. This instance remembers those it has seen; the same body may come again."""
+    def _remember(self, proof: str, body: bytes, now: datetime) -> None:
+        """A signature proves one body only. This instance remembers those seen; the same body may come again."""
         for old, (at, _) in list(self._seen.items()):
             if now - at > TOLERANCE + SKEW:
                 self._seen.pop(old, None)
-        if self._seen.setdefault(token, (now, hashlib.sha256(body).digest()))[1] != hashlib.sha256(body).digest():
+        if self._seen.setdefault(proof, (now, hashlib.sha256(body).digest()))[1] != hashlib.sha256(body).digest():
             raise InvalidSignature("the signature was used for another event before")
 
-    def _verify(self, signature: Mapping[str, Any], now: datetime) -> None:
-        """Hex of HMAC-SHA256 over timestamp and token."""
+    def _verified(self, signature: Mapping[str, Any], now: datetime) -> str:
+        """Hex of HMAC-SHA256 over timestamp and token. Where one ends and the other begins is not proven."""
         if not self._key:
             raise InvalidSignature("MAILGUN_SIGNING_KEY is not set")
         signed = field_text(signature.get("timestamp")) + field_text(signature.get("token"))
@@ -186,6 +185,7 @@ class ReceiptVerifier:
         if not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
             raise InvalidSignature("the signature does not fit; check MAILGUN_SIGNING_KEY")
         fresh(signature.get("timestamp"), now, TOLERANCE)
+        return expected
 
 
 def _check(answer: HttpResponse) -> None:

@@ -215,6 +215,13 @@ def test_a_bare_id_that_nobody_knows_is_a_signer_of_whom_nothing_else_is_known(v
     assert (signer.ids, signer.email) == (("7",), "")
 
 
+def test_too_many_signers_are_refused_before_their_ids_are_asked_for(vendor, api):
+    vendor.says("/requests/r1", {"signers": list(range(1001))})
+    with pytest.raises(PermanentFailure, match="1001 signers"):
+        api.fetch("r1")
+    assert [path for path, _ in vendor.seen] == ["/requests/r1"]
+
+
 def test_an_odd_row_is_left_as_it_is(vendor, api):
     vendor.says("/requests/r1", {"signers": [None, [], {"id": "a", "signer": None}]})
     assert [s.ids for s in api.fetch("r1").signers] == [("a",)]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.adapters.clickwrap.coalescing import KEPT, CoalescingApi
+from shared.adapters.clickwrap.coalescing import KEPT, MOST_A_MINUTE, CoalescingApi
 from shared.domain.errors import RetryLater
 from shared.domain.model import EventType
 from shared.handlers.resolve import Resolve
@@ -52,6 +52,27 @@ def test_one_received_since_then_asks_anew(now):
     now[0] += SECOND
     shared.fetch("r1", START)
     assert api.calls == 2
+
+
+def test_the_events_of_one_request_have_so_many_calls_a_minute_and_then_share_one(now, caplog):
+    """Whoever has the webhook's token can send any number of them."""
+    api = FakeApi()
+    shared = coalesced(api, now)
+    api.truth["r2"] = answer(seen("a"))
+    waiting = []
+    for _ in range(10 * MOST_A_MINUTE):
+        now[0] += SECOND / 10
+        try:
+            shared.fetch("r1", now[0] - SECOND / 100)
+        except RetryLater as e:
+            waiting.append((now[0] - SECOND / 100, e.after))
+    assert (api.calls, len(waiting)) == (MOST_A_MINUTE, 9 * MOST_A_MINUTE)
+    assert caplog.text.count("many webhooks of one request") == 1
+    assert shared.fetch("r2", now[0])
+    now[0] += timedelta(seconds=waiting[-1][1])
+    for at, _ in waiting:
+        assert shared.fetch("r1", at)
+    assert api.calls == MOST_A_MINUTE + 2
 
 
 def test_who_names_no_time_asks_now(now):

@@ -219,6 +219,17 @@ def test_a_mailgun_signature_proves_one_event_only_though_that_may_come_again() 
             reader.receipts(forged, NOW + wait)
 
 
+def test_a_mailgun_signature_is_the_same_wherever_its_time_ends_and_its_token_begins() -> None:
+    reader, event = KITS["mailgun"].reader(), {"event": "delivered", "user-variables": {"notice": NOTICE}}
+    genuine = signed.mailgun("https://r.example", event, "s1gning", NOW, token="e0" + "a" * 48)
+    assert reader.receipts(genuine, NOW)
+    body = json.loads(genuine.body)
+    body["signature"] |= {"timestamp": body["signature"]["timestamp"] + "e0", "token": "a" * 48}
+    body["event-data"] |= {"event": "failed", "severity": "permanent"}
+    with pytest.raises(InvalidSignature, match="used for another event"):
+        reader.receipts(replaced(genuine, body=json.dumps(body).encode()), NOW)
+
+
 def test_a_mailgun_token_is_forgotten_once_its_signature_is_too_old_to_be_used() -> None:
     reader, event = KITS["mailgun"].reader(), {"event": "delivered", "user-variables": {"notice": NOTICE}}
     for at in (NOW, NOW + timedelta(minutes=21)):
