@@ -1,28 +1,38 @@
 """Cold start: seconds from the start of the process to the first response.
 
-Each function is compared with an empty function that creates the same Google clients.
+Each function is compared with an empty function that creates the same Google clients, and some with themselves as they
+would be without SOURCE_DATE_EPOCH. What runs is the bundle, treated as Google's buildpack treats it:
+https://github.com/GoogleCloudPlatform/buildpacks/blob/main/cmd/python/functions_framework/lib/lib.go
 """
 
 import base64
-import compileall
 import hmac
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
-from bench.harness import BARE, ROOT, TOKEN, Harness, served, settings, started
+from bench.harness import BARE, TOKEN, Harness, served, settings, started
 from bench.load import drive, get, post
 from bench.receive import BODY, make_topics, median_of
 from bench.report import Row, alternating, median_ratio, ms
 from bench.states import event, half_signed, progress_of, push_envelope
+from infra.ops.bundle import contents
+from infra.ops.deploy import KEEP_BYTECODE
+from infra.ops.function_table import functions as table
 from local.emulation.google_emulators import free_port
 from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.domain.model import EventType
 
 ROUNDS = 5
+IMAGE_TIME = 315532801  # 1980-01-01 00:00:01: every file in an image has this time
+STALE = ("receive", "deliver")
 FIRING = b'{"request": "none", "signer": "s1", "reminder_day": 3, "task": "t"}'
 
 
@@ -38,10 +48,29 @@ class Cold(msgspec.Struct, frozen=True):
 def run(harness: Harness) -> list[Row]:
     google = harness.google()
     make_topics(google)
-    compileall.compile_dir(str(ROOT / "shared"), quiet=2)
     with harness.stand_in(0) as stand_in:
-        environ = settings(google, stand_in)
-        return [compared(harness, cold, environ) for cold in functions(google["GOOGLE_CLOUD_PROJECT"])]
+        environ, all_of_them = settings(google, stand_in), functions(google["GOOGLE_CLOUD_PROJECT"])
+        rows = [compared(harness, cold, environ, empty(harness, cold, environ)) for cold in all_of_them]
+        return rows + [
+            compared(harness, cold, environ, stale(harness, cold, environ))
+            for cold in all_of_them
+            if cold.function in STALE
+        ]
+
+
+def built(directory: Path, function: str, *, keep: bool) -> Path:
+    """The bundle as it is in the image. keep: with SOURCE_DATE_EPOCH; without it, its compiled code is out of date."""
+    folder = directory / f"{function}-{'kept' if keep else 'stale'}"
+    if folder.exists():
+        return folder
+    for name, data in contents(table()[function]).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    environ = os.environ | ({KEEP_BYTECODE.partition("=")[0]: KEEP_BYTECODE.partition("=")[2]} if keep else {})
+    subprocess.run([sys.executable, "-m", "compileall", "-f", "-q", "."], cwd=folder, env=environ, check=True)
+    for path in folder.rglob("*"):
+        os.utime(path, (IMAGE_TIME, IMAGE_TIME))
+    return folder
 
 
 def functions(project: str) -> list[Cold]:
@@ -79,27 +108,57 @@ def notices(ledger: FirestoreLedger) -> Iterator[bytes]:
         yield post("/sms", push_envelope(progress_of(request, now), now, channel="sms"))
 
 
-def compared(harness: Harness, cold: Cold, environ: Mapping[str, str]) -> Row:
+class Other(msgspec.Struct, frozen=True):
+    """What a function is compared with. start: seconds to its first response."""
+
+    what: str
+    against: str
+    goal: str
+    start: Callable[[], float]
+
+
+def empty(harness: Harness, cold: Cold, environ: Mapping[str, str]) -> Other:
+    def start() -> float:
+        return once(harness, BARE, "clients", {**environ, "CLIENTS": cold.clients}, get("/"), 200)
+
+    return Other(cold.function, f"empty, with {cold.clients.replace(' ', ', ')}", "≤ 1.15", start)
+
+
+def stale(harness: Harness, cold: Cold, environ: Mapping[str, str]) -> Other:
+    """Without SOURCE_DATE_EPOCH; each instance begins with the image, so nothing that it compiles is kept."""
+    source = built(harness.directory, cold.function, keep=False) / "main.py"
+    here = {**environ, "PYTHONPATH": str(source.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def start() -> float:
+        return once(harness, source, cold.function, here, next(cold.requests), cold.expected)
+
+    return Other(f"{cold.function}, its code compiled", "compiled anew by each instance", "< 1", start)
+
+
+def compared(harness: Harness, cold: Cold, environ: Mapping[str, str], other: Other) -> Row:
+    source = built(harness.directory, cold.function, keep=True) / "main.py"
+    here = {**environ, "PYTHONPATH": str(source.parent)}
+
     def one(of: str) -> float:
-        if of == "ours":
-            return once(harness, cold.function, environ, next(cold.requests), cold.expected)
-        return once(harness, "clients", {**environ, "CLIENTS": cold.clients}, get("/"), 200)
+        if of == "theirs":
+            return other.start()
+        return once(harness, source, cold.function, here, next(cold.requests), cold.expected)
 
     took: dict[str, list[float]] = {"ours": [], "theirs": []}
     for round_no in range(ROUNDS + 1):  # the first round warms the disk cache
-        harness.progress.step(f"{cold.function}, round {round_no} of {ROUNDS}")
+        harness.progress.step(f"{other.what}, round {round_no} of {ROUNDS}")
         for of in alternating(took, round_no):
             took[of].append(one(of))
     ours, theirs = took["ours"][1:], took["theirs"][1:]
-    ratio, names = median_ratio(ours, theirs), cold.clients.replace(" ", ", ")
-    shown = {"ours": ms(median_of(ours)), "against": f"empty, with {names}", "theirs": ms(median_of(theirs))}
-    return Row(what=cold.function, ratio=ratio, goal="≤ 1.15", **shown)
+    shown = {"ours": ms(median_of(ours)), "against": other.against, "theirs": ms(median_of(theirs))}
+    return Row(what=other.what, ratio=median_ratio(ours, theirs), goal=other.goal, **shown)
 
 
-def once(harness: Harness, target: str, environ: Mapping[str, str], request: bytes, expected: int) -> float:
+def once(
+    harness: Harness, source: Path, target: str, environ: Mapping[str, str], request: bytes, expected: int
+) -> float:
     """Seconds to the first response. Raises RuntimeError if its status is not the expected one."""
     port, log = free_port(), harness.directory / "cold.log"
-    source = BARE if target == "clients" else ROOT / "functions" / target / "main.py"
     began = time.perf_counter()
     with started(served(source, target, port), {**environ, "THREADS": "8"}, log) as running:
         while running.poll() is None:

@@ -53,9 +53,8 @@ def costs(signers: int, counts_by_cause: Counts) -> dict[str, float]:
     )  # a receipt reads its notice, a click reads two documents
     writes = total["writes"] + total["link writes"] + notices
     deletes = 1 + notices + signers
-    requests = (
-        2 * events + 2 * notices + total["statuses"]
-    )  # published and pushed; request-status has no subscription of ours
+    statuses = total["statuses"] + notices  # a receipt causes one too
+    requests = 2 * (events + notices + statuses)  # published and delivered
     filtered_out = notices  # by the subscription of the other channel; Pub/Sub bills filtered messages too
     calls = 2 * events + 2 * notices + firings + clicks  # receive and resolve, deliver and receipts, remind, links
     return {

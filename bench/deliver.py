@@ -1,4 +1,4 @@
-"""A progress notice by SMS: two reads, a claim, a send, and a write of its outcome."""
+"""A progress notice by SMS: two reads, a claim, a send, a write of its outcome, and the event about it."""
 
 import json
 import uuid
@@ -14,7 +14,7 @@ from bench.states import half_signed, progress_of, push_envelope
 from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.domain.model import Request
 
-WHAT = "the same calls by hand: 2 reads, create, POST, update"
+WHAT = "the same calls by hand: 2 reads, create, POST, update, publish"
 
 
 def run(harness: Harness) -> list[Row]:

@@ -17,7 +17,7 @@ from local.emulation.google_emulators import emulators, free_port
 ROOT = Path(__file__).parent.parent
 BARE = ROOT / "bench" / "bare" / "main.py"
 START_TIMEOUT, STOP_TIMEOUT = 30.0, 5.0  # seconds until a process accepts connections, and until it ends
-TOKEN = "bench-token"
+TOKEN = "bench-token-of-more-than-32-characters"
 
 
 class Progress:
@@ -104,7 +104,7 @@ def settings(google: Mapping[str, str], stand_in: str) -> dict[str, str]:
     """The settings of a deployment with SMS by Twilio and our own short links."""
     return {
         **google,
-        "BACKEND": "gcp",
+        "BACKEND": "emulators",  # Google's clients, as in the cloud, but no token of a caller is needed
         "CLICKWRAP_WEBHOOK_TOKENS": TOKEN,
         "CLICKWRAP_API_URL": f"{stand_in}/v1.1",
         "CLICKWRAP_API_TOKEN": "bench",

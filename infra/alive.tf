@@ -56,7 +56,7 @@ resource "google_monitoring_alert_policy" "public_address" {
   display_name          = "Relay: public address down"
   severity              = "CRITICAL"
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"public address down\"."
@@ -119,7 +119,7 @@ resource "google_monitoring_alert_policy" "check" {
   display_name          = "Relay: check not arrived"
   severity              = "CRITICAL"
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"check not arrived\"."
@@ -155,7 +155,7 @@ resource "google_monitoring_alert_policy" "objective" {
   display_name          = "Relay: objective at risk, ${each.key}"
   severity              = each.key == "fast" ? "CRITICAL" : "WARNING"
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"objective at risk\"."

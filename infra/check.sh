@@ -5,7 +5,7 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp -R "$(dirname "$0")"/{*.tf,*.example,functions.json,tests,examples,optional} "$work"
-rm -f "$work"/{root,link_domain}.tf # only the commands of the Makefile need them
+rm -f "$work"/{root,link_domain,budget}.tf # only the commands of the Makefile need them
 [ -e "${TF_CLI_CONFIG_FILE:-/}" ] || unset TF_CLI_CONFIG_FILE # a file that is not there makes terraform complain
 
 terraform -chdir="$work" fmt -check -recursive
@@ -16,7 +16,7 @@ if [ -n "${INFRA_TOOLS:-}" ]; then
   prepare() { terraform -chdir="$1" get; }
 else
   cp "$work"/optional/*.tf "$work"
-  export TF_VAR_links_domains='["go.example.com"]'
+  export TF_VAR_links_domains='["go.example.com"]' TF_VAR_billing_account=012345-6789AB-CDEF01
 fi
 prepare "$work"
 terraform -chdir="$work" validate
@@ -25,6 +25,9 @@ for example in "$work"/examples/*/; do
   prepare "$example"
   terraform -chdir="$example" validate
 done
+if command -v tflint >/dev/null; then
+  tflint --config="$(realpath "$(dirname "$0")")/.tflint.hcl" --chdir="$work"
+fi
 # Needs `pip install checkov`.
 if command -v checkov >/dev/null; then
   checkov --quiet --compact --skip-download --framework terraform --directory "$work"

@@ -163,7 +163,7 @@ def _blocks(kind: str) -> list[tuple[str, dict[str, Any]]]:
     import hcl2
 
     found: dict[str, dict[str, Any]] = {}
-    copied = ("root.tf", "link_domain.tf")  # by `make infra`, from their places
+    copied = ("root.tf", *(path.name for path in (ROOT / "infra/optional").glob("*.tf")))  # by `make infra`
     for path in (p for p in sorted((ROOT / "infra").glob("*.tf")) if p.name not in copied):
         for block in hcl2.loads(path.read_text() + "\n").get(kind, []):
             found |= {name.strip('"'): body for name, body in block.items()}

@@ -8,6 +8,8 @@ locals {
   requests_to   = "resource.type=\"cloud_run_revision\" AND metric.type=\"run.googleapis.com/request_count\""
   subscription  = "resource.type=\"pubsub_subscription\""
 
+  told = [for channel in google_monitoring_notification_channel.email : channel.id]
+
   # Values of the field `alert` with a separate alert; all other values are about a request.
   own_alerts = ["api_credentials", "api_unavailable", "dead_letter", "overdue_reminders"]
 
@@ -173,7 +175,7 @@ resource "google_monitoring_alert_policy" "threshold" {
   display_name          = "Relay: ${each.key}"
   severity              = each.value.severity
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"${each.key}\"."
@@ -204,7 +206,7 @@ resource "google_monitoring_alert_policy" "provider_failures" {
   display_name          = "Relay: provider failures"
   severity              = "ERROR"
   combiner              = "AND"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"provider failures\"."
@@ -258,7 +260,7 @@ resource "google_monitoring_alert_policy" "overdue_reminders" {
   display_name          = "Relay: overdue reminders"
   severity              = "ERROR"
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"overdue reminders\"."
@@ -305,7 +307,7 @@ resource "google_monitoring_alert_policy" "webhook_silence" {
   display_name          = "Relay: no webhook seen"
   severity              = "WARNING"
   combiner              = "OR"
-  notification_channels = [for channel in google_monitoring_notification_channel.email : channel.id]
+  notification_channels = local.told
 
   documentation {
     content = "What it means and what to do: docs/runbook.md, \"no webhook seen\"."

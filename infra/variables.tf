@@ -175,6 +175,18 @@ variable "vpc_connector" {
   default     = ""
 }
 
+variable "bundles" {
+  description = "Function => path of the zip that `make bundle` writes: then this module deploys the functions and binds their callers. Empty leaves both to `make deploy` or to your own pipeline."
+  type        = map(string)
+  default     = {}
+}
+
+variable "settings" {
+  description = "The other settings of the functions, see docs/settings.md; with bundles only."
+  type        = map(string)
+  default     = {}
+}
+
 variable "deletion_protection" {
   description = "Whether the database and the secrets refuse to be deleted. False only just before a destroy."
   type        = bool

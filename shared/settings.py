@@ -19,7 +19,8 @@ from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.adapters.shorteners import links as own_links
 from shared.adapters.shorteners import registry as shorteners
 from shared.domain.brands import Brand, Brands, address_in
-from shared.domain.model import ChannelName
+from shared.domain.kinds import COPIES
+from shared.domain.model import ChannelName, Kind
 from shared.domain.policy import Policy, normal_email
 from shared.services.resource_names import ResourceNames
 from shared.setting_types import (
@@ -348,6 +349,13 @@ SENDER_FALLBACK: Setting[str] = Setting(
     wanted="one e-mail address",
 )
 
+SENDER_COPIES: Setting[frozenset[Kind]] = Setting(
+    name="SENDER_COPIES",
+    meaning="comma-separated, of `signed`, `complete`, `expired`: what else the sender is told by e-mail",
+    parse=lambda value: frozenset(COPIES[word.strip()] for word in value.split(",") if word.strip()),
+    wanted="some of signed, complete, expired, comma-separated",
+)
+
 # -- your own systems
 
 STATUS_SIGNER_IDS = choice(
@@ -404,6 +412,9 @@ SECONDS_PER_DAY = number(
 )
 PORT = whole("PORT", "port of `make run`", 8080, most=65_535, local=True)
 LOCAL_DIR = text("LOCAL_DIR", "where `make run` keeps its state", ".local", local=True)
+PARALLEL_PUSHES = whole(
+    "PARALLEL_PUSHES", "calls at a time that `embedded` makes to each function and channel", 32, most=100, local=True
+)
 EMULATORS = tuple(
     text(
         name, f"where the emulator of {what} listens; required by `emulators`", local=True, example=f"127.0.0.1:{port}"
@@ -476,10 +487,11 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         PROGRESS_MAX_SIGNERS,
         TELL_SENDER,
         SENDER_FALLBACK,
+        SENDER_COPIES,
     ),
     "Your own systems": (STATUS_SIGNER_IDS, STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
     "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
-    "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR),
+    "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR, PARALLEL_PUSHES),
 }
 
 
@@ -553,6 +565,7 @@ class Settings(Values):
             max_attempts=self[MAX_ATTEMPTS],
             tell_sender=self.tells_sender,
             sender_fallback=self[SENDER_FALLBACK],
+            sender_copies=self[SENDER_COPIES],
             status_signer_ids=self[STATUS_SIGNER_IDS] == "on",
             completion_link=self[COMPLETION_LINK],
             opens_seen=self[SHORTENER] == "links",

@@ -15,6 +15,7 @@ from shared.adapters.clickwrap.webhook import ClickwrapWebhook
 from shared.adapters.collections import CHANGED
 from shared.domain.eligibility import needed
 from shared.domain.errors import Accepted, PermanentFailure, RetryLater
+from shared.domain.kinds import KINDS
 from shared.domain.model import (
     ApiRequest,
     ApiSigner,
@@ -243,6 +244,8 @@ def render(request: Request, notice: Notice, link: str, unreached: Sequence[Unre
     if notice.kind is Kind.UNREACHED:
         named = (f"{request.signers[one.signer].name} {one.channel}: {one.cause}" for one in unreached)
         return Wording(text="; ".join(named), subject="not reached")
+    if KINDS[notice.kind].to_sender:
+        return Wording(text=f"{notice.kind} {notice.about}", subject="copy")
     return Wording(text=f"{notice.kind} {needed(request)} needed {link}".strip(), segments=1)
 
 
@@ -383,7 +386,7 @@ class World:
         """(kind, signer, step) of every message that left, sorted."""
         records, signers = self.ledger.all(NoticeRecord), self.request().signers
         left = [records[m.notice] for m in self.sent()]
-        to_signers = [r for r in left if r.kind is not Kind.UNREACHED]
+        to_signers = [r for r in left if r.signer]
         return sorted((r.kind.value, signers[r.signer].aliases[0], r.reminder_day or r.about) for r in to_signers)
 
     def states(self, kind: str) -> list[NoticeState]:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
+from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind
 from shared.text.check import WITHOUT_LINK
 from shared.text.render import CAUSE_WORDS, Context, Person, Rendered, render
@@ -40,8 +41,9 @@ def written(kind: Kind, channel: ChannelName, language: str, context: Context = 
     link = "" if kind in WITHOUT_LINK else context.link
     opt_out = kind is Kind.INVITATION and channel is ChannelName.SMS
     told = replace(context, link=link, opt_out=opt_out)
-    if kind is Kind.UNREACHED:  # as `wording` fills it
-        told = replace(told, signer_name="", sender="", expires=None, people=UNREACHED, more=1)
+    if KINDS[kind].to_sender:  # as `wording` fills it
+        people = UNREACHED if kind is Kind.UNREACHED else ()
+        told = replace(told, signer_name="", sender="", expires=None, people=people, more=len(people[:1]))
     return render(kind, channel, told, language=language)
 
 
@@ -51,7 +53,7 @@ def golden(language: str) -> str:
 
 def _parts(language: str) -> Iterator[tuple[str, str]]:
     for kind in Kind:
-        if kind is Kind.UNREACHED:  # never by SMS
+        if KINDS[kind].to_sender:  # never by SMS
             mail = written(kind, ChannelName.EMAIL, language)
             yield f"{kind}, subject", mail.subject
             yield f"{kind}, text", mail.text

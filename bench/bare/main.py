@@ -97,8 +97,9 @@ def publish(request: flask.Request) -> str:
 def synchronous(request: flask.Request) -> str:
     """A webhook handler without queues: it does everything before it answers."""
     session().get(f"{STAND_IN}/v1.1/requests/n1x0-sync").json()
-    session().post(f"{STAND_IN}/shorten", json={"url": "https://sign.example"}).json()
-    session().post(f"{STAND_IN}/2010-04-01/Accounts/AC0/Messages.json", data={"Body": "Please sign"}).json()
+    for _ in range(int(os.environ.get("SIGNERS", "1"))):
+        session().post(f"{STAND_IN}/shorten", json={"url": "https://sign.example"}).json()
+        session().post(f"{STAND_IN}/2010-04-01/Accounts/AC0/Messages.json", data={"Body": "Please sign"}).json()
     return "ok"
 
 
@@ -133,7 +134,7 @@ def create_task(key: str) -> None:
     tasks().create_task(request={"parent": QUEUE, "task": {"name": name, "schedule_time": at, "http_request": call}})
 
 
-# -- deliver: two reads, a claim, a send, a write of the outcome
+# -- deliver: two reads, a claim, a send, a write of the outcome, the event about it
 
 
 @functions_framework.http
@@ -148,6 +149,7 @@ def delivered(request: flask.Request) -> str:
     sid = session().post(f"{STAND_IN}/2010-04-01/Accounts/AC0/Messages.json", data=form).json()["sid"]
     option = firestore().write_option(last_update_time=written.update_time)
     notice.update({**fields, "state": "accepted", "provider_id": sid}, option=option)
+    send_unbatched("request-status", b"s" * 600)
     return "ok"
 
 

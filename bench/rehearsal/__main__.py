@@ -1,8 +1,9 @@
 """`make rehearse SIZE=100000`: a bulk send within an hour and the fortnight after it, in virtual time.
 
 SIGNERS, LOST (share of the webhooks), OPENED (share of the signatures before which the link was opened), LINKS=others
-(the schedule where the links are not our own), API (calls a minute), PROVIDER (messages a second), DAYS and SEED change
-the run.
+(the schedule where the links are not our own), API (calls a minute), SHARED=1 (one budget for a function's instances),
+PROVIDER (messages a second), OVER (minutes that the sending takes), AFTER (hours from 10:00 until it begins), SPREAD
+(minutes, of the reminders), DAYS and SEED change the run; PICTURE names a file for its first hours as an SVG.
 """
 
 import gc
@@ -10,18 +11,36 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
 
+import phonenumbers
+from msgspec.structs import replace
+
+from bench.cost import BILLED_BYTES, BILLED_SECONDS, CALL, PUBSUB, READ, SECOND, TASK, WRITE
+from bench.rehearsal.arithmetic import Predicted, predicted
+from bench.rehearsal.picture import picture
 from bench.rehearsal.relay import Limits, Relay
 from bench.rehearsal.script import DAY, HOUR, MINUTE, Script
 from bench.rehearsal.simulation import Simulation, seconds_of
+from shared.domain import search
 from shared.domain.model import Request
 from shared.domain.policy import Policy
 
 OWN_LINKS = Policy(opens_seen=True)
+SHOWN = 6 * 60  # minutes of the picture
+EACH = {
+    "reads": READ,
+    "writes": WRITE,
+    "publishes": 2 * BILLED_BYTES * PUBSUB,  # published and pushed
+    "tasks": TASK,
+    "calls": CALL + BILLED_SECONDS * SECOND,
+}
 
 
 class Rehearsal:
-    """One run, and what it showed."""
+    """One run, and what it showed. waiting: events that `resolve` has not handled, by minute."""
 
     def __init__(
         self,
@@ -32,27 +51,27 @@ class Rehearsal:
         seed: int = 1,
         opened: float = 0.95,
         policy: Policy = OWN_LINKS,
+        over: float = HOUR,
+        after: float = 0.0,
     ):
-        self._simulation = Simulation()
+        self._simulation, self._over = Simulation(), over
         self.relay = Relay(self._simulation, limits or Limits(), policy, lambda message: self.script.sent(message))
-        self.script = Script(self.relay, size, signers, lost, seed, opened)
-        self.size, self.deepest = size, dict.fromkeys(("resolve", "deliver", "due for a recheck"), 0)
+        self.script = Script(self.relay, size, signers, lost, seed, opened, over, after)
+        self.size, self.deepest, self.waiting = size, dict[str, int](), list[int]()
 
     def run(self, days: float = 15.0) -> None:
         """Plays it all."""
         self.script.begin()
-        minute = 0
-        while minute * MINUTE < days * DAY:
-            minute += 1
+        for minute in range(1, int(days * DAY / MINUTE) + 1):
             self._simulation.run(minute * MINUTE)
             self.relay.reconcile()
-            self._sample(minute)
+            self._sample()
 
-    def _sample(self, minute: int) -> None:
+    def _sample(self) -> None:
         depths = {url.split("/")[2].split(".")[0]: s.waiting for url, s in self.relay.subscriptions.items()}
-        if minute % 10 == 0:
-            depths["deferred"] = self.relay.tasks.deferred()
-            depths["due for a recheck"] = self.relay.ledger.waiting(self._simulation.clock())
+        depths |= {"deferred": self.relay.tasks.deferred}
+        depths |= {"due for a recheck": self.relay.ledger.waiting(self._simulation.clock())}
+        self.waiting.append(depths["resolve"] + depths["deferred"])
         for name, depth in depths.items():
             self.deepest[name] = max(self.deepest.get(name, 0), depth)
 
@@ -60,8 +79,8 @@ class Rehearsal:
         """Seconds from each signature whose webhook was lost until it was known."""
         found = []
         for key, n in self.script.unheard:
-            stored = self.relay.ledger.get(Request, key)
-            signer = next((s for s in stored.item.signers.values() if s.number == n), None) if stored else None
+            stored: Request | None = self.relay.ledger.peek(Request, key)
+            signer = next((s for s in stored.signers.values() if s.number == n), None) if stored else None
             if signer and signer.signed_at:
                 found.append(seconds_of(signer.signed_at) - self.script.caused[key, n])
         return found
@@ -70,18 +89,45 @@ class Rehearsal:
         """Of the API."""
         return sum(self.relay.calls.values()) / self.size
 
+    def predicted(self) -> Predicted:
+        """What the arithmetic says of this send."""
+        return predicted(self.size, self.relay.share("resolve"), self._over)
+
+    def empty(self) -> int:
+        """Minutes until only a hundredth of the most waits."""
+        deepest = self.waiting.index(max(self.waiting))
+        few = max(self.waiting) / 100
+        return next((n + 1 for n in range(deepest, len(self.waiting)) if self.waiting[n] <= few), len(self.waiting))
+
+    def cost(self) -> float:
+        """US dollars."""
+        return sum(EACH[what] * count for what, count in self._simulation.counts.items())
+
     def rows(self) -> list[tuple[str, str]]:
         """What to print: a label and its figures."""
-        calls = self.relay.calls
+        calls, said = self.relay.calls, self.predicted()
         rows = [
             (f"{kind.value}: messages, lateness p50 / p99", spread(late)) for kind, late in self.script.lateness.items()
         ]
         rows.append(("lost webhooks: noticed, after p50 / p99", spread(self.noticed())))
+        rows.append(("events waiting, most: arithmetic / shown", f"{said.deepest:,.0f} / {max(self.waiting):,}"))
+        rows.append(("minutes until no more wait: arithmetic / shown", f"{said.empty:.0f} / {self.empty()}"))
         rows += [(f"deepest: {name}", f"{depth:,}") for name, depth in self.deepest.items()]
         rows.append(("API calls a minute, most", f"{max(calls.values(), default=0):,}"))
         rows.append(("API calls a request", f"{self.calls_a_request():.1f}"))
+        rows.append(("cost", f"${self.cost():.2f}"))
         rows += [(f"dead letters: {reason}", f"{count:,}") for reason, count in self.relay.dead.items()]
         return rows
+
+    def picture(self) -> str:
+        """The first hours, as an SVG."""
+        calls = [float(self.relay.calls.get(n, 0)) for n in range(min(SHOWN, len(self.waiting)))]
+        return picture(
+            [
+                ("Events waiting (dashed: the arithmetic)", [0, *self.waiting[:SHOWN]], self.predicted().waiting),
+                ("API calls a minute", calls, []),
+            ]
+        )
 
 
 def spread(seconds: Sequence[float]) -> str:
@@ -100,19 +146,29 @@ def _span(seconds: float) -> str:
     return f"{seconds:.1f} s"
 
 
-def main() -> None:
+def hurry() -> None:
+    """Takes no part in what is shown: all numbers are one number, and a collection of garbage finds none."""
     logging.disable(logging.CRITICAL)
-    gc.freeze()
+    gc.disable()
+    phonenumbers.parse, search.folded = cache(phonenumbers.parse), cache(search.folded)
+
+
+def main() -> None:
+    hurry()
     of = os.environ.get
-    limits = Limits(api=float(of("API") or 1600), provider=float(of("PROVIDER") or 100))
+    limits = Limits(api=float(of("API") or 1600), provider=float(of("PROVIDER") or 100), shared=bool(of("SHARED")))
     size, began = int(of("SIZE") or 10_000), time.monotonic()
     opened, policy = float(of("OPENED") or 0.95), Policy() if of("LINKS") == "others" else OWN_LINKS
+    policy = replace(policy, spread=timedelta(minutes=int(of("SPREAD") or 0)))
     signers, lost, seed = int(of("SIGNERS") or 1), float(of("LOST") or 0.01), int(of("SEED") or 1)
-    rehearsal = Rehearsal(size, signers, lost, limits, seed, opened, policy)
+    after, over = HOUR * float(of("AFTER") or 0), MINUTE * float(of("OVER") or 60)
+    rehearsal = Rehearsal(size, signers, lost, limits, seed, opened, policy, over, after)
     rehearsal.run(float(of("DAYS") or 15))
-    print(f"{size:,} requests in {time.monotonic() - began:.0f} s")
+    print(f"{size:,} requests in {time.monotonic() - began:.0f} s, {time.process_time():.0f} s of a processor")
     for label, figures in rehearsal.rows():
         print(f"  {label:<45} {figures}")
+    if of("PICTURE"):
+        Path(os.environ["PICTURE"]).write_text(rehearsal.picture())
 
 
 if __name__ == "__main__":

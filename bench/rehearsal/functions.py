@@ -55,6 +55,7 @@ class Function(Generic[H]):
         self._simulation.at(begin, lambda: self._handle(instance, work))
 
     def _handle(self, instance: Instance[H], work: Callable[[H], None]) -> None:
+        self._simulation.counts["calls"] += 1
         work(instance.handler)
         self._simulation.at(self._simulation.seconds(), lambda: self._done(instance))
 

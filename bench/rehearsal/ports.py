@@ -4,6 +4,7 @@ import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -28,14 +29,19 @@ class MemoryLedger(Ledger):
         self._items: dict[tuple[type, str], tuple[Any, int]] = {}
         self._records: dict[str, list[str]] = defaultdict(list)
         self._due: list[tuple[datetime, str]] = []
+        self._ready: dict[str, datetime] = {}  # what has become due, in this order
+
+    def peek(self, kind: type[Any], key: str) -> Any:
+        """The document as somebody outside sees it, at no cost; None for none."""
+        return self._items.get((kind, key), (None,))[0]
 
     def get(self, kind: type[Any], key: str) -> Stored[Any] | None:
-        self._simulation.spend(DATABASE)
+        self._simulation.spend(DATABASE, "reads")
         found = self._items.get((kind, key))
         return Stored(*found) if found else None
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
-        self._simulation.spend(DATABASE)
+        self._simulation.spend(DATABASE, "writes")
         place = (type(item), key)
         if self._items.get(place, (None, None))[1] != version:
             return None
@@ -48,14 +54,11 @@ class MemoryLedger(Ledger):
         return self._version
 
     def due(self, now: datetime, limit: int) -> Sequence[str]:
-        found: dict[str, datetime] = {}
-        while self._due and self._due[0][0] <= now and len(found) < limit:
+        while self._due and self._due[0][0] <= now:
             at, key = heapq.heappop(self._due)
-            if self._items[Request, key][0].next_at == at:
-                found[key] = at
-        for key, at in found.items():
-            heapq.heappush(self._due, (at, key))  # it stays due until it is written again
-        return list(found)
+            self._ready[key] = at
+        self._ready = {key: at for key, at in self._ready.items() if self._items[Request, key][0].next_at == at}
+        return list(islice(self._ready, limit))
 
     def postpone(self, request: str, until: datetime) -> None:
         self._simulation.spend(DATABASE)
@@ -65,11 +68,12 @@ class MemoryLedger(Ledger):
 
     def waiting(self, now: datetime) -> int:
         """How many requests are due for a recheck."""
-        return sum(at <= now and self._items[Request, key][0].next_at == at for at, key in self._due)
+        self.due(now, 0)
+        return len(self._ready)
 
     def records(self, request: str, signer: str = "") -> dict[str, NoticeRecord]:
-        self._simulation.spend(DATABASE)
         found = {key: self._items[NoticeRecord, key][0] for key in self._records.get(request, ())}
+        self._simulation.spend(DATABASE, "reads", max(1, len(found)))
         return {key: record for key, record in found.items() if signer in ("", record.signer)}
 
     def all(self, kind: type[Any]) -> Iterable[Any]:
@@ -102,7 +106,7 @@ class QueueBus:
         self.subscribers: dict[str, Callable[[Message], None]] = {}
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
-        self._simulation.spend(PUBLISH)
+        self._simulation.spend(PUBLISH, "publishes", len(messages))
         for message in messages:
             if deliver := self.subscribers.get(topic):
                 self._simulation.at(self._simulation.seconds(), lambda m=message: deliver(m))  # type: ignore[misc]
@@ -118,22 +122,25 @@ class PacedTasks:
         self._free_at: dict[str, float] = defaultdict(float)
         self._tasks: dict[str, Task] = {}
         self._names: set[str] = set()
+        self.deferred = 0  # messages that wait in the queues of retries
 
     def create(self, tasks: Iterable[Task]) -> None:
         fresh = [t for t in tasks if t.name not in self._names]
-        self._simulation.spend(CREATE_TASK * -(-len(fresh) // TASKS_AT_ONCE))
+        self._simulation.spend(CREATE_TASK * -(-len(fresh) // TASKS_AT_ONCE), "tasks", 2 * len(fresh))  # and dispatched
         for task in fresh:
             self._names.add(task.name)
             self._tasks[task.name] = task
+            self.deferred += task.queue not in self._rates
             self._simulation.at(seconds_of(task.at), lambda t=task: self._due(t))  # type: ignore[misc]
 
     def delete(self, queue: str, names: Iterable[str]) -> None:
         for name in names:
-            self._simulation.spend(CREATE_TASK if self._tasks.pop(name, None) else 0)
+            self._simulation.spend(CREATE_TASK if self._taken(name) else 0)
 
-    def deferred(self) -> int:
-        """How many messages wait in the queues of retries."""
-        return sum(task.queue not in self._rates for task in self._tasks.values())
+    def _taken(self, name: str) -> Task | None:
+        task = self._tasks.pop(name, None)
+        self.deferred -= bool(task and task.queue not in self._rates)
+        return task
 
     def _due(self, task: Task) -> None:
         if task.name in self._tasks:
@@ -142,7 +149,7 @@ class PacedTasks:
             self._simulation.at(turn, lambda: self._start(task))
 
     def _start(self, task: Task) -> None:
-        if self._tasks.pop(task.name, None):
+        if self._taken(task.name):
             self._call(task)
 
 
@@ -150,10 +157,9 @@ class LimitedApi:
     """Clickwrap's API behind the real token bucket of one instance; all instances share `calls`, by minute."""
 
     def __init__(
-        self, simulation: Simulation, rate: float, truth: dict[str, ApiRequest], calls: dict[int, int]
+        self, simulation: Simulation, bucket: Bucket, truth: dict[str, ApiRequest], calls: dict[int, int]
     ) -> None:
-        self._simulation, self._truth, self._calls = simulation, truth, calls
-        self._bucket = Bucket(rate, simulation.seconds, simulation.spend)
+        self._simulation, self._truth, self._calls, self._bucket = simulation, truth, calls, bucket
 
     def fetch(self, request: str, after: datetime | None = None) -> ApiRequest:
         self._bucket.take()

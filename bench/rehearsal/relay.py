@@ -11,6 +11,7 @@ from bench.harness import ROOT
 from bench.rehearsal.functions import Function
 from bench.rehearsal.ports import LimitedApi, MemoryLedger, PacedProvider, PacedTasks, QueueBus
 from bench.rehearsal.simulation import Simulation
+from shared.adapters.clickwrap.client import Bucket
 from shared.bootstrap import RECHECKS_AT_ONCE
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import ApiRequest, ChannelName, Event, Link, Notice, Request, Signer
@@ -35,10 +36,14 @@ URLS = {"resolve": "https://resolve.test", "deliver": "https://deliver.test", "r
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """api: calls a minute for all instances. provider: messages a second."""
+    """api: calls a minute for all instances. provider: messages a second.
+
+    shared: one budget for all instances of a function, which no deployment has; else each has a fixed part.
+    """
 
     api: float = 1600.0
     provider: float = 100.0
+    shared: bool = False
 
 
 class Subscription:
@@ -97,6 +102,7 @@ class Relay:
         self.truth: dict[str, ApiRequest] = {}
         self.calls: dict[int, int] = defaultdict(int)
         self.dead: Counter[str] = Counter()
+        self._buckets: dict[str, Bucket] = {}
         self.ledger, self.bus = MemoryLedger(simulation), QueueBus(simulation)
         self.tasks, self.names = (
             PacedTasks(simulation, QUEUES, RETRIES, self._fired),
@@ -132,8 +138,8 @@ class Relay:
         links.follow(code)
 
     def _signers_of(self, request: str) -> dict[str, Signer]:
-        stored = self.ledger.get(Request, request)
-        return stored.item.signers if stored else {}
+        stored = self.ledger.peek(Request, request)
+        return stored.signers if stored else {}
 
     def _fired(self, task: Task) -> None:
         if task.url == URLS["remind"]:
@@ -156,10 +162,19 @@ class Relay:
         self.bus.subscribers[topic] = subscription.publish
         return subscription
 
+    def share(self, name: str) -> float:
+        """API calls a minute of a function."""
+        return float(self._limits.api * self._table[name]["api_share"])
+
     def _api(self, name: str) -> LimitedApi:
-        row = self._table[name]
-        rate = self._limits.api * row["api_share"] / row["max_instances"]
-        return LimitedApi(self.simulation, rate, self.truth, self.calls)
+        if self._limits.shared:
+            bucket = self._buckets.setdefault(name, self._bucket(self.share(name)))
+        else:
+            bucket = self._bucket(self.share(name) / self._table[name]["max_instances"])
+        return LimitedApi(self.simulation, bucket, self.truth, self.calls)
+
+    def _bucket(self, rate: float) -> Bucket:
+        return Bucket(rate, self.simulation.seconds, self.simulation.spend)
 
     def _make_resolve(self) -> Resolve:
         return Resolve(self.ledger, self._api("resolve"), self._publisher, self.policy, self.simulation.clock)

@@ -24,7 +24,8 @@ WEBHOOK = 1.0  # seconds until a webhook arrives
 class Script:
     """size: requests. signers: of each. lost: share of the signatures whose webhooks never arrive.
 
-    opened: share of the signatures before which the signer opened their link.
+    opened: share of the signatures before which the signer opened their link. over, after: seconds that the sending
+    takes, and until it begins.
     """
 
     def __init__(
@@ -36,9 +37,10 @@ class Script:
         seed: int,
         opened: float = 0.95,
         over: float = HOUR,
+        after: float = 0.0,
     ) -> None:
         self._relay, self._size, self._signers, self._lost, self._opened = relay, size, signers, lost, opened
-        self._random, self._over = random.Random(seed), over
+        self._random, self._over, self._after = random.Random(seed), over, after
         self.lateness: dict[Kind, list[float]] = defaultdict(list)
         self.caused: dict[tuple[str, int], float] = {}  # when a signature was given, by request and signer
         self.sent_at: dict[str, float] = {}
@@ -48,16 +50,15 @@ class Script:
     def begin(self) -> None:
         """Schedules the sending of every request."""
         for n in range(self._size):
-            self._relay.simulation.at(n * self._over / self._size, lambda key=f"r{n}": self._send(key))  # type: ignore[misc]
+            at = self._after + n * self._over / self._size
+            self._relay.simulation.at(at, lambda key=f"r{n}": self._send(key))  # type: ignore[misc]
 
     def sent(self, message: Outgoing) -> None:
         """A provider took a message: how late was it?"""
-        stored = self._relay.ledger.get(NoticeRecord, message.notice)
-        request = self._relay.ledger.get(Request, stored.item.request_id) if stored else None
-        if stored and request and stored.item.request_id not in self.unheard_requests:
-            self.lateness[stored.item.kind].append(
-                self._relay.simulation.seconds() - self._due(request.item, stored.item)
-            )
+        record: NoticeRecord = self._relay.ledger.peek(NoticeRecord, message.notice)
+        if record.request_id not in self.unheard_requests:
+            request = self._relay.ledger.peek(Request, record.request_id)
+            self.lateness[record.kind].append(self._relay.simulation.seconds() - self._due(request, record))
 
     def _due(self, request: Request, record: NoticeRecord) -> float:
         if record.kind is Kind.INVITATION:

@@ -1,6 +1,7 @@
 """Virtual time: what happens when, and how long the call under way has lasted."""
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -15,6 +16,7 @@ class Simulation:
         self.now, self.spent = 0.0, 0.0  # seconds since START
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
+        self.counts: Counter[str] = Counter()
 
     def at(self, when: float, what: Callable[[], None]) -> None:
         """Schedules a call for a time in seconds."""
@@ -45,9 +47,11 @@ class Simulation:
             heapq.heappush(spent, self.spent)
         self.spent = max(spent)
 
-    def spend(self, seconds: float) -> None:
-        """The handler under way waits for so long."""
+    def spend(self, seconds: float, what: str = "", count: int = 1) -> None:
+        """The handler under way waits for so long; what: is counted, for the cost."""
         self.spent += seconds
+        if what:
+            self.counts[what] += count
 
 
 def seconds_of(at: datetime) -> float:

@@ -29,12 +29,18 @@ TEXTS = (
     "PUBLIC_BY_IAM",
     "MAX_DELIVERY_ATTEMPTS",
     "GITHUB_REPOSITORY_ID",
+    "BILLING_ACCOUNT",
+    "MONTHLY_BUDGET",
 )
 LISTS = ("OPERATORS", "ALERT_EMAILS")
 # Parts of errors that pass by themselves: Google shows a new metric after up to ten minutes, a new account or a
 # service just enabled after about one.
 LATE = ("Cannot find metric", "gserviceaccount.com does not exist", "has not been used in project", "SERVICE_DISABLED")
-LINK_DOMAIN = "link_domain.tf"
+# Parts of infra/ that cost money or need another right, with the variable without which they are left out.
+OPTIONAL = {"link_domain.tf": "TF_VAR_links_domains", "budget.tf": "TF_VAR_billing_account"}
+BUDGETS = {
+    "USER_PROJECT_OVERRIDE": "true"
+}  # a person's login may call the API of budgets only in the name of a project
 MAX_TRIES = 12
 PAUSE = 60.0  # seconds between two tries
 
@@ -78,13 +84,15 @@ def _plan(*options: str) -> None:
 
 
 def prepared() -> dict[str, str]:
-    """Terraform's variables. A load balancer costs money: its file is part of infra/ only where a domain is set."""
+    """Terraform's variables; the files of OPTIONAL are in infra/ where theirs are set."""
     variables = tf_variables()
-    if "TF_VAR_links_domains" in variables:
-        shutil.copyfile(INFRA / "optional" / LINK_DOMAIN, INFRA / LINK_DOMAIN)
-    else:
-        (INFRA / LINK_DOMAIN).unlink(missing_ok=True)
-    return variables
+    for name, wanted_by in OPTIONAL.items():
+        (INFRA / name).unlink(missing_ok=True)
+        if wanted_by in variables:
+            shutil.copyfile(INFRA / "optional" / name, INFRA / name)
+    return variables | (
+        BUDGETS | {"GOOGLE_BILLING_PROJECT": config.project()} if "TF_VAR_billing_account" in variables else {}
+    )
 
 
 def links_domains() -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from infra.ops.function_table import Function
@@ -10,9 +11,10 @@ from infra.ops.shell import Stop
 
 # Placeholders for secrets, which stay in Secret Manager. At the start, only the format of these is checked.
 PLACEHOLDER = "placeholder" * 3  # as long as a secret of our own has to be
+KEY_FILE = b'{"client_email": "", "private_key": "", "private_key_id": "", "token_uri": "https://token.invalid"}'
 FORMATS = {
     "STATUS_WEBHOOK_SECRETS": "placeholder+" * 4,  # base64
-    "SMTP_URL": "smtps://user:password@smtp.invalid",
+    "SMTP_URL": f"smtps://user:{urlsafe_b64encode(KEY_FILE).decode()}@smtp.invalid",  # right for each SMTP_AUTH
 }
 
 

@@ -17,13 +17,13 @@ def rollback() -> None:
     target, *earlier = [release for release in kept if _differs(release, now)] or [{}]
     if not target and not shell.dry():
         raise Stop("no earlier release passed `make smoke`: `git checkout TAG && make deploy` builds one anew")
+    if target:  # before any change: interrupted and run again, it goes to the same release
+        revisions.keep([target, *earlier])  # and run a second time, further back
     back = {name: revision for name, revision in target.items() if now.get(name) not in (None, revision)}
     with ThreadPoolExecutor(max(1, len(back))) as pool:
         list(pool.map(lambda name: revisions.shift(name, {back[name]: 100}), back))
     for name, revision in back.items():
         shell.say(f"{name}: {revision} answers again, {now[name]} does not")
-    if target:
-        revisions.keep([target, *earlier])  # a second rollback goes further back
     shell.say("Now run `make smoke`. The next `make deploy` lets the new revisions answer again.")
 
 

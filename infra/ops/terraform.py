@@ -104,6 +104,7 @@ def _conventions() -> dict[str, Any]:
             "GOOGLE_CLOUD_PROJECT": project,
             "LOCATION": region,
             **{f"{name.upper()}_URL": config.url(name) for name in URLS},
+            "RECEIVE_URL": config.url("receive"),
             "TASKS_SERVICE_ACCOUNT": config.account("tasks"),
             "LINKS_BASE_URL": config.url("links"),
             "RECEIPTS_BASE_URL": config.url("receipts"),

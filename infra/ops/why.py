@@ -67,7 +67,7 @@ def _verdict(label: str, verdict: Verdict, shown: Shown) -> list[str]:
 
 
 def _line(m: Moment, shown: Shown, label: str = "") -> str:
-    why = f" ({shown.text(m.why)})" if m.why else ""
+    why = f" ({shown.text(m.because)})" if m.because else ""
     return f"{m.at:%Y-%m-%d %H:%M:%S} UTC  {label + ': ' if label else ''}{m.what}{why}"
 
 

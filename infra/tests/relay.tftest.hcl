@@ -746,6 +746,71 @@ run "workflows" {
   }
 }
 
+run "without_bundles_no_function" {
+  command = apply
+
+  assert {
+    condition     = length(google_cloudfunctions2_function.relay) == 0 && length(google_storage_bucket.sources) == 0 && length(google_cloud_run_service_iam_member.invoker) == 0
+    error_message = "The functions are left to others."
+  }
+}
+
+run "functions_by_terraform" {
+  command = apply
+
+  variables {
+    operators = ["group:relay-operators@example.com"]
+    settings  = { TWILIO_FROM = "+15005550006", API_RATE_PER_MINUTE = "1000" }
+    bundles   = { for name in ["receive", "resolve", "deliver", "remind", "links", "receipts", "reconcile", "console"] : name => "dist/${name}-0123456789ab.zip" }
+  }
+
+  assert {
+    condition     = alltrue([for name, f in google_cloudfunctions2_function.relay : f.build_config[0].runtime == "python313" && f.build_config[0].entry_point == name && f.build_config[0].source[0].storage_source[0].object == "${name}-0123456789ab.zip"])
+    error_message = "Each is built from its bundle."
+  }
+
+  assert {
+    condition     = alltrue([for name, f in google_cloudfunctions2_function.relay : f.service_config[0].environment_variables["THREADS"] == tostring(local.table[name].concurrency) && f.service_config[0].environment_variables["TWILIO_FROM"] == "+15005550006" && f.service_config[0].environment_variables["EVENTS_TOPIC"] == "clickwrap-events"])
+    error_message = "Each has the settings of the table, of the root, and of this infrastructure."
+  }
+
+  assert {
+    condition     = google_cloudfunctions2_function.relay["resolve"].service_config[0].environment_variables["API_RATE_PER_MINUTE"] == "50" && google_cloudfunctions2_function.relay["deliver"].service_config[0].environment_variables["API_RATE_PER_MINUTE"] == "30"
+    error_message = "All instances together keep to the budget of calls."
+  }
+
+  assert {
+    condition     = { for name, f in google_cloudfunctions2_function.relay : name => f.service_config[0].environment_variables["CALLERS"] if can(f.service_config[0].environment_variables["CALLERS"]) } == { for name in ["resolve", "deliver", "remind", "reconcile"] : name => join(",", [for m in output.invokers[name] : trimprefix(m, "serviceAccount:")]) }
+    error_message = "Each private function knows its callers."
+  }
+
+  assert {
+    condition     = toset([for s in google_cloudfunctions2_function.relay["deliver"].service_config[0].secret_environment_variables : s.key]) == toset(keys(output.secrets["deliver"]))
+    error_message = "Each reads its secrets and no other."
+  }
+
+  assert {
+    condition     = toset([for b in google_cloud_run_service_iam_member.invoker : b.service if b.member == "allUsers"]) == toset(["receive", "links", "receipts"])
+    error_message = "Three are public."
+  }
+
+  assert {
+    condition     = toset([for b in google_cloud_run_service_iam_member.invoker : b.member if b.service == "resolve"]) == toset(output.invokers["resolve"]) && toset([for b in google_cloud_run_service_iam_member.invoker : b.member if b.service == "console"]) == toset(["group:relay-operators@example.com"])
+    error_message = "The others are for those whom the output names."
+  }
+}
+
+run "what_terraform_cannot_set_is_refused" {
+  command = plan
+
+  variables {
+    public_by_iam = false
+    bundles       = { for name in ["receive", "resolve", "deliver", "remind", "links", "receipts", "reconcile", "console"] : name => "dist/${name}-0123456789ab.zip" }
+  }
+
+  expect_failures = [google_cloudfunctions2_function.relay]
+}
+
 run "wrong_values_are_refused" {
   command = plan
 

@@ -18,7 +18,6 @@ from shared.ports import Message
 
 PROJECT = "clickwrap-local"
 ACKS = {102, 200, 201, 202, 204}  # https://cloud.google.com/pubsub/docs/push#receive_push
-MAX_PARALLEL_PUSHES = 8  # per subscription
 LEASE_MARGIN = 5.0  # seconds after the ack deadline until a delivery is repeated
 DEAD_LETTER_PREFIX = "CloudPubSubDeadLetterSource"
 
@@ -90,7 +89,7 @@ class EmbeddedBus:
         with self._database.transaction() as db:
             db.execute("insert or replace into subscriptions values (?, ?, ?)", row)
         take = partial(self._take, subscription)
-        self._workers[subscription.name] = Worker(f"push {subscription.name}", take, MAX_PARALLEL_PUSHES)
+        self._workers[subscription.name] = Worker(f"push {subscription.name}", take, subscription.parallel)
 
     def start(self) -> None:
         """Start the deliveries; those that the last process did not finish are due again.

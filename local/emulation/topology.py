@@ -9,6 +9,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """A push subscription, as Terraform creates it in the cloud.
 
     audience: of its identity. attribute: name and value; only messages with it are pushed. Times are in seconds.
+    parallel: pushes at a time, of the embedded bus.
     max_attempts: deliveries before a message goes to the dead-letter topic; Pub/Sub allows 5 to 100.
     """
 
@@ -22,6 +23,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     min_backoff: float = 10.0
     max_backoff: float = 600.0
     max_attempts: int = 100
+    parallel: int = 8
 
     def wants(self, message: Message) -> bool:
         return self.attribute is None or self.attribute in message.attributes.items()

@@ -1,6 +1,7 @@
 """Runs due jobs in threads, a limited number at a time; the local Pub/Sub and Cloud Tasks use it."""
 
 import logging
+import queue
 import threading
 from collections.abc import Callable, Sequence
 
@@ -13,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """take(n): claims up to n due jobs. Each runs in its own thread, at most `width` at a time.
+    """take(n): claims up to n due jobs. At most `width` run at a time, in threads that stay for the next ones.
 
     A failed job is logged. `take` must return it again later.
     """
@@ -23,6 +24,8 @@ class Worker:
         self._wake, self._stopping = threading.Event(), threading.Event()
         self._running, self._finished = 0, threading.Condition()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._jobs = queue.SimpleQueue[Job]()
+        self._threads = 0
 
     def start(self) -> None:
         self._thread.start()
@@ -67,9 +70,17 @@ class Worker:
     def _begin(self, job: Job) -> None:
         with self._finished:
             self._running += 1
-        threading.Thread(target=self._work, args=(job,), daemon=True).start()
+            fresh = self._running > self._threads
+            self._threads += fresh
+        self._jobs.put(job)
+        if fresh:
+            threading.Thread(target=self._work, daemon=True).start()
 
-    def _work(self, job: Job) -> None:
+    def _work(self) -> None:
+        while True:
+            self._do(self._jobs.get())
+
+    def _do(self, job: Job) -> None:
         try:
             job()
         except Exception:

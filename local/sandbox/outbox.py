@@ -15,7 +15,7 @@ from local.emulation.database import Database
 from local.sandbox import spam, web
 from local.sandbox.answers import iso
 from local.sandbox.failures import FAILURES, Failure, lost_answer
-from local.sandbox.receipts import send_later, written
+from local.sandbox.receipts import OutboxReceipts, send_later, written
 from shared.adapters.providers.common.mail import Letterhead
 from shared.domain.errors import Accepted, RetryLater
 from shared.domain.model import ChannelName
@@ -131,6 +131,8 @@ class OutboxChannel:
     base: where its receipts are posted to; "" for nowhere. letterhead: what an e-mail's headers are made from.
     """
 
+    name = OutboxReceipts.name
+
     def __init__(
         self,
         channel: ChannelName,
@@ -139,13 +141,13 @@ class OutboxChannel:
         base: str = "",
         letterhead: Letterhead | None = None,
     ) -> None:
-        self.name, self._channel = channel.value, channel
-        self._outbox, self._clock, self._base, self._letterhead = outbox, clock, base, letterhead
+        self._channel, self._outbox, self._clock = channel, outbox, clock
+        self._base, self._letterhead = base, letterhead
 
     def send(self, message: Outgoing) -> Accepted:
         """Store the message. Raises RetryLater if it cannot be stored, and what a failure to be played raises."""
         try:
-            failure = self._outbox.failure(self.name, message.to, self._clock())
+            failure = self._outbox.failure(self._channel, message.to, self._clock())
             if failure.error:
                 raise failure.error()
             accepted = self._taken(message)
@@ -160,7 +162,7 @@ class OutboxChannel:
     def _taken(self, m: Outgoing) -> Accepted:
         now = self._clock()
         source = self._letterhead.compose(m, now).as_bytes() if self._letterhead else b""
-        key = self._outbox.add(self.name, m.notice, m.to, m.text, m.subject, m.html, at=now, source=source)
+        key = self._outbox.add(self._channel, m.notice, m.to, m.text, m.subject, m.html, at=now, source=source)
         return Accepted(f"outbox-{key}")
 
 
@@ -242,7 +244,7 @@ def index() -> str:
         count_mails=len(mails),
         thread=next((t for t in numbers if t.to == args.get("sms")), numbers[0] if numbers else None),
         mail=mail,
-        headers=source.partition(b"\r\n\r\n")[0].decode(),
+        headers=re.sub(r"\r\n(?=\s)", "", source.partition(b"\r\n\r\n")[0].decode()).replace("\r\n", "\n"),
         spam=spam_score(source) if "spam" in args else "",
         spam_installed=spam.installed(),
         q=text,

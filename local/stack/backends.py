@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from local.emulation.topology import Queue, Subscription
 from local.sandbox.outbox import Outbox, OutboxChannel
-from local.sandbox.receipts import verifier
+from local.sandbox.receipts import OutboxReceipts
 from local.stack.clock import VirtualClock
 from shared import bootstrap
 from shared.adapters.providers.common.mail import Letterhead
@@ -18,7 +18,7 @@ from shared.domain.dead_letters import dead_topic
 from shared.domain.model import ChannelName, NoticeRecord
 from shared.ports import Bus, Channel, DeadLetters, Ledger, ReceiptVerifier, Scheduler
 from shared.setting_types import SettingError
-from shared.settings import MAX_DELIVERY_ATTEMPTS, OIDC_AUDIENCE, STATUS_WEBHOOK_URL
+from shared.settings import MAX_DELIVERY_ATTEMPTS, OIDC_AUDIENCE, PARALLEL_PUSHES, STATUS_WEBHOOK_URL
 
 if TYPE_CHECKING:
     from local.emulation.embedded import Embedded
@@ -73,7 +73,7 @@ class LocalBackend:
         return OutboxChannel(channel, self.stored_messages, bootstrap.clock, self._receipts_url(), letterhead)
 
     def receipts(self, channel: ChannelName) -> ReceiptVerifier:
-        return verifier(channel)
+        return OutboxReceipts()
 
     def _receipts_url(self) -> str:
         return bootstrap.receipts_base_url() or (f"{self._base}/receipts" if self._base else "")
@@ -99,6 +99,7 @@ def pushes(base: str) -> list[Subscription]:
             min_backoff=least,
             max_backoff=most,
             max_attempts=bootstrap.settings()[MAX_DELIVERY_ATTEMPTS],
+            parallel=bootstrap.settings()[PARALLEL_PUSHES],
         )
 
     per_channel = [push(f"deliver-{c}", names.notices_topic, f"deliver/{c}", c) for c in ("sms", "email")]

@@ -8,6 +8,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, NoReturn, Self
 from urllib.parse import urlsplit
 
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from local.stack.backends import LocalBackend, start_backend
 from local.stack.clock import Calls, Travel, VirtualClock
@@ -33,6 +34,7 @@ MOUNTS = {"receive": "/receive", "resolve": "/resolve", "deliver": "/deliver", "
     "console": "/console",
     "forward": "/forward",
 }
+MAX_CONNECTIONS = 256  # at a time: a call may wait for one that it causes, so there are more than there are callers
 PUBLIC = ("receive", "links", "receipts")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BANNER = """Clickwrap Relay ({backend}) on {base}
@@ -107,7 +109,7 @@ class Stack(AbstractContextManager["Stack"]):
     def _serve(self, stack: ExitStack) -> None:
         """Bind the port first, so that an occupied port is reported at once."""
         self._routes = DispatcherMiddleware(self._front)
-        server = make_server("127.0.0.1", self.port, self._routes, threaded=True, request_handler=Quiet)
+        server = Server("127.0.0.1", self.port, self._routes, handler=Quiet)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         stack.callback(server.server_close)
         stack.callback(server.shutdown)
@@ -224,6 +226,17 @@ def with_root_path(app: Callable[..., Any]) -> Callable[..., Any]:
         return app({**environ, "PATH_INFO": environ["PATH_INFO"] or "/"}, start)
 
     return wrapped
+
+
+class Server(ThreadedWSGIServer):
+    """Its threads stay for the next connections: to start one costs more than most calls."""
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
+        self._pool = ThreadPoolExecutor(MAX_CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._pool.submit(self.process_request_thread, request, client_address)
 
 
 class Quiet(WSGIRequestHandler):

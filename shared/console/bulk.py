@@ -10,7 +10,7 @@ from shared.console.context import console, narrowed
 from shared.domain.model import NoticeRecord, NoticeState
 from shared.domain.timeline import spoken
 from shared.services.operator_actions import Sorted, Why
-from shared.services.operator_queries import NOT_ARRIVED
+from shared.services.operator_lists import NOT_ARRIVED
 
 bulk = flask.Blueprint("bulk", __name__)
 AT_ONCE = 200  # messages; press again for the rest

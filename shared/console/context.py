@@ -11,7 +11,8 @@ from shared.ports import Mark
 from shared.services.dead_letters import DeadLetterService
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
-from shared.services.operator_queries import Case, Choice, Narrow, OperatorQueries
+from shared.services.operator_lists import Narrow
+from shared.services.operator_queries import Case, Choice, OperatorQueries
 
 KEY = "console"  # of the app's `extensions`
 # What the page says after an action, by the name that the redirect carries.

@@ -12,7 +12,7 @@ from shared.console.context import console, may_act, narrowed, person
 from shared.console.masking import Shown, masked
 from shared.domain.model import NoticeRecord, NoticeState, Request, SignerState, Status, Suppression
 from shared.domain.timeline import spoken
-from shared.services.operator_queries import Narrow
+from shared.services.operator_lists import Narrow
 
 exports = flask.Blueprint("exports", __name__)
 MOST_ROWS = 5_000

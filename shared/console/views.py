@@ -15,13 +15,15 @@ from shared.console.configuration import configuration, warnings
 from shared.console.context import case_of, console, cursor, done, mark, narrowed, person
 from shared.console.masking import Shown
 from shared.console.words import MEANINGS
+from shared.domain.causes import Cause
 from shared.domain.errors import RetryLater
 from shared.domain.model import NoticeRecord, NoticeState, Status
 from shared.domain.notice_record import attempts
 from shared.domain.timeline import spoken
 from shared.domain.trust import in_words
-from shared.domain.verdict import Cause, Reach
-from shared.services.operator_queries import MOST, NOT_ARRIVED, Case, Choice, Page
+from shared.domain.verdict import Reach
+from shared.services.operator_lists import NOT_ARRIVED, Page
+from shared.services.operator_queries import MOST, Case, Choice
 
 E = TypeVar("E", bound=StrEnum)
 pages = flask.Blueprint("pages", __name__)

@@ -20,6 +20,8 @@ class KindFacts(msgspec.Struct, frozen=True, kw_only=True):
     waits: deferred, not suppressed, while the cause may pass.
     second_try: worth the risk of a double once an answer was lost.
     link: what its link leads to: "sign", "document", or "" for no link.
+    to_sender: a mail to the request's sender; its notice names no signer.
+    words: the kind whose words it has, where it has none of its own.
     """
 
     useful_days: float
@@ -28,6 +30,8 @@ class KindFacts(msgspec.Struct, frozen=True, kw_only=True):
     waits: bool = False
     second_try: bool = False
     link: str = "sign"
+    to_sender: bool = False
+    words: Kind | None = None
 
 
 def _invited_at(request: Request, notice: Notice, signer: Signer) -> datetime | None:
@@ -57,8 +61,12 @@ KINDS: dict[Kind, KindFacts] = {
     Kind.REMINDER: KindFacts(useful_days=7, due_since=_reminder_due_at, answer_age=60.0, waits=True),
     Kind.PROGRESS: KindFacts(useful_days=1, due_since=_signature_at, link=""),
     Kind.COMPLETION: KindFacts(useful_days=7, due_since=_completed_at, waits=True, second_try=True, link="document"),
-    Kind.UNREACHED: KindFacts(useful_days=7, due_since=_never, second_try=True, link=""),
+    Kind.UNREACHED: KindFacts(useful_days=7, due_since=_never, second_try=True, link="", to_sender=True),
+    Kind.COPY_SIGNED: KindFacts(useful_days=1, due_since=_never, link="", to_sender=True, words=Kind.PROGRESS),
+    Kind.COPY_COMPLETE: KindFacts(useful_days=7, due_since=_never, link="", to_sender=True, words=Kind.COMPLETION),
+    Kind.COPY_EXPIRED: KindFacts(useful_days=7, due_since=_never, link="", to_sender=True),
 }
+COPIES = {kind.removeprefix("copy_"): kind for kind in Kind if kind.startswith("copy_")}  # by what SENDER_COPIES names
 
 
 def useful_for(kind: Kind, policy: Policy, reminder_day: int = 0) -> timedelta:
@@ -77,5 +85,8 @@ def described(item: Notice | NoticeRecord) -> str:
     """The kind in words, with the day of a reminder or the signer that a progress notice is about."""
     if item.kind is Kind.UNREACHED:
         return "Mail to the sender about signers not reached"
+    if KINDS[item.kind].to_sender:
+        about = f", about signer {item.about}" if item.about else ""
+        return f"Copy to the sender: {item.kind.removeprefix('copy_')}{about}"
     of = {Kind.REMINDER: f" of day {item.reminder_day}", Kind.PROGRESS: f" about signer {item.about}"}
     return f"{item.kind.capitalize()}{of.get(item.kind, '')}"

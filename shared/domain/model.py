@@ -45,6 +45,9 @@ class Kind(StrEnum):
     PROGRESS = "progress"
     COMPLETION = "completion"
     UNREACHED = "unreached"  # to the sender, about signers who were not reached
+    COPY_SIGNED = "copy_signed"  # to the sender, where SENDER_COPIES asks for it
+    COPY_COMPLETE = "copy_complete"
+    COPY_EXPIRED = "copy_expired"
 
 
 class ChannelName(StrEnum):

@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
+from shared.domain.causes import Cause, cause_of
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState
 from shared.domain.notice_record import wait_after_lost_answer
 from shared.domain.policy import Policy
 from shared.domain.status_event import CloudEvent
 from shared.domain.unreached import ended
-from shared.domain.verdict import Cause, cause_of
 
 TAKEN = (NoticeState.ACCEPTED, NoticeState.DELIVERED)
 

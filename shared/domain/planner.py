@@ -42,7 +42,7 @@ class Due(msgspec.Struct, frozen=True):
 
 def notices(request: Request, now: datetime, policy: Policy) -> dict[str, Notice]:
     """Every notice the state implies at `now`, by id, sent already or not."""
-    plans = (*PLANS.values(), _resends)
+    plans = (*PLANS.values(), copies, _resends)
     return {n.notice: n for plan in plans for n in plan(request, now, policy)}
 
 
@@ -211,6 +211,33 @@ def _completions(request: Request, now: datetime, policy: Policy) -> Iterator[No
         for key, signer in request.signers.items():
             if signer.state is not SignerState.REMOVED:
                 yield from _each(request, key, Kind.COMPLETION)
+
+
+def copies(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
+    """To the sender, where they are wanted. Of a signature while more are needed: the last one is the completion.
+
+    A request that was complete or expired when it was first met is no news.
+    """
+    useful = {kind: useful_for(kind, policy) for kind in policy.sender_copies if ChannelName.EMAIL in policy.available}
+    for kind, about, at in _news(request):
+        if kind in useful and at and now - at < useful[kind]:
+            key = digest(kind, request.id, request.round, about)
+            bare = Notice(
+                notice=key, request=request.id, signer="", kind=kind, channel=ChannelName.EMAIL, round=request.round
+            )
+            yield replace(bare, about=about)
+
+
+def _news(request: Request) -> Iterator[tuple[Kind, int, datetime | None]]:
+    """What there may be to tell, the signer that it is about, and since when."""
+    if request.status in (Status.OPEN, Status.PAUSED):
+        for signer in counted_signers(request):
+            if signer.state is SignerState.SIGNED:
+                yield Kind.COPY_SIGNED, signer.number, signer.signed_at
+    if request.status is Status.COMPLETE:
+        yield Kind.COPY_COMPLETE, 0, request.completed_at
+    if request.status is Status.EXPIRED and request.status_sequence > 1:
+        yield Kind.COPY_EXPIRED, 0, request.status_at
 
 
 def _resends(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:

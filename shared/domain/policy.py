@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from shared.domain.model import ChannelName
+from shared.domain.model import ChannelName, Kind
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +28,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     status_signer_ids: bool = False
     tell_sender: bool = False  # of signers who were not reached
     sender_fallback: str = ""  # where, if the API names no address of theirs
+    sender_copies: frozenset[Kind] = frozenset()  # what else the sender is told of
     completion_link: str = "request_url"
     opens_seen: bool = False  # the links in messages are our own, so it is known when a signer opens one
     day: float = 86_400.0

@@ -47,7 +47,7 @@ MARKS = {
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """signer: their key, "" for all. mark: one of `chart.WORDS`, or "" for none.
+    """signer: their key, "" for all. mark: one of `chart.WORDS`, or "" for none. answer: the provider's, if known.
 
     notice, record: of a message's last step only. After `now`, `at` is when it is due.
     """
@@ -57,8 +57,14 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     signer: str = ""
     mark: str = ""
+    answer: str = ""
     notice: str = ""
     record: NoticeRecord | None = None
+
+    @property
+    def because(self) -> str:
+        """All that is known of the reason."""
+        return "; ".join(filter(None, (self.why, self.answer)))
 
 
 class SignerSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,13 +84,14 @@ def timeline(
 ) -> list[Moment]:
     """The oldest first; those after `now` are still to come. only: keys of the signers it is about; None for all."""
     moments = [*_of_request(request, now), *_of_notes(request)]
-    for key, signer in [(k, s) for k, s in request.signers.items() if only is None or k in only]:
+    chosen = request.signers if only is None else only
+    for key, signer in [(k, s) for k, s in request.signers.items() if k in chosen]:
         moments += _of_signer(key, signer)
         moments += _called_off(key, signer, request, records, now, policy)
     for notice, record in records.items():
         moments += _of_record(notice, record)
     implied = planner.notices(request, now, policy)
-    missing = [n for k, n in implied.items() if k not in records and (only is None or n.signer in only)]
+    missing = [n for k, n in implied.items() if k not in records and n.signer in chosen]
     moments += _unbegun(request, missing, now, policy)
     return sorted(moments, key=lambda m: m.at)
 
@@ -156,7 +163,8 @@ def _of_record(notice: str, record: NoticeRecord) -> Iterator[Moment]:
         yield Moment(
             at=step.at,
             what=f"{name}: {TOLD[step.state].format(record.provider or 'the provider')}",
-            why=_why(step),
+            why=step.why,
+            answer=_answer(step),
             signer=record.signer,
             mark=MARKS[record.state] if last else "",
             notice=notice if last else "",
@@ -164,10 +172,8 @@ def _of_record(notice: str, record: NoticeRecord) -> Iterator[Moment]:
         )
 
 
-def _why(step: Transition) -> str:
-    took = f"{step.milliseconds} ms" if step.milliseconds else ""
-    answer = f"HTTP {step.status} after {took}" if step.status else took
-    return "; ".join(filter(None, (step.why, answer)))
+def _answer(step: Transition) -> str:
+    return f"HTTP {step.status} after {step.milliseconds} ms" if step.status else ""
 
 
 def spoken(item: Notice | NoticeRecord) -> str:

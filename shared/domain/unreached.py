@@ -11,6 +11,7 @@ from itertools import islice
 import msgspec
 
 from shared.domain import planner
+from shared.domain.causes import Cause, cause_of, unreachable
 from shared.domain.kinds import useful_for
 from shared.domain.model import (
     ChannelName,
@@ -25,7 +26,6 @@ from shared.domain.model import (
 )
 from shared.domain.notice_record import is_idle, notice_of, wait_after_lost_answer
 from shared.domain.policy import Policy, normal_email
-from shared.domain.verdict import Cause, cause_of, unreachable
 
 COLLECT = 30.0  # seconds after the first cause: what fails meanwhile is told in the same mail, what arrives is not
 NOT_AGAIN_DAYS = 1.0  # for so long one cause at one address is not told a second time
@@ -53,7 +53,7 @@ def sender_address(request: Request, policy: Policy) -> str:
 
 def begun_by(key: str, record: NoticeRecord, now: datetime, policy: Policy) -> Notice | None:
     """The mail that this notice begins by how it ended; None where there is nothing to tell, or not by it."""
-    lost = record.kind is not Kind.UNREACHED and not record.fallback and ended(record, now, policy)
+    lost = bool(record.signer) and not record.fallback and ended(record, now, policy)
     return _mail(key, record.request_id, record.round) if policy.tell_sender and lost else None
 
 

@@ -3,7 +3,6 @@
 Plain facts and words, without markup or masking: for the console, `make why`, mails and events alike.
 """
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import planner
+from shared.domain.causes import ADVICE, Cause, by_words, cause_of, unreachable
 from shared.domain.eligibility import Defer, Send, evaluate, since
 from shared.domain.kinds import described
 from shared.domain.model import (
@@ -24,7 +24,6 @@ from shared.domain.model import (
     Outage,
     Request,
     Role,
-    Signer,
     SignerState,
     Status,
     Suppression,
@@ -60,79 +59,7 @@ class Reach(StrEnum):
     DONE = "nothing to do"
 
 
-class Cause(StrEnum):
-    """Why. One word for what an operator handles in one way; lists are grouped by it."""
-
-    ARRIVED = "arrived"
-    TAKEN = "taken by the provider"
-    ANSWER_LOST = "answer lost"
-    NO_ADDRESS = "no address"
-    INVALID_ADDRESS = "invalid address"
-    CHANNEL_OFF = "channel not in use"
-    OPTED_OUT = "opted out"
-    UNUSABLE = "address unusable"
-    FILTERED = "filtered"
-    REFUSED = "refused"
-    NOT_DELIVERED = "not delivered"
-    TOO_LATE = "too late"
-    PROVIDER_DOWN = "provider down"
-    RETRY = "to be tried again"
-    DEAD_LETTER = "dead letter"
-    QUEUED = "in the queue"
-    OVERDUE = "long in the queue"
-    BLOCKED = "no reminder can arrive"
-    HELD = "held back"
-    SEND_WINDOW = "send window"
-    DISPUTED = "disputed"
-    NOT_THEIR_TURN = "not their turn"
-    NO_LINK = "no signing link"
-    ADOPTED = "met without its webhook"
-    RECIPIENT = "recipient"
-    SIGNED = "signed"
-    REMOVED = "removed"
-    OVER = "request over"
-
-
 SOON = 90  # minutes: so near a recheck need not be asked for
-IN_CLICKWRAP = "Correct it in Clickwrap; it is noticed {noticed}."
-ADVICE = {
-    Cause.ANSWER_LOST: "Ask the signer, or send it once more and risk a double.",
-    Cause.NO_ADDRESS: "Add an address in Clickwrap; it is noticed {noticed}.",
-    Cause.INVALID_ADDRESS: IN_CLICKWRAP,
-    Cause.CHANNEL_OFF: "Allow a channel for this signer in Clickwrap, or change CHANNEL_POLICY.",
-    Cause.OPTED_OUT: "Tell them another way. Only they can undo it: by texting START, or by asking you to write again.",
-    Cause.UNUSABLE: IN_CLICKWRAP,
-    Cause.FILTERED: "Tell them another way, and ask the provider why messages of this sender are filtered.",
-    Cause.REFUSED: "Mend what the provider names, then send it once more.",
-    Cause.NOT_DELIVERED: "Send it once more, or tell them another way.",
-    Cause.TOO_LATE: "Send it once more if it still matters.",
-    Cause.PROVIDER_DOWN: "Nothing: it leaves by itself once the provider answers again.",
-    Cause.RETRY: "Nothing, unless the reason names a setting.",
-    Cause.DEAD_LETTER: "Replay it on the page Dead letters.",
-    Cause.OVERDUE: "Look at Health and the log: messages should leave within seconds.",
-    Cause.HELD: "Nothing here: it is sent once the cause has passed.",
-    Cause.DISPUTED: "Look at the request in Clickwrap. It is read again every hour.",
-    Cause.NO_LINK: "Nothing, if the request was sent just now; else look at the request in Clickwrap.",
-    Cause.ADOPTED: "Send the request again in Clickwrap if this signer must be invited.",
-}
-# Providers give their reasons in words; an operator does the same about all reasons of a row.
-BY_WORDS = (
-    (
-        Cause.OPTED_OUT,
-        re.compile(r"opted out|texted STOP|unsubscribe|complain|recipient (blocks|bars)|reported (it )?as spam", re.I),
-    ),
-    (Cause.FILTERED, re.compile(r"filter|spam|virus|10DLC|pumping|barred|DMARC|recipient's server", re.I)),
-    (
-        Cause.UNUSABLE,
-        re.compile(
-            r"landline|not a mobile|not valid|invalid|no longer in use|bounced|deactivated|not found|does not exist"
-            r"|(number is )?unknown (number|sub|or no)|no such (mailbox|address|user)|not to be used"
-            r"|blocked the number",
-            re.I,
-        ),
-    ),
-    (Cause.TOO_LATE, re.compile(r"too late|not delivered in time", re.I)),
-)
 TROUBLED = (Reach.NOT_REACHED, Reach.UNCERTAIN)
 
 
@@ -312,7 +239,7 @@ class _Signer:
             return self._down(notice.channel, what) or self._queued(notice)
         if isinstance(decision, Defer):
             return self._deferred(notice, decision)
-        return _of(notice, Reach.NOT_REACHED, _by_words(decision.reason), f"{what} is not sent: {decision.reason}")
+        return _of(notice, Reach.NOT_REACHED, by_words(decision.reason), f"{what} is not sent: {decision.reason}")
 
     def _queued(self, notice: Notice) -> Verdict:
         waited = self._known.now - since(self._request, notice, self._signer, self._known.now)
@@ -352,6 +279,7 @@ class _Signer:
         ahead = [r.due_at for r in signer.reminders.values() if r.due_at > self._known.now]
         reason = STOPPED if request.reminders_stopped else "" if ahead else "the last one has been"
         if reason := reason or self._no_way():
+            reason = BLOCKED if reason == f"{BLOCKED}: {verdict.because}" else reason  # the sentence says why
             return replace(verdict, no_reminder=reason, blocked=reason.startswith(BLOCKED))
         return replace(verdict, reminder=min(ahead))
 
@@ -380,31 +308,6 @@ RANK = {
     Reach.UNCERTAIN: 4,
     Reach.NOT_REACHED: 5,
 }
-
-
-def unreachable(signer: Signer) -> tuple[Cause, str]:
-    """Why there is no channel on which this signer can be told anything."""
-    for channel, given in signer.unusable.items():
-        what = "number" if channel is ChannelName.SMS else "address"
-        of = "a phone number" if channel is ChannelName.SMS else "an e-mail address"
-        return Cause.INVALID_ADDRESS, f"the {what} '{given}' is not {of}"
-    if signer.mobile or signer.email:
-        return Cause.CHANNEL_OFF, "they have an address, but no channel that may be used for them"
-    return Cause.NO_ADDRESS, "the request holds neither a mobile number nor an e-mail address of theirs"
-
-
-def cause_of(record: NoticeRecord) -> Cause:
-    """Of a message that did not arrive, or may not have."""
-    if record.state is NoticeState.UNKNOWN:
-        return Cause.ANSWER_LOST
-    if record.channel is ChannelName.NONE:
-        return Cause.NO_ADDRESS
-    found = _by_words(record.reason)
-    return Cause.NOT_DELIVERED if found is Cause.REFUSED and record.state is NoticeState.UNDELIVERED else found
-
-
-def _by_words(reason: str) -> Cause:
-    return next((cause for cause, words in BY_WORDS if words.search(reason)), Cause.REFUSED)
 
 
 def _verdict(reach: Reach, cause: Cause, because: str) -> Verdict:

@@ -68,7 +68,7 @@ class Deliver:
 
     def _accepted(self, request: Request, notice: Notice, read_at: datetime) -> NoticeRecord | None:
         """The record, where the provider took it now."""
-        if notice.kind is Kind.UNREACHED:
+        if KINDS[notice.kind].to_sender:
             return self._sender_mail.send(request, notice, read_at)
         decision, channel = self._evaluate(request, notice), self._channels.get(notice.channel)
         if isinstance(decision, eligibility.Defer):

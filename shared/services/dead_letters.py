@@ -13,13 +13,13 @@ from shared.domain import eligibility, planner
 from shared.domain.dead_letters import STALE_DAYS, DeadLetter
 from shared.domain.errors import PermanentFailure
 from shared.domain.kinds import KINDS, described
-from shared.domain.model import Event, Kind, Notice, NoticeRecord, Request
+from shared.domain.model import Event, Notice, NoticeRecord, Request
 from shared.domain.notice_record import IN_PROGRESS, is_idle
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key
 from shared.domain.status_event import CloudEvent
 from shared.ports import Bus, DeadLetters, Ledger, Message
-from shared.services.messages import notice_message
+from shared.services.messages import event_message, notice_message
 from shared.services.resource_names import ResourceNames
 
 LIMIT = 1_000  # letters of a topic: each is leased for a minute
@@ -177,8 +177,8 @@ class DeadLetterService:
             return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
         if record and not self._open(record.item):
             return ReplayOutcome.SETTLED, f"nothing: it is {record.item.state} already"
-        if notice.kind is Kind.UNREACHED:
-            return ReplayOutcome.REPLAY, "tells the sender, if anybody is not reached by then"
+        if KINDS[notice.kind].to_sender:
+            return ReplayOutcome.REPLAY, "tells the sender, if there is anything to tell by then"
         decision = eligibility.evaluate(stored.item, notice, self._clock(), self._policy)
         if isinstance(decision, eligibility.Send):
             number = stored.item.signers[notice.signer].number
@@ -213,7 +213,9 @@ def _live(notice: Notice) -> str:
 
 
 def _again(letter: DeadLetter, names: ResourceNames) -> Message:
-    """A notice's attributes are made anew: subscriptions filter by them, and a deferred message has none."""
+    """Attributes are made anew: subscriptions filter by them, and a deferred message has none."""
     if letter.topic == names.notices_topic:
         return notice_message(msgspec.json.decode(letter.data, type=Notice))
+    if letter.topic == names.status_topic:
+        return event_message(msgspec.json.decode(letter.data, type=CloudEvent[msgspec.Raw]))
     return Message(letter.data)

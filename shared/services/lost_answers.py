@@ -6,7 +6,8 @@ from datetime import datetime
 
 from shared.domain import lost_answers
 from shared.domain.errors import CannotSay, RetryLater
-from shared.domain.model import Kind, Notice, NoticeRecord, NoticeState, Request
+from shared.domain.kinds import KINDS
+from shared.domain.model import Notice, NoticeRecord, NoticeState, Request
 from shared.domain.notice_record import ask_wait, wait_after_lost_answer
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
@@ -54,7 +55,7 @@ class LostAnswers:
             return CannotSay(f"unexpected {type(e).__name__} in the {record.provider} adapter")
 
     def _address(self, request: Request, notice: Notice) -> str:
-        if notice.kind is Kind.UNREACHED:
+        if KINDS[notice.kind].to_sender:
             return sender_address(request, self._policy)
         signer = request.signers.get(notice.signer)
         return address_of(signer, notice.channel) if signer else ""

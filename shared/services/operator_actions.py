@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from shared.domain import eligibility, planner
 from shared.domain.model import (
     ChannelName,
-    Kind,
     Note,
     Notice,
     NoticeRecord,
@@ -92,7 +91,7 @@ class OperatorActions:
 
     def blocker(self, request: Request, key: str, record: NoticeRecord) -> str:
         """As `refusal`, as far as it can be told without asking the ledger for the address."""
-        if record.kind is Kind.UNREACHED:
+        if not record.signer:
             return "the sender's mails are not sent once more"
         if record.signer not in request.signers:
             return "the signer is no longer on the request"

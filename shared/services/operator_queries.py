@@ -4,15 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime, time, timedelta
-from statistics import median
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
 
+from shared.domain.causes import Cause
+from shared.domain.figures import DayFigures, by_day
 from shared.domain.model import (
-    ChannelName,
-    Kind,
     NoticeRecord,
     NoticeState,
     RelayStatus,
@@ -23,16 +22,15 @@ from shared.domain.model import (
 from shared.domain.policy import Policy
 from shared.domain.search import MAX_PART, matches, words_in
 from shared.domain.timeline import Moment, SignerSummary, answers, timeline
-from shared.domain.verdict import TROUBLED, Cause, Known, Reach, Verdict, cause_of, verdicts
-from shared.ports import Ledger, Mark, Only
+from shared.domain.verdict import TROUBLED, Known, Reach, Verdict, verdicts
+from shared.ports import Ledger, Mark
+from shared.services.operator_lists import NOT_ARRIVED, PAGE, RECENT_FAILURES, SCANNED, Lists, Narrow, Page, cut
 from shared.services.relay_status import RELAY
 
 K = TypeVar("K")
 V = TypeVar("V")
 
-PAGE = 25
 SIGNERS = 25  # on one page of a request
-SCANNED = 200  # rows of an index that are read for one page of a narrowed list
 MOST = 1_000  # counting ends there: its time is bounded
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BLOCKED = 20  # addresses looked up for one request
@@ -41,16 +39,7 @@ SIDE_BY_SIDE = 16  # reads at the same time
 DAYS, COUNTED = 14, 2_000  # of the figures by day: how far back, and how many messages at most
 ID = re.compile(r"[\w-]{4,}")  # what may be the beginning of an id
 NOTICE_ID = re.compile(r"[0-9a-f]{8,64}")
-RECENT_FAILURES = (NoticeState.FAILED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN)
-NOT_ARRIVED = (*RECENT_FAILURES, NoticeState.SUPPRESSED)
 DELAYED = (Cause.PROVIDER_DOWN, Cause.RETRY, Cause.DISPUTED, Cause.OVERDUE)  # waiting for what may need help
-
-
-class Page(msgspec.Struct, frozen=True):
-    """Keys and documents, newest first; `next` is where the page after it begins, None at the end."""
-
-    rows: Sequence[tuple[str, msgspec.Struct]]
-    next: Mark | None
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -85,26 +74,6 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return fitting[first : first + self.size], len(fitting) > first + self.size
 
 
-class Narrow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list is narrowed to. Days are UTC, both ends included; "" and None stand for all."""
-
-    since: date | None = None
-    until: date | None = None
-    channel: str = ""
-    provider: str = ""
-    cause: str = ""
-    site: str = ""
-
-    def fits(self, item: msgspec.Struct) -> bool:
-        """Whether a document belongs to the list, its day aside."""
-        if isinstance(item, Request):
-            return self.site in ("", item.site)
-        if not isinstance(item, NoticeRecord):
-            return True
-        wanted = ((self.channel, item.channel), (self.provider, item.provider or "none"), (self.cause, _cause(item)))
-        return all(not want or want == has for want, has in wanted)
-
-
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """One signer who needs attention."""
 
@@ -113,41 +82,26 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
 
 
-class DayFigures(msgspec.Struct, kw_only=True):
-    """One day and channel. late: seconds from a notice's beginning until its provider took it, each."""
-
-    day: date
-    channel: ChannelName
-    sent: int = 0
-    delivered: int = 0
-    failed: int = 0
-    late: list[float] = []
-
-    @property
-    def usual(self) -> float:
-        """Median of the seconds; 0 without any."""
-        return median(self.late) if self.late else 0.0
-
-
 class OperatorQueries:
     """Every method raises RetryLater when the database cannot be reached."""
 
     def __init__(self, ledger: Ledger, policy: Policy, clock: Callable[[], datetime]) -> None:
         self._ledger, self._policy, self._clock = ledger, policy, clock
+        self._lists = Lists(ledger)
 
     # -- lists
 
     def requests(self, status: Status | None, after: Mark | None, narrow: Narrow | None = None) -> Page:
         """A page of requests, of one status or of all."""
-        return self._page(Request, ("status", status.value) if status else None, after, narrow)
+        return self._lists.page(Request, ("status", status.value) if status else None, after, narrow)
 
     def messages(self, state: NoticeState, after: Mark | None, narrow: Narrow | None = None) -> Page:
         """A page of notices' records of one state."""
-        return self._page(NoticeRecord, ("state", state.value), after, narrow)
+        return self._lists.page(NoticeRecord, ("state", state.value), after, narrow)
 
     def suppressions(self, after: Mark | None) -> Page:
         """A page of addresses that must not be used."""
-        return self._page(Suppression, None, after)
+        return self._lists.page(Suppression, None, after)
 
     def every(self, page: Callable[[Mark | None], Page], most: int) -> Iterator[tuple[str, msgspec.Struct]]:
         """The rows of a list, page by page, at most `most`."""
@@ -180,7 +134,7 @@ class OperatorQueries:
 
     def _by_word(self, word: str, words: tuple[str, ...], after: Mark | None) -> Page:
         rows = self._ledger.newest(Request, SCANNED, only=("search", word), after=after)
-        return _cut([(key, r) for key, r in rows if matches(r, words)], rows)
+        return cut([(key, r) for key, r in rows if matches(r, words)], rows)
 
     def _by_id(self, text: str) -> list[tuple[str, Request]]:
         if exact := self.requests_of([text] if text else []):
@@ -234,13 +188,8 @@ class OperatorQueries:
 
     def by_day(self) -> list[DayFigures]:
         """The last DAYS days, the newest first, by channel; from the COUNTED messages that changed last."""
-        found: dict[tuple[date, ChannelName], DayFigures] = {}
-        for _, record in self._ledger.newest(NoticeRecord, COUNTED):
-            day = record.history[0].at.date()
-            if record.channel is not ChannelName.NONE and day > (self._clock() - DAYS * DAY).date():
-                figures = found.setdefault((day, record.channel), DayFigures(day=day, channel=record.channel))
-                _count(figures, record)
-        return [found[key] for key in sorted(found, reverse=True)]
+        since = (self._clock() - DAYS * DAY).date()
+        return by_day((record for _, record in self._ledger.newest(NoticeRecord, COUNTED)), since)
 
     # -- one request, and those that need attention
 
@@ -262,7 +211,7 @@ class OperatorQueries:
         if any(v.cause in (Cause.QUEUED, Cause.OVERDUE) for v in found.values()) and (held := dead()):
             found = verdicts(request, msgspec.structs.replace(known, dead=held))
         chosen, more = (choice or Choice(size=len(found))).of(found)
-        records = {k: r for k, r in known.records.items() if r.signer in chosen or r.kind is Kind.UNREACHED}
+        records = {k: r for k, r in known.records.items() if r.signer in chosen or not r.signer}
         moments = timeline(request, records, known.now, self._policy, chosen)
         told, owners = answers(chosen, moments, known.now), _owners(known)
         return Case(request, records, moments, told, found, more, dict(known.blocked), owners, known.now)
@@ -320,23 +269,6 @@ class OperatorQueries:
         with ThreadPoolExecutor(min(len(keys), SIDE_BY_SIDE)) as pool:
             return list(zip(keys, pool.map(read, keys), strict=True))
 
-    def _page(
-        self, kind: type[msgspec.Struct], only: Only | None, after: Mark | None, narrow: Narrow | None = None
-    ) -> Page:
-        if narrow and narrow != Narrow():
-            return self._narrowed(kind, only, after, narrow)
-        rows = self._ledger.newest(kind, PAGE + 1, only=only, after=after)
-        return Page(rows[:PAGE], _mark(*rows[PAGE - 1]) if len(rows) > PAGE else None)
-
-    def _narrowed(self, kind: type[msgspec.Struct], only: Only | None, after: Mark | None, narrow: Narrow) -> Page:
-        """No index knows these: SCANNED rows are read for each page."""
-        if after is None and narrow.until:
-            after = (datetime.combine(narrow.until + DAY, time(), self._clock().tzinfo), "")
-        rows = self._ledger.newest(kind, SCANNED, only=only, after=after)
-        young = [row for row in rows if not narrow.since or _mark(*row)[0].date() >= narrow.since]
-        page = _cut([row for row in young if narrow.fits(row[1])], rows)
-        return page if len(young) == len(rows) or len(page.rows) == PAGE else Page(page.rows, None)
-
 
 def _owners(known: Known) -> dict[str, list[str]]:
     found: dict[str, dict[str, None]] = {key: {} for key in known.blocked}
@@ -350,28 +282,3 @@ def needs_attention(verdict: Verdict) -> bool:
     """Whether an operator should hear of it without asking."""
     delayed = verdict.reach in (Reach.SCHEDULED, Reach.WAITING) and verdict.cause in DELAYED
     return verdict.reach in TROUBLED or delayed or verdict.blocked
-
-
-def _cut(hits: Sequence[tuple[str, msgspec.Struct]], rows: Sequence[tuple[str, msgspec.Struct]]) -> Page:
-    """The first page of the hits among the rows that were read."""
-    if len(hits) > PAGE:
-        return Page(hits[:PAGE], _mark(*hits[PAGE - 1]))
-    return Page(hits, _mark(*rows[-1]) if len(rows) == SCANNED else None)
-
-
-def _cause(record: NoticeRecord) -> str:
-    return cause_of(record).value if record.state in NOT_ARRIVED else ""
-
-
-def _count(figures: DayFigures, record: NoticeRecord) -> None:
-    figures.sent += any(t.state is NoticeState.ACCEPTED for t in record.history)
-    figures.delivered += record.state is NoticeState.DELIVERED
-    figures.failed += record.state in (NoticeState.FAILED, NoticeState.UNDELIVERED)
-    taken = [t.at for t in record.history if t.state is NoticeState.ACCEPTED]
-    if taken:
-        figures.late = [*figures.late, (taken[0] - record.history[0].at).total_seconds()]
-
-
-def _mark(key: str, item: msgspec.Struct) -> Mark:
-    at: datetime = getattr(item, "since", None) or getattr(item, "changed_at")  # noqa: B009 - of any listed kind
-    return at, key

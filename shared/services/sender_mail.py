@@ -1,13 +1,13 @@
-"""The mail to a request's sender about signers who were not reached: claimed, sent and recorded as a notice is."""
+"""The mails to a request's sender: claimed, sent and recorded as other notices are."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain import recheck, unreached
+from shared.domain import planner, recheck, unreached
 from shared.domain.errors import RetryLater
 from shared.domain.lost_answers import fingerprint
-from shared.domain.model import ChannelName, Notice, NoticeRecord, NoticeState, Request
+from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, NoticeState, Request
 from shared.domain.policy import Policy, address_key
 from shared.domain.unreached import Unreached
 from shared.ports import Channel, Ledger, Outgoing, Render
@@ -15,6 +15,7 @@ from shared.services.claims import Claims
 from shared.services.fallback import Fallback
 from shared.services.sending import Composed, Sending
 
+OVER = "it is not so any more, or too late"
 NOBODY = "everybody has been reached, or told of, by now"
 NO_ADDRESS = "no address of the sender is known: the API shows none, and SENDER_FALLBACK is not set"
 NO_PROVIDER = "no provider is set for email"
@@ -46,17 +47,17 @@ class SenderMail:
 
     def send(self, request: Request, mail: Notice, read_at: datetime) -> NoticeRecord | None:
         """The record, where the provider took it. Raises RetryLater, also while more is collected for it."""
-        people = self._people(request, mail)
+        people = self._people(request, mail) if mail.kind is Kind.UNREACHED else []
         to = unreached.sender_address(request, self._policy)
         fields = {
             "address": address_key(ChannelName.EMAIL, to, self._policy),
             "told": tuple(one.notice for one in people),
         }
-        if reason := self._obstacle(people, to, str(fields["address"])):
+        if reason := self._not_due(request, mail, people) or self._obstacle(to, str(fields["address"])):
             self._close(mail, reason, fields)
             return None
         sent = self._sending.send(mail, self._composed(request, mail, people, to, fields), read_at)
-        if sent is not None:
+        if sent is not None and people:
             self._expect_correction(request.id)
         return sent
 
@@ -72,10 +73,15 @@ class SenderMail:
             raise RetryLater("what else does not arrive is told in the same mail", after=wait.total_seconds())
         return people
 
-    def _obstacle(self, people: list[Unreached], to: str, address: str) -> str:
-        """Why there is no mail to send; "" for no reason."""
-        if not people:
-            return NOBODY
+    def _not_due(self, request: Request, mail: Notice, people: list[Unreached]) -> str:
+        """Why there is nothing to tell; "" where there is."""
+        if mail.kind is Kind.UNREACHED:
+            return "" if people else NOBODY
+        due = {copy.notice for copy in planner.copies(request, self._clock(), self._policy)}
+        return "" if mail.notice in due else OVER
+
+    def _obstacle(self, to: str, address: str) -> str:
+        """Why no mail can be sent; "" for no reason."""
         if not to:
             return NO_ADDRESS
         if not self._provider:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shared.domain.causes import Cause
+from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind
-from shared.domain.verdict import Cause
 from shared.text.segments import GSM7, segments
 
 if TYPE_CHECKING:
@@ -226,7 +227,8 @@ class _Message:
         whole = self._context.title if title is None else title
         context = msgspec.structs.replace(self._context, title=isolated(whole, direction(self._texts, self._language)))
         values = template_values(context, self._texts, self._language)
-        values |= {"kind": str(self._kind)} | {name: values.get(f"{self._kind}_{name}", "") for name in OF_KIND}
+        words = KINDS[self._kind].words or self._kind
+        values |= {"kind": str(self._kind)} | {name: values.get(f"{words}_{name}", "") for name in OF_KIND}
         return environment(self._texts.folders).select_template(self._names(layout)).render(values).strip()
 
     def _names(self, layout: str) -> list[str]:

@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from shared.domain import eligibility
 from shared.domain.brands import Brand, Brands
-from shared.domain.kinds import signed_by
+from shared.domain.kinds import KINDS, signed_by
 from shared.domain.model import ChannelName, Kind, Notice, Request, Signer
 from shared.domain.policy import Policy, zone_of
 from shared.domain.unreached import Unreached
@@ -26,8 +27,8 @@ class Words:
         self._brands, self._policy, self._texts = brands, policy, texts
 
     def __call__(self, request: Request, notice: Notice, link: str, unreached: Sequence[Unreached] = ()) -> Wording:
-        if notice.kind is Kind.UNREACHED:
-            return self._to_sender(request, unreached)
+        if KINDS[notice.kind].to_sender:
+            return self._to_sender(request, notice, unreached)
         signer, brand = request.signers[notice.signer], self._brands.of(request.site)
         language = self._texts.choose(signer.language, request.language, brand.language)
         context = self._context(request, notice, brand, link)
@@ -36,13 +37,18 @@ class Words:
             return Wording(text=rendered.text, segments=_counted(rendered.text, notice), sender=brand.sms_from)
         return _mail(rendered, brand)
 
-    def _to_sender(self, request: Request, unreached: Sequence[Unreached]) -> Wording:
-        brand = self._brands.of(request.site)
+    def _to_sender(self, request: Request, notice: Notice, unreached: Sequence[Unreached]) -> Wording:
+        brand, who = self._brands.of(request.site), signed_by(request, notice)
         people = sorted({_person(request, one) for one in unreached}, key=lambda p: (p.number, p.channel, p.cause))
         shown, more = tuple(people[:MAX_PEOPLE]), max(len(people) - MAX_PEOPLE, 0)
-        context = Context(title=request.title, brand=brand.name, contact=brand.contact, people=shown, more=more)
+        told: dict[str, Any] = {
+            "title": request.title,
+            "who": who.name if who else "",
+            "needed": eligibility.needed(request),
+        }
+        context = Context(brand=brand.name, contact=brand.contact, people=shown, more=more, **told)
         language = self._texts.choose(request.language, brand.language)
-        return _mail(render(Kind.UNREACHED, ChannelName.EMAIL, context, self._texts, language), brand)
+        return _mail(render(notice.kind, ChannelName.EMAIL, context, self._texts, language), brand)
 
     def _context(self, request: Request, notice: Notice, brand: Brand, link: str) -> Context:
         who, signer = signed_by(request, notice), request.signers[notice.signer]

@@ -34,7 +34,8 @@ from tests.e2e.stack import Running
 
 POLICY = Policy(address_secret="local-address-secret")
 SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL
-STOP = "twilio: the recipient has opted out (STOP) (21610)"
+FILTERED = "Twilio: filtered by the carrier (30007)"
+STOP = "Twilio: the recipient has opted out (STOP) (21610)"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # The relay's window of a stack with these cases: it opens in some hours, in UTC, on whatever day that is.
 WINDOW_IN = 3
@@ -54,7 +55,7 @@ CASES = (
     Case(
         "case-03",
         "Signed by another channel",
-        "Nothing to do: has signed, though no message of ours had arrived: twilio: the number is a landline (21635).",
+        "Nothing to do: has signed, though no message of ours had arrived: Twilio: the number is a landline (21635).",
     ),
     Case(
         "case-04",
@@ -75,7 +76,7 @@ CASES = (
     Case(
         "case-08",
         "Expired",
-        "Ended: the request has expired, though no message of ours had arrived: filtered by the carrier (30007).",
+        f"Ended: the request has expired, though no message of ours had arrived: {FILTERED}.",
     ),
     Case("case-09", "Disputed", "Waiting: a webhook says that all have signed, and the API denies it."),
     Case("case-10", "Removed", "Nothing to do: no longer on the request."),
@@ -144,7 +145,7 @@ def _signer(line: int, now: datetime, **changes: Any) -> Signer:
         "request_url": "https://sign.test/a",
         "state": SignerState.INVITED,
         "invited_at": now - HOUR,
-        "reminders": {"3": Reminder(due_at=now + 3 * DAY, task="t")},
+        "reminders": {str(day): Reminder(due_at=now + day * DAY, task="t") for day in (3, 7, 14)},
     }
     return Signer(**{"number": 1, **given, **changes})
 
@@ -171,7 +172,7 @@ def _opted_out(now: datetime) -> Made:
 
 def _signed(now: datetime) -> Made:
     signed = _signer(3, now, state=SignerState.SIGNED, signed_at=now, confirmed=True)
-    return _alone(signed, _record(now, NoticeState.FAILED, "twilio: the number is a landline (21635)"))
+    return _alone(signed, _record(now, NoticeState.FAILED, "Twilio: the number is a landline (21635)"))
 
 
 def _down(now: datetime) -> Made:
@@ -197,7 +198,7 @@ def _not_their_turn(now: datetime) -> Made:
 
 
 def _expired(now: datetime) -> Made:
-    filtered = _record(now, NoticeState.UNDELIVERED, "filtered by the carrier (30007)")
+    filtered = _record(now, NoticeState.UNDELIVERED, FILTERED)
     return _alone(_signer(8, now, reminders={}), filtered, status=Status.EXPIRED)
 
 

@@ -50,7 +50,7 @@ def test_a_number_leads_to_the_answer(page: Page, stack: Running) -> None:
     find(page, "(317) 123-1234")
     page.get_by_role("row", name=request).get_by_role("link").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Employment Agreement")
-    expect(page.locator(".verdict").first).to_contain_text("sms took the invitation by SMS")
+    expect(page.locator(".verdict").first).to_contain_text("outbox took the invitation by SMS")
     expect(page.get_by_role("region", name="Still to come").first).to_contain_text("Reminder of day 3 due")
     expect(page.get_by_role("img", name="What each signer was sent")).to_be_visible()
 
@@ -157,7 +157,7 @@ def test_a_failure_is_played_and_found_in_the_console(page: Page, stack: Running
     until(lambda: "Not reached" in shown(stack, request), "the receipt has come")
     page.get_by_role("link", name="Console").last.click()
     expect(page.locator(".verdict").first).to_have_text("Not reached: Twilio: filtered by the carrier (30007).")
-    page.get_by_role("link", name="Outbox").last.click()
+    page.get_by_role("link", name="Outbox", exact=True).last.click()
     expect(page.get_by_role("region", name="Messages to +1317555")).to_contain_text("1 segment")
     axe(page)
     page.get_by_role("region", name="Phone").get_by_role("link", name="console").click()

@@ -13,6 +13,7 @@ from tests.e2e.stack import Running, until
 
 WIDTHS = (1280, 390)
 MORE_WIDTHS = (640, 360)  # 1280 at a zoom of 200 %, and the narrowest phone in wide use
+SIDEWAYS = "[...document.querySelectorAll('.scroll:has(table)')].some(it => it.scrollWidth > it.clientWidth)"
 PAGES = (
     "",
     "requests",
@@ -65,6 +66,7 @@ def test_every_filled_page_is_accessible_and_fits(
     page.goto(f"/console/{path}")
     fits(page, *MORE_WIDTHS)
     axe(page, *WIDTHS)
+    assert not page.evaluate(SIDEWAYS)  # on the phone
     if path == "requests/nobody":
         errors.clear()  # the browser tells of the 404
 
@@ -81,7 +83,7 @@ def test_the_search_stands_beside_the_menu_and_not_below_it(page: Page, sentence
 def test_home_leads_to_the_cause_and_the_signer(page: Page, sentences: dict[str, str]) -> None:
     page.goto("/console/")
     main = page.get_by_role("main")
-    for text in ("email smtp has failed since", "1 dead letter", "Invalid address", "Opted out", "Disputed"):
+    for text in ("smtp (e-mail) has failed since", "1 dead letter", "Invalid address", "Opted out", "Disputed"):
         expect(main).to_contain_text(text)
     page.get_by_role("link", name="Lease: Invalid number").click()
     expect(page.locator(".verdict").first).to_have_text(sentences["case-01"])

@@ -61,6 +61,25 @@ def test_many_sends_ask_for_one_token_and_for_another_before_it_ends() -> None:
         assert source.current() == "second"
 
 
+def test_who_waits_for_an_answer_that_does_not_come_waits_once() -> None:
+    with StandIn(Reply(fault="hang")) as login:
+        source, together = tokens(login.url), threading.Barrier(6)
+
+        def ask() -> None:
+            together.wait()
+            with pytest.raises(RetryLater):
+                source.current()
+
+        threads = [threading.Thread(target=ask) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(login.asked) == 1
+        login.answer(TOKEN)
+        assert source.current() == "t0ken", "the next one asks again"
+
+
 @pytest.mark.parametrize(
     ("reply", "after", "why"),
     [
@@ -207,6 +226,19 @@ def test_a_service_account_at_google_logs_in_for_the_user(private_key: rsa.RSAPr
         "iat": int(NOW.timestamp()),
         "exp": int(NOW.timestamp()) + 3600,
     }
+
+
+def test_a_key_file_without_a_key_keeps_the_message() -> None:
+    account = {
+        "client_email": "relay@p.iam",
+        "token_uri": "http://127.0.0.1:1",
+        "private_key": "",
+        "private_key_id": "k",
+    }
+    key = base64.urlsafe_b64encode(msgspec.json.encode(account)).decode()
+    with SmtpStandIn(login=True) as server, pytest.raises(RetryLater, match=r"no private key.*SMTP_URL") as raised:
+        smtp(server, key, SMTP_AUTH="google").send(EMAIL)
+    assert raised.value.after == 900
 
 
 @pytest.mark.parametrize(

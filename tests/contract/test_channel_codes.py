@@ -177,7 +177,7 @@ def test_what_ses_says_by_name_and_in_words(status: int, name: str, said: str, e
         ("InvalidSignatureException", "", "", 900),
         ("ResourceNotFoundException", "", "", 900),
         ("ServiceQuotaExceededException", "MONTHLY_SPEND_LIMIT_REACHED_FOR_TEXT", "", 900),
-        ("ServiceQuotaExceededException", "", "", 900),
+        ("ServiceQuotaExceededException", "NEW_ONE", "", 900),
         ("ThrottlingException", "", "", "again"),
         ("ValidationException", "DESTINATION_COUNTRY_BLOCKED", "", "give up"),
         ("ValidationException", "INVALID_PARAMETER", "DestinationPhoneNumber", "suppress"),

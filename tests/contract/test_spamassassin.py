@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local.sandbox.spam import COMMAND, LIMIT, Score, installed, judged
+from local.sandbox.spam import COMMAND, LIMIT, Score, installed, read_status
 from shared.adapters.providers.common.mail import Letterhead
 from shared.domain.model import ChannelName, Kind
 from shared.ports import Outgoing
@@ -43,7 +43,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Score]:
         box.add(one)
     box.flush()
     judge(folder)
-    return {told["Message-ID"]: judged(told["X-Spam-Status"]) for told in mailbox.mbox(folder / "judged")}
+    return {told["Message-ID"]: read_status(told["X-Spam-Status"]) for told in mailbox.mbox(folder / "judged")}
 
 
 def judge(folder: Path) -> None:

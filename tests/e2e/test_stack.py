@@ -14,18 +14,21 @@ from tests.e2e.stack import ERIC, ERICS, JANE, JANES, Running, until
 BACKENDS = ["embedded", pytest.param("emulators", marks=pytest.mark.emulators)]
 
 
-@pytest.fixture(params=BACKENDS)
-def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
-    running = Running(tmp_path, request.param)
+EMBEDDED = pytest.mark.parametrize("running", ["embedded"], indirect=True)
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    running = Running(tmp_path_factory.mktemp("stack"), request.param)
     yield running
     running.stop()
 
 
 @pytest.fixture
-def embedded(tmp_path: Path) -> Iterator[Running]:
-    running = Running(tmp_path, "embedded")
-    yield running
-    running.stop()
+def stack(running: Running) -> Running:
+    """The module's, with an empty outbox: earlier tests have waited for all of their messages."""
+    running.call("POST", "/outbox/clear", {})
+    return running
 
 
 def test_invitation_progress_and_completion_in_the_promised_words(stack: Running) -> None:
@@ -47,21 +50,23 @@ def test_invitation_progress_and_completion_in_the_promised_words(stack: Running
     assert stack.call("GET", link)[0] == 200
 
 
-def test_a_single_signer_gets_no_progress_notice(embedded: Running) -> None:
-    embedded.send(ERIC)
-    until(lambda: embedded.messages(ERICS), "Eric is invited")
-    embedded.sign(ERICS)
-    until(lambda: len(embedded.messages(ERICS)) == 2, "Eric gets the completion")
-    assert "accepted by all parties" in embedded.texts(ERICS)[1]
+@EMBEDDED
+def test_a_single_signer_gets_no_progress_notice(stack: Running) -> None:
+    stack.send(ERIC)
+    until(lambda: stack.messages(ERICS), "Eric is invited")
+    stack.sign(ERICS)
+    until(lambda: len(stack.messages(ERICS)) == 2, "Eric gets the completion")
+    assert "accepted by all parties" in stack.texts(ERICS)[1]
 
 
-def test_a_forged_webhook_is_turned_away(embedded: Running) -> None:
+@EMBEDDED
+def test_a_forged_webhook_is_turned_away(stack: Running) -> None:
     body = {"event_type": "request_sent", "id": "e", "request": "abc"}
-    status, reason = embedded.call("POST", "/receive", body, Pactsafe_Webhook_Token="wrong")
+    status, reason = stack.call("POST", "/receive", body, Pactsafe_Webhook_Token="wrong")
     assert status == 401
     assert "Pactsafe-Webhook-Token" in json.loads(reason)["error"]
     test = {"event_type": "test_event", "id": "e"}
-    assert embedded.call("POST", "/receive", test, Pactsafe_Webhook_Token="local-token")[0] == 200
+    assert stack.call("POST", "/receive", test, Pactsafe_Webhook_Token="local-token")[0] == 200
 
 
 def test_a_webhook_doubled_sends_nothing_twice(stack: Running) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.stack import ERIC, ERICS, JANE, JANES, Running, until
 
 BACKENDS = ["embedded", pytest.param("emulators", marks=pytest.mark.emulators)]
+EMBEDDED = pytest.mark.parametrize("stack", ["embedded"], indirect=True)  # of the queues nothing new is asked
 
 
 @pytest.fixture(params=BACKENDS)
@@ -56,6 +57,7 @@ def test_a_day_gone_by_makes_nothing_late_that_was_on_its_way(stack: Running) ->
     until(lambda: len(stack.messages(JANES)) == 2, "Jane hears of the signature")
 
 
+@EMBEDDED
 def test_an_expiry_comes_true(stack: Running) -> None:
     now = datetime.fromisoformat(json.loads(stack.call("GET", "/sandbox/time")[1])["now"])
     request = stack.send(ERIC, expires_at=(now + timedelta(days=2)).isoformat())
@@ -79,6 +81,7 @@ def test_a_kill_does_not_turn_time_back(tmp_path: Path) -> None:
         stack.stop()
 
 
+@EMBEDDED
 def test_after_stop_the_reminder_is_not_sent_and_says_why_and_after_start_the_next_is(stack: Running) -> None:
     request = stack.send(ERIC, JANE)
     until(lambda: len(stack.messages()) == 2, "both are invited")

@@ -37,7 +37,8 @@ def _unquoted(text: str) -> str:
 @cache
 def files() -> list[Body]:
     """Without what the commands of the Makefile copy there."""
-    return [load(path) for path in sorted(INFRA.glob("*.tf")) if path.name not in ("root.tf", "link_domain.tf")]
+    copied = {"root.tf", *(path.name for path in (INFRA / "optional").glob("*.tf"))}
+    return [load(path) for path in sorted(INFRA.glob("*.tf")) if path.name not in copied]
 
 
 def blocks(kind: str) -> dict[str, Body]:

@@ -74,6 +74,8 @@ BINDINGS: dict[str, Callable[[dict[str, Any]], set[tuple[str, str]]]] = {
     "google_artifact_registry_repository_iam_member.build": lambda _: {("relay-build", "repository relay-functions")},
     "google_project_iam_member.build_logs": lambda _: {("relay-build", "project")},
     "google_project_iam_member.build_sources": lambda body: {("relay-build", build_bucket(body))},
+    "google_storage_bucket_iam_member.build": lambda _: {("relay-build", "bucket PROJECT-relay-sources")},
+    "google_cloud_run_service_iam_member.invoker": lambda _: set(),  # what `invocations` adds
 }
 DATABASE = "google_project_iam_member.database"  # its role differs by function
 
@@ -254,7 +256,7 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]
         monkeypatch.setattr(bootstrap, "_local", asked)
         getattr(bootstrap, function)()
         if functions()[function]["deferred"]:
-            bootstrap.deferral(f"{function.upper()}_URL")
+            bootstrap.deferral(function)
         return asked.ports
 
     yield wired

@@ -5,6 +5,7 @@ import itertools
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -13,22 +14,18 @@ import pytest
 from infra.ops import config, function_table
 from infra.ops.function_table import API_CALLS_A_MINUTE, ROOT, Function, api_rate, every_secret, functions, written
 from infra.ops.preflight import placeholders
+from local.provider_stubs.start import accounts
+from shared.adapters.providers.email import smtp
+from shared.setting_types import Values
 from shared.settings import EMAIL_PROVIDERS, SHORTENERS, SMS_PROVIDERS, declared
 
 WRITTEN = {f.name: f for f in written()}
 # Settings that are no secret and that a provider cannot start without.
-PROVIDER_SETTINGS = {
-    "EMAIL_FROM": "Acme <a@example.com>",
-    "TWILIO_ACCOUNT_SID": "AC1",
-    "TWILIO_FROM": "+15005550006",
-    "VONAGE_API_KEY": "k",
-    "VONAGE_FROM": "Acme",
-    "MAILGUN_DOMAIN": "example.com",
-    **{f"{name}_REGION": "us-east-1" for name in ("SES", "AWS_SMS")},
-    **{f"{name}_ACCESS_KEY_ID": "AKID" for name in ("SES", "AWS_SMS")},
-    "AWS_SMS_FROM": "Acme",
-    "MICROSOFT_TENANT_ID": "t",
-    "MICROSOFT_CLIENT_ID": "a",
+PROVIDER_SETTINGS = {"EMAIL_FROM": "Acme <a@example.com>"} | {
+    name: value
+    for account in accounts().values()
+    for name, value in account.credentials.items()
+    if name not in every_secret() and "{host}" not in value
 }
 PLACE = {
     "BACKEND": "gcp",
@@ -90,6 +87,12 @@ def test_a_function_starts_with_the_secrets_that_it_is_given_and_asks_for_no_oth
     for environ, start in zip(configurations(WRITTEN[name]), starts(name), strict=True):
         given, asked = set(config.needed(WRITTEN[name], environ)), set(start["read"]) & every_secret()
         assert given == asked, "given a secret that it never reads, or asks for one that it is not given"
+
+
+@pytest.mark.parametrize("login", ["password", "microsoft", "google"])
+def test_the_placeholder_of_a_secret_is_in_the_form_that_each_login_wants(login: str) -> None:
+    names = {"SMTP_AUTH": login, "SMTP_TENANT_ID": "t", "SMTP_CLIENT_ID": "a", "EMAIL_FROM": "a@example.com"}
+    smtp.Sender(Values({**names, **placeholders(["SMTP_URL"])}), lambda: datetime.now(UTC))
 
 
 def imported(module: str) -> set[str]:

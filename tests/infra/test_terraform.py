@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import types
 import typing
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
-from infra.ops.preflight import placeholders
+from infra.ops.deploy import KEEP_BYTECODE
+from infra.ops.lock import RUNTIME
 from local.emulation.embedded_tasks import CALL_TIMEOUT
 from local.emulation.topology import Queue, Subscription
 from local.stack.backends import pushes
@@ -178,75 +178,6 @@ def test_what_terraform_tells_the_functions_are_settings_they_know() -> None:
     assert set(local("environment")) <= known
 
 
-def secrets() -> set[str]:
-    return {variable for row in functions().values() for variable in row["secrets"]}
-
-
-def test_every_secret_is_a_variable_that_the_code_reads() -> None:
-    code = "\n".join(path.read_text() for path in CODE)
-    literal = {name for name in secrets() if f'"{name}"' in code}
-    assert secrets() == literal
-
-
-def choices() -> Iterator[tuple[str, dict[str, str]]]:
-    for variable in ("sms_provider", "email_provider", "shortener"):
-        condition = blocks("variable")[variable]["validation"][0]["condition"]
-        for value in re.findall(r'"([^"]+)"', condition):
-            yield f"{variable.upper()}={value}", {variable.upper(): value}
-
-
-PLAIN = {
-    "GOOGLE_CLOUD_PROJECT": "p",
-    "LOCATION": "l",
-    "LINKS_BASE_URL": "https://l.example",
-    "EMAIL_FROM": "relay@example.com",
-    "TWILIO_ACCOUNT_SID": "AC1",
-    "TWILIO_FROM": "+15005550006",
-    "VONAGE_API_KEY": "k",
-    "VONAGE_FROM": "Relay",
-    "MAILGUN_DOMAIN": "mg.example.com",
-    "SENDGRID_WEBHOOK_PUBLIC_KEY": "",
-    "REMIND_URL": "https://remind.example",
-    "RESOLVE_URL": "https://resolve.example",
-    "RECEIVE_URL": "https://receive.example",
-    "DELIVER_URL": "https://deliver.example",
-    "FORWARD_URL": "https://forward.example",
-    "STATUS_WEBHOOK_URL": "https://acme.example",
-    "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
-}
-
-
-@pytest.fixture
-def compose(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    def clear() -> None:
-        for maker in vars(bootstrap).values():
-            if hasattr(maker, "cache_clear"):
-                maker.cache_clear()
-
-    def make(function: str, environ: dict[str, str]) -> object:
-        clear()
-        monkeypatch.setattr(bootstrap, "_local", None)
-        monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
-        return getattr(bootstrap, function)()
-
-    yield make
-    monkeypatch.undo()
-    clear()
-
-
-@pytest.mark.parametrize(("condition", "choice"), choices(), ids=[condition for condition, _ in choices()])
-@pytest.mark.parametrize("function", sorted(functions()))
-def test_a_function_starts_with_the_secrets_it_is_given(
-    compose: Any, function: str, condition: str, choice: dict[str, str]
-) -> None:
-    holds = {"always", condition, f"RECEIPTS={condition.partition('=')[2]}"} | (
-        {"SHORTENER=links"} if "SHORTENER" not in choice else set()
-    )
-    given = {name for name, when in functions()[function]["secrets"].items() if when in holds}
-    environ = {**PLAIN, **choice, **placeholders(sorted(given))}
-    assert compose(function, environ)
-
-
 # -- monitoring
 
 
@@ -277,7 +208,7 @@ def test_every_entry_says_what_it_means_what_to_look_at_and_what_to_do() -> None
 
 def test_every_alert_tells_somebody_and_names_its_entry() -> None:
     for body in resources("google_monitoring_alert_policy").values():
-        assert "google_monitoring_notification_channel.email" in body["notification_channels"]
+        assert body["notification_channels"] == "${local.told}"
         assert "docs/runbook.md" in body["documentation"][0]["content"]
 
 
@@ -372,6 +303,12 @@ def test_nothing_that_is_bound_to_a_service_agent_waits_for_the_services() -> No
     assert "depends_on" not in text[text.index('data "google_project"') :]
 
 
+def test_terraform_builds_the_functions_as_make_deploy_does() -> None:
+    (build,) = resources("google_cloudfunctions2_function")["relay"]["build_config"]
+    assert build["runtime"] == f"python{RUNTIME.replace('.', '')}"
+    assert "".join(f"{name}={value}" for name, value in build["environment_variables"].items()) == KEEP_BYTECODE
+
+
 def test_infra_can_be_a_module() -> None:
     assert not [
         path.name
@@ -379,7 +316,7 @@ def test_infra_can_be_a_module() -> None:
         if path.name != "root.tf" and re.search(r"^(provider|  backend) ", path.read_text(), re.M)
     ]
     naming = ("google_project_iam_member", "google_service_account_iam_member", "google_kms_crypto_key")
-    naming += ("google_kms_crypto_key_iam_member",)
+    naming += ("google_kms_crypto_key_iam_member", "google_storage_bucket_object", "google_storage_bucket_iam_member")
     given = {
         (kind, name)
         for kind in resource_kinds() - set(naming)

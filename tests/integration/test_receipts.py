@@ -1,6 +1,7 @@
 """Each provider's receipts through the entry point: signed as the provider signs, read on the raw bytes."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from werkzeug.test import Client
 
 from shared import bootstrap
+from shared.adapters.providers.common import sns
+from shared.domain.errors import RetryLater
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Suppression, Transition
 from shared.domain.receipts import ReceiptRequest
 from shared.settings import Settings
@@ -127,6 +130,26 @@ def test_a_signers_stop_blocks_their_number_and_no_log_names_it(
     logged = capfd.readouterr().err
     assert '"keyword": "STOP"' in logged
     assert PHONES["a"].removeprefix("+") not in logged
+
+
+@pytest.mark.parametrize("kit", ["ses"], indirect=True)
+def test_a_subscription_of_amazons_is_confirmed_and_comes_again_where_that_fails(
+    kit: tuple[str, ReceiptKit], backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = signed.sns(
+        f"{providers.RECEIPTS}/ses", "confirm", NOW, Type="SubscriptionConfirmation", Token="t", SubscribeURL=""
+    )
+    asked: list[str] = []
+    monkeypatch.setattr(sns, "fetched", lambda url, now: asked.append(url))
+    answer = post(sent)
+    assert (answer.status_code, answer.json) == (200, {"settled": 0})
+    assert [url.partition("?")[0] for url in asked] == ["https://sns.us-east-1.amazonaws.com/"]
+
+    def unreachable(url: str, now: datetime) -> bytes:
+        raise RetryLater("Amazon SNS could not be reached")
+
+    monkeypatch.setattr(sns, "fetched", unreachable)
+    assert post(sent).status_code == 503
 
 
 def test_another_path_gets_404(kit: tuple[str, ReceiptKit], backend: Backend) -> None:

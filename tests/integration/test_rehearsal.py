@@ -43,3 +43,12 @@ def test_with_a_small_budget_invitations_are_late_and_nothing_is_lost():
     assert max(late.script.lateness[Kind.INVITATION]) > 60
     assert not late.relay.dead
     assert not any(s.waiting for s in late.relay.subscriptions.values())
+
+
+def test_the_arithmetic_of_a_bulk_send_is_what_the_handlers_do():
+    """As docs/scale.md has it for a hundred thousand, with cold starts, fixed parts of the budget and backoffs."""
+    sent = Rehearsal(3_000, lost=0.0, over=108.0)
+    sent.run(days=0.02)
+    assert max(sent.waiting) == pytest.approx(sent.predicted().deepest, rel=0.1)
+    assert max(sent.relay.calls.values()) <= sent.relay.share("resolve") * 1.05
+    assert sent.picture().count("<polyline") == 4

@@ -131,13 +131,13 @@ def test_receipts_follow_in_a_providers_form_that_only_this_outbox_can_sign(
     monkeypatch.setattr(outbox, "send_later", posts.append)
     stored.fail(TEXT.to, name)
     accepted = OutboxChannel(of, stored, lambda: NOW, "http://relay.test/receipts").send(TEXT)
-    verifier = receipts.verifier(of)
+    verifier = receipts.OutboxReceipts()
     told = [one for post in posts for one in verifier.receipts(_received(post), NOW)]
     assert [_said(one) for one in told] == expected
     assert {(one.notice, one.provider_id) for one in told if isinstance(one, Receipt)} == {("n1", accepted.provider_id)}
     monkeypatch.setattr(receipts, "KEY", "another")
     with pytest.raises(InvalidSignature):
-        receipts.verifier(of).receipts(_received(posts[0]), NOW)
+        receipts.OutboxReceipts().receipts(_received(posts[0]), NOW)
 
 
 def _received(post: Post) -> ReceiptRequest:

@@ -141,25 +141,6 @@ class TestWhereTheApiUsuallySpeaks:
         assert ("completion", "a", 0) in world.told()
 
 
-def test_what_the_api_says_is_learnt_from_its_answers_and_forgotten_with_newer_ones() -> None:
-    from shared.domain import trust
-    from shared.domain.merge import NOTHING_KNOWN
-
-    usual = NOTHING_KNOWN
-    signed = trust.learnt(usual, answer(seen("a", signed=True)))
-    assert [trust.learnt(known, SILENT_ANSWER).shown for known in (usual, signed)] == [False, True]
-    assert trust.in_words(usual) == "not known yet: 0 of 20 answers read"
-    for _ in range(60):
-        usual = trust.learnt(usual, answer(seen("a"), status=Status.OPEN))
-    assert trust.in_words(usual) == "usually the status, usually who has signed"
-    for _ in range(10):
-        usual = trust.learnt(usual, SILENT_ANSWER)
-    assert trust.in_words(usual) == "sometimes the status, sometimes who has signed"
-    for _ in range(300):
-        usual = trust.learnt(usual, SILENT_ANSWER)
-    assert trust.in_words(usual) == "never the status, never who has signed"
-
-
 class TestASignedThatTheApiDenies:
     """It stops that signer's reminders, and says nothing to anybody."""
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from shared.adapters.providers.common.mail import Letterhead
 from shared.domain.brands import Brand, Brands
+from shared.domain.causes import Cause
 from shared.domain.errors import PermanentFailure
+from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind, Notice, Request, Signer, SignerState, Status
 from shared.domain.policy import Policy, normal_email, normal_mobile
 from shared.domain.unreached import Unreached
-from shared.domain.verdict import Cause
 from shared.ports import Outgoing, Wording
 from shared.setting_types import Values
 from shared.text.wording import Words
@@ -178,7 +179,7 @@ def test_no_name_or_title_is_taken_for_a_template(evil: str, kind: Kind, channel
         assert evil in wording.text
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.UNREACHED])
+@pytest.mark.parametrize("kind", [kind for kind in Kind if not KINDS[kind].to_sender])
 @pytest.mark.parametrize("evil", EVIL)
 def test_a_text_message_holds_no_control_characters_and_nothing_that_turns_it_around(evil: str, kind: Kind) -> None:
     text = worded(kind, ChannelName.SMS, evil).text

@@ -698,13 +698,18 @@ class Oracle:
                 yield f"{kind.__name__} {key[:8]} holds an address {self.p.end - self.settled_at} after the end"
 
     def budget(self) -> Iterator[str]:
-        """Calls of the API within a day, when nothing happens any more: for one notice, and for all else."""
+        """Calls of the API within a day, when nothing happens any more: for one notice, and for all else.
+
+        A recheck comes after half the time since the last news, a deferred notice after twice as long each time. A
+        completion that the API denies is asked about at each hour of a day.
+        """
+        rechecks = 40 if self.forged else 20
         calls: dict[str, list[datetime]] = defaultdict(list)
         for at, notice in self.p.relay.ports.api.asked:
             if at > self.settled_at + HOUR:
                 calls[notice].append(at)
         for notice, times in calls.items():
-            most, first = (300 if notice else 60), 0
+            most, first = (12 if notice else rechecks), 0
             for n, at in enumerate(times):
                 while at - times[first] > DAY:
                     first += 1

@@ -1,5 +1,5 @@
 # All choices at once: data stays in the EU under a key of one's own, calls to the outside leave from a fixed address, and a second
-# relay has room in the same project.
+# relay has room in the same project. The functions are deployed by Terraform too, once their bundles are there (`make bundle`) and their secrets have values.
 terraform {
   required_version = ">= 1.9"
 
@@ -34,10 +34,16 @@ module "relay" {
   links_base_url = "https://sign.example.com"
   vpc_connector  = "relay"
 
+  bundles = { for zip in fileset("${path.root}/../../../dist", "*.zip") : split("-", zip)[0] => "${path.root}/../../../dist/${zip}" }
+  settings = {
+    EMAIL_FROM         = "Acme Legal <signing@example.com>"
+    TWILIO_ACCOUNT_SID = "AC00000000000000000000000000000000"
+    TWILIO_FROM        = "+15005550006"
+  }
+
   # Who is told, who may read.
   alert_emails           = ["legal-ops@example.com", "on-call@example.com"]
   operators              = ["group:relay-operators@example.com"]
-  public_by_iam          = false
   audit_reads            = true
   availability           = 0.9995
   oldest_message_seconds = 600

@@ -104,6 +104,7 @@ class Http:
     def _call(self, method: str, url: str, *, effect: bool, **request: Any) -> HttpResponse:
         from shared.adapters.http.transport import PrivateAddress, exchange
 
+        _last.status = 0  # that of a token's call is not that of the call which is lost
         exchange.left, exchange.sock, exchange.public_only = False, None, self._public_only
         watched = exchange.__dict__  # of this thread; the deadline runs on a thread of its own
         try:

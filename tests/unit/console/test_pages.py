@@ -38,7 +38,8 @@ from shared.domain.recheck import stub
 from shared.domain.verdict import Reach
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
-from shared.services.operator_queries import PAGE, SIGNERS, OperatorQueries
+from shared.services.operator_lists import PAGE
+from shared.services.operator_queries import SIGNERS, OperatorQueries
 from shared.services.relay_status import update_status
 from tests.fakes import PHONES, World, answer, seen
 from tests.unit.services.test_dead_letters import Office
@@ -480,11 +481,11 @@ class TestHealth:
 
     def test_tells_of_the_last_pass_and_of_a_provider_that_is_down(self, world):
         outage = Outage(since=world.now, last=world.now, until=world.now)
-        told = RelayStatus(circuits={"twilio": outage}, reconciled_at=world.now, rechecked=7, postponed=1)
+        told = RelayStatus(circuits={"sms twilio": outage}, reconciled_at=world.now, rechecked=7, postponed=1)
         update_status(world.ledger, lambda known: replace(told, answers=known.answers))
         page = made(world).get("/health").text
         assert "7 rechecked, 1 must wait" in page
-        assert '<dt>twilio</dt><dd class="bad">fails since' in page
+        assert '<dt>twilio (SMS)</dt><dd class="bad">fails since' in page
         assert "every message is tried" in page  # no next try in the past
 
     def test_in_the_cloud_leads_to_what_google_knows(self, world):
@@ -585,7 +586,7 @@ class TestBlocked:
     def test_is_said_with_the_signer_and_nothing_is_offered_that_cannot_succeed(self, world):
         key = blocked(world)
         page = made(world).get("/requests/r1").text
-        assert "The address by sms of <bdi>1. E. S.</bdi> is blocked" in page
+        assert "The number of <bdi>1. E. S.</bdi> is blocked" in page
         assert f"/requests/r1/resend/{failed(world)}" not in page
         assert "Not again: the address is blocked" in page
         assert f'name="address" value="{key}"><input type="hidden" name="request" value="r1"' in page
@@ -628,7 +629,7 @@ class TestHome:
         world.sms.always = RetryLater("503")
         world.resolve.event(replace(world.event(SENT), request="r2"))
         page = made(world).get("/").text
-        assert "sms sms has failed since" in page
+        assert "sms (SMS) has failed since" in page
         assert "the next try is" in page
         assert re.search(r'Provider down <span class="count">1<', page)
 
@@ -698,7 +699,7 @@ class TestLists:
     def test_of_days_have_a_chart_and_a_table(self, client):
         page = client.get("/days").text
         assert 'class="bar-sent"' in page
-        assert '<th scope="row">2026-03-02</th><td>email</td><td>1</td>' in page
+        assert '<th scope="row">2026-03-02</th><td>email</td><td data-label="Sent">1</td>' in page
         assert "No message yet" in made(World()).get("/days").text
 
 

@@ -10,10 +10,27 @@ from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.merge import MAX_SIGNERS, gone, merge
 from shared.domain.model import ApiRequest, ApiSigner, Role, Status
 from shared.domain.policy import Policy
-from shared.domain.recheck import forget_at, next_check_at, stub
+from shared.domain.reading import wait_for
+from shared.domain.recheck import EVENTS_KEPT, forget_at, next_check_at, stub
 from shared.domain.status_event import request_status
 from tests.fakes import START, answer, seen
 from tests.merge_steps import COMPLETE, EXPIRED, POLICY, SENT, SIGNED, SILENT, TWO, event, later, sent, states, who
+
+
+def _person(n: int, url_length: int) -> ApiSigner:
+    address = {"name": f"Signer Number {n}", "email": f"signer.number.{n}@example.com", "mobile": f"+1317555{n:04}"}
+    return ApiSigner(ids=(f"5f0c6a2d9b1e4c00{n:08}",), **address, request_url="https://".ljust(url_length, "x"))
+
+
+def _stored_size(value: object) -> int:
+    """As Firestore counts a document: https://firebase.google.com/docs/firestore/storage-size"""
+    if isinstance(value, str):
+        return len(value.encode()) + 1
+    if isinstance(value, dict):
+        return 32 + sum(len(name) + 1 + _stored_size(v) for name, v in value.items())
+    if isinstance(value, list):
+        return sum(_stored_size(v) for v in value)
+    return _stored_size(msgspec.to_builtins(value)) if isinstance(value, msgspec.Struct) else 8
 
 
 class TestSignedAgainstTheApi:
@@ -38,6 +55,24 @@ class TestSignedAgainstTheApi:
     def test_of_one_known_to_have_signed_waits_for_nothing(self):
         state = later(sent(*TWO), answer(seen("a", signed=True), seen("b"))).request
         assert states(later(state, answer(*TWO), SIGNED, "a", minutes=2).request) == ["signed", "invited"]
+
+
+@pytest.mark.parametrize(
+    ("slower", "day", "pauses"),
+    [  # (age of the event, seconds until it comes again; None: it is waited for no longer)
+        (1.0, 86_400.0, [(0, 1), (0.5, 1), (30, 30), (100, 60), (570, 30), (599.5, 1), (600, None), (601, None)]),
+        (4.0, 86_400.0, [(0, 2), (0.5, 2), (1, 4), (100, 400), (500, 100), (600, None)]),
+        (1.0, 60.0, [(0, 1), (1.9, 1), (2, None)]),
+    ],
+)
+def test_an_event_waits_for_a_lagging_answer(slower, day, pauses):
+    for age, pause in pauses:
+        try:
+            found = wait_for(event(SENT, age=age), 600.0, START, Policy(day=day), "why", slower)
+        except RetryLater as e:
+            found = e.after
+        assert found == pause, age
+    assert wait_for(None, 600.0, START, POLICY, "why", slower) is None
 
 
 class TestCompleteAgainstTheApi:
@@ -184,6 +219,25 @@ class TestAnswers:
         with pytest.raises(PermanentFailure, match="1001 signers"):
             sent(*many)
         assert len(sent(*many[:-1]).signers) == MAX_SIGNERS
+
+    @pytest.mark.parametrize("length", [60, 272, 400])
+    def test_that_would_outgrow_the_database_fails_visibly_before_anybody_is_invited(self, length):
+        """What may begin can live: half of them sign, and as many events come as are kept."""
+        people = [_person(n, length) for n in range(MAX_SIGNERS)]
+        if length > 272:
+            with pytest.raises(PermanentFailure, match="bytes in the database"):
+                sent(*people)
+            return
+        request = sent(*people)
+        for n in range(EVENTS_KEPT):
+            request = replace(
+                request,
+                events=request.events | {f"{n:024}": START},
+                event_types=request.event_types | {f"{n:024}": SIGNED},
+            )
+        half = [replace(p, signed=n % 2 == 0) for n, p in enumerate(people)]
+        request = later(request, answer(*half)).request
+        assert _stored_size(request) < 1_048_576
 
     def test_silence_keeps_what_was_known(self):
         full = sent(seen("a"), ordered=True, created_at=START, expires_at=START + timedelta(days=9), download_url="d")

@@ -10,7 +10,7 @@ from shared.domain.identity import keys_of
 from shared.domain.merge import merge
 from shared.domain.model import AccountAnswers, ApiSigner, Request, Role, Signer, SignerState, Status
 from shared.domain.signatures import MAX_UNMATCHED
-from shared.domain.signing_order import is_due
+from shared.domain.signing_order import ahead, is_due
 from tests.fakes import START, answer, seen
 from tests.merge_steps import COMPLETE, POLICY, SENT, SIGNED, SILENT, TWO, later, sent, states, who
 
@@ -58,6 +58,23 @@ class TestAdoption:
         assert states(request) == ["signed", "invited"]
         assert not who(request, "b").adopted
         assert who(request, "b").invited_at == START + timedelta(minutes=2)
+
+    @pytest.mark.parametrize(
+        ("adopted", "known", "kind", "news"),
+        [  # whether it was met otherwise, and known before the answer that shows the signature
+            (False, False, SENT, False),
+            (True, False, None, False),
+            (True, False, SIGNED, True),
+            (True, True, None, False),
+            (True, True, SIGNED, True),
+            (False, True, None, True),
+            (False, True, SIGNED, True),
+        ],
+    )
+    def test_a_signature_is_news_where_it_was_watched_or_its_event_was_heard(self, adopted, known, kind, news):
+        before = (later(None, answer(*TWO), minutes=0).request if adopted else sent(*TWO)) if known else None
+        request = later(before, answer(seen("a", signed=True), seen("b")), kind, "a", minutes=5).request
+        assert who(request, "a").signed_at == (START + timedelta(minutes=5) if news else None)
 
     def test_what_happened_before_our_watch_is_no_news(self):
         met = later(None, answer(seen("a", signed=True), seen("b", signed=True), seen("c")), SIGNED, "b").request
@@ -117,6 +134,14 @@ class TestRounds:
         assert (again.round, states(again)) == (2, ["invited", "invited"])
         assert who(again, "a").signed_at is None
         assert who(again, "b").invited_at == START + timedelta(minutes=25)
+
+    @pytest.mark.parametrize(
+        ("said", "status"), [(Status.PAUSED, Status.PAUSED), (None, Status.OPEN), (Status.EXPIRED, Status.EXPIRED)]
+    )
+    def test_a_round_stands_as_the_answer_says_and_is_open_where_it_says_nothing(self, said, status):
+        unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
+        again = later(unconfirmed, answer(*TWO, status=said), minutes=25).request
+        assert (again.round, again.status, again.completed_at, again.unconfirmed_since) == (2, status, None, None)
 
     def test_a_request_sent_settles_a_doubt_at_once(self):
         unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
@@ -273,6 +298,12 @@ class TestWhoIsWho:
         twice = later(once, said, SIGNED, "o@x.org", minutes=20, age=900).request
         assert states(once) == states(twice) == ["signed", "invited"]
 
+    def test_of_two_at_one_address_whoever_the_api_shows_to_have_signed_is_meant(self):
+        ann, bob = (ApiSigner(ids=(), name=n, email="o@x.org", request_url="u", signed=None) for n in ("ANN", "BOB"))
+        merged = later(sent(ann, bob), answer(ann, replace(bob, signed=True)), SIGNED, "o@x.org")
+        assert states(merged.request) == ["invited", "signed"]
+        assert (merged.request.unmatched, merged.alerts) == ((), ())
+
     def test_where_two_fit_and_the_api_denies_both_the_event_waits_for_it(self):
         rows = [row("jane f@x"), row("john f@x")]
         with pytest.raises(RetryLater):
@@ -299,9 +330,11 @@ class TestWhoIsWho:
     )
     def test_whoever_reads_at_other_addresses_only_is_invited_anew(self, before, after, anew):
         stored = sent(seen_as(**before))
-        signer = who(later(stored, answer(seen_as(**before | after)), minutes=60 * 24 * 22).request, "a")
-        assert (signer.invited_at == START + timedelta(days=22)) is anew
-        assert (min(r.due_at for r in signer.reminders.values()) > START + timedelta(days=24)) is anew
+        request = later(stored, answer(seen_as(**before | after)), minutes=60 * 24 * 22).request
+        ((key, signer),) = request.signers.items()
+        at = START + timedelta(days=22) if anew else START
+        assert signer.invited_at == at
+        assert signer.reminders == ahead(key, signer, request, at, POLICY, int(at.timestamp()) if anew else 0)
 
     def test_an_adopted_signer_is_not_invited_at_another_address(self):
         met = later(None, answer(seen("a"))).request
@@ -369,7 +402,8 @@ class TestWhoIsWho:
         assert states(merged.request) == ["invited", "invited"]
         assert len(merged.request.unmatched) == 1
         assert merged.alerts[0].startswith("unmatched:")
-        assert later(merged.request, answer(*TWO), minutes=2).request.unmatched == ()
+        told = later(merged.request, answer(*TWO), minutes=2).request
+        assert (told.unmatched, told.unmatched_since) == ((), None)
 
     def test_an_unknown_signer_id_is_not_put_on_one_whom_the_api_denies_to_have_signed(self):
         half = answer(seen("a", signed=True), seen("b"))

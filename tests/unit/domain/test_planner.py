@@ -16,16 +16,19 @@ from shared.domain.model import (
     NoticeState,
     Request,
     Role,
+    Signer,
     SignerState,
     Status,
     Transition,
 )
 from shared.domain.policy import Policy
+from shared.domain.signing_order import ahead
 from tests.fakes import START, answer, seen
 
 POLICY = Policy()
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 
 
 def state(*signers, policy: Policy = POLICY, **fields) -> Request:
@@ -76,6 +79,61 @@ def test_a_request_that_is_not_under_way_implies_no_notice_and_keeps_its_tasks(s
     assert len(planner.tasks(request, START, POLICY)) == 6
 
 
+@pytest.mark.parametrize(
+    ("kind", "step", "due", "useful"),
+    [
+        (Kind.INVITATION, 0, START, 7 * DAY),
+        (Kind.REMINDER, 3, START + 3 * DAY, 4 * DAY),
+        (Kind.REMINDER, 7, START + 7 * DAY, 7 * DAY),
+        (Kind.REMINDER, 14, START + 14 * DAY, 7 * DAY),
+        (Kind.PROGRESS, 1, START + MINUTE, DAY),
+        (Kind.COMPLETION, 0, START + DAY, 7 * DAY),
+    ],
+)
+def test_a_notice_is_implied_from_when_it_is_due_for_as_long_as_it_is_useful(kind, step, due, useful):
+    request = state(*TWO, policy=Policy(window=None))
+    if kind is Kind.PROGRESS:
+        request = signed(request, 1, due)
+    elif kind is Kind.COMPLETION:
+        request = replace(request, status=Status.COMPLETE, completed_at=due)
+    for at, implied in ((timedelta(0), True), (useful - SECOND, True), (useful, False)):
+        assert ((kind.value, 2, step, "sms") in planned(request, due + at)) is implied
+    if kind is Kind.REMINDER:
+        assert (kind.value, 2, step, "sms") not in planned(request, due - SECOND)
+
+
+@pytest.mark.parametrize(("others", "told"), [(9, True), (10, False)])
+def test_progress_is_for_ten_signers_at_most_who_were_invited_before(others, told):
+    request = signed(state(*[seen(str(n)) for n in range(others + 1)]), 1)
+    assert ("progress" in {p[0] for p in planned(request, START + MINUTE)}) is told
+    at_once = signed(state(*TWO), 1, START)
+    assert "progress" not in {p[0] for p in planned(at_once, START)}
+
+
+def test_what_was_resent_is_implied_for_as_long_as_it_is_useful_and_in_its_round():
+    request = state(seen("a"))
+    (first,) = planner.notices(request, START, POLICY).values()
+    assert planner.resent_at(request, first) is None
+    again = planner.resent(planner.resent(request, first, START + DAY), first, START + 2 * DAY)
+    assert planner.resent_at(again, first) == START + 2 * DAY
+    ids = set(planner.notices(again, START + 2 * DAY, POLICY))
+    assert (len(ids), first.notice in ids) == (2, False)
+    for days, left in ((7.9, 2), (8, 1), (8.9, 1), (9, 0)):
+        now = START + days * DAY
+        assert len([n for n in planner.notices(again, now, POLICY).values() if n.kind is Kind.INVITATION]) == left
+    assert len(planner.notices(replace(again, round=2), START + 2 * DAY, POLICY)) == 1
+
+
+def test_tasks_are_for_reminders_still_to_come_that_can_be_held():
+    request = state(seen("a"), policy=Policy(reminder_days=(29,), window=None))
+    for at, held in ((-SECOND, 0), (timedelta(0), 1), (29 * DAY - SECOND, 1), (29 * DAY, 0)):
+        due = planner.tasks(request, START + at, POLICY)
+        assert len(due) == held
+        assert all(
+            (d.signer, d.reminder_day, d.reminder.task) == (*request.signers, 29, name) for name, d in due.items()
+        )
+
+
 def test_the_same_effect_has_the_same_id_and_a_corrected_number_another():
     one, same = state(seen("a")), state(seen("a"))
     other = state(seen("a", mobile="+13175550199"))
@@ -112,6 +170,18 @@ def test_tasks_are_made_for_steps_ahead_within_the_reach_of_cloud_tasks():
     steps = {d.reminder_day for d in planner.tasks(request, START, policy).values()}
     assert steps == {3, 7}
     assert {d.reminder_day for d in planner.tasks(request, START + 40 * DAY, policy).values()} == {60}
+
+
+@pytest.mark.parametrize("other", [{"id": "r2"}, {"round": 2}, {"key": "b"}, {"hop": 1}, {"at": START - MINUTE}])
+def test_a_task_has_a_name_of_its_own(other):
+    """Cloud Tasks takes a name once: one that two reminders share would lose the second."""
+
+    def names(id="r1", round=1, key="a", hop=0, at=START):
+        request, signer = replace(state(seen("a")), id=id, round=round), Signer(number=1, invited_at=at)
+        return {r.task for r in ahead(key, signer, request, START, POLICY, hop).values()}
+
+    assert names() == names()
+    assert len(names() | names(**other)) == 6
 
 
 def test_progress_goes_to_the_others_who_were_at_it_before():

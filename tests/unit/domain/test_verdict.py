@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from shared.adapters.providers.common import vonage_messages
 from shared.adapters.providers.email import mailgun, microsoft, postmark, sendgrid, ses, smtp
 from shared.adapters.providers.sms import aws, twilio, vonage
+from shared.domain.causes import ADVICE, Cause, cause_of
 from shared.domain.model import (
     ChannelName,
     Kind,
@@ -26,7 +27,7 @@ from shared.domain.model import (
 )
 from shared.domain.planner import notice_for
 from shared.domain.policy import Policy
-from shared.domain.verdict import ADVICE, Cause, Known, Reach, Verdict, cause_of, verdicts
+from shared.domain.verdict import Known, Reach, Verdict, verdicts
 from tests.fakes import PHONES, START
 
 HOUR = timedelta(hours=1)

@@ -1,14 +1,18 @@
 """What happens to a notice after each kind of answer of a provider."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
+from shared.domain.lost_answers import fingerprint
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState
-from shared.domain.policy import Policy
-from tests.fakes import Crash, World, seen
+from shared.domain.planner import fallback_of, notice_for
+from shared.domain.policy import Policy, address_key
+from shared.ports import Outgoing, Wording
+from tests.fakes import PHONES, Crash, World, seen
 from tests.lifecycles import DAY, HOUR, MINUTE, SENT, begun, sign
 
 
@@ -132,7 +136,7 @@ class TestProviders:
         world = World(channels=())
         world.says(seen("a"))
         world.hear(SENT)
-        assert world.records()[0].reason == "no provider is set for sms"
+        assert [(r.state, r.reason) for r in world.records()] == [(NoticeState.FAILED, "no provider is set for sms")]
 
     @pytest.mark.parametrize("error", [RetryLater("down"), PermanentFailure("no")])
     def test_without_the_shortener_the_long_link_goes(self, error):
@@ -160,3 +164,58 @@ class TestProviders:
         assert len(world.later) == 1
         world.advance(3 * MINUTE)
         assert world.states("invitation") == [NoticeState.UNKNOWN]
+
+
+def test_what_is_sent_and_what_stays_on_record_of_it():
+    world = World(Policy(channels="sms-first", address_secret="s"))
+    worded = Wording(
+        text="Sign https://l.test/x now", subject="S", html="<p>", sender="f@x", reply_to="r@x", segments=2
+    )
+    world.deliver._render = lambda request, notice, link: replace(worded, text=f"Sign {link}/{notice.kind} now")
+    world.says(seen("a", email="a@x.org"))
+    world.hear(SENT)
+    (notice,) = [world.notice(key) for key in world.ledger.all(NoticeRecord)]
+    (sent,) = world.sms.sent
+    text = f"Sign https://l.test/{notice.signer}/invitation now"
+    told = {"subject": "S", "html": "<p>", "sender": "f@x", "reply_to": "r@x"}
+    assert sent == Outgoing(notice=notice.notice, to=PHONES["a"], text=text, **told)
+    (record,) = world.records()
+    request = world.request()
+    assert (record.text, record.segments) == ("Sign https://l.test/***/invitation now", 2)
+    assert record.fingerprint == fingerprint(text)
+    assert record.address == address_key(ChannelName.SMS, PHONES["a"], world.policy)
+    assert record.fallback == fallback_of(request, notice, world.policy).notice
+    assert (record.provider, record.provider_id, record.state) == ("sms", "sms-1", NoticeState.ACCEPTED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "age", "asks"),
+    [("invitation", 60, 0), ("invitation", 61, 1), ("reminder", 60, 0), ("reminder", 61, 1), ("completion", 9999, 0)],
+)
+def test_a_notice_that_asks_somebody_to_sign_rests_on_an_answer_of_the_last_minute(kind, age, asks):
+    world = World()
+    world.says(seen("a"))
+    world.resolve.event(world.event(SENT))
+    world.now += HOUR
+    world.resolve.recheck("r1")
+    request, before = world.request(), world.api.calls
+    world.now = request.checked_at + age * timedelta(seconds=1)
+    notice = notice_for(request, *request.signers, Kind(kind), ChannelName.SMS, reminder_day=3)
+    with suppress(RetryLater):
+        world.deliver.notice(notice)
+    assert world.api.calls - before == asks
+    assert world.request().checked_at == (world.now if asks else request.checked_at)
+
+
+def test_a_reminder_waits_for_the_invitation_of_its_own_signer():
+    world = World(Policy(window=None))
+    world.says(seen("a"), seen("b"))
+    world.resolve.event(world.event(SENT))
+    request = world.request()
+    first, second = (notice_for(request, key, Kind.INVITATION, ChannelName.SMS) for key in request.signers)
+    world.deliver.notice(second)
+    world.now += 3 * DAY
+    with pytest.raises(RetryLater, match="the invitation has not left yet"):
+        world.deliver.notice(notice_for(request, first.signer, Kind.REMINDER, ChannelName.SMS, reminder_day=3))
+    world.deliver.notice(notice_for(request, second.signer, Kind.REMINDER, ChannelName.SMS, reminder_day=3))
+    assert world.told() == [("invitation", "b", 0), ("reminder", "b", 3)]

@@ -71,14 +71,16 @@ def by_aws(text: str, at: datetime) -> ReceiptRequest:
     return signed.sns(f"{BASE}/aws", event, at)
 
 
+def receipts_of(days: Days) -> Receipts:
+    return Receipts(days.ledger, VERIFIERS, days.fallback, days.outcomes, days.clock, days.policy)
+
+
 class Relay:
     """Two signers, invited by SMS; the provider also brings the texts of the first one."""
 
     def __init__(self, provider: str, text: Texts) -> None:
         self.days, self.provider, self.text = invited(), provider, text
-        self.receipts = Receipts(
-            self.days.ledger, VERIFIERS, self.days.fallback, self.days.outcomes, self.days.clock, self.days.policy
-        )
+        self.receipts = receipts_of(self.days)
 
     def texted(self, words: str, at: datetime | None = None) -> Taken:
         return self.receipts.take(self.provider, self.text(words, at or self.days.now))
@@ -242,9 +244,7 @@ class MailRelay:
         self.days.email.name = provider
         self.days.says(seen("a", email="a@example.com"), seen("b", email="b@example.com"))
         self.days.hear(EventType.SENT)
-        self.receipts = Receipts(
-            self.days.ledger, VERIFIERS, self.days.fallback, self.days.outcomes, self.days.clock, self.days.policy
-        )
+        self.receipts = receipts_of(self.days)
 
     def told(self, event: dict[str, Any], notice: str = "") -> None:
         invitation = next(m.notice for m in self.days.email.sent if m.to == "a@example.com")

@@ -167,7 +167,7 @@ def test_a_mail_among_the_dead_letters_tells_when_it_is_replayed():
     letters, world.later = Letters(), []
     letters.letters = [DeadLetter(key="1", topic=topic, data=data, at=world.now, attempts=100, reason="it failed")]
     desk = DeadLetterService(world.ledger, letters, world.bus, world.names, world.policy, world.clock)
-    assert desk.held()[0].would == "tells the sender, if anybody is not reached by then"
+    assert desk.held()[0].would == "tells the sender, if there is anything to tell by then"
     world.advance(MINUTE)
     desk.replay()
     world.pump()

@@ -6,8 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, RetryLater
-from shared.domain.model import ChannelName, EventType, NoticeRecord, NoticeState, RelayStatus, Status, Transition
-from shared.domain.notice_record import MAX_HISTORY, shortened
+from shared.domain.model import ChannelName, EventType, NoticeRecord, NoticeState, RelayStatus, Status
 from shared.domain.policy import Policy
 from shared.services.circuit_breaker import CircuitBreaker
 from shared.services.relay_status import RELAY, update_status
@@ -120,15 +119,6 @@ def test_a_lost_race_for_the_control_document_is_run_again():
     ledger.races = 2
     update_status(ledger, lambda c: replace(c, rechecked=c.rechecked + 1))
     assert ledger.get(RelayStatus, RELAY).item.rechecked == 2
-
-
-def test_a_long_history_keeps_its_ends_and_every_unknown():
-    steps = tuple(Transition(at=START + n * MINUTE, state=NoticeState.PLANNED) for n in range(100))
-    steps = (*steps[:20], Transition(at=START, state=NoticeState.UNKNOWN), *steps[20:])
-    kept = shortened(steps)
-    assert len(kept) == MAX_HISTORY + 1
-    assert (kept[0], kept[-1]) == (steps[0], steps[-1])
-    assert sum(s.state is NoticeState.UNKNOWN for s in kept) == 1
 
 
 def test_an_unknown_invitation_comes_back_by_itself_after_15_minutes():

@@ -7,8 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, RetryLater
-from shared.domain.model import EventType, Notice, NoticeRecord, NoticeState, Status
-from tests.fakes import World, seen
+from shared.domain.model import ChannelName, EventType, Kind, Notice, NoticeRecord, NoticeState, Request, Status
+from shared.domain.notice_record import first_record
+from shared.domain.planner import notice_for
+from shared.services.claims import TOO_SLOW, Claims
+from tests.fakes import START, World, seen
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 SENT = EventType.SENT
@@ -52,8 +55,9 @@ def test_a_delivery_that_stood_still_before_its_send_sends_nothing_and_comes_aga
     [notice] = [msgspec.json.decode(data, type=Notice) for topic, data in world.bus.pending if "notices" in topic]
     world.bus.pending.clear()
     Frozen(world, getattr(world, port), call, span, wanted)
-    with pytest.raises(RetryLater, match="held up"):
+    with pytest.raises(RetryLater, match="held up") as e:
         world.deliver.notice(notice)
+    assert e.value.after == 1
     assert world.sent() == []
     assert world.states("invitation") in ([], [NoticeState.PLANNED])
     world.deliver.notice(notice)
@@ -68,8 +72,9 @@ def test_a_second_try_that_stood_still_in_its_claim_leaves_the_outcome_of_the_fi
     before = world.records()
     world.now += 20 * MINUTE
     Frozen(world, world.ledger, "put", 25 * MINUTE, claims)
-    with pytest.raises(RetryLater):
+    with pytest.raises(RetryLater) as e:
         world.deliver.notice(notice)
+    assert e.value.after == 1
     assert world.records() == before
     world.deliver.notice(notice)
     assert world.told() == [("invitation", "a", 0)]
@@ -101,8 +106,9 @@ def test_the_loser_of_a_second_claim_comes_again_instead_of_acknowledging() -> N
     (notice,) = [world.notice(key) for key in world.ledger.all(NoticeRecord)]
     put = world.ledger.put
     world.ledger.put = lambda key, item, version: None  # another delivery is always faster
-    with pytest.raises(RetryLater, match="another delivery"):
+    with pytest.raises(RetryLater, match="another delivery") as e:
         world.deliver.notice(notice)
+    assert e.value.after == 1
     world.ledger.put = put
     world.deliver.notice(notice)
     assert world.told() == [("invitation", "a", 0)]
@@ -146,3 +152,112 @@ def test_answers_that_are_lost_open_the_circuit_too() -> None:
     world.hear(SENT, key="last")
     begun = {r.signer for r in world.records()}
     assert world.signer("late") not in begun
+
+
+def claimed(claims: Claims, notice: Notice, read_at) -> bool:
+    """Whether it may be sent now; and then, what is on record."""
+    earlier = claims._ledger.get(NoticeRecord, notice.notice)
+    claim = claims.claim(notice, read_at, provider="p")
+    if claim is not None:
+        record = claims._ledger.get(NoticeRecord, notice.notice).item
+        assert (record, claim.before, claim.notice) == (claim.record, earlier and earlier.item, notice)
+        assert (record.state, record.lease_until, record.provider) == (NoticeState.SENDING, read_at + 90 * SECOND, "p")
+        assert record.attempts == (earlier.item.attempts + 1 if earlier else 1)
+        assert record.history[-1].at == START
+    return claim is not None
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "ago", "lease", "claim", "claimable", "is_open", "is_over"),
+    [  # ago: seconds since its last transition. lease: seconds left. A number: it comes again after so many seconds.
+        (None, "invitation", 0, 0, True, True, True, False),
+        ("planned", "invitation", 0, 9, True, True, True, False),
+        ("sending", "invitation", 0, 30, 30, 30, 30, False),
+        ("sending", "invitation", 0, 0.5, 0.5, 0.5, 0.5, False),
+        ("sending", "invitation", 0, 500, 60, 60, 60, False),
+        ("sending", "invitation", 90, 0, 900, 900, 900, False),
+        ("sending", "reminder", 90, 0, False, False, False, False),
+        ("unknown", "invitation", 0, -90, 900, False, False, False),
+        ("unknown", "invitation", 899, -90, 1, False, False, False),
+        ("unknown", "invitation", 900, -90, True, True, False, False),
+        ("unknown", "reminder", 900, -90, False, False, False, False),
+        *((state, "invitation", 0, -90, False, False, False, True) for state in ("accepted", "delivered", "failed")),
+    ],
+)
+def test_what_a_record_allows(state, kind, ago, lease, claim, claimable, is_open, is_over) -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    request = world.ledger.get(Request, "r1").item
+    notice = notice_for(request, next(iter(request.signers)), Kind(kind), ChannelName.SMS)
+    ways = [
+        (claim, lambda c: claimed(c, notice, START)),
+        (claimable, lambda c: c.claimable(notice)),
+        (is_open, lambda c: c.is_open(notice)),
+        (is_over, lambda c: c.is_over(notice)),
+        (state is not None, lambda c: c.has_begun(notice)),
+    ]
+    for expected, way in ways:
+        world.ledger.delete(NoticeRecord, [notice.notice])
+        if state:
+            told = {"lease_until": START + lease * SECOND, "attempts": 1}
+            record = first_record(notice, NoticeState(state), START - ago * SECOND, world.policy, **told)
+            world.ledger.put(notice.notice, record, None)
+        try:
+            found = way(Claims(world.ledger, world.policy, lambda: START))
+        except RetryLater as e:
+            found = e.after
+        assert (type(found) is bool, found) == (type(expected) is bool, expected)
+
+
+@pytest.mark.parametrize(("age", "in_time"), [(0, True), (40, True), (40.1, False)])
+def test_a_claim_is_made_and_used_within_forty_seconds_of_the_reading(age, in_time) -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    request = world.ledger.get(Request, "r1").item
+    notice = notice_for(request, next(iter(request.signers)), Kind.INVITATION, ChannelName.SMS)
+    claims = Claims(world.ledger, world.policy, world.clock)
+    read_at = world.now
+    claim = claims.claim(notice, read_at)
+    world.now += age * SECOND
+    assert claims.holds(claim) is in_time
+    assert not claims.holds(replace(claim, read_at=None))
+    world.ledger.delete(NoticeRecord, [notice.notice])
+    if in_time:
+        assert claims.claim(notice, read_at)
+        return
+    with pytest.raises(RetryLater) as e:
+        claims.claim(notice, read_at)
+    assert e.value.after == 1
+    with pytest.raises(RetryLater) as e:
+        claims.release(claim)
+    assert e.value.after == 1
+
+
+def test_a_released_claim_says_why() -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    request = world.ledger.get(Request, "r1").item
+    claims = Claims(world.ledger, world.policy, world.clock)
+    notice = notice_for(request, next(iter(request.signers)), Kind.INVITATION, ChannelName.SMS)
+    with pytest.raises(RetryLater, match="held up"):
+        claims.release(claims.claim(notice, world.now))
+    found = world.ledger.get(NoticeRecord, notice.notice).item
+    assert (found.state, found.reason, found.changed_at) == (NoticeState.PLANNED, TOO_SLOW, world.now)
+
+
+@pytest.mark.parametrize("earlier", [None, "planned", "accepted"])
+def test_what_is_closed_is_on_record_with_its_reason_unless_another_delivery_has_finished_it(earlier) -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    request = world.ledger.get(Request, "r1").item
+    notice = notice_for(request, next(iter(request.signers)), Kind.INVITATION, ChannelName.SMS)
+    if earlier:
+        record = first_record(notice, NoticeState(earlier), START - MINUTE, world.policy)
+        world.ledger.put(notice.notice, record, None)
+    Claims(world.ledger, world.policy, lambda: START).close(notice, NoticeState.SUPPRESSED, "why", address="k")
+    found = world.ledger.get(NoticeRecord, notice.notice).item
+    if earlier == "accepted":
+        assert found == record
+    else:
+        assert (found.state, found.reason, found.address) == (NoticeState.SUPPRESSED, "why", "k")
+        assert (found.history[-1].at, found.changed_at, found.changes) == (START, START, 2 if earlier else 1)

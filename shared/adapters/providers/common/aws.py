@@ -21,6 +21,7 @@ from shared.setting_types import Probe, Setting, Values, secret, text, url
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
+NAME = re.compile(r"\w{1,99}(/\w{1,99})?")
 BUSY = re.compile(r"Throttl|TooManyRequests")
 # Not all services refuse these with 401 or 403.
 OF_CREDENTIALS = re.compile(
@@ -129,11 +130,15 @@ def domain(region: str) -> str:
 
 
 def error_of(answer: HttpResponse) -> str:
-    """The name of an error, and after a slash its reason where it has one: "ConflictException/RESOURCE_NOT_ACTIVE"."""
+    """The name of an error, and after a slash its reason where it has one: "ConflictException/RESOURCE_NOT_ACTIVE".
+
+    "" for what is no such name: it becomes a part of error texts.
+    """
     body = answer.json()
     name = answer.headers.get("x-amzn-errortype") or field_text(body.get("__type"))
     reason = field_text(body.get("Reason"))
-    return name.partition(":")[0].rpartition("#")[2] + (f"/{reason}" if reason else "")
+    found = name.partition(":")[0].rpartition("#")[2] + (f"/{reason}" if reason else "")
+    return found if NAME.fullmatch(found) else ""
 
 
 def _region(prefix: str) -> Setting[str]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from shared.adapters.http.client import Http, HttpResponse, field_text
-from shared.adapters.providers.common.rules import AGAIN, SETTINGS, Rule
+from shared.adapters.providers.common.rules import AGAIN, SETTINGS
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.setting_types import url
 
@@ -59,12 +59,16 @@ class Tokens:
     def __init__(self, grant: Grant, clock: Callable[[], datetime], deadline: float) -> None:
         self._grant, self._clock, self._http = grant, clock, Http(grant.who, clock, min(deadline, MOST))
         self._lock, self._token, self._until = Lock(), "", clock()
+        self._failures, self._failure = 0, RetryLater("")
 
     def current(self) -> str:
-        """One question at a time; who waits for it takes its answer. Raises RetryLater."""
+        """One question at a time; who waits for it takes its answer, and its failure too. Raises RetryLater."""
+        before = self._failures
         with self._lock:
             if not self._token or self._clock() >= self._until:
-                self._token, self._until = self._asked()
+                if self._failures != before:  # asked while this one waited, and in vain
+                    raise RetryLater(self._failure.reason, self._failure.after)
+                self._ask()
             return self._token
 
     def forget(self, refused: str) -> None:
@@ -72,6 +76,13 @@ class Tokens:
         with self._lock:
             if self._token == refused:
                 self._token = ""
+
+    def _ask(self) -> None:
+        try:
+            self._token, self._until = self._asked()
+        except RetryLater as e:
+            self._failures, self._failure = self._failures + 1, e
+            raise
 
     def _asked(self) -> tuple[str, datetime]:
         now = self._clock()
@@ -89,10 +100,9 @@ class Tokens:
         told = answer.json()
         error, codes = field_text(told.get("error")), told.get("error_codes")
         known = [REASONS[code] for code in codes if code in REASONS] if isinstance(codes, list) else []
-        why = known[0] if known else "it gives no access"
-        rule: Rule = (
-            AGAIN(why) if error == "temporarily_unavailable" else SETTINGS(f"{why}; check {self._grant.settings}")
-        )
+        rule = SETTINGS(f"{known[0] if known else 'it gives no access'}; check {self._grant.settings}")
+        if error == "temporarily_unavailable":
+            rule = AGAIN("it gives no tokens just now")
         return rule.error(self._grant.who, error or f"HTTP {answer.status}")
 
 
@@ -122,7 +132,10 @@ def service_account(key_file: str, user: str, *, scope: str, settings: str) -> G
 
         seconds = int(now.timestamp())
         claims: dict[str, str | int] = {"iss": key.client_email, "sub": user, "scope": scope, "aud": key.token_uri}
-        signer = crypt.RSASigner.from_string(key.private_key, key.private_key_id)  # type: ignore[no-untyped-call]
+        try:
+            signer = crypt.RSASigner.from_string(key.private_key, key.private_key_id)  # type: ignore[no-untyped-call]
+        except ValueError:
+            raise SETTINGS(f"the key file holds no private key; check {settings}").error("Google", "PEM") from None
         claims |= {"iat": seconds, "exp": seconds + ASSERTION_LIFE}
         assertion: bytes = jwt.encode(signer, claims)  # type: ignore[no-untyped-call]
         return {"grant_type": JWT_BEARER, "assertion": assertion.decode()}

@@ -87,6 +87,8 @@ def test_requests_are_signed_as_amazons_own_vectors_are(name: str) -> None:
         ({}, {"__type": "ConflictException", "Reason": "RESOURCE_NOT_ACTIVE"}, "ConflictException/RESOURCE_NOT_ACTIVE"),
         ({}, {"__type": 1, "Reason": []}, "1"),
         ({}, [], ""),
+        ({}, {"__type": "Refused for ann@example.com"}, ""),
+        ({"x-amzn-errortype": "Refused"}, {"Reason": "+1 317 555 1234"}, ""),
     ],
 )
 def test_an_error_has_its_name_in_a_header_or_in_the_body(headers: dict[str, str], body: Any, name: str) -> None:
@@ -177,6 +179,7 @@ def test_a_spoilt_signature_of_amazons_is_forged(asked: list[str], name: str, va
     "url",
     [
         "",
+        "/SimpleNotificationService-0a.pem",
         "http://sns.us-east-1.amazonaws.com/SimpleNotificationService-0a.pem",
         "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0a.pem",
         "https://sns.us-east-1.amazonaws.com.evil.example/SimpleNotificationService-0a.pem",

@@ -1,0 +1,34 @@
+"""The arithmetic of docs/scale.md: a bulk send of one signer a request as a flow of events, minute by minute."""
+
+from typing import NamedTuple
+
+from bench.rehearsal.script import HOUR, MINUTE, SIGN_WITHIN
+
+STEPS = 60  # of the time of sending
+EVENTS_A_SIGNATURE = 2  # of a request with one signer: signed, and complete
+
+
+class Predicted(NamedTuple):
+    """waiting: events, at every sixtieth of the time of sending. deepest: the most. empty: minutes until none waits."""
+
+    waiting: list[float]
+    deepest: float
+    empty: float
+
+
+def predicted(size: int, events_a_minute: float, over: float = HOUR) -> Predicted:
+    """size: requests, sent within `over` seconds. events_a_minute: what `resolve` may handle."""
+    sending, waiting = over / MINUTE, [0.0]
+    step = sending / STEPS
+    while len(waiting) <= STEPS or waiting[-1] > 0:
+        minute = step * (len(waiting) - 1)
+        come = size / sending if len(waiting) <= STEPS else 0.0
+        waiting.append(max(0.0, waiting[-1] + step * (come + _signed(size, minute, sending) - events_a_minute)))
+    return Predicted(waiting, max(waiting), step * (len(waiting) - 1))
+
+
+def _signed(size: int, minute: float, sending: float) -> float:
+    """Events a minute of those who sign on the first day."""
+    share, least, most = SIGN_WITHIN[0]
+    begun = min(max(minute - least / MINUTE, 0.0) / sending, 1.0)
+    return EVENTS_A_SIGNATURE * share * size * begun / ((most - least) / MINUTE)

@@ -1,0 +1,85 @@
+"""Lists for an operator, page by page, however much the ledger holds."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+
+import msgspec
+
+from shared.domain.causes import cause_of
+from shared.domain.model import NoticeRecord, NoticeState, Request
+from shared.ports import Ledger, Mark, Only
+
+PAGE = 25
+SCANNED = 200  # rows of an index that are read for one page of a narrowed list
+DAY = timedelta(days=1)
+RECENT_FAILURES = (NoticeState.FAILED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN)
+NOT_ARRIVED = (*RECENT_FAILURES, NoticeState.SUPPRESSED)
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Keys and documents, newest first; `next` is where the page after it begins, None at the end."""
+
+    rows: Sequence[tuple[str, msgspec.Struct]]
+    next: Mark | None
+
+
+class Narrow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list is narrowed to. Days are UTC, both ends included; "" and None stand for all."""
+
+    since: date | None = None
+    until: date | None = None
+    channel: str = ""
+    provider: str = ""
+    cause: str = ""
+    site: str = ""
+
+    def fits(self, item: msgspec.Struct) -> bool:
+        """Whether a document belongs to the list, its day aside."""
+        if isinstance(item, Request):
+            return self.site in ("", item.site)
+        if not isinstance(item, NoticeRecord):
+            return True
+        wanted = ((self.channel, item.channel), (self.provider, item.provider or "none"), (self.cause, _cause(item)))
+        return all(not want or want == has for want, has in wanted)
+
+
+class Lists:
+    """Every method raises RetryLater when the database cannot be reached."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def page(
+        self, kind: type[msgspec.Struct], only: Only | None, after: Mark | None, narrow: Narrow | None = None
+    ) -> Page:
+        """The newest of one kind, of those that an index knows (`only`) and a narrowing."""
+        if narrow and narrow != Narrow():
+            return self._narrowed(kind, only, after, narrow)
+        rows = self._ledger.newest(kind, PAGE + 1, only=only, after=after)
+        return Page(rows[:PAGE], mark(*rows[PAGE - 1]) if len(rows) > PAGE else None)
+
+    def _narrowed(self, kind: type[msgspec.Struct], only: Only | None, after: Mark | None, narrow: Narrow) -> Page:
+        """No index knows these: SCANNED rows are read for each page."""
+        if after is None and narrow.until:
+            after = (datetime.combine(narrow.until + DAY, time(), UTC), "")
+        rows = self._ledger.newest(kind, SCANNED, only=only, after=after)
+        young = [row for row in rows if not narrow.since or mark(*row)[0].date() >= narrow.since]
+        page = cut([row for row in young if narrow.fits(row[1])], rows)
+        return page if len(young) == len(rows) or len(page.rows) == PAGE else Page(page.rows, None)
+
+
+def cut(hits: Sequence[tuple[str, msgspec.Struct]], rows: Sequence[tuple[str, msgspec.Struct]]) -> Page:
+    """The first page of the hits among the rows that were read."""
+    if len(hits) > PAGE:
+        return Page(hits[:PAGE], mark(*hits[PAGE - 1]))
+    return Page(hits, mark(*rows[-1]) if len(rows) == SCANNED else None)
+
+
+def _cause(record: NoticeRecord) -> str:
+    return cause_of(record).value if record.state in NOT_ARRIVED else ""
+
+
+def mark(key: str, item: msgspec.Struct) -> Mark:
+    """Where a list goes on after this row."""
+    at: datetime = getattr(item, "since", None) or getattr(item, "changed_at")  # noqa: B009 - of any listed kind
+    return at, key
