@@ -68,6 +68,10 @@ simulate-exhaustive: $(STAMP) ## Simulate every case of a small scope (PART=-2 t
 simulate-faults: $(STAMP) ## Put faults into the relay, one at a time, and show how the simulation finds each (FAULTS=name)
 	@FAULTS="$(FAULTS)" $(BIN)/python -m tests.simulation.faults
 
+.PHONY: mutate
+mutate: $(STAMP) ## Change the rules one operator at a time, and show what no test finds (MODULES=file or folder, SHARE=4 for each fourth, LIMIT, WORKERS)
+	@MODULES="$(MODULES)" SHARE=$(SHARE) LIMIT=$(LIMIT) $(BIN)/python -m tests.mutation
+
 .PHONY: restore-drill
 restore-drill: $(STAMP) ## Lose the database of a running relay on emulators, restore it from an export, and go on
 	@$(BIN)/python -m pytest -q tests/e2e/test_restore.py
@@ -99,7 +103,7 @@ bench: $(STAMP) ## Run the benchmarks (BENCH=receive,cold for some; WRITE=1 upda
 	@BENCH=$(BENCH) WRITE=$(WRITE) $(BIN)/python -m bench
 
 .PHONY: rehearse
-rehearse: $(STAMP) ## Run a bulk send and its fortnight in virtual time (SIZE=10000, SIGNERS, LOST, OPENED, LINKS, API, PROVIDER, DAYS, SEED)
+rehearse: $(STAMP) ## Run a bulk send and its fortnight in virtual time (SIZE=10000, SIGNERS, LOST, OPENED, LINKS, API, PROVIDER, SPREAD, DAYS, SEED, PICTURE=file.svg, ...)
 	@$(BIN)/python -m bench.rehearsal
 
 .PHONY: schedules
