@@ -68,6 +68,10 @@ simulate-exhaustive: $(STAMP) ## Simulate every case of a small scope (PART=-2 t
 simulate-faults: $(STAMP) ## Put faults into the relay, one at a time, and show how the simulation finds each (FAULTS=name)
 	@FAULTS="$(FAULTS)" $(BIN)/python -m tests.simulation.faults
 
+.PHONY: mutate
+mutate: $(STAMP) ## Change the rules one operator at a time, and show what no test finds (MODULES=file or folder, SHARE=4 for each fourth, LIMIT, WORKERS)
+	@MODULES="$(MODULES)" SHARE=$(SHARE) LIMIT=$(LIMIT) $(BIN)/python -m tests.mutation
+
 .PHONY: restore-drill
 restore-drill: $(STAMP) ## Lose the database of a running relay on emulators, restore it from an export, and go on
 	@$(BIN)/python -m pytest -q tests/e2e/test_restore.py

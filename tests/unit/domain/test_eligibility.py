@@ -5,12 +5,14 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from shared.domain import planner
 from shared.domain.eligibility import Defer, Fail, Send, Suppress, after_invitation, evaluate, since
 from shared.domain.model import (
     ChannelName,
     Kind,
     Notice,
     NoticeState,
+    Reminder,
     Request,
     Role,
     SignerState,
@@ -84,6 +86,15 @@ class TestInvitation:
         wait = (again - age) * 60
         assert invitation(replace(two, status=status), START + age * MINUTE) == Defer(f"the request is {status}", wait)
 
+    @pytest.mark.parametrize(("age", "wait"), [(839, 61), (840, 960), (7 * 86_400 - 70, 70)])
+    def test_waits_for_a_minute_at_least_and_until_it_is_too_late(self, two, age, wait):
+        found = invitation(replace(two, status=Status.PAUSED), START + timedelta(seconds=age))
+        assert found == Defer("the request is paused", wait)
+
+    def test_waits_from_now_on_where_nothing_says_since_when_it_is_due(self, two):
+        paused = replace(with_signer(two, 1, invited_at=None), status=Status.PAUSED)
+        assert invitation(paused, START + 9 * DAY) == Defer("the request is paused", 900)
+
     def test_is_too_late_after_seven_days(self, two):
         assert isinstance(invitation(two, START + 7 * DAY - MINUTE), Send)
         assert invitation(two, START + 7 * DAY) == Fail("too late")
@@ -116,6 +127,17 @@ class TestReminder:
         given = after_invitation(two, notice(two, Kind.REMINDER, step=3), records, START + 3 * DAY, POLICY)
         assert (given.after if isinstance(given, Defer) else 0) == wait
 
+    @pytest.mark.parametrize(
+        ("days", "fields", "waits"),
+        [(6.9, {}, True), (7, {}, False), (7, {"invited_at": None}, True), (3, {"adopted": True}, False)],
+    )
+    def test_without_a_record_of_its_invitation_waits_for_as_long_as_that_may_come(self, two, days, fields, waits):
+        reminder, now = notice(two, Kind.REMINDER, step=7), START + days * DAY
+        other = first_record(notice(two, Kind.COMPLETION), NoticeState.ACCEPTED, now, POLICY)
+        before = first_record(notice(replace(two, round=0), Kind.INVITATION), NoticeState.ACCEPTED, now, POLICY)
+        given = after_invitation(with_signer(two, 1, **fields), reminder, [other, before], now, POLICY)
+        assert isinstance(given, Defer) is waits
+
     @pytest.mark.parametrize("status", [Status.EXPIRED, Status.GONE, Status.PAUSED, Status.DISPUTED])
     def test_waits_while_an_end_may_not_last(self, two, status):
         assert isinstance(self.at(replace(two, status=status), START + 3 * DAY), Defer)
@@ -133,6 +155,16 @@ class TestReminder:
 
     def test_is_suppressed_once_the_signer_has_signed(self, two):
         assert isinstance(self.at(signed(two, 1), START + 3 * DAY), Suppress)
+
+    @pytest.mark.parametrize(("days", "resent", "late"), [(6.9, False, False), (7, False, True), (7, True, False)])
+    def test_is_too_late_once_the_next_one_is_due_though_a_day_may_be_short(self, two, days, resent, late):
+        reminders = {d: Reminder(due_at=START + timedelta(days=int(d), hours=2 * (d == "3")), task=d) for d in "37"}
+        request, now = with_signer(two, 1, reminders=reminders), START + days * DAY
+        reminder = notice(request, Kind.REMINDER, step=3)
+        if resent:
+            request = planner.resent(request, reminder, now)
+            reminder = request.resends[-1].notice
+        assert evaluate(request, reminder, now, Policy(window=None)) == (Fail("too late") if late else Send())
 
     def test_is_too_late_at_the_next_step(self, two):
         assert self.at(two, START + 7 * DAY) == Fail("too late")

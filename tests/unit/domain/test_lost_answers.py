@@ -64,6 +64,14 @@ def test_nothing_is_sent_again_unless_the_provider_denies_it_twice(
     assert before.ask_at
     assert (after.ask_at and after.ask_at - before.ask_at) == asked_again_after
     assert after.provider_id == ("SM1" if state is NoticeState.ACCEPTED else "")
+    if state is not UNKNOWN:
+        assert (after.changed_at, after.history[-1].at, after.ask_at) == (before.ask_at, before.ask_at, None)
+
+
+@pytest.mark.parametrize(("attempts", "state"), [(19, PLANNED), (20, UNKNOWN)])
+def test_what_was_tried_too_often_is_not_planned_again(attempts: int, state: NoticeState) -> None:
+    found = told(replace(lost(), attempts=attempts), None, None)
+    assert (found.state, found.ask_at) == (state, None)
 
 
 def test_the_longer_a_provider_does_not_answer_the_rarer_it_is_asked_for_about_a_day() -> None:

@@ -136,7 +136,7 @@ class TestProviders:
         world = World(channels=())
         world.says(seen("a"))
         world.hear(SENT)
-        assert world.records()[0].reason == "no provider is set for sms"
+        assert [(r.state, r.reason) for r in world.records()] == [(NoticeState.FAILED, "no provider is set for sms")]
 
     @pytest.mark.parametrize("error", [RetryLater("down"), PermanentFailure("no")])
     def test_without_the_shortener_the_long_link_goes(self, error):
@@ -196,9 +196,26 @@ def test_a_notice_that_asks_somebody_to_sign_rests_on_an_answer_of_the_last_minu
     world = World()
     world.says(seen("a"))
     world.resolve.event(world.event(SENT))
+    world.now += HOUR
+    world.resolve.recheck("r1")
     request, before = world.request(), world.api.calls
     world.now = request.checked_at + age * timedelta(seconds=1)
     notice = notice_for(request, *request.signers, Kind(kind), ChannelName.SMS, reminder_day=3)
     with suppress(RetryLater):
         world.deliver.notice(notice)
     assert world.api.calls - before == asks
+    assert world.request().checked_at == (world.now if asks else request.checked_at)
+
+
+def test_a_reminder_waits_for_the_invitation_of_its_own_signer():
+    world = World(Policy(window=None))
+    world.says(seen("a"), seen("b"))
+    world.resolve.event(world.event(SENT))
+    request = world.request()
+    first, second = (notice_for(request, key, Kind.INVITATION, ChannelName.SMS) for key in request.signers)
+    world.deliver.notice(second)
+    world.now += 3 * DAY
+    with pytest.raises(RetryLater, match="the invitation has not left yet"):
+        world.deliver.notice(notice_for(request, first.signer, Kind.REMINDER, ChannelName.SMS, reminder_day=3))
+    world.deliver.notice(notice_for(request, second.signer, Kind.REMINDER, ChannelName.SMS, reminder_day=3))
+    assert world.told() == [("invitation", "b", 0), ("reminder", "b", 3)]

@@ -10,7 +10,7 @@ from shared.domain.errors import OutcomeUnknown, RetryLater
 from shared.domain.model import ChannelName, EventType, Kind, Notice, NoticeRecord, NoticeState, Request, Status
 from shared.domain.notice_record import first_record
 from shared.domain.planner import notice_for
-from shared.services.claims import Claims
+from shared.services.claims import TOO_SLOW, Claims
 from tests.fakes import START, World, seen
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -55,8 +55,9 @@ def test_a_delivery_that_stood_still_before_its_send_sends_nothing_and_comes_aga
     [notice] = [msgspec.json.decode(data, type=Notice) for topic, data in world.bus.pending if "notices" in topic]
     world.bus.pending.clear()
     Frozen(world, getattr(world, port), call, span, wanted)
-    with pytest.raises(RetryLater, match="held up"):
+    with pytest.raises(RetryLater, match="held up") as e:
         world.deliver.notice(notice)
+    assert e.value.after == 1
     assert world.sent() == []
     assert world.states("invitation") in ([], [NoticeState.PLANNED])
     world.deliver.notice(notice)
@@ -71,8 +72,9 @@ def test_a_second_try_that_stood_still_in_its_claim_leaves_the_outcome_of_the_fi
     before = world.records()
     world.now += 20 * MINUTE
     Frozen(world, world.ledger, "put", 25 * MINUTE, claims)
-    with pytest.raises(RetryLater):
+    with pytest.raises(RetryLater) as e:
         world.deliver.notice(notice)
+    assert e.value.after == 1
     assert world.records() == before
     world.deliver.notice(notice)
     assert world.told() == [("invitation", "a", 0)]
@@ -104,8 +106,9 @@ def test_the_loser_of_a_second_claim_comes_again_instead_of_acknowledging() -> N
     (notice,) = [world.notice(key) for key in world.ledger.all(NoticeRecord)]
     put = world.ledger.put
     world.ledger.put = lambda key, item, version: None  # another delivery is always faster
-    with pytest.raises(RetryLater, match="another delivery"):
+    with pytest.raises(RetryLater, match="another delivery") as e:
         world.deliver.notice(notice)
+    assert e.value.after == 1
     world.ledger.put = put
     world.deliver.notice(notice)
     assert world.told() == [("invitation", "a", 0)]
@@ -228,3 +231,33 @@ def test_a_claim_is_made_and_used_within_forty_seconds_of_the_reading(age, in_ti
     with pytest.raises(RetryLater) as e:
         claims.release(claim)
     assert e.value.after == 1
+
+
+def test_a_released_claim_says_why() -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    request = world.ledger.get(Request, "r1").item
+    claims = Claims(world.ledger, world.policy, world.clock)
+    notice = notice_for(request, next(iter(request.signers)), Kind.INVITATION, ChannelName.SMS)
+    with pytest.raises(RetryLater, match="held up"):
+        claims.release(claims.claim(notice, world.now))
+    found = world.ledger.get(NoticeRecord, notice.notice).item
+    assert (found.state, found.reason, found.changed_at) == (NoticeState.PLANNED, TOO_SLOW, world.now)
+
+
+@pytest.mark.parametrize("earlier", [None, "planned", "accepted"])
+def test_what_is_closed_is_on_record_with_its_reason_unless_another_delivery_has_finished_it(earlier) -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    request = world.ledger.get(Request, "r1").item
+    notice = notice_for(request, next(iter(request.signers)), Kind.INVITATION, ChannelName.SMS)
+    if earlier:
+        record = first_record(notice, NoticeState(earlier), START - MINUTE, world.policy)
+        world.ledger.put(notice.notice, record, None)
+    Claims(world.ledger, world.policy, lambda: START).close(notice, NoticeState.SUPPRESSED, "why", address="k")
+    found = world.ledger.get(NoticeRecord, notice.notice).item
+    if earlier == "accepted":
+        assert found == record
+    else:
+        assert (found.state, found.reason, found.address) == (NoticeState.SUPPRESSED, "why", "k")
+        assert (found.history[-1].at, found.changed_at, found.changes) == (START, START, 2 if earlier else 1)
