@@ -40,7 +40,8 @@ def _completion_is_news(r: Reading, request: Request) -> bool:
     if trust.ended_long_ago(r.before, r.now, r.policy):
         return False
     if request.met_complete_by:
-        return r.event is not None and r.event.type != request.met_complete_by
+        proven = r.said() is Status.COMPLETE or r.is_of(EventType.SIGNED)  # a Sent alone may follow a forged Complete
+        return r.event is not None and r.event.type != request.met_complete_by and proven
     if r.is_of(EventType.COMPLETE):
         return True
     followed = trust.was_followed(request, r.before.signers)
@@ -109,6 +110,6 @@ def _believed_complete(r: Reading, request: Request, *, proven: bool) -> Request
     if not (proven and told):
         r.alerts.append(trust.ALERT_UNPROVEN if told else trust.ALERT_UNHEARD)
     sign_all(r, replace(request, adopted=True))  # nobody is told of signatures that no webhook named
-    news = {"completed_at": r.now} if told else {"met_complete_by": EventType.COMPLETE}  # another webhook will be news
+    news = {"completed_at": r.now} if told else {"met_complete_by": EventType.COMPLETE}  # a Signed will be news
     done = replace(request, status=Status.COMPLETE, unmatched=(), **news)
     return trust.heard_complete(done, None)

@@ -119,7 +119,8 @@ def _believe(r: Reading, key: str, request: Request) -> None:
         r.wait(SIGNED_LAG, "a webhook says signed, the API does not say now")
         r.alerts.append(trust.ALERT_HELD)
         return
-    if r.flag(key) is False and pending(r.signers[key]):
+    lacking = key not in r.seen and bool(r.flags) and None not in r.flags  # the answer shows all the others
+    if (r.flag(key) is False or lacking) and pending(r.signers[key]):
         if r.precedes(request.resent_at):
             r.alerts.append("outdated: a webhook says signed, the API denies it, and the request was sent anew since")
             return

@@ -112,8 +112,8 @@ class TestCompleteAgainstTheApi:
         done = later(adopted, answer(*TWO, status=Status.COMPLETE), minutes=6).request
         assert (done.status, done.completed_at is not None) == (Status.COMPLETE, told)
 
-    @pytest.mark.parametrize(("then", "told"), [(SENT, True), (SIGNED, True), (COMPLETE, False), (None, False)])
-    def test_as_the_first_webhook_where_the_api_is_silent_is_told_once_another_kind_follows(self, then, told):
+    @pytest.mark.parametrize(("then", "told"), [(SIGNED, True), (SENT, False), (COMPLETE, False), (None, False)])
+    def test_as_the_first_webhook_where_the_api_is_silent_is_told_once_a_signature_is_heard(self, then, told):
         silent = answer(*SILENT, status=None)
         believed = later(later(None, silent, COMPLETE).request, silent, minutes=11).request
         assert (believed.status, believed.completed_at) == (Status.COMPLETE, None)
@@ -131,6 +131,15 @@ class TestCompleteAgainstTheApi:
         assert later(sent(*TWO), answer(*signed, status=None)).request.status is Status.COMPLETE
         recipient = seen("a", role=Role.RECIPIENT, signed=True)
         assert sent(recipient, status=None).status is Status.OPEN
+
+
+class TestSignedAgainstTheApi:
+    def test_an_answer_that_lacks_only_this_signer_is_given_time_then_the_webhook_is_doubted(self):
+        without_b = answer(seen("a"))
+        with pytest.raises(RetryLater):
+            later(sent(*TWO), without_b, SIGNED, "b", age=119)
+        merged = later(sent(*TWO), without_b, SIGNED, "b", age=120)
+        assert who(merged.request, "b").doubted_since is not None
 
 
 class TestExpiredAgainstTheApi:
