@@ -134,6 +134,38 @@ def test_tasks_are_for_reminders_still_to_come_that_can_be_held():
         )
 
 
+LAST, NOW = START + DAY, START + 2 * DAY
+
+
+@pytest.mark.parametrize(
+    ("before", "read", "stored"),
+    [  # what is stored: the reading, or that a recheck is due at once; None for nothing
+        ({}, {}, "read"),
+        ({"unread_since": LAST}, {}, "read"),
+        ({"checked_at": None}, {}, None),
+        ({}, {"checked_at": None}, None),
+        ({"status_at": LAST}, {"status_at": LAST}, None),  # whose status may not have been told
+        ({}, {"title": "News"}, "due"),
+        ({"next_at": NOW + SECOND}, {"title": "News"}, "due"),
+        ({"next_at": NOW}, {"title": "News"}, None),
+        ({"next_at": None}, {"title": "News"}, None),
+    ],
+)
+def test_of_a_reading_for_a_notice_only_what_nobody_must_publish_is_stored(before, read, stored):
+    old = replace(state(seen("a")), **{"checked_at": LAST, "next_at": NOW + DAY, "status_at": START, **before})
+    fresh = replace(old, **{"checked_at": NOW, "next_at": NOW + 9 * DAY, "unread_since": None, **read})
+    ways = {"read": fresh, "due": replace(old, next_at=NOW), None: None}
+    assert planner.aside(old, fresh, POLICY) == ways[stored]
+
+
+def test_a_reading_by_which_a_task_can_be_made_is_not_stored():
+    policy = Policy(reminder_days=(30,), window=None)
+    old = replace(state(seen("a"), policy=policy), checked_at=START + MINUTE, status_at=START)
+    for now, stored in ((START + DAY - MINUTE, True), (START + DAY, False)):
+        fresh = replace(old, checked_at=now)
+        assert planner.aside(old, fresh, policy) == (fresh if stored else None)
+
+
 def test_the_same_effect_has_the_same_id_and_a_corrected_number_another():
     one, same = state(seen("a")), state(seen("a"))
     other = state(seen("a", mobile="+13175550199"))
