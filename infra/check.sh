@@ -25,6 +25,9 @@ for example in "$work"/examples/*/; do
   prepare "$example"
   terraform -chdir="$example" validate
 done
+if command -v tflint >/dev/null; then
+  tflint --config="$(realpath "$(dirname "$0")")/.tflint.hcl" --chdir="$work"
+fi
 # Needs `pip install checkov`.
 if command -v checkov >/dev/null; then
   checkov --quiet --compact --skip-download --framework terraform --directory "$work"

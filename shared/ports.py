@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -12,7 +12,9 @@ from shared.domain.errors import Accepted, RetryLater
 from shared.domain.inbound import InboundText
 from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
-from shared.domain.unreached import Unreached
+
+if TYPE_CHECKING:  # for few functions, and the most rules of all
+    from shared.domain.unreached import Unreached
 
 T = TypeVar("T", bound=msgspec.Struct)
 PUBLISHED_AT = "published_at"  # attribute that a Bus may add to a message: when, by our own clock
@@ -277,4 +279,6 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
 class Render(Protocol):
     """The words of a notice, true to the state at hand. unreached: whom a mail to the sender tells of."""
 
-    def __call__(self, request: Request, notice: Notice, link: str, unreached: Sequence[Unreached] = ()) -> Wording: ...
+    def __call__(
+        self, request: Request, notice: Notice, link: str, unreached: "Sequence[Unreached]" = ()
+    ) -> Wording: ...

@@ -2,8 +2,8 @@
 
 SIGNERS, LOST (share of the webhooks), OPENED (share of the signatures before which the link was opened), LINKS=others
 (the schedule where the links are not our own), API (calls a minute), SHARED=1 (one budget for a function's instances),
-PROVIDER (messages a second), AFTER (hours after 10:00 that the sending begins), SPREAD (minutes, of the reminders),
-DAYS and SEED change the run; PICTURE names a file for its first hours as an SVG.
+PROVIDER (messages a second), OVER (minutes that the sending takes), AFTER (hours from 10:00 until it begins), SPREAD
+(minutes, of the reminders), DAYS and SEED change the run; PICTURE names a file for its first hours as an SVG.
 """
 
 import gc
@@ -161,8 +161,8 @@ def main() -> None:
     opened, policy = float(of("OPENED") or 0.95), Policy() if of("LINKS") == "others" else OWN_LINKS
     policy = replace(policy, spread=timedelta(minutes=int(of("SPREAD") or 0)))
     signers, lost, seed = int(of("SIGNERS") or 1), float(of("LOST") or 0.01), int(of("SEED") or 1)
-    after = HOUR * float(of("AFTER") or 0)
-    rehearsal = Rehearsal(size, signers, lost, limits, seed, opened, policy, after=after)
+    after, over = HOUR * float(of("AFTER") or 0), MINUTE * float(of("OVER") or 60)
+    rehearsal = Rehearsal(size, signers, lost, limits, seed, opened, policy, over, after)
     rehearsal.run(float(of("DAYS") or 15))
     print(f"{size:,} requests in {time.monotonic() - began:.0f} s, {time.process_time():.0f} s of a processor")
     for label, figures in rehearsal.rows():

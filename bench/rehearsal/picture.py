@@ -6,7 +6,7 @@ from html import escape
 WIDTH, HEIGHT, MARGIN, GAP = 860, 190, 60, 46  # of one chart, in pixels
 STYLE = (
     "text{font:12px sans-serif;fill:#333}.t{font-weight:600}.g{stroke:#ddd}"
-    ".a{fill:none;stroke:#0b5fff;stroke-width:1.6}.b{fill:none;stroke:#888;stroke-dasharray:5 4}"
+    ".a{fill:none;stroke:#0b5fff;stroke-width:1.6}.b{fill:none;stroke:#f60;stroke-width:2;stroke-dasharray:5 6}"
 )
 Line = Sequence[float]  # a value a minute
 
@@ -24,7 +24,7 @@ def _chart(title: str, shown: Line, said: Line, top: int) -> str:
     minutes = max(len(shown), len(said), 2) - 1
     marks = "".join(_mark(n / 4 * most, n / 4, top) for n in range(5))
     hours = "".join(_hour(hour, minutes, top) for hour in range(minutes // 60 + 1))
-    lines = _line("b", said, most, minutes, top) + _line("a", shown, most, minutes, top)
+    lines = _line("a", shown, most, minutes, top) + _line("b", said, most, minutes, top)
     return f'<text class="t" x="{MARGIN}" y="{top - 12}">{escape(title)}</text>{marks}{hours}{lines}'
 
 

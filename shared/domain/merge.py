@@ -20,6 +20,7 @@ from shared.domain.signatures import with_signatures
 from shared.domain.signing_order import advance_signing
 
 MAX_SIGNERS = 1_000
+MAX_BYTES = 900_000  # of a request when first met, as JSON: Firestore takes 1,048,576, and a life adds a tenth
 GONE_LAG = 600.0  # seconds a 404 is taken for a lagging answer
 UNKNOWN_SLOWER = 4.0  # the pauses for an id never seen alive: six calls within GONE_LAG
 KEPT_UNLESS_TOLD = ("sender", "sender_email", "site", "language", "created_at", "expires_at", "download_url")
@@ -44,7 +45,8 @@ def merge(
 ) -> MergeResult:
     """usual: what this account's API usually says.
 
-    Raises RetryLater while the answer may still be lagging behind the event, PermanentFailure past 1,000 signers.
+    Raises RetryLater while the answer may still be lagging behind the event, PermanentFailure past 1,000 signers,
+    and for a request that would outgrow its document in the database.
     """
     if not answer.signers:
         raise RetryLater("the API's answer names no signer")
@@ -52,7 +54,12 @@ def merge(
         raise PermanentFailure(too_many_signers(len(answer.signers)))
     before = stored or Request(id=answer.id, adopted=not is_sent(event), met_at=now)
     reading = Reading(before, answer, event, now, policy, usual)
-    return MergeResult(_merged(reading), tuple(reading.alerts), answer)
+    request = _merged(reading)
+    if not before.signers and (size := len(msgspec.json.encode(request))) > MAX_BYTES:
+        raise PermanentFailure(
+            f"the request would take {size:,} bytes in the database; at most {MAX_BYTES:,} may begin"
+        )
+    return MergeResult(request, tuple(reading.alerts), answer)
 
 
 def _merged(r: Reading) -> Request:

@@ -1,4 +1,4 @@
-"""The targets reach their modules, with the variables of the command line."""
+"""The targets reach their modules, and docs/deploy.md can be followed word by word."""
 
 import re
 import subprocess
@@ -30,13 +30,20 @@ def test_help_lists_them(tools: Tools) -> None:
         assert re.search(rf"^  make {target} +\S", said, re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    "target",
-    ["bootstrap", "rollback", "infra", "secrets", "deploy", "smoke", "doctor", "rotate-token", "destroy", "logs"],
-)
-def test_a_dry_run_prints_commands_and_runs_none(tools: Tools, target: str) -> None:
-    settings = ("PROJECT=demo-project", "REGION=us-central1", "DRY_RUN=1", "ALERT_EMAILS=a@example.com")
-    done = make(tools, target, *settings, "FUNCTIONS=links")
+GUIDE = (ROOT / "docs" / "deploy.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+LINES = [line.split("#")[0].split() for block in BLOCKS for line in block.splitlines() if line.startswith("make ")]
+NAMED = ("rollback", "smoke", "doctor", "destroy", "logs", "deploy CANARY=10", "deploy FUNCTIONS=console")
+
+
+@pytest.mark.parametrize("command", [*dict.fromkeys(" ".join(line[1:]) for line in LINES), *NAMED])
+def test_the_guide_can_be_followed_with_its_own_settings_and_a_dry_run_changes_nothing(
+    tools: Tools, command: str
+) -> None:
+    """Each command of its blocks in order, then those that its text names."""
+    assert f"make {command}" in GUIDE
+    tools.relay_env(next(block for block in BLOCKS if block.startswith("PROJECT=")))
+    done = make(tools, *command.split(), "DRY_RUN=1")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^(TF_\S+ )*(gcloud|terraform) ", done.stdout, re.MULTILINE)
     assert not [asked for asked in tools.asked() if "output" not in asked.command]

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from shared.adapters.collections import CHANGED, COLLECTIONS
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, PermanentFailure, RetryLater
-from shared.domain.model import ApiRequest, Kind, Notice, NoticeRecord, Request, Status
+from shared.domain.kinds import KINDS
+from shared.domain.model import ApiRequest, Notice, NoticeRecord, Request, Status
 from shared.ports import Ledger, Mark, Message, NotFound, Only, Outgoing, Sought, Stored, Task, Wording
 from tests.fakes import fits
 from tests.simulation.kernel import Crash, Kernel
@@ -365,7 +366,7 @@ class SimDeadLetters:
 
 def words(request: Request, notice: Notice, link: str, unreached: object = ()) -> Wording:
     """What the oracle reads in the provider's book: kind, day, round, name, link; "" of a mail to the sender."""
-    if notice.kind is Kind.UNREACHED:
+    if KINDS[notice.kind].to_sender:
         return Wording(text="")
     name = request.signers[notice.signer].name
     about = next((s.name for s in request.signers.values() if s.number == notice.about), "")

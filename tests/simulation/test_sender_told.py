@@ -1,4 +1,4 @@
-"""Random runs with a sender who is told: nobody stays unreached and untold, no mail leaves twice.
+"""Random runs with a sender who is told: nobody stays unreached and untold, no copy is lost, no mail leaves twice.
 
 A mail to the sender adds calls, so a seed's run is another one than without it.
 """
@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.model import Kind, NoticeRecord, NoticeState, Request
+from shared.domain.kinds import COPIES
+from shared.domain.model import Kind, NoticeRecord, NoticeState, Request, Status
 from shared.domain.unreached import untold
 from tests.simulation.chance import Chance
 from tests.simulation.oracle import breaches
@@ -18,7 +19,8 @@ from tests.simulation.script import script
 
 FIRST = 21000
 MINUTE, LONGEST = timedelta(minutes=1), timedelta(minutes=10)  # the longest that a fault may last
-TELLING = (("tell_sender", True), ("sender_fallback", "boss@x.org"))
+COPYING = ("sender_copies", frozenset(COPIES.values()))
+TELLING = (("tell_sender", True), ("sender_fallback", "boss@x.org"), COPYING)
 
 
 def played(seed: int) -> Played:
@@ -33,7 +35,14 @@ def wrong(run: Played) -> list[object]:
     people = untold(stored[0], records, run.end, run.policy) if stored else []
     doubled = [key for key, n in Counter(run.mails).items() if n > 1 and not _doubtful(records.get(key))]
     untold_for_long = [one for one in people if run.end - one.at > LONGEST]
-    return [*breaches(run), *untold_for_long, *doubled, *_late(run, records)]
+    return [*breaches(run), *untold_for_long, *doubled, *_late(run, records), *_lost_copy(run, stored, records)]
+
+
+def _lost_copy(run: Played, stored: tuple[Request, object] | None, records: dict[str, NoticeRecord]) -> list[str]:
+    """A completion that the signers are told of, and the sender has no copy of."""
+    at = stored[0].completed_at if stored and stored[0].status is Status.COMPLETE and not stored[0].forgotten else None
+    over = at is not None and run.end - max(at, run.disturbed_until) > timedelta(hours=30)
+    return ["lost copy"] if over and Kind.COPY_COMPLETE not in {r.kind for r in records.values()} else []
 
 
 def _late(run: Played, records: dict[str, NoticeRecord]) -> list[timedelta]:

@@ -11,10 +11,26 @@ from shared.domain.merge import MAX_SIGNERS, gone, merge
 from shared.domain.model import ApiRequest, ApiSigner, Role, Status
 from shared.domain.policy import Policy
 from shared.domain.reading import wait_for
-from shared.domain.recheck import forget_at, next_check_at, stub
+from shared.domain.recheck import EVENTS_KEPT, forget_at, next_check_at, stub
 from shared.domain.status_event import request_status
 from tests.fakes import START, answer, seen
 from tests.merge_steps import COMPLETE, EXPIRED, POLICY, SENT, SIGNED, SILENT, TWO, event, later, sent, states, who
+
+
+def _person(n: int, url_length: int) -> ApiSigner:
+    address = {"name": f"Signer Number {n}", "email": f"signer.number.{n}@example.com", "mobile": f"+1317555{n:04}"}
+    return ApiSigner(ids=(f"5f0c6a2d9b1e4c00{n:08}",), **address, request_url="https://".ljust(url_length, "x"))
+
+
+def _stored_size(value: object) -> int:
+    """As Firestore counts a document: https://firebase.google.com/docs/firestore/storage-size"""
+    if isinstance(value, str):
+        return len(value.encode()) + 1
+    if isinstance(value, dict):
+        return 32 + sum(len(name) + 1 + _stored_size(v) for name, v in value.items())
+    if isinstance(value, list):
+        return sum(_stored_size(v) for v in value)
+    return _stored_size(msgspec.to_builtins(value)) if isinstance(value, msgspec.Struct) else 8
 
 
 class TestSignedAgainstTheApi:
@@ -224,6 +240,25 @@ class TestAnswers:
         with pytest.raises(PermanentFailure, match="1001 signers"):
             sent(*many)
         assert len(sent(*many[:-1]).signers) == MAX_SIGNERS
+
+    @pytest.mark.parametrize("length", [60, 272, 400])
+    def test_that_would_outgrow_the_database_fails_visibly_before_anybody_is_invited(self, length):
+        """What may begin can live: half of them sign, and as many events come as are kept."""
+        people = [_person(n, length) for n in range(MAX_SIGNERS)]
+        if length > 272:
+            with pytest.raises(PermanentFailure, match="bytes in the database"):
+                sent(*people)
+            return
+        request = sent(*people)
+        for n in range(EVENTS_KEPT):
+            request = replace(
+                request,
+                events=request.events | {f"{n:024}": START},
+                event_types=request.event_types | {f"{n:024}": SIGNED},
+            )
+        half = [replace(p, signed=n % 2 == 0) for n, p in enumerate(people)]
+        request = later(request, answer(*half)).request
+        assert _stored_size(request) < 1_048_576
 
     def test_silence_keeps_what_was_known(self):
         full = sent(seen("a"), ordered=True, created_at=START, expires_at=START + timedelta(days=9), download_url="d")
