@@ -23,7 +23,8 @@ class Endpoint(BaseHTTPRequestHandler):
         Endpoint.refusals -= 1
         if Endpoint.refusals < 0:
             event = Webhook(SECRET).verify(body, dict(self.headers))
-            self.events[event["id"]] = event
+            if event["type"].startswith("clickwrap.request."):  # messages have events of their own
+                self.events[event["id"]] = event
         self.send_response(503 if Endpoint.refusals >= 0 else 204)
         self.end_headers()
 

@@ -15,7 +15,7 @@ from infra.ops.smoke import Run
 from shared.domain.model import CHECK, Event
 from shared.handlers import links
 from shared.settings import STATUS_WEBHOOK_SECRETS
-from tests.infra.parsed import blocks
+from tests.infra.parsed import INFRA, blocks, load
 from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn
 
@@ -211,10 +211,10 @@ def test_infra_asks_for_whom_to_alert(tools: Tools) -> None:
 
 
 def test_terraforms_variables_are_those_that_infra_has() -> None:
-    from infra.ops.infra import LISTS, TEXTS
+    from infra.ops.infra import LISTS, OPTIONAL, TEXTS
 
-    declared = blocks("variable")
-    assert {name.lower() for name in (*TEXTS, *LISTS, "PROJECT", "REGION")} <= set(declared)
+    optional = [name for path in OPTIONAL for block in load(INFRA / "optional" / path)["variable"] for name in block]
+    assert {name.lower() for name in (*TEXTS, *LISTS, "PROJECT", "REGION")} <= {*blocks("variable"), *optional}
 
 
 # -- the end
