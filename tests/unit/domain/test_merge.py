@@ -129,6 +129,7 @@ class TestCompleteAgainstTheApi:
     def test_all_signatures_are_a_completion_but_none_are_not(self):
         signed = [replace(s, signed=True) for s in TWO]
         assert later(sent(*TWO), answer(*signed, status=None)).request.status is Status.COMPLETE
+        assert later(sent(*TWO), answer(signed[0], status=None)).request.status is Status.OPEN  # one is missing
         recipient = seen("a", role=Role.RECIPIENT, signed=True)
         assert sent(recipient, status=None).status is Status.OPEN
 
