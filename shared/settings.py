@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from datetime import time, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -545,6 +546,7 @@ class Settings(Values):
             remind_url=self[REMIND_URL],
         )
 
+    @cache  # noqa: B019 - one of these an instance
     def policy(self) -> Policy:
         """The operator's choices, for the domain."""
         day = self[SECONDS_PER_DAY]
@@ -577,6 +579,7 @@ class Settings(Values):
         """Whether senders are told of signers who were not reached: it takes a provider of e-mail."""
         return self[TELL_SENDER] == "on" and self[EMAIL_PROVIDER] != "none"
 
+    @cache  # noqa: B019
     def brands(self) -> Brands:
         """In whose name messages go out."""
         contact = self[BRAND_CONTACT] or address_in(self._plain(EMAIL_REPLY_TO) or self._plain(EMAIL_FROM))

@@ -63,6 +63,11 @@ def changed_last(request: Request) -> bool:
     return request.status_at is not None and request.status_at == request.checked_at
 
 
+def changed_by_recheck(request: Request) -> bool:
+    """Whether that reading was a recheck's. An event would come again after a crash, a recheck does not."""
+    return changed_last(request) and request.checked_at not in request.events.values()
+
+
 def request_status(request: Request, *, signer_ids: bool = False) -> RequestStatus:
     """What may leave for other systems. signer_ids: with the customer's own ids of the signers."""
     counted = counted_signers(request)

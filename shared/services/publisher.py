@@ -10,7 +10,7 @@ from shared.domain import planner, unreached
 from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request
 from shared.domain.notice_record import first_record
 from shared.domain.policy import Policy
-from shared.domain.status_event import changed_last, status_event
+from shared.domain.status_event import changed_by_recheck, changed_last, status_event
 from shared.ports import Bus, Ledger, Scheduler, Task
 from shared.services.messages import event_message, notice_message
 from shared.services.outcomes import Outcomes
@@ -37,15 +37,16 @@ class Publisher:
 
     def publish_changes(self, old: Request | None, new: Request) -> None:
         """What the commit added. What was implied before was published then, or will be by `republish_missing`."""
+        if old and changed_by_recheck(old):  # it may have died before it published, and nobody repeats it
+            self.republish_missing(None, new)
+            return
         now = self._clock()
         before = planner.notices(old, now, self._policy) if old else {}
         after = planner.notices(new, now, self._policy)
         self.publish([n for key, n in after.items() if key not in before])
         have = planner.tasks(new, now, self._policy)
         self._schedule(new, have, self._made(old))
-        # whoever committed `old` may have died before it was told, and nobody sees it any more in `new`
-        lost = old is not None and changed_last(old) and not changed_last(new)
-        self._tell_status(None if lost else old, new)
+        self._tell_status(old, new)
         self._call_off(old, have, now)
 
     def republish_missing(self, old: Request | None, new: Request) -> None:

@@ -1,4 +1,4 @@
-"""Every change of status reaches the customer's own endpoint, signed, though it is down in between; then the rest."""
+"""Each change of status and each message's end reach the customer's endpoint, signed, though it is down in between."""
 
 import base64
 import json
@@ -16,15 +16,18 @@ SECRET = base64.b64encode(b"k" * 32).decode()
 
 class Endpoint(BaseHTTPRequestHandler):
     refusals = 3  # calls that are refused first
-    events: dict[str, dict] = {}  # by id, as a consumer keeps them
+    events: dict[str, dict] = {}  # of requests, by id, as a consumer keeps them
+    notices: dict[str, str] = {}  # the kind of each, by its id
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         Endpoint.refusals -= 1
         if Endpoint.refusals < 0:
             event = Webhook(SECRET).verify(body, dict(self.headers))
-            if event["type"].startswith("clickwrap.request."):  # messages have events of their own
+            if event["type"].startswith("clickwrap.request."):
                 self.events[event["id"]] = event
+            else:
+                self.notices[event["data"]["notice"]] = event["data"]["kind"]
         self.send_response(503 if Endpoint.refusals >= 0 else 204)
         self.end_headers()
 
@@ -34,7 +37,7 @@ class Endpoint(BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize("backend", ["embedded", pytest.param("emulators", marks=pytest.mark.emulators)])
 def test_every_change_arrives_and_the_sequence_orders_them(tmp_path: Path, backend: str) -> None:
-    Endpoint.refusals, Endpoint.events = 3, {}
+    Endpoint.refusals, Endpoint.events, Endpoint.notices = 3, {}, {}
     server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/status"
@@ -47,6 +50,8 @@ def test_every_change_arrives_and_the_sequence_orders_them(tmp_path: Path, backe
             until(lambda number=number: len(Endpoint.events) == number, "the change before")
             stack.sign(person)
         until(lambda: len(Endpoint.events) == 3, "the last change")
+        kinds = ["completion"] * 2 + ["invitation"] * 2 + ["progress"]
+        until(lambda: sorted(Endpoint.notices.values()) == kinds, "what became of each message")
     finally:
         stack.stop()
         server.shutdown()

@@ -110,3 +110,16 @@ def test_the_customers_own_ids_of_signers_are_told_only_where_they_are_wanted():
     assert "id" not in next(iter(known(world)["signers"].values()))
     told = request_status(world.request(), signer_ids=True)
     assert [s.id for s in told.signers.values()] == ["a"]
+
+
+def test_the_completion_that_a_recheck_found_and_did_not_publish_is_sent_with_the_next_event():
+    world = begun("a")
+    world.advance(HOUR, reconcile=True)
+    world.says(seen("a", signed=True), status=Status.COMPLETE)
+    world.now = world.request().next_at
+    world.bus.down = True
+    world.reconcile.run()
+    world.bus.down = False
+    assert world.request().status is Status.COMPLETE
+    world.hear(SIGNED, "a")
+    assert [kind for kind, _, _ in world.told()].count("completion") == 1
