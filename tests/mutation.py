@@ -64,7 +64,8 @@ class Mutant:
 
     def key(self) -> str:
         """What it is listed by: it stays the same when other lines change."""
-        return f"{self.path.stem} {self.name}: {' '.join(x[2:] for x in self.lines() if x[0] == '+')}"
+        added = " ".join(line[2:] for line in self.lines() if line[0] == "+")
+        return f"{self.path.stem} {self.name}: {added or 'without ' + self.lines()[0][2:]}"
 
 
 def mutants(path: Path) -> list[Mutant]:

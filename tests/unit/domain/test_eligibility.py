@@ -146,6 +146,10 @@ class TestReminder:
         reminder = notice(two, Kind.REMINDER, step=3)
         assert isinstance(evaluate(with_signer(two, 1, mobile=""), reminder, START + 3 * DAY, POLICY), Defer)
 
+    def test_waits_the_longer_the_longer_it_is_due(self, two):
+        found = self.at(replace(two, status=Status.PAUSED), START + 3 * DAY + 16 * MINUTE)
+        assert found == Defer("the request is paused", 14 * 60)
+
     def test_waits_for_the_send_window(self, two):
         late = START + 3 * DAY + timedelta(hours=11)  # 21:00 in Indiana
         assert self.at(two, late) == Defer("outside the send window", 11 * 3600)

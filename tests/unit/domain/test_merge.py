@@ -129,6 +129,7 @@ class TestCompleteAgainstTheApi:
     def test_all_signatures_are_a_completion_but_none_are_not(self):
         signed = [replace(s, signed=True) for s in TWO]
         assert later(sent(*TWO), answer(*signed, status=None)).request.status is Status.COMPLETE
+        assert later(sent(*TWO), answer(signed[0], status=None)).request.status is Status.OPEN  # one is missing
         recipient = seen("a", role=Role.RECIPIENT, signed=True)
         assert sent(recipient, status=None).status is Status.OPEN
 
@@ -197,6 +198,27 @@ class TestStatus:
         request = gone(sent(*TWO), event(SENT, age=600), "r1", START, POLICY)
         assert request.status is Status.GONE
         assert request.next_at == START + timedelta(minutes=15)
+
+    @pytest.mark.parametrize(
+        ("met", "kind", "adopted"),
+        [
+            (None, SENT, False),
+            (None, SIGNED, True),
+            (None, None, True),
+            (SENT, SIGNED, False),
+            (SIGNED, None, True),
+            (SIGNED, SENT, False),
+        ],
+    )
+    def test_gone_is_known_by_how_it_was_met_and_asked_for_more_rarely_if_never_seen(self, met, kind, adopted):
+        said = answer(seen("a", signed=True), seen("b"))
+        stored = later(None, said, met, "a", minutes=0).request if met else None
+        request = gone(stored, kind and event(kind, age=600), "r9", START, POLICY)
+        assert (request.id, request.adopted, request.met_at) == ("r1" if met else "r9", adopted, START)
+        assert (request.status, request.not_found_since) == (Status.GONE if kind else Status.OPEN, START)
+        with pytest.raises(RetryLater) as e:
+            gone(stored, event(SIGNED, age=100), "r9", START, POLICY)
+        assert e.value.after == (60 if met else 400)
 
     def test_one_stray_404_silences_nobody(self):
         unpublished_tasks = gone(sent(*TWO), None, "r1", START, POLICY)

@@ -59,6 +59,13 @@ class TestAdoption:
         assert not who(request, "b").adopted
         assert who(request, "b").invited_at == START + timedelta(minutes=2)
 
+    @pytest.mark.parametrize(("hours", "invites"), [(25, True), (25.1, False)])
+    def test_a_request_sent_that_comes_too_late_invites_nobody_with_an_alert(self, hours, invites):
+        met = later(None, answer(*TWO), minutes=0).request
+        merged = later(met, answer(*TWO), SENT, minutes=60 * hours)
+        assert merged.request.adopted is not invites
+        assert [alert.partition(":")[0] for alert in merged.alerts] == ([] if invites else ["late_sent"])
+
     @pytest.mark.parametrize(
         ("adopted", "known", "kind", "news"),
         [  # whether it was met otherwise, and known before the answer that shows the signature

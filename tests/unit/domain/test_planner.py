@@ -20,10 +20,11 @@ from shared.domain.model import (
     SignerState,
     Status,
     Transition,
+    digest,
 )
 from shared.domain.policy import Policy
 from shared.domain.signing_order import ahead
-from tests.fakes import START, answer, seen
+from tests.fakes import PHONES, START, answer, seen
 
 POLICY = Policy()
 DAY = timedelta(days=1)
@@ -132,6 +133,90 @@ def test_tasks_are_for_reminders_still_to_come_that_can_be_held():
         assert all(
             (d.signer, d.reminder_day, d.reminder.task) == (*request.signers, 29, name) for name, d in due.items()
         )
+
+
+def test_each_effect_has_an_id_of_its_own_that_stays():
+    """Another id for the same effect, by a new version of this code, would send it twice."""
+    request = state(seen("a", email="a@x.org"), seen("b"))
+    key, other = request.signers
+    kinds = [
+        (Kind.INVITATION, 0, 0),
+        *((Kind.REMINDER, d, 0) for d in (3, 7)),
+        *((Kind.PROGRESS, 0, n) for n in (1, 2)),
+    ]
+    found = set()
+    for who, channel, address in ((key, ChannelName.SMS, PHONES["a"]), (key, ChannelName.EMAIL, "a@x.org")):
+        for kind, day, about in kinds:
+            days = {k: v for k, v in (("reminder_day", day), ("about", about)) if v}
+            notice = planner.notice_for(request, who, kind, channel, **days)
+            effect = ("r1", who, kind, day or about, channel, 1, digest(address))
+            assert notice.notice == digest(*effect)
+            assert (notice.reminder_day, notice.about, notice.round, notice.signer) == (day, about, 1, who)
+            again = planner.resent(request, notice, START).resends[-1].notice
+            assert again == replace(notice, notice=digest(*effect, 1))
+            found |= {notice.notice, again.notice}
+    assert len(found) == 20
+    policy = Policy(channels="sms-first")
+    first = planner.notice_for(request, key, Kind.INVITATION, ChannelName.SMS)
+    instead = planner.fallback_of(request, first, policy)
+    mail = planner.notice_for(request, key, Kind.INVITATION, ChannelName.EMAIL)
+    assert instead == replace(mail, instead_of=first.notice)
+    assert planner.fallback_of(request, instead, policy) is None
+    assert (
+        planner.fallback_of(request, planner.notice_for(request, other, Kind.INVITATION, ChannelName.SMS), policy)
+        is None
+    )
+    assert planner.fallback_of(request, first, Policy(channels="all")) is None
+    assert planner.resent(request, instead, START).resends[-1].notice.instead_of == first.notice
+
+
+def test_only_a_signature_that_stands_is_told_and_does_not_end_the_reminders_of_others():
+    request = signed(state(*TWO), 1)
+    assert {p[0] for p in planned(request, START + 3 * DAY)} == {"invitation", "reminder"}
+    key = next(iter(request.signers))
+    undone = replace(request.signers[key], state=SignerState.INVITED)
+    found = planned(replace(request, signers={**request.signers, key: undone}), START + MINUTE)
+    assert "progress" not in {p[0] for p in found}
+
+
+def test_a_reminder_that_was_resent_is_useful_until_the_next_one():
+    request = state(seen("a"))
+    reminder = planner.notice_for(request, *request.signers, Kind.REMINDER, ChannelName.SMS, reminder_day=3)
+    again = replace(planner.resent(request, reminder, START), signers={})
+    for days, left in ((3.9, 1), (4, 0)):
+        assert len(planner.notices(again, START + days * DAY, POLICY)) == left
+
+
+LAST, NOW = START + DAY, START + 2 * DAY
+
+
+@pytest.mark.parametrize(
+    ("before", "read", "stored"),
+    [  # what is stored: the reading, or that a recheck is due at once; None for nothing
+        ({}, {}, "read"),
+        ({"unread_since": LAST}, {}, "read"),
+        ({"checked_at": None}, {}, None),
+        ({}, {"checked_at": None}, None),
+        ({"status_at": LAST}, {"status_at": LAST}, None),  # whose status may not have been told
+        ({}, {"title": "News"}, "due"),
+        ({"next_at": NOW + SECOND}, {"title": "News"}, "due"),
+        ({"next_at": NOW}, {"title": "News"}, None),
+        ({"next_at": None}, {"title": "News"}, None),
+    ],
+)
+def test_of_a_reading_for_a_notice_only_what_nobody_must_publish_is_stored(before, read, stored):
+    old = replace(state(seen("a")), **{"checked_at": LAST, "next_at": NOW + DAY, "status_at": START, **before})
+    fresh = replace(old, **{"checked_at": NOW, "next_at": NOW + 9 * DAY, "unread_since": None, **read})
+    ways = {"read": fresh, "due": replace(old, next_at=NOW), None: None}
+    assert planner.aside(old, fresh, POLICY) == ways[stored]
+
+
+def test_a_reading_by_which_a_task_can_be_made_is_not_stored():
+    policy = Policy(reminder_days=(30,), window=None)
+    old = replace(state(seen("a"), policy=policy), checked_at=START + MINUTE, status_at=START)
+    for now, stored in ((START + DAY - MINUTE, True), (START + DAY, False)):
+        fresh = replace(old, checked_at=now)
+        assert planner.aside(old, fresh, policy) == (fresh if stored else None)
 
 
 def test_the_same_effect_has_the_same_id_and_a_corrected_number_another():

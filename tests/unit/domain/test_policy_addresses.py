@@ -94,3 +94,8 @@ def test_a_channel_without_a_provider_is_never_chosen():
 def test_a_number_that_only_its_own_town_can_dial_is_none() -> None:
     assert normal_mobile("5551234", "US") == ""
     assert normal_mobile("317-555-0101", "US") == "+13175550101"
+    assert normal_mobile("4915112345678", "US") == "+4915112345678"  # lacks only its plus
+
+
+def test_an_address_of_more_than_254_characters_is_none() -> None:
+    assert [len(normal_email(f"{'j' * n}@x.org")) for n in (248, 249)] == [254, 0]

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.lost_answers import fingerprint
-from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState
+from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Request, Status
 from shared.domain.planner import fallback_of, notice_for
 from shared.domain.policy import Policy, address_key
-from shared.ports import Outgoing, Wording
+from shared.ports import NotFound, Outgoing, Wording
 from tests.fakes import PHONES, Crash, World, seen
 from tests.lifecycles import DAY, HOUR, MINUTE, SENT, begun, sign
 
@@ -205,6 +205,32 @@ def test_a_notice_that_asks_somebody_to_sign_rests_on_an_answer_of_the_last_minu
         world.deliver.notice(notice)
     assert world.api.calls - before == asks
     assert world.request().checked_at == (world.now if asks else request.checked_at)
+
+
+@pytest.mark.parametrize(
+    ("fields", "waits"), [({}, True), ({"forgotten": True}, False), ({"status": Status.GONE}, False)]
+)
+def test_a_request_that_the_api_does_not_find_is_asked_for_in_five_minutes_unless_it_has_ended(fields, waits):
+    world = World()
+    world.says(seen("a"))
+    world.resolve.event(world.event(SENT))
+    request = replace(world.request(), not_found_since=world.now, **fields)
+    world.ledger.put("r1", request, world.ledger.get(Request, "r1").version)
+    asked = []
+
+    def fetch(key, after):
+        asked.append((key, after))
+        raise NotFound
+
+    world.api.fetch = fetch
+    notice = notice_for(request, *request.signers, Kind.INVITATION, ChannelName.SMS)
+    try:
+        world.deliver.notice(notice)
+        found = None
+    except RetryLater as e:
+        found = e.after
+    assert asked == [("r1", request.checked_at)]  # an answer from before the 404 will not do
+    assert (found == 300) is waits
 
 
 def test_a_reminder_waits_for_the_invitation_of_its_own_signer():
