@@ -34,6 +34,13 @@ def _stored_size(value: object) -> int:
 
 
 class TestSignedAgainstTheApi:
+    def test_an_answer_that_lacks_only_this_signer_is_given_time_then_the_webhook_is_doubted(self):
+        without_b = answer(seen("a"))
+        with pytest.raises(RetryLater):
+            later(sent(*TWO), without_b, SIGNED, "b", age=119)
+        merged = later(sent(*TWO), without_b, SIGNED, "b", age=120)
+        assert who(merged.request, "b").doubted_since is not None
+
     @pytest.mark.parametrize("flag", [True, None])
     def test_is_believed_where_the_api_agrees_or_is_silent(self, flag):
         said = answer(seen("a", signed=flag), seen("b"), status=None)
@@ -132,15 +139,6 @@ class TestCompleteAgainstTheApi:
         assert later(sent(*TWO), answer(signed[0], status=None)).request.status is Status.OPEN  # one is missing
         recipient = seen("a", role=Role.RECIPIENT, signed=True)
         assert sent(recipient, status=None).status is Status.OPEN
-
-
-class TestSignedAgainstTheApi:
-    def test_an_answer_that_lacks_only_this_signer_is_given_time_then_the_webhook_is_doubted(self):
-        without_b = answer(seen("a"))
-        with pytest.raises(RetryLater):
-            later(sent(*TWO), without_b, SIGNED, "b", age=119)
-        merged = later(sent(*TWO), without_b, SIGNED, "b", age=120)
-        assert who(merged.request, "b").doubted_since is not None
 
 
 class TestExpiredAgainstTheApi:
