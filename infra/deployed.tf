@@ -2,13 +2,8 @@
 locals {
   deployed = { for name, f in local.functions : name => f if length(var.bundles) > 0 }
 
-  # As infra/ops/config.py: the table overrides the given settings, which override what follows from this infrastructure.
   api_rate = tonumber(lookup(var.settings, "API_RATE_PER_MINUTE", 1600))
-  own_settings = { for name, f in local.deployed : name => merge(
-    { BACKEND = "gcp", THREADS = tostring(f.concurrency) },
-    { for members in [local.invokers[name]] : "CALLERS" => replace(join(",", members), "serviceAccount:", "") if !f.public && f.caller != "operators" },
-    { for calls in [local.api_rate * f.api_share / f.max_instances] : "API_RATE_PER_MINUTE" => tostring(floor(calls)) if calls > 0 },
-  ) }
+  callers  = { for name, members in local.invokers : name => replace(join(",", members), "serviceAccount:", "") }
 
   invocations = merge([for name, members in local.invokers : { for member in members : "${name}:${member}" => { function = name, member = member } } if contains(keys(local.deployed), name)]...)
 }
@@ -76,10 +71,18 @@ resource "google_cloudfunctions2_function" "relay" {
     timeout_seconds                  = each.value.timeout
     ingress_settings                 = "ALLOW_ALL"
     service_account_email            = google_service_account.relay[each.key].email
-    environment_variables            = merge(local.environment, var.settings, local.own_settings[each.key])
     vpc_connector                    = each.value.api_share > 0 || each.key == "forward" ? var.vpc_connector : null
     vpc_connector_egress_settings    = var.vpc_connector != "" && (each.value.api_share > 0 || each.key == "forward") ? "ALL_TRAFFIC" : null
     all_traffic_on_latest_revision   = true
+
+    # As infra/ops/config.py: the table overrides the given settings, which override what follows from this infrastructure.
+    environment_variables = merge(
+      local.environment,
+      var.settings,
+      { BACKEND = "gcp", THREADS = tostring(each.value.concurrency) },
+      each.value.public || each.value.caller == "operators" ? tomap({}) : tomap({ CALLERS = local.callers[each.key] }),
+      each.value.api_share == 0 ? tomap({}) : tomap({ API_RATE_PER_MINUTE = tostring(floor(local.api_rate * each.value.api_share / each.value.max_instances)) }),
+    )
 
     dynamic "secret_environment_variables" {
       for_each = local.function_secrets[each.key]
