@@ -21,6 +21,7 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 NONE = Claims()
+CLAIMS = msgspec.json.Decoder(Claims)
 
 
 def claims(headers: Mapping[str, str]) -> Claims:
@@ -32,7 +33,7 @@ def claims(headers: Mapping[str, str]) -> Claims:
     given = headers.get("X-Serverless-Authorization")
     found = TOKEN.fullmatch(headers.get("Authorization", "") if given is None else given)
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(found[1] + "=="), type=Claims) if found else NONE
+        return CLAIMS.decode(base64.urlsafe_b64decode(found[1] + "==")) if found else NONE
     except (ValueError, msgspec.DecodeError, RecursionError):
         return NONE
 

@@ -3,7 +3,6 @@
 import functools
 
 import functions_framework
-import msgspec
 from cloudevents.http import CloudEvent
 
 from shared import bootstrap, entrypoint
@@ -18,4 +17,4 @@ entrypoint.start(DEFERRAL)
 @functions_framework.cloud_event
 @entrypoint.private("forward")
 def forward(event: CloudEvent) -> None:
-    entrypoint.subscriber(event, status_event.CloudEvent[msgspec.Raw], bootstrap.forward().event, DEFERRAL)
+    entrypoint.subscriber(event, status_event.RawEvent, bootstrap.forward().event, DEFERRAL)

@@ -2,9 +2,11 @@
 
 import msgspec
 
+from shared.domain.decodable import decodable
 from shared.ports import Message
 
 
+@decodable
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """A push subscription, as Terraform creates it in the cloud.
 

@@ -20,11 +20,13 @@ from local.sandbox.service import SandboxService
 from local.sandbox.settings import as_form, changes_of_form
 from local.sandbox.store import NoSuchRequest, Store
 from local.sandbox.webhooks import Webhooks
+from shared.domain.decodable import decodable
 
 pages = flask.Blueprint("pages", __name__)
 PAGE = 20  # requests on one page of the list
 
 
+@decodable
 class Trigger(msgspec.Struct, forbid_unknown_fields=True):
     """An event to bring about. only: its webhook is sent, and the request stays as it is."""
 

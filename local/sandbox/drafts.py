@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from local.sandbox.model import Role, SendTo, SignatureRequest, Signer
+from shared.domain.decodable import decodable
 
 MAX_SIGNERS = 2_000
 
@@ -33,6 +34,7 @@ class DraftSigner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Role = Role.SIGNER
 
 
+@decodable
 class Draft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: Text
     signers: list[DraftSigner]

@@ -7,6 +7,8 @@ from enum import StrEnum
 import msgspec
 from msgspec.structs import replace
 
+from shared.domain.decodable import decodable
+
 
 class Status(StrEnum):
     """The states in the vendor's help centre; the API's spelling is undocumented."""
@@ -52,6 +54,7 @@ class Signer(msgspec.Struct, frozen=True, kw_only=True):
         return self.name or self.email or self.mobile_number or self.signer_id
 
 
+@decodable
 class SignatureRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     title: str

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from local.sandbox.drafts import Invalid
+from shared.domain.decodable import decodable
 
 HeaderText = Annotated[str, msgspec.Meta(pattern=r"^[\x20-\x7e]*$", max_length=1_000)]
 
@@ -26,6 +27,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         return self.status is None and self.body is None
 
 
+@decodable
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings.
 

@@ -6,10 +6,12 @@ import msgspec
 from local.sandbox import web
 from local.sandbox.answers import iso
 from local.stack.clock import Busy, Travel
+from shared.domain.decodable import decodable
 
 times = flask.Blueprint("times", __name__)
 
 
+@decodable
 class Move(msgspec.Struct, forbid_unknown_fields=True):
     """days: how many to go forward; None goes to the next reminder. back: the page to return to."""
 

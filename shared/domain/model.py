@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from shared.domain.decodable import decodable
+
 
 class EventType(StrEnum):
     """The four webhooks that concern us, as Clickwrap names them."""
@@ -81,6 +83,7 @@ class Role(StrEnum):
 CHECK = "relay-check"  # the request of the check of the whole relay, see shared/handlers/relay_check.py
 
 
+@decodable
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One message on `clickwrap-events`: a verified webhook, ids only. `received_at` is our clock, not Clickwrap's."""
 
@@ -93,6 +96,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     received_at: datetime
 
 
+@decodable
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """One message on `signer-notices`: one thing to tell one signer on one channel.
 
@@ -167,6 +171,7 @@ class Resend(msgspec.Struct, frozen=True, kw_only=True):
     notice: Notice
 
 
+@decodable
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`requests/{id}`: everything known of one signature request."""
 
@@ -222,6 +227,7 @@ class Transition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     milliseconds: int = 0
 
 
+@decodable
 class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`notices/{id}`: what became of one notice. Begins at its first delivery."""
 
@@ -254,6 +260,7 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     purge_at: datetime | None = None
 
 
+@decodable
 class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`links/{code}`: whom a short link belongs to. Immutable; whether it lives is read from the request."""
 
@@ -264,6 +271,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     purge_at: datetime | None = None
 
 
+@decodable
 class Suppression(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`suppressions/{address key}`: an address that must not be tried again, until an operator clears it."""
 
@@ -295,6 +303,7 @@ class AccountAnswers(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     shown: bool = False  # a signature, at any time
 
 
+@decodable
 class RelayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`control/relay`: how the relay itself is doing."""
 

@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from shared.domain.decodable import decodable
 from shared.domain.model import Request, Signer, SignerState, Status
 from shared.domain.signers import counted_signers, pending
 
@@ -23,6 +24,10 @@ class CloudEvent(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     time: datetime
     datacontenttype: str = "application/json"
     data: T
+
+
+RawEvent = CloudEvent[msgspec.Raw]  # with its data as it came
+decodable(RawEvent)
 
 
 class SignerStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

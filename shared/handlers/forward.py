@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from shared.domain.errors import PermanentFailure, RetryLater
-from shared.domain.status_event import CloudEvent
+from shared.domain.status_event import RawEvent
 from shared.ports import StatusEndpoint
 
 RETRY_FOR = timedelta(hours=24)  # after the change; then it goes to the dead letters, from where it can be replayed
@@ -21,7 +21,7 @@ class Forward:
     def __init__(self, endpoint: StatusEndpoint, clock: Callable[[], datetime]) -> None:
         self._endpoint, self._clock = endpoint, clock
 
-    def event(self, event: CloudEvent[msgspec.Raw]) -> None:
+    def event(self, event: RawEvent) -> None:
         """Raises RetryLater while the endpoint does not take it, PermanentFailure once RETRY_FOR is over."""
         try:
             self._endpoint.post(event.id, msgspec.json.encode(event))

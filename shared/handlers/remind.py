@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import planner
+from shared.domain.decodable import decodable
 from shared.domain.errors import RetryLater
 from shared.domain.model import Kind, Notice, Reminder, Request, SignerState, Status
 from shared.domain.policy import Policy
@@ -17,6 +18,7 @@ from shared.services.publisher import Publisher
 MAX_CLOCK_SKEW = timedelta(seconds=2)
 
 
+@decodable
 class Firing(msgspec.Struct, frozen=True):
     """The body of a reminder task."""
 

@@ -17,7 +17,7 @@ from shared.domain.model import Event, Notice, NoticeRecord, Request
 from shared.domain.notice_record import IN_PROGRESS, is_idle
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key
-from shared.domain.status_event import CloudEvent
+from shared.domain.status_event import RawEvent
 from shared.ports import Bus, DeadLetters, Ledger, Message
 from shared.services.messages import event_message, notice_message
 from shared.services.resource_names import ResourceNames
@@ -131,7 +131,7 @@ class DeadLetterService:
             if letter.topic == self._names.events_topic:
                 return self._preview_event(letter, msgspec.json.decode(letter.data, type=Event))
             if letter.topic == self._names.status_topic:
-                return _preview_status(letter, msgspec.json.decode(letter.data, type=CloudEvent[msgspec.Raw]))
+                return _preview_status(letter, msgspec.json.decode(letter.data, type=RawEvent))
             return self._preview_notice(letter, msgspec.json.decode(letter.data, type=Notice))
         except (msgspec.DecodeError, UnicodeDecodeError) as e:
             return ReplayPreview(letter, "unreadable message", ReplayOutcome.STUCK, f"nothing: it cannot be read ({e})")
@@ -198,7 +198,7 @@ def _notice_id(data: bytes) -> str:
         return ""
 
 
-def _preview_status(letter: DeadLetter, event: CloudEvent[msgspec.Raw]) -> ReplayPreview:
+def _preview_status(letter: DeadLetter, event: RawEvent) -> ReplayPreview:
     return ReplayPreview(
         letter, f"{event.type} {event.id}", ReplayOutcome.REPLAY, "posts it to STATUS_WEBHOOK_URL once more"
     )
@@ -217,5 +217,5 @@ def _again(letter: DeadLetter, names: ResourceNames) -> Message:
     if letter.topic == names.notices_topic:
         return notice_message(msgspec.json.decode(letter.data, type=Notice))
     if letter.topic == names.status_topic:
-        return event_message(msgspec.json.decode(letter.data, type=CloudEvent[msgspec.Raw]))
+        return event_message(msgspec.json.decode(letter.data, type=RawEvent))
     return Message(letter.data)

@@ -11,6 +11,7 @@ from datetime import datetime
 import msgspec
 
 from shared.adapters.clickwrap.ids import REQUEST_ID
+from shared.domain.decodable import decodable
 from shared.domain.model import Event, EventType
 from shared.ports import WebhookRejected
 
@@ -26,6 +27,7 @@ TITLE = {
 }
 
 
+@decodable
 class Webhook(msgspec.Struct):
     """The keys that are read. Ids are strings or integers; they are checked only for events that are relayed."""
 

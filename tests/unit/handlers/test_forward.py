@@ -8,7 +8,7 @@ import pytest
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import EventType
-from shared.domain.status_event import CloudEvent, status_event
+from shared.domain.status_event import RawEvent, status_event
 from shared.handlers.forward import Forward
 from shared.services.dead_letters import DeadLetterService
 from tests.fakes import World, seen
@@ -39,7 +39,7 @@ def world() -> World:
 @pytest.mark.parametrize(("place", "about"), [(0, "clickwrap.request.open"), (1, "clickwrap.notice.accepted")])
 def test_what_is_posted_is_the_message_of_the_topic(world, place, about):
     endpoint, message = Endpoint(), world.bus.topics[world.names.status_topic][place]
-    event = msgspec.json.decode(message.data, type=CloudEvent[msgspec.Raw])
+    event = msgspec.json.decode(message.data, type=RawEvent)
     Forward(endpoint, world.clock).event(event)
     assert (message.attributes["type"], endpoint.got) == (about, [(event.id, message.data)])
 

@@ -14,6 +14,7 @@ import msgspec
 
 from shared.adapters.http.client import Http, HttpResponse, field_text
 from shared.adapters.providers.common.rules import AGAIN, SETTINGS
+from shared.domain.decodable import decodable
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.setting_types import url
 
@@ -32,6 +33,7 @@ REASONS = {
 }
 
 
+@decodable
 class Key(msgspec.Struct, frozen=True):
     """A service account's key file, as far as it is read."""
 
