@@ -311,7 +311,8 @@ class Oracle:
         """What was met in one way only is not to be made what it is not by one forged webhook."""
         if not self.forged or self.p.resends:
             return
-        if not (self.p.script.silent or self._alive(self.said) or self._kinds(27 * HOUR, self.p.posted) > 1):
+        unsure = self.p.script.silent or ("unsigned",) in self.decided
+        if not (unsure or self._alive(self.said) or self._kinds(27 * HOUR, self.p.posted) > 1):
             yield from (f"{s.effect}: of one kind of webhook" for s in self.p.book if s.kind == "completion")
         met = min((at for at, _ in self.told), default=self.p.end)
         sent = any(kind == "request_sent" and at < met + 26 * HOUR for at, kind, _ in self.p.posted)
@@ -337,7 +338,9 @@ class Oracle:
         """Something visible to an operator holds it back, or the script has made it unclear what is due."""
         letters = any(self.p.relay.ports.letters.letters.values()) or self.expired_for_long
         unheard = any(not self._first("request_signed", name) for name in self.signatures)
-        silent = self.p.script.silent and (unheard or self.forged or {"revise", "expire", "pause"} & self.acts)
+        nameless = "delegate" in self.acts and any(not p.ids for p in self.p.script.people)
+        unclear = unheard or nameless or self.forged or {"revise", "expire", "pause"} & self.acts
+        silent = self.p.script.silent and unclear
         unproven = "revise" in self.acts and not self.shown
         forged = "request_signed" in self.forged
         return letters or bool(silent) or unproven or forged
@@ -466,6 +469,8 @@ class Oracle:
 
     def receipts(self) -> Iterator[str]:
         """What a receipt said of a message that left once is what is known of it."""
+        if "outage" in self.acts:
+            return  # one may be recorded although its publication failed
         times, states = defaultdict(int), defaultdict(set)
         for sent in self.p.book:
             times[sent.notice] += 1
