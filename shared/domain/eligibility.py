@@ -7,7 +7,7 @@ import msgspec
 
 from shared.domain.kinds import KINDS, signed_by, useful_for
 from shared.domain.model import Kind, Notice, NoticeRecord, NoticeState, Request, Role, Signer, SignerState, Status
-from shared.domain.notice_record import NOT_SENT_STATES
+from shared.domain.notice_record import NOT_SENT_STATES, SENT_STATES
 from shared.domain.planner import as_planned, latest_due, resent_at
 from shared.domain.policy import Policy, into_window, other_channel
 from shared.domain.signers import address_of, pending
@@ -15,7 +15,7 @@ from shared.domain.signing_order import is_due
 
 CAUSE_MAY_PASS = 900.0  # seconds after it became due that a deferred notice is evaluated again; then twice that, ...
 LEAST_WAIT = 61.0  # seconds: a shorter one is no deferral
-LEFT = (NoticeState.ACCEPTED, NoticeState.UNKNOWN)  # what follows is a receipt
+LEFT = (NoticeState.ACCEPTED, NoticeState.UNKNOWN)  # what else tells that it left is a receipt, which may come late
 DAYS_AFTER_INVITATION = 0.5  # least time between an invitation and a reminder
 
 
@@ -74,8 +74,9 @@ def after_invitation(
 
 
 def _left_at(record: NoticeRecord) -> datetime | None:
-    """When it last left, or may have left; None where it did not."""
-    return max((t.at for t in record.history if t.state in LEFT), default=None)
+    """When it last left, or may have left; None where it did not. A receipt may be all that tells of it."""
+    tried, told = ([t.at for t in record.history if t.state in states] for states in (LEFT, SENT_STATES))
+    return max(tried or told[:1], default=None)
 
 
 def _never_leaves(signer: Signer, invitations: list[NoticeRecord], now: datetime, policy: Policy) -> bool:

@@ -92,8 +92,7 @@ def test_after_stop_the_reminder_is_not_sent_and_says_why_and_after_start_the_ne
     assert len(stack.messages(ERICS)) == 1
     text_back(stack, "START")
     move(stack)
-    until(lambda: len(stack.messages(ERICS)) == 2, "Eric is reminded again")
-    assert len(stack.messages(JANES)) == 3
+    until(lambda: (len(stack.messages(ERICS)), len(stack.messages(JANES))) == (2, 3), "both are reminded again")
 
 
 def text_back(stack: Running, words: str) -> None:

@@ -117,6 +117,7 @@ class TestReminder:
             ([("sending", 59), ("accepted", 60)], 0),  # 12 hours before
             ([("sending", 70), ("accepted", 71), ("delivered", 72)], 11 * 3600),
             ([("sending", 71), ("unknown", 71)], 11 * 3600),
+            ([("sending", 70), ("delivered", 71)], 11 * 3600),
             ([("sending", 1), ("unknown", 1), ("planned", 2), ("sending", 70), ("accepted", 70)], 10 * 3600),
             ([("failed", 0)], 0),
         ],
