@@ -1,11 +1,14 @@
 """Plays the script: facts become true at the stand-in, webhooks are posted until they are taken, as the vendor does."""
 
+import contextlib
 import heapq
 import http.client
 import itertools
 import json
+import re
 import threading
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +18,7 @@ from tests.faults.provider import Provider
 from tests.faults.script import Person, Play, Step
 
 TOKEN = "soak-token"
+LINK = re.compile(r"http://[^/\s]+(/l/[\w-]+)")
 AGAIN = 0.5  # seconds until a webhook that was not taken is posted again
 PATIENCE = 240.0  # seconds a signer waits for an invitation: a recheck that fails is followed by one hours later
 AFTER_REVISION = 60.0  # seconds, the same after a revision, which only the next recheck finds
@@ -71,6 +75,7 @@ class Director:
         if acting.ready is None and (in_vain or (now >= acting.since and self._free(acting))):
             acting.ready = now
             self.unheard += again and not self._free(acting)
+            self._opens(step)
         if acting.ready is not None and now >= acting.ready + step.delay:
             self._api.happens(acting.play, step.type, step.who)
             self._announce(acting.play, acting.at, step, now)
@@ -81,6 +86,20 @@ class Director:
         rounds = 2 if _again(acting.play, acting.at) else 1
         awaited_ = awaited(acting.play, acting.at)
         return all(self._provider.count("invitation", to) >= rounds for p in awaited_ for to in p.addresses)
+
+    def _opens(self, step: Step) -> None:
+        """Whoever is about to sign follows the link of their last message, but for every tenth."""
+        sents = [sent for to in step.who.addresses for sent in self._provider.got[to][-1:]] if step.who else []
+        link = LINK.search(sents[0].text) if sents and step.type == "request_signed" else None
+        if link and zlib.crc32(link[1].encode()) % 10:
+            threading.Thread(target=self._follow, args=(link[1],), daemon=True).start()
+
+    def _follow(self, path: str) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("GET", path)
+            connection.getresponse()
+        connection.close()
 
     # -- webhooks
 
