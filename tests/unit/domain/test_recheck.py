@@ -130,6 +130,15 @@ def test_what_announces_a_change_brings_the_recheck_forward_once_in_twenty_minut
     assert (found and (found.opened_at, found.next_at)) == (wait and (START, START + wait * SECOND))
 
 
+@pytest.mark.parametrize(("hours", "soon"), [(23.9, True), (24, False)])
+def test_an_ended_request_whose_status_may_not_be_told_is_read_again_soon_for_a_day(hours, soon):
+    changed = START + 10 * DAY
+    ended = replace(OPEN, status=Status.COMPLETE, changed_at=changed, status_at=changed, checked_at=changed)
+    ended = replace(ended, purge_at=changed + 90 * DAY, unread_since=changed)
+    now = changed + hours * 60 * MINUTE
+    assert (unread(ended, now, POLICY, 0).next_at < now + DAY) is soon
+
+
 @pytest.mark.parametrize(
     ("fields", "minutes", "after", "wait"),
     [  # minutes: since the first that got no answer
