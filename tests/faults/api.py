@@ -56,7 +56,7 @@ class Api:
     def answer(self, path: str, headers: dict[str, str], body: bytes) -> Reply:
         fault, random = self.faults.next()
         if fault == "429":
-            return Reply(429, {"error": {"status": 429}}, random.choice(({}, {"Retry-After": "1"})))
+            return Reply(429, {"error": {"status": 429}}, {"Retry-After": "1"})  # the minute of the vendor's limit
         if fault in ("500", "503"):
             return Reply(int(fault), b"trouble")
         if fault == "garbage":
