@@ -342,8 +342,8 @@ class Oracle:
         unclear = unheard or nameless or self.forged or {"revise", "expire", "pause"} & self.acts
         silent = self.p.script.silent and unclear
         unproven = "revise" in self.acts and not self.shown
-        forged = "request_signed" in self.forged
-        return letters or bool(silent) or unproven or forged
+        forged = "request_signed" in self.forged or (self.forged and ("unsigned",) in self.decided)
+        return letters or bool(silent) or unproven or bool(forged)
 
     @cached_property
     def shown(self) -> bool:
@@ -508,8 +508,8 @@ class Oracle:
     def _lost_progress(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         if self.p.policy.progress_to == "none" or self.revisions or self.p.script.silent:
             return
-        if self._corrected(row.person.name):
-            return  # whoever is invited anew reads of it there
+        if self._corrected(row.person.name) or "expire" in self.acts:
+            return  # whoever is invited anew reads of it there; what comes while it is expired is dropped
         invited = [s.at for s in self.p.book if (s.name, s.kind) == (row.person.name, "invitation")]
         for other in facts.rows:
             about = other.person.name
@@ -665,9 +665,13 @@ class Oracle:
             yield f"a consumer shows {shown}, it is {expected}"
 
     def notice_stream(self) -> Iterator[str]:
-        """So is what became of each message, but for a receipt that its provider gave up to repeat."""
+        """So is what became of each message, but for a receipt that its provider gave up to repeat.
+
+        A thread that was frozen for hours may die just after its record, when its task is long over.
+        """
         if (
             not self.at_rest
+            or ("slow", 10_800.0) in self.decided
             or self.p.end - self.settled_at < 3 * HOUR
             or any(self.p.relay.ports.letters.letters.values())
         ):
