@@ -40,13 +40,20 @@ def _completion_is_news(r: Reading, request: Request) -> bool:
     if trust.ended_long_ago(r.before, r.now, r.policy):
         return False
     if request.met_complete_by:
-        proven = r.said() is Status.COMPLETE or r.is_of(EventType.SIGNED)  # a Sent alone may follow a forged Complete
-        return r.event is not None and r.event.type != request.met_complete_by and proven
+        return _is_another(r, request.met_complete_by)
     if r.is_of(EventType.COMPLETE):
         return True
     followed = trust.was_followed(request, r.before.signers)
     heard = followed or r.event is not None or request.status is Status.DISPUTED
     return heard and request.status is not Status.COMPLETE
+
+
+def _is_another(r: Reading, first: str) -> bool:
+    """Whether the event is no mere copy of the first that was heard. Beside a Complete of which the API says nothing,
+    only a Signed is: the others may follow a forged one.
+    """
+    claimed = first == EventType.COMPLETE and r.said() is None
+    return r.is_of(EventType.SIGNED) if claimed else r.event is not None and r.event.type != first
 
 
 def _claimed_complete(r: Reading, said: Status | None) -> Status:

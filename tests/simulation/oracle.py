@@ -311,7 +311,7 @@ class Oracle:
         """What was met in one way only is not to be made what it is not by one forged webhook."""
         if not self.forged or self.p.resends:
             return
-        unsure = self.p.script.silent or ("unsigned",) in self.decided
+        unsure = self.p.script.silent or any(d[0] in ("unsigned", "status") for d in self.decided)
         if not (unsure or self._alive(self.said) or self._kinds(27 * HOUR, self.p.posted) > 1):
             yield from (f"{s.effect}: of one kind of webhook" for s in self.p.book if s.kind == "completion")
         met = min((at for at, _ in self.told), default=self.p.end)
@@ -446,7 +446,8 @@ class Oracle:
         for row in facts.rows if kind else ():
             both = {a for a in (row.person.mobile, row.person.email) if a}
             reached = any((s.name, s.kind) == (row.person.name, kind) for s in self.p.book)
-            due = self.proven if kind == "completion" else facts.turn(row)
+            heard = self._heard("request_complete") or not self.p.script.silent
+            due = self.proven and heard if kind == "completion" else facts.turn(row)
             unsure = self.disturbed_tries(kind, row.person.name) > 1
             if due and self.refused & both and len(both) == 2 and not self.refused >= both and not (reached or unsure):
                 yield f"{kind} to {row.person.name}: by neither channel"
@@ -508,8 +509,8 @@ class Oracle:
     def _lost_progress(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         if self.p.policy.progress_to == "none" or self.revisions or self.p.script.silent:
             return
-        if self._corrected(row.person.name) or "expire" in self.acts:
-            return  # whoever is invited anew reads of it there; what comes while it is expired is dropped
+        if self._corrected(row.person.name) or "expire" in self.acts or "request_complete" in self.forged:
+            return  # whoever is invited anew reads of it there; what comes while it is expired or disputed is dropped
         invited = [s.at for s in self.p.book if (s.name, s.kind) == (row.person.name, "invitation")]
         for other in facts.rows:
             about = other.person.name

@@ -127,6 +127,13 @@ class TestCompleteAgainstTheApi:
         after = later(believed, silent, then, "a" if then is SIGNED else None, minutes=15).request
         assert (after.status, after.completed_at is not None) == (Status.COMPLETE, told)
 
+    @pytest.mark.parametrize("said", [Status.COMPLETE, Status.OPEN, None])
+    def test_after_a_sent_that_met_the_request_complete_is_news_whatever_the_api_says_now(self, said):
+        met = later(None, answer(*TWO, status=Status.COMPLETE), SENT).request
+        assert (met.completed_at, met.met_complete_by) == (None, SENT)
+        signers = SILENT if said is None else TWO
+        assert later(met, answer(*signers, status=said), COMPLETE, minutes=2).request.completed_at is not None
+
     def test_again_on_a_complete_request_changes_nothing(self):
         done = later(sent(*TWO), answer(*TWO, status=Status.COMPLETE), COMPLETE).request
         again = later(done, answer(*TWO), COMPLETE, minutes=5).request
