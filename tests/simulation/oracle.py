@@ -109,7 +109,8 @@ class Oracle:
     def told(self) -> list[tuple[datetime, int]]:
         """When a whole answer was stored: its task ended well. The version of the facts that it showed."""
         ended = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
-        return [(at, i) for at, task in ended for _, i, whole in task.told[: task.stored] if whole and i >= 0]
+        last = [(at, task.told[task.stored - 1]) for at, task in ended if task.stored]
+        return [(at, i) for at, (_, i, whole) in last if whole and i >= 0]
 
     @cached_property
     def said(self) -> list[tuple[datetime, int]]:
