@@ -46,9 +46,9 @@ class Callers:
 
     def refusal(self, headers: Mapping[str, str], now: float) -> str:
         """Why a call is refused; "" if it is not. now: seconds since 1970."""
-        found = claims(headers)
         if not self.accounts:
             return ""
+        found = claims(headers)
         if found is NONE:
             return UNREADABLE
         if found.aud != self.audience:

@@ -72,9 +72,9 @@ class Director:
         step = acting.play.steps[acting.at]
         again = _again(acting.play, acting.at)
         in_vain = now - acting.since > (AFTER_REVISION if again else PATIENCE)
-        if acting.ready is None and (in_vain or (now >= acting.since and self._free(acting))):
+        if acting.ready is None and ((free := now >= acting.since and self._free(acting)) or in_vain):
             acting.ready = now
-            self.unheard += again and not self._free(acting)
+            self.unheard += again and not free
             self._opens(step)
         if acting.ready is not None and now >= acting.ready + step.delay:
             self._api.happens(acting.play, step.type, step.who)

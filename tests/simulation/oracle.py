@@ -20,7 +20,6 @@ ENDS = (NoticeState.ACCEPTED, NoticeState.FAILED, NoticeState.DELIVERED, NoticeS
 ONCE_MORE = ("invitation", "completion")  # what may be tried again after a lost answer
 SECOND, MINUTE, HOUR, DAY = (timedelta(seconds=n) for n in (1, 60, 3_600, 86_400))
 UNDER_WAY = timedelta(seconds=175)  # a function's time-out, a lease, a provider's deadline, two clocks
-NEW_NUMBER = timedelta(minutes=30)
 
 
 def breaches(played: Played) -> list[tuple[str, str]]:
