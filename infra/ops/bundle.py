@@ -1,6 +1,7 @@
 """`make bundle`: write a folder and a zip for each function to dist/, named by the hash of their contents.
 
-dist/<function> is a link to the folder.
+dist/<function> is a link to the folder. A folder is put in place whole and not changed afterwards, and one of the last
+day stays, so that another deployment that runs from this checkout can still upload its own.
 
 A bundle is flat, as functions-framework expects: main.py, shared/ and requirements.txt side by side. It is the same
 for every configuration: another provider needs other settings, not another bundle.
@@ -8,6 +9,8 @@ for every configuration: another provider needs other settings, not another bund
 
 import hashlib
 import shutil
+import tempfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from infra.ops.shell import Stop
 
 DIST = ROOT / "dist"
 SHIPPED = {".py", ".html", ".txt", ".css", ".js", ".svg", ".json"}
+KEPT = 86_400  # seconds; no deployment takes longer
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can store; a fixed time keeps the zip reproducible
 
 
@@ -31,21 +35,30 @@ class Bundle(msgspec.Struct, frozen=True):
 
 
 def build(function: Function, dist: Path) -> Bundle:
-    """Build a function's bundle and replace the earlier one. Raises Stop."""
+    """Build a function's bundle, unless it is there already, and drop those of earlier days. Raises Stop."""
     files = contents(function)
     digest = digest_of(files)
     folder = dist / f"{function.name}-{digest}"
-    _drop_old(dist, function.name)
+    made = Bundle(function.name, digest, folder, folder.with_name(f"{folder.name}.zip"))
+    _drop_old(dist, made)
+    dist.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=dist, prefix=".") as draft:
+        _put_in_place(Path(draft), made, files)
+    return made
+
+
+def _put_in_place(draft: Path, made: Bundle, files: dict[str, bytes]) -> None:
     for name, data in files.items():
-        _write(folder / name, data)
-    _link(dist / function.name, folder)
-    return Bundle(function.name, digest, folder, _zip(folder))
-
-
-def _link(link: Path, folder: Path) -> None:
-    """dist/<function>: a path without a hash, for `gcloud functions deploy --source`."""
-    link.unlink(missing_ok=True)
-    link.symlink_to(folder.name, target_is_directory=True)
+        _write(draft / made.folder.name / name, data)
+    _zip(draft / made.folder.name, draft / "zip").replace(made.archive)
+    link = draft / "link"  # dist/<function>: a path without a hash, for `gcloud functions deploy --source`
+    link.symlink_to(made.folder.name, target_is_directory=True)
+    link.replace(made.folder.with_name(made.function))
+    try:
+        (draft / made.folder.name).rename(made.folder)
+    except OSError:  # it is there: another deployment made it, or an earlier one
+        if _under(made.folder) != files:
+            raise Stop(f"{made.folder} was changed by hand: delete it") from None
 
 
 def contents(function: Function) -> dict[str, bytes]:
@@ -77,9 +90,10 @@ def digest_of(files: dict[str, bytes]) -> str:
     return total.hexdigest()[:12]
 
 
-def _drop_old(dist: Path, function: str) -> None:
-    for old in dist.glob(f"{function}-*"):
-        shutil.rmtree(old) if old.is_dir() else old.unlink()
+def _drop_old(dist: Path, made: Bundle) -> None:
+    for old in dist.glob(f"{made.function}-*"):
+        if old not in (made.folder, made.archive) and time.time() - old.stat().st_mtime > KEPT:
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -87,8 +101,7 @@ def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _zip(folder: Path) -> Path:
-    archive = folder.with_name(f"{folder.name}.zip")
+def _zip(folder: Path, archive: Path) -> Path:
     with zipfile.ZipFile(archive, "w") as zipped:
         for path in sorted(p for p in folder.rglob("*") if p.is_file()):
             entry = zipfile.ZipInfo(path.relative_to(folder).as_posix(), EPOCH)

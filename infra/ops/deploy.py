@@ -64,14 +64,16 @@ def _deploy_all(plans: list[Plan], outputs: Outputs) -> bool:
 def plan_for(function: Function, outputs: Outputs) -> Plan:
     """Build a bundle and check that it starts; under DRY_RUN only compute the names. Raises Stop."""
     environ = config.environment(function, outputs.environment) | callers(function, outputs)
-    env_file = bundle.DIST / "env" / f"{function.name}.yaml"
+    settings = msgspec.json.format(msgspec.json.encode(environ))  # JSON is YAML
+    # By its content, as the bundle: what is deployed at the same time to another project has a file of its own.
+    env_file = bundle.DIST / "env" / f"{function.name}-{bundle.digest_of({'': settings})}.yaml"
     if shell.dry():
         digest = bundle.digest_of(bundle.contents(function))
         return Plan(function, bundle.DIST / f"{function.name}-{digest}", digest, environ, env_file)
     made = bundle.build(function, bundle.DIST)
     check_start(function, made.folder, environ | placeholders(config.needed(function, environ)))
     env_file.parent.mkdir(parents=True, exist_ok=True)
-    env_file.write_bytes(msgspec.json.format(msgspec.json.encode(environ)))  # JSON is YAML
+    env_file.write_bytes(settings)
     return Plan(function, made.folder, made.digest, environ, env_file)
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from infra.ops import bundle, bundle_check, lock, sbom, shell
 from infra.ops.bundle_check import CALLS
 from infra.ops.function_table import ROOT, functions, written
 from infra.ops.lock import LOCKS, pins
+from infra.ops.shell import Stop
 
 WRITTEN = {f.name: f for f in written()}
 
@@ -58,11 +60,37 @@ def test_the_name_is_a_hash_of_what_is_inside(tmp_path: Path) -> None:
     assert len({bundle.digest_of(files), bundle.digest_of(changed), bundle.digest_of({**files, "x": b""})}) == 3
 
 
-def test_only_the_last_bundle_of_a_function_is_kept(tmp_path: Path) -> None:
+def test_bundles_of_earlier_days_are_dropped(tmp_path: Path) -> None:
     (tmp_path / "links-000000000000").mkdir()
     (tmp_path / "links-000000000000.zip").touch()
+    for old in tmp_path.iterdir():
+        os.utime(old, (0, 0))
     made = bundle.build(WRITTEN["links"], tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([made.folder, made.archive, tmp_path / "links"])
+
+
+def test_another_deployment_from_this_checkout_keeps_the_bundle_that_it_is_about_to_upload(tmp_path: Path) -> None:
+    (tmp_path / "links-000000000000").mkdir()
+    made = [bundle.build(WRITTEN["links"], tmp_path) for _ in range(2)]
+    assert (tmp_path / "links-000000000000").is_dir()
+    assert made[0] == made[1]
+
+
+def test_eight_builds_at_once_never_take_a_file_from_each_other(tmp_path: Path) -> None:
+    kept = bundle.build(WRITTEN["links"], tmp_path)
+    before = kept.folder.stat().st_ino
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: bundle.build(WRITTEN["links"], tmp_path), range(16)))
+    assert set(made) == {kept}
+    assert kept.folder.stat().st_ino == before
+    assert sorted(tmp_path.iterdir()) == sorted([kept.folder, kept.archive, tmp_path / "links"])
+
+
+def test_a_bundle_changed_by_hand_is_refused(tmp_path: Path) -> None:
+    made = bundle.build(WRITTEN["links"], tmp_path)
+    (made.folder / "main.py").write_text("")
+    with pytest.raises(Stop, match="was changed by hand: delete it"):
+        bundle.build(WRITTEN["links"], tmp_path)
 
 
 def test_the_functions_plain_name_is_a_source_that_gcloud_can_upload(tmp_path: Path) -> None:

@@ -244,6 +244,15 @@ def test_a_secret_without_a_value_is_found_before_the_first_build(tools: Tools) 
     assert not tools.asked("functions deploy")
 
 
+def test_two_projects_deployed_at_once_have_a_file_of_settings_each(here: Tools) -> None:
+    here.relay_env(f"{STATUS}BRAND_NAME=Acme\n")
+    first = deploy.plan_for(WRITTEN["deliver"], terraform.outputs())
+    here.relay_env(f"{STATUS}BRAND_NAME=Other\n")
+    second = deploy.plan_for(WRITTEN["deliver"], terraform.outputs())
+    assert [json.loads(plan.env_file.read_text())["BRAND_NAME"] for plan in (first, second)] == ["Acme", "Other"]
+    assert first.source == second.source
+
+
 def test_compiled_code_is_bound_to_its_source_and_not_to_times(deployed: Tools) -> None:
     assert flags(deployed, "links")["--set-build-env-vars"] == "SOURCE_DATE_EPOCH=1"
 
