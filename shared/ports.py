@@ -1,14 +1,14 @@
 """What the handlers need of the world. Each port has one contract suite, run against every implementation."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from shared.domain.dead_letters import DeadLetter
-from shared.domain.errors import Accepted, RetryLater
+from shared.domain.errors import Accepted, PermanentFailure, RetryLater
 from shared.domain.inbound import InboundText
 from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
@@ -83,6 +83,15 @@ class Ledger(Protocol):
 
     def get(self, kind: type[T], key: str) -> Stored[T] | None:
         """The document and its version; None when there is none."""
+
+    def several(self, kind: type[T], keys: Iterable[str]) -> dict[str, T]:
+        """The documents by key. Those that are not there, or cannot be decoded, are left out."""
+        found = dict[str, T]()
+        for key in keys:
+            with suppress(PermanentFailure):
+                if stored := self.get(kind, key):
+                    found[key] = stored.item
+        return found
 
     def put(self, key: str, item: msgspec.Struct, version: object | None) -> object | None:
         """Creates (version None) or replaces the version that was read.

@@ -3,23 +3,40 @@
 import re
 import unicodedata
 
+import msgspec
+
 from shared.domain.model import Request, Signer
 
-MOST = 1_000  # words of a request; each is an entry of two indexes
+MOST = 5_500  # words of a request; each is an entry of two indexes, of which Firestore allows 40,000
+FEW, LARGE = 800, 800_000  # so many words, where the signers take more bytes than these: the document has a limit too
 MAX_WORD = 100  # characters of a word that count
 MIN_PART, MAX_PART = 3, 6  # characters of a beginning of a word that is stored beside the word
 PHONE = re.compile(r"[\d\s()+./-]*\d[\d\s()+./-]*")
 
 
 def words_of(request: Request) -> tuple[str, ...]:
-    """Its id, every word of its title, and of its signers' names, e-mail addresses and numbers; then how they begin."""
-    found = [request.id, *request.title.split()]
+    """Its id, every word of its title, and of its signers' names, e-mail addresses and numbers; then how they begin.
+
+    Where there are more than MOST, the least telling of all signers are left out first: with 1,000 signers how a word
+    begins, parts of an address and the last digits of a number.
+    """
+    telling, others = [request.id, *request.title.split()], list[str]()
     for signer in request.signers.values():
-        mail = [signer.email, *re.split(r"[._+@-]", signer.email), signer.email.partition("@")[2]]
-        found += [*signer.name.split(), *mail, *_numbers(signer.mobile), *_as_given(signer)]
-    whole = dict.fromkeys(folded(w) for w in found if folded(w))
+        numbers = _numbers(signer.mobile)
+        telling += [*numbers[:2], signer.email, *signer.name.split()]
+        others += [
+            *numbers[2:],
+            *re.split(r"[._+@-]", signer.email),
+            signer.email.partition("@")[2],
+            *_as_given(signer),
+        ]
+    whole = dict.fromkeys(folded(w) for w in (*telling, *others) if folded(w))
     parts = (w[:n] for w in whole for n in range(MIN_PART, min(len(w), MAX_PART) + 1))
-    return tuple(whole | dict.fromkeys(parts))[:MOST]
+    return tuple(whole | dict.fromkeys(parts))[: _room(request)]
+
+
+def _room(request: Request) -> int:
+    return FEW if len(msgspec.json.encode(request.signers)) > LARGE else MOST
 
 
 def matches(request: Request, words: tuple[str, ...]) -> bool:
@@ -38,7 +55,7 @@ def words_in(text: str) -> tuple[str, ...]:
 def folded(word: str) -> str:
     """Lower-case, without accents and without the punctuation around it."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
-    return plain.casefold().strip(".,;:!?\"'()[]{}<>“”’&")[:MAX_WORD]
+    return plain.casefold().strip("@.,;:!?\"'()[]{}<>“”’&")[:MAX_WORD]
 
 
 def _numbers(mobile: str) -> list[str]:

@@ -33,7 +33,6 @@ V = TypeVar("V")
 SIGNERS = 25  # on one page of a request
 MOST = 1_000  # counting ends there: its time is bounded
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-BLOCKED = 20  # addresses looked up for one request
 LATEST = 50  # of each troubled state, and of open requests: what the first page rests on
 SIDE_BY_SIDE = 16  # reads at the same time
 DAYS, COUNTED = 14, 2_000  # of the figures by day: how far back, and how many messages at most
@@ -115,8 +114,7 @@ class OperatorQueries:
 
     def requests_of(self, keys: Iterable[str]) -> dict[str, Request]:
         """Several requests by id; those that are gone are left out."""
-        found = self._together(lambda key: self._ledger.get(Request, key), list(dict.fromkeys(keys)))
-        return {key: stored.item for key, stored in found if stored}
+        return self._ledger.several(Request, keys)
 
     # -- search
 
@@ -250,15 +248,11 @@ class OperatorQueries:
 
     def _known(self, request: Request, control: RelayStatus) -> Known:
         records = self._ledger.records(request.id)
-        blocked = self._blocked(records)
+        written_to = [r.address for r in records.values() if r.address]
+        found = self._ledger.several(Suppression, written_to)
+        blocked = {key: s for key, s in found.items() if not s.cleared_at}
         policy, now = self._policy, self._clock()
         return Known(records=records, now=now, policy=policy, blocked=blocked, outages=control.circuits)
-
-    def _blocked(self, records: dict[str, NoticeRecord]) -> dict[str, Suppression]:
-        """Only addresses that something was sent to can be blocked; those that something failed at come first."""
-        sent = sorted((r for r in records.values() if r.address), key=lambda r: r.state not in NOT_ARRIVED)
-        keys = list(dict.fromkeys(r.address for r in sent))[:BLOCKED]
-        return {key: s for key, s in self._together(self.suppression, keys) if s and not s.cleared_at}
 
     # -- how
 

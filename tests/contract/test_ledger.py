@@ -135,6 +135,14 @@ def test_the_documents_of_a_request_are_found_and_deleted(ledger: Ledger) -> Non
     assert sorted(ledger.keys(Link, "r1")) == ["l1", "l2"]
 
 
+def test_several_documents_are_read_at_once(ledger: Ledger) -> None:
+    for key in ODD_KEYS:
+        ledger.put(key, Request(id=key), None)
+    found = ledger.several(Request, [*ODD_KEYS, "never-there", *ODD_KEYS])
+    assert found == {key: Request(id=key) for key in ODD_KEYS}
+    assert ledger.several(Request, []) == {}
+
+
 class Newer(msgspec.Struct, kw_only=True):
     """A request as a newer version might store it; this one knows no such status."""
 
@@ -157,6 +165,7 @@ def test_a_document_of_a_newer_version_is_told_apart_and_costs_no_other(
     assert sorted(ledger.due(NOW, 10)) == ["newer", "r1"]
     assert [key for key, _ in ledger.newest(Request, 10)] == ["r1"]
     assert [r.getMessage() for r in caplog.records if r.name.startswith("shared")] == ["left out of a list"]
+    assert set(ledger.several(Request, ["newer", "r1"])) == {"r1"}
 
 
 def at_once(calls: int, call: Callable[[int], T]) -> list[T]:

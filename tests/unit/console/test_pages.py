@@ -642,6 +642,17 @@ class TestHome:
         assert re.search(r'No reminder can arrive <span class="count">1<', page)
         assert "No reminder can arrive: the address is blocked: twilio: the recipient has opted out" in page
 
+    def test_tells_of_every_one_of_many_signers_who_texted_stop(self):
+        world = World()
+        numbers = [f"+1317555{n:04}" for n in range(30)]
+        world.says(*(replace(seen(f"s{n}"), mobile=number) for n, number in enumerate(numbers)))
+        world.hear(SENT)
+        for record in world.ledger.all(NoticeRecord).values():
+            stop = Suppression(channel=ChannelName.SMS, reason="the recipient has opted out", since=world.now)
+            world.ledger.put(record.address, stop, None)
+        page = made(world).get("/").text
+        assert re.search(r'No reminder can arrive <span class="count">30<', page)
+
     def test_of_a_quiet_day_says_so(self):
         assert "Nothing. Every signer was reached" in made(World()).get("/").text
 

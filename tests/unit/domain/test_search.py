@@ -57,6 +57,29 @@ def test_nothing_typed_is_no_word() -> None:
     assert words_in("  ' \" ") == ()
 
 
-def test_a_thousand_signers_do_not_break_the_database() -> None:
-    many = {str(n): Signer(number=n, name=f"Name{n} Family{n}", email=f"s{n}@example.com") for n in range(1000)}
-    assert len(words_of(Request(id="r", signers=many))) == MOST
+def someone(n: int) -> Signer:
+    return Signer(number=n, name=f"Ann{n}o Family{n}o", email=f"s{n}@example.com", mobile=f"+1317{5550000 + n}")
+
+
+@pytest.mark.parametrize("signers", [20, 200, 1000])
+def test_every_signer_of_a_large_request_is_found(signers: int) -> None:
+    many = {str(n): someone(n) for n in range(signers)}
+    stored = words_of(Request(id="r", title="Lease", signers=many))
+    assert len(stored) <= MOST
+    found = set(stored)
+    typed = (
+        text
+        for s in many.values()
+        for text in (
+            *s.name.split(),
+            s.email,
+            s.mobile,
+            s.mobile[2:],
+            *([s.name[:5], s.mobile[-4:]] if signers < 1000 else []),
+        )
+    )
+    assert [text for text in typed if not set(words_in(text)) <= found] == []
+
+
+def test_a_domain_is_found_with_and_without_its_at_sign() -> None:
+    assert words_in("@example.com") == words_in("example.com")
