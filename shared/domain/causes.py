@@ -80,6 +80,9 @@ BY_WORDS = (
 )
 
 
+NOT_TO_BE_USED = "the address is not to be used"
+
+
 def unreachable(signer: Signer) -> tuple[Cause, str]:
     """Why there is no channel on which this signer can be told anything."""
     for channel, given in signer.unusable.items():
@@ -89,6 +92,11 @@ def unreachable(signer: Signer) -> tuple[Cause, str]:
     if signer.mobile or signer.email:
         return Cause.CHANNEL_OFF, "they have an address, but no channel that may be used for them"
     return Cause.NO_ADDRESS, "the request holds neither a mobile number nor an e-mail address of theirs"
+
+
+def was_not_due(record: NoticeRecord) -> bool:
+    """Whether it was dropped because it was not due any more, and not because of its address."""
+    return record.state is NoticeState.SUPPRESSED and not record.reason.startswith(NOT_TO_BE_USED)
 
 
 def cause_of(record: NoticeRecord) -> Cause:

@@ -11,7 +11,7 @@ from itertools import islice
 import msgspec
 
 from shared.domain import planner
-from shared.domain.causes import Cause, cause_of, unreachable
+from shared.domain.causes import Cause, cause_of, unreachable, was_not_due
 from shared.domain.kinds import useful_for
 from shared.domain.model import (
     ChannelName,
@@ -29,7 +29,6 @@ from shared.domain.policy import Policy, normal_email
 
 COLLECT = 30.0  # seconds after the first cause: what fails meanwhile is told in the same mail, what arrives is not
 NOT_AGAIN_DAYS = 1.0  # for so long one cause at one address is not told a second time
-NOT_TO_BE_USED = "the address is not to be used"
 _OPEN = NoticeState.PLANNED
 REFUSED_STATES = (NoticeState.FAILED, NoticeState.UNDELIVERED)
 
@@ -134,7 +133,7 @@ def ended(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
     """Without having reached anybody, and nothing more is tried. What was not due any more is no such end."""
     if record.state is NoticeState.UNKNOWN:
         return wait_after_lost_answer(record, now, policy) is None
-    unusable = record.state is NoticeState.SUPPRESSED and record.reason.startswith(NOT_TO_BE_USED)
+    unusable = record.state is NoticeState.SUPPRESSED and not was_not_due(record)
     return unusable or record.state in REFUSED_STATES
 
 

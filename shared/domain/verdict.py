@@ -1,6 +1,7 @@
 """One verdict per signer: were they reached, why or why not, what to do, and whether a reminder can still arrive.
 
-Plain facts and words, without markup or masking: for the console, `make why`, mails and events alike.
+Plain facts and words, without markup or masking: for the console and `make why`. Mails to the sender and status events
+are about one message each; the words for its cause are the same there (`causes`).
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -12,8 +13,8 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import planner
-from shared.domain.causes import ADVICE, Cause, by_words, cause_of, unreachable
-from shared.domain.eligibility import Defer, Send, evaluate, since
+from shared.domain.causes import ADVICE, NOT_TO_BE_USED, Cause, by_words, cause_of, unreachable, was_not_due
+from shared.domain.eligibility import Decision, Defer, Fail, Send, Suppress, evaluate, since
 from shared.domain.kinds import described
 from shared.domain.model import (
     ChannelName,
@@ -28,7 +29,7 @@ from shared.domain.model import (
     Status,
     Suppression,
 )
-from shared.domain.notice_record import second_try_wait
+from shared.domain.notice_record import notice_of, second_try_wait
 from shared.domain.policy import Policy, other_channel
 from shared.domain.signers import address_of, pending
 
@@ -125,8 +126,7 @@ class _Signer:
         self._request, self._key, self._known, self._same = request, key, known, same
         self._signer = request.signers[key]
         kinds = {Kind.COMPLETION} if request.status is Status.COMPLETE else {Kind.INVITATION, Kind.REMINDER}
-        records = known.records.values()
-        self._records = [r for r in records if r.kind in kinds and r.round == request.round]
+        self._records = {k: r for k, r in known.records.items() if r.kind in kinds and r.round == request.round}
         self._unbegun = [n for n in unbegun if n.kind in kinds]
 
     def verdict(self) -> Verdict:
@@ -162,9 +162,10 @@ class _Signer:
 
     def _though(self) -> str:
         """That nothing of ours had arrived, and why."""
-        if any(r.state in (NoticeState.DELIVERED, NoticeState.ACCEPTED) for r in self._records):
+        mine = self._records.values()
+        if any(r.state in (NoticeState.DELIVERED, NoticeState.ACCEPTED) for r in mine):
             return ""
-        last = max(self._records, key=_last, default=None)
+        last = max(mine, key=_last, default=None)
         return ", though no message of ours had arrived" + (f": {last.reason}" if last and last.reason else "")
 
     def _not_invited(self) -> Verdict | None:
@@ -191,18 +192,29 @@ class _Signer:
     # -- what became of the messages
 
     def _of_messages(self) -> Verdict | None:
-        """The best of the channels; of one channel a delivery, or else the last message."""
+        """The best of the channels; of one channel a delivery, or else the last message that was due."""
         found = [*map(self._of_unbegun, self._unbegun), *self._by_channel()]
         usable = [v for v in found if v.channel is not ChannelName.NONE]
         return min(usable, key=lambda v: RANK[v.reach], default=None)
 
     def _by_channel(self) -> Iterator[Verdict]:
-        for channel in dict.fromkeys(r.channel for r in self._records):
-            mine = sorted((r for r in self._records if r.channel is channel), key=_last)
-            arrived = [r for r in mine if r.state is NoticeState.DELIVERED]
-            yield self._of_record((arrived or mine)[-1])
+        for channel in dict.fromkeys(r.channel for r in self._records.values()):
+            mine = [item for item in self._records.items() if item[1].channel is channel]
+            yield self._of_record(*max(mine, key=lambda item: (self._weight(*item), _last(item[1]))))
 
-    def _of_record(self, record: NoticeRecord) -> Verdict:
+    def _weight(self, key: str, record: NoticeRecord) -> int:
+        """A delivery tells most, what was not due least."""
+        return 2 if record.state is NoticeState.DELIVERED else 0 if self._was_not_due(key, record) else 1
+
+    def _was_not_due(self, key: str, record: NoticeRecord) -> bool:
+        """Or will turn out so, at its next try."""
+        planned = record.state is NoticeState.PLANNED
+        return isinstance(self._decision(notice_of(key, record)), Suppress) if planned else was_not_due(record)
+
+    def _decision(self, notice: Notice) -> Decision:
+        return evaluate(self._request, notice, self._known.now, self._known.policy)
+
+    def _of_record(self, key: str, record: NoticeRecord) -> Verdict:
         what, who = _the(record), record.provider or "the provider"
         match record.state:
             case NoticeState.DELIVERED:
@@ -212,15 +224,23 @@ class _Signer:
             case NoticeState.SENDING:
                 return _of(record, Reach.WAITING, Cause.QUEUED, f"{what} is being handed to {who}")
             case NoticeState.PLANNED:
-                return self._tried_again(record)
+                return self._tried_again(notice_of(key, record), record)
             case NoticeState.UNKNOWN:
                 return self._answer_lost(record)
         return _of(record, Reach.NOT_REACHED, cause_of(record), record.reason or f"{what} did not arrive")
 
-    def _tried_again(self, record: NoticeRecord) -> Verdict:
-        if down := self._down(record.channel, _the(record)):
+    def _tried_again(self, notice: Notice, record: NoticeRecord) -> Verdict:
+        decision = self._decision(notice)
+        if not isinstance(decision, Send):
+            return self._not_sent(notice, decision)
+        if why := self._blocked(record.channel):
+            return _of(record, Reach.NOT_REACHED, by_words(why), f"{NOT_TO_BE_USED}: {why}")
+        what, at, now = _the(record), record.lease_until, self._known.now
+        if down := self._down(record.channel, what):
             return down
-        return _of(record, Reach.SCHEDULED, Cause.RETRY, record.reason, record.lease_until)
+        if at and now - at > self._known.policy.span(MAX_QUEUED, floor=60):
+            return _of(record, Reach.WAITING, Cause.OVERDUE, f"{what} is {QUEUED}")
+        return _of(record, Reach.SCHEDULED, Cause.RETRY, record.reason or f"{what} is tried again", at)
 
     def _answer_lost(self, record: NoticeRecord) -> Verdict:
         why = f"{_the(record)} may have left: the answer of {record.provider or 'the provider'} was lost"
@@ -234,12 +254,16 @@ class _Signer:
         what = _the(notice)
         if notice.notice in self._known.dead:
             return _of(notice, Reach.NOT_REACHED, Cause.DEAD_LETTER, f"{what} was given up and is a dead letter")
-        decision = evaluate(self._request, notice, self._known.now, self._known.policy)
+        decision = self._decision(notice)
         if isinstance(decision, Send):
             return self._down(notice.channel, what) or self._queued(notice)
+        return self._not_sent(notice, decision)
+
+    def _not_sent(self, notice: Notice, decision: Defer | Suppress | Fail) -> Verdict:
         if isinstance(decision, Defer):
             return self._deferred(notice, decision)
-        return _of(notice, Reach.NOT_REACHED, by_words(decision.reason), f"{what} is not sent: {decision.reason}")
+        why = f"{_the(notice)} is not sent: {decision.reason}"
+        return _of(notice, Reach.NOT_REACHED, by_words(decision.reason), why)
 
     def _queued(self, notice: Notice) -> Verdict:
         waited = self._known.now - since(self._request, notice, self._signer, self._known.now)

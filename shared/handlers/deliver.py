@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from shared.domain import eligibility, planner, unreached
+from shared.domain import eligibility, planner
+from shared.domain.causes import NOT_TO_BE_USED
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.kinds import KINDS
 from shared.domain.lost_answers import fingerprint
@@ -142,7 +143,7 @@ class Deliver:
             "fallback": instead.notice if instead else "",
         }
         if reason := self._fallback.suppressed(fields["address"]):
-            self._suppress(notice, instead, f"{unreached.NOT_TO_BE_USED}: {reason}", fields)
+            self._suppress(notice, instead, f"{NOT_TO_BE_USED}: {reason}", fields)
             return None
         link = self._links.link_for(request, notice)
         words = self._render(request, notice, link)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.domain import planner, recheck, unreached
+from shared.domain.causes import NOT_TO_BE_USED
 from shared.domain.errors import RetryLater
 from shared.domain.lost_answers import fingerprint
 from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, NoticeState, Request
@@ -87,7 +88,7 @@ class SenderMail:
         if not self._provider:
             return NO_PROVIDER
         suppressed = self._fallback.suppressed(address)
-        return f"{unreached.NOT_TO_BE_USED}: {suppressed}" if suppressed else ""
+        return f"{NOT_TO_BE_USED}: {suppressed}" if suppressed else ""
 
     def _close(self, mail: Notice, reason: str, fields: dict[str, Any]) -> None:
         """A mail about nobody leaves no record: what began it may matter again."""

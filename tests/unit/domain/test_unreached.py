@@ -6,12 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain import unreached
-from shared.domain.causes import Cause
+from shared.domain.causes import NOT_TO_BE_USED, Cause
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Request, SignerState, Status
 from shared.domain.notice_record import first_record
 from shared.domain.planner import notices
 from shared.domain.policy import Policy
-from shared.domain.unreached import NOT_TO_BE_USED, begun_by, missing, untold
+from shared.domain.unreached import begun_by, missing, untold
 from tests.fakes import START, seen
 from tests.unit.domain.test_planner import signed, state
 

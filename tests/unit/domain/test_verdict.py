@@ -80,6 +80,7 @@ def told(
 
 
 UNKNOWN_TWICE = (Transition(at=START - HOUR, state=S.UNKNOWN), Transition(at=START, state=S.UNKNOWN))
+LATEST_HISTORY = (Transition(at=START, state=S.SUPPRESSED),)
 REMINDER = {"kind": Kind.REMINDER, "reminder_day": 3}
 
 STATES: list[tuple[str, Verdict, Reach, Cause, str]] = [
@@ -122,6 +123,41 @@ STATES: list[tuple[str, Verdict, Reach, Cause, str]] = [
         Reach.SCHEDULED,
         Cause.RETRY,
         "Will be tried at 2026-03-02 15:00 UTC: 503.",
+    ),
+    (
+        "planned, long overdue",
+        told(record(S.PLANNED, "503", lease_until=START - 48 * HOUR)),
+        Reach.WAITING,
+        Cause.OVERDUE,
+        "Waiting: the invitation by SMS is in the queue; if it is lost, the next recheck publishes it again.",
+    ),
+    (
+        "planned without a reason",
+        told(record(S.PLANNED, lease_until=START)),
+        Reach.SCHEDULED,
+        Cause.RETRY,
+        "Will be tried at 2026-03-02 15:00 UTC: the invitation by SMS is tried again.",
+    ),
+    (
+        "planned, and paused since",
+        told(record(S.PLANNED, "503", lease_until=START), status=Status.PAUSED),
+        Reach.WAITING,
+        Cause.HELD,
+        "Waiting: the invitation by SMS is held back: the request is paused.",
+    ),
+    (
+        "planned, too late since",
+        told(record(S.PLANNED, "503"), who=signer(invited_at=START - 240 * HOUR)),
+        Reach.NOT_REACHED,
+        Cause.TOO_LATE,
+        "Not reached: the invitation by SMS is not sent: too late.",
+    ),
+    (
+        "planned, and they texted STOP since",
+        told(record(S.PLANNED, "503", address=KEY, lease_until=START), extra={"blocked": {KEY: BLOCKED}}),
+        Reach.NOT_REACHED,
+        Cause.OPTED_OUT,
+        f"Not reached: the address is not to be used: {BLOCKED.reason}.",
     ),
     (
         "unknown, to be tried once more",
@@ -192,6 +228,27 @@ STATES: list[tuple[str, Verdict, Reach, Cause, str]] = [
         Reach.NOT_REACHED,
         Cause.OPTED_OUT,
         "Not reached: opted out.",
+    ),
+    (
+        "accepted, and the reminders were stopped",
+        told(
+            record(S.ACCEPTED),
+            record(S.SUPPRESSED, "an operator has stopped the reminders", **REMINDER, history=LATEST_HISTORY),
+        ),
+        Reach.SENT,
+        Cause.TAKEN,
+        "Sent, not confirmed: twilio took the invitation by SMS and has not said that it arrived.",
+    ),
+    (
+        "accepted, and a planned reminder was stopped",
+        told(
+            record(S.ACCEPTED),
+            record(S.PLANNED, "503", **REMINDER, history=LATEST_HISTORY),
+            reminders_stopped=True,
+        ),
+        Reach.SENT,
+        Cause.TAKEN,
+        "Sent, not confirmed: twilio took the invitation by SMS and has not said that it arrived.",
     ),
     (
         "of an earlier round",
