@@ -34,7 +34,8 @@ from bench.states import event  # noqa: E402
 from local.emulation.embedded import Embedded  # noqa: E402
 from local.emulation.http_push import Pace  # noqa: E402
 from shared import bootstrap  # noqa: E402
-from shared.adapters.clickwrap.payload import FIELDS, read, unwrap  # noqa: E402
+from shared.adapters.clickwrap.fields import FIELDS  # noqa: E402
+from shared.adapters.clickwrap.payload import read, unwrap  # noqa: E402
 from shared.domain.errors import Accepted  # noqa: E402
 from shared.domain.model import ApiRequest, Event, EventType, Link, Notice, RelayStatus, Request  # noqa: E402
 from shared.handlers.remind import Firing  # noqa: E402

@@ -6,7 +6,8 @@ from datetime import datetime
 import msgspec
 
 from bench.stand_in import document
-from shared.adapters.clickwrap.payload import FIELDS, read, unwrap
+from shared.adapters.clickwrap.fields import FIELDS
+from shared.adapters.clickwrap.payload import read, unwrap
 from shared.domain import planner
 from shared.domain.merge import merge
 from shared.domain.model import ChannelName, Event, EventType, Kind, Notice, Request

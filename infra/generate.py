@@ -16,16 +16,8 @@ from shared.domain.model import ChannelName
 from shared.domain.notice_event import NoticeEvent
 from shared.domain.status_event import StatusEvent
 from shared.setting_types import Setting
-from shared.settings import (
-    EMAIL_PROVIDER,
-    EMAIL_PROVIDERS,
-    SHORTENER,
-    SHORTENERS,
-    SMS_PROVIDER,
-    SMS_PROVIDERS,
-    declared,
-    sections,
-)
+from shared.settings import declared, sections
+from shared.settings.channels import EMAIL_PROVIDER, EMAIL_PROVIDERS, SHORTENER, SHORTENERS, SMS_PROVIDER, SMS_PROVIDERS
 
 ROOT = Path(__file__).parents[1]
 WIDTH = 120

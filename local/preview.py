@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from shared.adapters.shorteners.links import BASE_URL, DOMAIN, base_url
 from shared.domain.model import ChannelName, Kind
 from shared.setting_types import SettingError
-from shared.settings import CLICKWRAP_FIELDS, TEMPLATES_DIR, TEMPLATES_LANGUAGE, Settings
+from shared.settings import Settings
+from shared.settings.clickwrap import CLICKWRAP_FIELDS
+from shared.settings.messages import TEMPLATES_DIR, TEMPLATES_LANGUAGE
 from shared.text.check import WITHOUT_LINK, check_templates
 from shared.text.render import MAX_SEGMENTS, Context, Rendered, Texts, render
 from shared.text.segments import Segments, segments

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 T = TypeVar("T")
+MAX_DAYS = 3_650  # with a date past the end of the calendar every event would fail, and not the start
 LEAST_SECRET = 32  # characters of a secret that we choose ourselves
 DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 
@@ -133,7 +134,7 @@ def url(name: str, meaning: str, default: str | None = "", **more: Any) -> Setti
 
 def words(name: str, meaning: str, **more: Any) -> Setting[tuple[str, ...]]:
     """Comma-separated words."""
-    return Setting(name=name, meaning=meaning, parse=_words, wanted="comma-separated words", **more)
+    return Setting(name=name, meaning=meaning, parse=split, wanted="comma-separated words", **more)
 
 
 def choice(name: str, choices: tuple[str, ...], default: str, meaning: str, **more: Any) -> Setting[str]:
@@ -191,5 +192,6 @@ def domain(value: str) -> str:
     return value.lower()
 
 
-def _words(value: str) -> tuple[str, ...]:
+def split(value: str) -> tuple[str, ...]:
+    """The words between commas."""
     return tuple(word.strip() for word in value.split(",") if word.strip())

@@ -7,12 +7,14 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from local.emulation.google_emulators import FIRESTORE, PUBSUB, Missing, command, sdk_root
+from tests.composition import composed
 
 TABLE = "table"  # the property of a test whose value is printed at the end
 TESTS = Path(__file__).parent
@@ -71,6 +73,13 @@ def own_process() -> Iterator[None]:
     for name in os.environ.keys() - environ.keys():
         del os.environ[name]
     os.environ.update(environ)
+
+
+@pytest.fixture
+def compose() -> Iterator[Callable[..., None]]:
+    """Gives the composition root another environment, as often as a test likes: see `composed`."""
+    with ExitStack() as stack:
+        yield lambda environ, **instead: stack.enter_context(composed(environ, **instead))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -10,14 +10,15 @@ from google.auth.exceptions import GoogleAuthError
 
 from shared import bootstrap
 from shared.adapters.clickwrap.client import ClickwrapClient
-from shared.adapters.clickwrap.payload import Fields, Reader, values
+from shared.adapters.clickwrap.fields import Fields
+from shared.adapters.clickwrap.payload import Reader, values
 from shared.domain.errors import RetryLater
 from shared.domain.model import AccountAnswers, RelayStatus
 from shared.domain.trust import in_words
 from shared.ports import NotFound
 from shared.services.relay_status import RELAY
 from shared.setting_types import SettingError
-from shared.settings import CLICKWRAP_FIELDS
+from shared.settings.clickwrap import CLICKWRAP_FIELDS
 
 # Field -> what the relay cannot do if the API does not return it.
 LIMITATIONS = {

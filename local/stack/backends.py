@@ -18,7 +18,10 @@ from shared.domain.dead_letters import dead_topic
 from shared.domain.model import ChannelName, NoticeRecord
 from shared.ports import Bus, Channel, DeadLetters, Ledger, ReceiptVerifier, Scheduler
 from shared.setting_types import SettingError
-from shared.settings import MAX_DELIVERY_ATTEMPTS, OIDC_AUDIENCE, PARALLEL_PUSHES, STATUS_WEBHOOK_URL
+from shared.settings.channels import MAX_DELIVERY_ATTEMPTS
+from shared.settings.local import PARALLEL_PUSHES
+from shared.settings.own_systems import STATUS_WEBHOOK_URL
+from shared.settings.place import OIDC_AUDIENCE
 
 if TYPE_CHECKING:
     from local.emulation.embedded import Embedded

@@ -24,7 +24,8 @@ from local.stack.clock import Calls, Travel, VirtualClock
 from local.stack.identity import PUSH, SCHEDULER, TASKS, bearer, guarded
 from shared import bootstrap
 from shared.setting_types import SettingError
-from shared.settings import PORT, STATUS_WEBHOOK_URL
+from shared.settings.local import PORT
+from shared.settings.own_systems import STATUS_WEBHOOK_URL
 
 ROOT = Path(__file__).parents[2]
 MOUNTS = {"receive": "/receive", "resolve": "/resolve", "deliver": "/deliver", "remind": "/remind"} | {

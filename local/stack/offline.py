@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shared import bootstrap
 from shared.setting_types import SettingError
-from shared.settings import PORT
+from shared.settings.local import PORT
 
 
 @contextmanager

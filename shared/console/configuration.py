@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from shared.settings import CLICKWRAP_WEBHOOK_TOKENS, EMAIL_PROVIDER, SMS_PROVIDER, declared
+from shared.settings import declared
+from shared.settings.channels import EMAIL_PROVIDER, SMS_PROVIDER
+from shared.settings.clickwrap import CLICKWRAP_WEBHOOK_TOKENS
 
 
 def configuration(environ: Mapping[str, str]) -> dict[str, str]:

@@ -64,7 +64,8 @@ FOLLOWS = """
 import json
 from shared.console.configuration import configuration
 from shared.domain.model import ChannelName
-from shared.settings import SMS_PROVIDERS, Settings
+from shared.settings import Settings
+from shared.settings.channels import SMS_PROVIDERS
 from shared.setting_types import SettingError
 from shared.adapters.providers import registry
 

@@ -16,7 +16,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from shared.adapters import status_webhook
 from shared.adapters.status_webhook import StatusWebhook
 from shared.domain.errors import PermanentFailure, RetryLater
-from shared.settings import STATUS_WEBHOOK_SECRETS
+from shared.settings.own_systems import STATUS_WEBHOOK_SECRETS
 
 KEYS = [base64.b64encode(letter * 32).decode() for letter in (b"a", b"b", b"c")]
 OVER = threading.Event()

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from shared import bootstrap
+from shared.bootstrap import runtime
 from shared.settings import Settings
+from tests.composition import clear
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,14 +32,6 @@ class Recording(dict):
         return super().get(name, default)
 
 
-class Watched(Settings):
-    policies = 0
-
-    def policy(self) -> Any:
-        type(self).policies += 1
-        return super().policy()
-
-
 def wirings(main: Path) -> set[str]:
     """What an entry point makes of the composition root: the x of each `bootstrap.x`."""
     tree = ast.parse(main.read_text())
@@ -46,12 +40,11 @@ def wirings(main: Path) -> set[str]:
 
 
 def run(name: str, environ: dict[str, str]) -> dict[str, Any]:
-    for value in vars(bootstrap).values():
-        getattr(value, "cache_clear", lambda: None)()
+    clear()
+    Settings.policy.cache_clear()
     asking = Recording(environ)
     asking.asked = set()
-    Watched.policies = 0
-    bootstrap.settings = lambda: Watched(asking)
+    runtime.environ = asking
     main = ROOT / "functions" / name / "main.py"
     spec = importlib.util.spec_from_file_location("entry", main)
     module = importlib.util.module_from_spec(spec)
@@ -59,7 +52,7 @@ def run(name: str, environ: dict[str, str]) -> dict[str, Any]:
     for wired in wirings(main):
         getattr(bootstrap, wired)(*([name] if wired == "deferral" else []))
     loaded = sorted(m for m in sys.modules if m.startswith("shared."))
-    return {"read": sorted(asking.asked), "loaded": loaded, "policy": Watched.policies > 0}
+    return {"read": sorted(asking.asked), "loaded": loaded, "policy": Settings.policy.cache_info().currsize > 0}
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def test_the_functions_plain_name_is_a_source_that_gcloud_can_upload(tmp_path: P
     assert not [path for path in source.rglob("*") if path.is_symlink()]
     if gcloud := shutil.which("gcloud"):
         listed = subprocess.run([gcloud, "meta", "list-files-for-upload", source], capture_output=True, text=True)
-        assert set(listed.stdout.splitlines()) >= {"main.py", "requirements.txt", "shared/bootstrap.py"}
+        assert set(listed.stdout.splitlines()) >= {"main.py", "requirements.txt", "shared/bootstrap/__init__.py"}
 
 
 def test_a_bundle_starts_from_its_own_folder(tmp_path: Path) -> None:

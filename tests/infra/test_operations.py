@@ -14,7 +14,7 @@ from infra.ops.shell import Stop
 from infra.ops.smoke import Run
 from shared.domain.model import CHECK, Event
 from shared.handlers import links
-from shared.settings import STATUS_WEBHOOK_SECRETS
+from shared.settings.own_systems import STATUS_WEBHOOK_SECRETS
 from tests.infra.parsed import INFRA, blocks, load
 from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn

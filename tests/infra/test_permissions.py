@@ -9,7 +9,6 @@ import pytest
 from shared import bootstrap
 from shared.domain.dead_letters import dead_topic, kept_by
 from shared.services.resource_names import ResourceNames
-from shared.settings import Settings
 from tests.infra.parsed import INFRA, ROOT, functions, local, resource_kinds, resources
 
 Grant = tuple[str, str, str]  # account, role, "<kind> <name>"
@@ -230,7 +229,7 @@ URLS = ("REMIND", "RESOLVE", "DELIVER", "FORWARD", "STATUS_WEBHOOK")
 
 
 @pytest.fixture
-def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]]:
+def ports(compose: Any) -> Callable[[str], set[str]]:
     """The ports that a function is wired to, in the cloud."""
     environ = {
         "GOOGLE_CLOUD_PROJECT": "p",
@@ -244,24 +243,15 @@ def ports(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], set[str]]
         **{f"{name}_URL": f"https://{name.lower()}.example" for name in URLS},
     }
 
-    def clear() -> None:
-        for maker in vars(bootstrap).values():
-            if hasattr(maker, "cache_clear"):
-                maker.cache_clear()
-
     def wired(function: str) -> set[str]:
-        clear()
         asked = Asked()
-        monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
-        monkeypatch.setattr(bootstrap, "_local", asked)
+        compose(environ, _local=asked)
         getattr(bootstrap, function)()
         if functions()[function]["deferred"]:
             bootstrap.deferral(function)
         return asked.ports
 
-    yield wired
-    monkeypatch.undo()
-    clear()
+    return wired
 
 
 NEEDS = {

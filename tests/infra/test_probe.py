@@ -8,7 +8,7 @@ import pytest
 from infra.ops import probe
 from shared import bootstrap
 from shared.adapters.clickwrap.client import ClickwrapClient
-from shared.adapters.clickwrap.payload import FIELDS
+from shared.adapters.clickwrap.fields import FIELDS
 from shared.domain.errors import RetryLater
 from shared.domain.model import AccountAnswers, RelayStatus
 from shared.ports import NotFound

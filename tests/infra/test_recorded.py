@@ -122,7 +122,7 @@ def test_each_uploaded_zip_holds_a_bundle_and_nothing_that_gcloud_added(calls: l
     uploads = [c["body"]["#zip"] for c in calls if "#zip" in c["body"]]
     assert len(uploads) == len(WRITTEN)
     for names in uploads:
-        assert {"main.py", "requirements.txt", "shared/bootstrap.py"} <= set(names)
+        assert {"main.py", "requirements.txt", "shared/bootstrap/__init__.py"} <= set(names)
         tops = {name.split("/")[0] for name in names}
         assert tops - {"__pycache__"} <= {"main.py", "requirements.txt", "shared", "static", "templates"}
         assert not [name for name in names if name.startswith(".") or "/." in name]

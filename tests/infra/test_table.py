@@ -17,7 +17,8 @@ from infra.ops.preflight import placeholders
 from local.provider_stubs.start import accounts
 from shared.adapters.providers.email import smtp
 from shared.setting_types import Values
-from shared.settings import EMAIL_PROVIDERS, SHORTENERS, SMS_PROVIDERS, declared
+from shared.settings import declared
+from shared.settings.channels import EMAIL_PROVIDERS, SHORTENERS, SMS_PROVIDERS
 
 WRITTEN = {f.name: f for f in written()}
 # Settings that are no secret and that a provider cannot start without.
@@ -52,7 +53,8 @@ PACKAGES = {
     "phonenumbers": "phonenumbers",
     "requests": "requests",
 }
-COMPOSITION = {"shared.bootstrap"}  # these name everything, and import only what is chosen
+# These name everything, and import only what is chosen.
+COMPOSITION = {"shared.bootstrap", *(f"shared.bootstrap.{part}" for part in ("operators", "parts", "runtime"))}
 
 
 def configurations(function: Function) -> list[dict[str, str]]:

@@ -16,10 +16,8 @@ from local.emulation.embedded import Embedded
 from local.emulation.http_push import Pace
 from local.sandbox.outbox import Outbox
 from local.stack.backends import LocalBackend
-from shared import bootstrap
 from shared.domain.model import ChannelName, Request, Signer, SignerState
 from shared.domain.search import words_of
-from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
@@ -36,14 +34,8 @@ LEASE = Request(id="r1", title="Lease", signers={"k": ERIC}, changed_at=NOW)
 LEASE = replace(LEASE, search=words_of(LEASE))
 
 
-def clear() -> None:
-    for maker in vars(bootstrap).values():
-        if hasattr(maker, "cache_clear"):
-            maker.cache_clear()
-
-
 @pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Embedded]:
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose: Any) -> Iterator[Embedded]:
     """What `make run` would have left."""
     environ = {"BACKEND": "embedded", "REMIND_URL": "http://127.0.0.1:1/remind", "LOCAL_DIR": str(tmp_path)} | {
         "ADDRESS_SECRET": "s"
@@ -51,17 +43,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Embedded]
     monkeypatch.setattr(os, "environ", {**os.environ, **environ})  # a command adds its defaults to it
     embedded = Embedded(tmp_path / "relay.db", lambda: NOW, Pace(1, 1))
     ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters
-    clear()
-    monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
-    monkeypatch.setattr(bootstrap, "_time", lambda: NOW)
-    monkeypatch.setattr(
-        bootstrap, "_local", LocalBackend(*ports, Outbox(tmp_path / "outbox.db"), embedded.scheduler.next_due)
-    )
+    local = LocalBackend(*ports, Outbox(tmp_path / "outbox.db"), embedded.scheduler.next_due)
+    compose(environ, _local=local, _time=lambda: NOW)
     embedded.ledger.put("r1", LEASE, None)
     yield embedded
     embedded.stop()
-    monkeypatch.undo()
-    clear()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Each provider's receipts through the entry point: signed as the provider signs, read on the raw bytes."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,10 @@ import functions_framework
 import pytest
 from werkzeug.test import Client
 
-from shared import bootstrap
 from shared.adapters.providers.common import sns
 from shared.domain.errors import RetryLater
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Suppression, Transition
 from shared.domain.receipts import ReceiptRequest
-from shared.settings import Settings
 from tests import signed_receipts as signed
 from tests.contract import test_channels as providers
 from tests.contract.channel_kit import NOTICE, NOW, ReceiptKit
@@ -70,17 +67,13 @@ def kit(request: Any) -> tuple[str, ReceiptKit]:
 
 
 @pytest.fixture
-def backend(kit: tuple[str, ReceiptKit], monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
+def backend(kit: tuple[str, ReceiptKit], compose: Any) -> Backend:
     provider, _ = kit
     environ = {**PROOFS, ("SMS_PROVIDER" if provider in SMS else "EMAIL_PROVIDER"): provider}
     backend = Backend()
-    monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
-    monkeypatch.setattr(bootstrap, "backend", lambda: backend)
-    monkeypatch.setattr(bootstrap, "clock", lambda: NOW)
+    compose(environ, _local=backend, _time=lambda: NOW)
     backend.documents.put(NOTICE, record(provider), None)
-    yield backend
-    bootstrap.receipts.cache_clear()
-    bootstrap.fallback.cache_clear()
+    return backend
 
 
 def post(sent: ReceiptRequest, body: bytes | None = None) -> Any:

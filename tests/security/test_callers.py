@@ -2,9 +2,10 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import functions_framework
 import pytest
@@ -14,7 +15,6 @@ from infra.ops.function_table import functions
 from local.stack.identity import PUSH, SCHEDULER, TASKS, passed_on
 from shared import bootstrap, entrypoint
 from shared.callers import CLOCK_SKEW, Callers
-from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 URL, NOW = "https://here.example/resolve", 1_000_000.0
@@ -85,14 +85,8 @@ PRIVATE = [name for name, f in functions().items() if f.called_by_google]
 
 
 @pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    def give(**environ: str) -> None:
-        bootstrap.callers.cache_clear()
-        monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
-
-    yield give
-    monkeypatch.undo()
-    bootstrap.callers.cache_clear()
+def settings(compose: Any) -> Callable[..., None]:
+    return lambda **environ: compose(environ)
 
 
 @pytest.mark.parametrize("name", PRIVATE)

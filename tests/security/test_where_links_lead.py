@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from shared.adapters.clickwrap.client import ClickwrapClient
+from shared.adapters.clickwrap.fields import FIELDS
 from shared.adapters.clickwrap.link_hosts import Hosts
-from shared.adapters.clickwrap.payload import FIELDS, read
+from shared.adapters.clickwrap.payload import read
 from shared.domain.errors import RetryLater
 from tests.stand_in import Reply, StandIn
 

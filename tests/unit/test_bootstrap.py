@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -16,6 +16,8 @@ from shared.adapters.providers.email import smtp
 from shared.adapters.providers.sms import twilio
 from shared.adapters.shorteners.links import OwnLinks
 from shared.adapters.shorteners.none import NoShortener
+from shared.adapters.signing.kms import KmsKey
+from shared.adapters.signing.local_file import FileKey
 from shared.domain.model import ChannelName
 from shared.setting_types import SettingError
 from shared.settings import Settings
@@ -40,22 +42,9 @@ FUNCTIONS = ("receive", "resolve", "deliver", "remind", "reconcile", "links", "r
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Sets the whole environment of the composition root; each test composes anew."""
-
-    def clear() -> None:
-        for maker in vars(bootstrap).values():
-            if hasattr(maker, "cache_clear"):
-                maker.cache_clear()
-
-    def give(**environ: str) -> None:
-        clear()
-        monkeypatch.setattr(bootstrap, "_local", None)
-        monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
-
-    yield give
-    monkeypatch.undo()
-    clear()
+def given(compose: Any) -> Callable[..., None]:
+    """Sets the whole environment of the composition root."""
+    return lambda **environ: compose(environ)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -113,6 +102,37 @@ def test_what_cannot_be_had_is_refused_by_name(given: Any, setting: str, value: 
     given(**{**CLOUD, **TWILIO, **SMTP, setting: value})
     with pytest.raises(SettingError, match=setting.split("_")[0]):
         bootstrap.deliver()
+
+
+def test_the_outbox_has_no_receipts_in_the_cloud(given: Any) -> None:
+    given(**CLOUD, SMS_PROVIDER="outbox")
+    with pytest.raises(SettingError, match="outbox is for local use only"):
+        bootstrap.receipts()
+
+
+def test_with_an_emulator_missing_nothing_turns_to_google_itself(given: Any) -> None:
+    emulators = {f"{name}_EMULATOR_HOST": "127.0.0.1:1" for name in ("PUBSUB", "FIRESTORE", "CLOUD_TASKS")}
+    given(**CLOUD, **emulators, BACKEND="emulators")
+    assert isinstance(bootstrap.backend(), bootstrap.GoogleBackend)
+    for missing in emulators:
+        given(**CLOUD, **{name: host for name, host in emulators.items() if name != missing}, BACKEND="emulators")
+        with pytest.raises(SettingError, match=f"^{missing} is not set$"):
+            bootstrap.backend()
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"), [("projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1", KmsKey), ("", FileKey)]
+)
+def test_the_key_of_the_evidence_is_in_the_cloud_or_in_a_file(given: Any, tmp_path: Path, key: str, kind: type) -> None:
+    given(**CLOUD, EVIDENCE_KEY=key or str(tmp_path / "key.pem"))
+    signed_with = vars(bootstrap.evidence())["_key"]
+    assert isinstance(signed_with, kind)
+
+
+def test_evidence_without_a_key_is_refused(given: Any) -> None:
+    given(**CLOUD)
+    with pytest.raises(SettingError, match=r"^EVIDENCE_KEY is not set$"):
+        bootstrap.evidence()
 
 
 APPLICATION = {"MICROSOFT_TENANT_ID": "t", "MICROSOFT_CLIENT_ID": "a", "MICROSOFT_CLIENT_SECRET": "s"}

@@ -14,7 +14,7 @@ from shared import entrypoint, trace
 from shared.adapters.gcp import pubsub
 from shared.entrypoint import JsonLines, Stderr
 from shared.ports import Message
-from shared.settings import SettingError
+from shared.setting_types import SettingError
 
 
 @pytest.fixture

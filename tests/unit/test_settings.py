@@ -4,12 +4,14 @@ from datetime import time, timedelta
 
 import pytest
 
-from shared.adapters.clickwrap.payload import FIELDS
+from shared.adapters.clickwrap.fields import FIELDS
 from shared.domain.model import ChannelName
 from shared.domain.policy import Policy
 from shared.services.resource_names import ResourceNames
 from shared.setting_types import SettingError, Values, number, secret, url
-from shared.settings import CLICKWRAP_FIELDS, MAX_DELIVERY_ATTEMPTS, SHORTENER, Settings
+from shared.settings import Settings
+from shared.settings.channels import MAX_DELIVERY_ATTEMPTS, SHORTENER
+from shared.settings.clickwrap import CLICKWRAP_FIELDS
 
 LOCAL = {"BACKEND": "embedded"}
 
@@ -64,7 +66,7 @@ def test_each_variable_is_read(name, value, field, expected):
         ("EMAIL_PROVIDER", ["twilio"]),
         ("PROGRESS_TO", ["some"]),
         ("PROGRESS_MAX_SIGNERS", ["0", "many", "nan", "inf"]),
-        ("RETENTION_DAYS", ["31", "-1"]),
+        ("RETENTION_DAYS", ["31", "-1", "32.5"]),
         ("MAX_ATTEMPTS", ["0"]),
         ("COMPLETION_LINK", ["none"]),
         ("SENDER_FALLBACK", ["ann", "a@x.org,b@x.org", "Ann <a@x.org>"]),

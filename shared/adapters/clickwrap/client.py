@@ -14,9 +14,10 @@ from urllib.parse import quote
 import msgspec
 from msgspec.structs import replace
 
+from shared.adapters.clickwrap.fields import Fields
 from shared.adapters.clickwrap.ids import REQUEST_ID
 from shared.adapters.clickwrap.link_hosts import Hosts, on_loopback
-from shared.adapters.clickwrap.payload import Fields, read, unwrap
+from shared.adapters.clickwrap.payload import read, unwrap
 from shared.adapters.http.client import Http, HttpResponse, bearer, parse_retry_after
 from shared.domain import model
 from shared.domain.errors import PermanentFailure, RetryLater

@@ -7,7 +7,7 @@ from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.kinds import COPIES
 from shared.domain.model import ChannelName, NoticeState, Status
 from shared.domain.policy import Policy
-from shared.settings import SENDER_COPIES
+from shared.settings.messages import SENDER_COPIES
 from tests.fakes import Crash, World, seen
 from tests.lifecycles import COMPLETE, DAY, HOUR, MINUTE, SENT, SIGNED
 

@@ -1,13 +1,13 @@
 """The page of a link that leads nowhere: in whose name, in which language."""
 
 import re
+from typing import Any
 
 import pytest
 
 from shared import bootstrap
 from shared.domain.brands import Brand
 from shared.handlers.links import DEAD, EXPIRED, SIGNED, UNKNOWN, Followed
-from shared.settings import Settings
 from shared.text.pages import link_page
 from shared.text.render import Texts
 from tests.texts import LANGUAGES
@@ -38,17 +38,13 @@ def test_the_page_gives_its_reason_and_names_company_and_contact(followed: Follo
         (Followed(410, reason="signed", languages=("pt", "es")), ("Você já assinou", "Acme")),
     ],
 )
-def test_site_and_signer_choose_its_name_and_language(
-    monkeypatch: pytest.MonkeyPatch, followed: Followed, words: tuple[str, ...]
-) -> None:
+def test_site_and_signer_choose_its_name_and_language(compose: Any, followed: Followed, words: tuple[str, ...]) -> None:
     environ = {
         "BRAND_NAME": "Acme",
         "EMAIL_FROM": "ask@acme.example",
         "TEMPLATES_LANGUAGE": "de",
         "BRANDS": '{"7": {"name": "Other", "email_reply_to": "O <hi@other.example>", "language": "fr"}}',
     }
-    monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
-    bootstrap.link_page.cache_clear()
+    compose(environ)
     page = bootstrap.link_page()(followed)
-    bootstrap.link_page.cache_clear()
     assert [word for word in words if word not in page] == []

@@ -2,7 +2,6 @@ import html as markup
 import logging
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from shared.domain.model import ChannelName, Kind, Notice, Request, Signer
 from shared.domain.policy import Policy
 from shared.ports import Wording
 from shared.setting_types import SettingError
-from shared.settings import Settings
 from shared.text.check import check_templates
 from shared.text.render import Context, Rendered, Texts, clean, render
 from shared.text.segments import GSM7, UCS2, segments
@@ -503,21 +501,16 @@ def test_an_sms_over_two_segments_is_sent_and_warned_of_without_its_text(caplog:
     assert "sign.example" not in record.getMessage()
 
 
-@pytest.fixture
-def settings_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    return lambda **environ: monkeypatch.setattr(bootstrap, "settings", lambda: Settings(environ))
-
-
-def test_a_faulty_template_stops_the_start_with_one_line(settings_of: Any, tmp_path: Path) -> None:
+def test_a_faulty_template_stops_the_start_with_one_line(compose: Any, tmp_path: Path) -> None:
     given(tmp_path, "invitation.sms.txt", "{{ link }}\n{{ tilte }}")
-    settings_of(TEMPLATES_DIR=str(tmp_path))
+    compose({"TEMPLATES_DIR": str(tmp_path)})
     with pytest.raises(SettingError, match=r"^TEMPLATES_DIR: \S+/invitation\.sms\.txt:2: 'tilte' is undefined$"):
         bootstrap.renderer()
 
 
-def test_the_settings_choose_folder_and_language(settings_of: Any, tmp_path: Path) -> None:
+def test_the_settings_choose_folder_and_language(compose: Any, tmp_path: Path) -> None:
     given(tmp_path, "de/invitation.sms.txt", "Bitte: {{ link }}")
-    settings_of(TEMPLATES_DIR=str(tmp_path), TEMPLATES_LANGUAGE="de")
+    compose({"TEMPLATES_DIR": str(tmp_path), "TEMPLATES_LANGUAGE": "de"})
     assert bootstrap.renderer()(REQUEST, NOTICE, LINK).text == f"Bitte: {LINK}"
 
 

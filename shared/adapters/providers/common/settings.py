@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from shared.setting_types import Setting, url
+from shared.setting_types import Setting, split, url
 
 if TYPE_CHECKING:
     from email.headerregistry import Address
@@ -31,7 +31,7 @@ MOST_LABELS = 10  # of one message, at SendGrid and at Mailgun
 
 def several(value: str) -> list[str]:
     """Up to ten labels, comma-separated."""
-    labels = [label.strip() for label in value.split(",") if label.strip()]
+    labels = list(split(value))
     if len(labels) > MOST_LABELS:
         raise ValueError
     return labels

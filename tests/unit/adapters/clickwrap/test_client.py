@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.adapters.clickwrap.client import ClickwrapClient
-from shared.adapters.clickwrap.payload import FIELDS
+from shared.adapters.clickwrap.fields import FIELDS
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import Status
 from shared.ports import NotFound

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.adapters.clickwrap.payload import FIELDS, parse_time, read, read_signer
+from shared.adapters.clickwrap.fields import FIELDS
+from shared.adapters.clickwrap.payload import parse_time, read, read_signer
 from shared.domain.model import ApiRequest, ApiSigner, ChannelName, Role, Status
 
 SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL

@@ -1,0 +1,27 @@
+"""Housekeeping: how long documents are kept, who may act in the console, and what is logged."""
+
+from shared.setting_types import MAX_DAYS, secret, text, whole, words
+
+RETENTION_DAYS = whole("RETENTION_DAYS", f"32 to {MAX_DAYS}; when documents expire", 90, least=32, most=MAX_DAYS)
+CONSOLE_OPERATORS = words(
+    "CONSOLE_OPERATORS",
+    "comma-separated addresses of those who may act in the console; the others only read; empty: everyone may act",
+)
+SUPPRESSION_DAYS = whole(
+    "SUPPRESSION_DAYS",
+    f"32 to {MAX_DAYS}; when a blocked address is tried again although no operator has cleared it",
+    365,
+    least=32,
+    most=MAX_DAYS,
+)
+ADDRESS_SECRET = secret(
+    "ADDRESS_SECRET",
+    "key of the hashes under which blocked addresses are kept",
+    needed_by=("deliver", "receipts", "console"),
+    example="local-address-secret",
+)
+EVIDENCE_KEY = text(
+    "EVIDENCE_KEY",
+    "key that signs evidence: a version of a Cloud KMS key (`projects/...`), or a PEM file, which is made if missing",
+)
+LOG_LEVEL = text("LOG_LEVEL", "least level of what is logged", "INFO")
