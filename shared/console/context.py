@@ -24,7 +24,6 @@ DONE = {
     "replay": "Replayed: what is still here cannot be read, or has failed again.",
     "drop": "Forgotten.",
     "read": "The API is read within a minute.",
-    "bulk": "The messages are on their way once more; each is recorded with its request.",
     "forget": "Its personal data is deleted: only this stub is left.",
 }
 

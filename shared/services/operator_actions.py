@@ -1,8 +1,9 @@
 """What an operator does to a request: checked first, committed with who and why, and only then published."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import islice
 
 import msgspec
 from msgspec.structs import replace
@@ -23,10 +24,11 @@ from shared.domain.notice_record import IN_PROGRESS
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.domain.signing_order import ahead
-from shared.ports import Ledger, Stored
+from shared.ports import Ledger
 from shared.services.publisher import Publisher
 
 REPUBLISHED_WITHIN = 60.0  # seconds, if a crash comes between the commit and the publishing
+TOGETHER = 100  # requests that are read at the same time
 LIVE = {Status.OPEN, Status.PAUSED}
 
 log = logging.getLogger(__name__)
@@ -111,16 +113,22 @@ class OperatorActions:
         state = planner.resent(request, notice_of(request, record), now)
         return eligibility.evaluate(state, state.resends[-1].notice, now, self._policy)
 
-    def sort_out(self, records: Iterable[tuple[str, NoticeRecord]]) -> Sorted:
-        """Which of several messages can be sent once more, and why the others cannot. Changes nothing."""
-        requests, sorted_out = dict[str, Stored[Request] | None](), Sorted()
-        for key, record in records:
-            if record.request_id not in requests:
-                requests[record.request_id] = self._ledger.get(Request, record.request_id)
-            stored = requests[record.request_id]
-            reason = self.refusal(stored.item, key, record) if stored else "there is no such request"
-            sorted_out.add(key, record, reason)
-        return sorted_out
+    def sort_out(
+        self,
+        records: Iterator[tuple[str, NoticeRecord]],
+        requests_of: Callable[[Iterable[str]], Mapping[str, Request]],
+        most: int,
+    ) -> Sorted:
+        """Which of several messages can be sent once more, and why the others cannot. Changes nothing.
+
+        It ends at `most` that can be. requests_of: reads several requests at the same time.
+        """
+        found = Sorted()
+        for key, record, request in _with_requests(records, requests_of):
+            if len(found.sent) == most:
+                break
+            found.add(key, record, self.refusal(request, key, record) if request else "there is no such request")
+        return found
 
     def resend_all(self, chosen: Iterable[tuple[str, NoticeRecord]], why: Why) -> Sorted:
         """Sends each once more, recorded with its request. What cannot be sent by now is left out, with its reason."""
@@ -216,3 +224,12 @@ class OperatorActions:
 def notice_of(request: Request, record: NoticeRecord) -> Notice:
     """The notice as the state has it now; its id is the record's own unless something has changed."""
     return replace(planner.as_planned(request, record), instead_of=record.instead_of or msgspec.UNSET)
+
+
+def _with_requests(
+    records: Iterator[tuple[str, NoticeRecord]], requests_of: Callable[[Iterable[str]], Mapping[str, Request]]
+) -> Iterator[tuple[str, NoticeRecord, Request | None]]:
+    """Each with its request; the requests are read TOGETHER at a time."""
+    while some := list(islice(records, TOGETHER)):
+        requests = requests_of(record.request_id for _, record in some)
+        yield from ((key, record, requests.get(record.request_id)) for key, record in some)

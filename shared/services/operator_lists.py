@@ -50,28 +50,37 @@ class Lists:
         self._ledger = ledger
 
     def page(
-        self, kind: type[msgspec.Struct], only: Only | None, after: Mark | None, narrow: Narrow | None = None
+        self,
+        kind: type[msgspec.Struct],
+        only: Only | None,
+        after: Mark | None,
+        narrow: Narrow | None = None,
+        size: int = PAGE,
     ) -> Page:
-        """The newest of one kind, of those that an index knows (`only`) and a narrowing."""
+        """The newest of one kind, of those that an index knows (`only`) and a narrowing. size: at most SCANNED."""
         if narrow and narrow != Narrow():
-            return self._narrowed(kind, only, after, narrow)
-        rows = self._ledger.newest(kind, PAGE + 1, only=only, after=after)
-        return Page(rows[:PAGE], mark(*rows[PAGE - 1]) if len(rows) > PAGE else None)
+            return self._narrowed(kind, only, after, narrow, size)
+        rows = self._ledger.newest(kind, size + 1, only=only, after=after)
+        return Page(rows[:size], mark(*rows[size - 1]) if len(rows) > size else None)
 
-    def _narrowed(self, kind: type[msgspec.Struct], only: Only | None, after: Mark | None, narrow: Narrow) -> Page:
+    def _narrowed(
+        self, kind: type[msgspec.Struct], only: Only | None, after: Mark | None, narrow: Narrow, size: int
+    ) -> Page:
         """No index knows these: SCANNED rows are read for each page."""
         if after is None and narrow.until:
             after = (datetime.combine(narrow.until + DAY, time(), UTC), "")
         rows = self._ledger.newest(kind, SCANNED, only=only, after=after)
         young = [row for row in rows if not narrow.since or mark(*row)[0].date() >= narrow.since]
-        page = cut([row for row in young if narrow.fits(row[1])], rows)
-        return page if len(young) == len(rows) or len(page.rows) == PAGE else Page(page.rows, None)
+        page = cut([row for row in young if narrow.fits(row[1])], rows, size)
+        return page if len(young) == len(rows) or len(page.rows) == size else Page(page.rows, None)
 
 
-def cut(hits: Sequence[tuple[str, msgspec.Struct]], rows: Sequence[tuple[str, msgspec.Struct]]) -> Page:
+def cut(
+    hits: Sequence[tuple[str, msgspec.Struct]], rows: Sequence[tuple[str, msgspec.Struct]], size: int = PAGE
+) -> Page:
     """The first page of the hits among the rows that were read."""
-    if len(hits) > PAGE:
-        return Page(hits[:PAGE], mark(*hits[PAGE - 1]))
+    if len(hits) > size:
+        return Page(hits[:size], mark(*hits[size - 1]))
     return Page(hits, mark(*rows[-1]) if len(rows) == SCANNED else None)
 
 

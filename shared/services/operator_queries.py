@@ -29,6 +29,7 @@ from shared.services.relay_status import RELAY
 
 K = TypeVar("K")
 V = TypeVar("V")
+D = TypeVar("D", bound=msgspec.Struct)
 
 SIGNERS = 25  # on one page of a request
 MOST = 1_000  # counting ends there: its time is bounded
@@ -95,9 +96,9 @@ class OperatorQueries:
         """A page of requests, of one status or of all."""
         return self._lists.page(Request, ("status", status.value) if status else None, after, narrow)
 
-    def messages(self, state: NoticeState, after: Mark | None, narrow: Narrow | None = None) -> Page:
+    def messages(self, state: NoticeState, after: Mark | None, narrow: Narrow | None = None, size: int = PAGE) -> Page:
         """A page of notices' records of one state."""
-        return self._lists.page(NoticeRecord, ("state", state.value), after, narrow)
+        return self._lists.page(NoticeRecord, ("state", state.value), after, narrow, size)
 
     def suppressions(self, after: Mark | None) -> Page:
         """A page of addresses that must not be used."""
@@ -115,7 +116,14 @@ class OperatorQueries:
 
     def requests_of(self, keys: Iterable[str]) -> dict[str, Request]:
         """Several requests by id; those that are gone are left out."""
-        found = self._together(lambda key: self._ledger.get(Request, key), list(dict.fromkeys(keys)))
+        return self._several(Request, keys)
+
+    def messages_of(self, keys: Iterable[str]) -> dict[str, NoticeRecord]:
+        """Several notices' records by id; those that are gone are left out."""
+        return self._several(NoticeRecord, keys)
+
+    def _several(self, kind: type[D], keys: Iterable[str]) -> dict[str, D]:
+        found = self._together(lambda key: self._ledger.get(kind, key), list(dict.fromkeys(keys)))
         return {key: stored.item for key, stored in found if stored}
 
     # -- search

@@ -13,6 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from msgspec.structs import replace
 
+from shared.console import bulk
 from shared.console.app import Console, create_console
 from shared.console.chart import ROW, SHIFTS
 from shared.console.configuration import configuration, warnings
@@ -36,6 +37,7 @@ from shared.domain.model import (
 from shared.domain.policy import Policy, address_key
 from shared.domain.recheck import stub
 from shared.domain.verdict import Reach
+from shared.services import operator_actions
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_lists import PAGE
@@ -86,6 +88,16 @@ def press(client: FlaskClient, path: str, **fields: str) -> Any:
     token = re.search(r'name="token" value="([\w-]+)"', client.get("/").text)
     assert token
     return client.post(path, data={"token": token[1], **fields})
+
+
+def confirm(client: FlaskClient, path: str, **fields: str) -> Any:
+    """Opens a confirmation, and posts it with its hidden fields."""
+    return client.post(path, data=hidden(client.get(path).text) | fields)
+
+
+def hidden(page: str) -> dict[str, str]:
+    """A page's hidden fields."""
+    return dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', page))
 
 
 def search(client: FlaskClient, text: str) -> Any:
@@ -729,15 +741,74 @@ class TestBulk:
 
     def test_then_sends_each_once_and_records_it_with_its_request(self, outage):
         client, path = made(outage), "/resend?state=failed&cause=refused"
-        answer = press(client, path, why="the account was paid")
-        assert answer.location == "/messages?state=failed&cause=refused&done=bulk"
+        page = confirm(client, path, why="the account was paid").text
+        assert "2 messages sent once more" in page
+        assert "2 × Invitation by SMS: on its way, recorded with its request." in page
         outage.pump()
         assert len(outage.sent()) == 2
         assert "local: the account was paid" in client.get("/requests/q1").text
         assert "It cannot be done" in client.get(path).text
-        press(client, path, why="again")
+        confirm(client, path, why="again")
         outage.pump()
         assert len(outage.sent()) == 2
+
+    def test_goes_on_after_its_first_batch_until_all_are_sent(self, monkeypatch):
+        monkeypatch.setattr(bulk, "AT_ONCE", 3)
+        monkeypatch.setattr(operator_actions, "TOGETHER", 2)
+        world = World()
+        for n in range(7):
+            world.api.truth[f"q{n}"] = replace(answer(seen("a")), id=f"q{n}")
+            world.sms.outcomes = [PermanentFailure("the account is suspended")]
+            world.resolve.event(replace(world.event(SENT), request=f"q{n}"))
+            world.pump()
+            world.now += timedelta(minutes=1)
+        client, path = made(world), "/resend?state=failed"
+        for batch, all_sent in ((3, 3), (3, 6), (1, 7)):
+            assert f"Send {batch} message" in client.get(path).text
+            confirm(client, path, why="the account was paid")
+            world.pump()
+            assert len(world.sent()) == all_sent
+        assert "It cannot be done: none of these can be sent" in client.get(path).text
+
+    def test_sends_what_was_counted_and_nothing_that_failed_since(self, outage):
+        client, path = made(outage), "/resend?state=failed"
+        counted = hidden(client.get(path).text)
+        outage.api.truth["q9"] = replace(answer(seen("a")), id="q9")
+        outage.sms.outcomes = [PermanentFailure("the account is suspended")]
+        outage.resolve.event(replace(outage.event(SENT), request="q9"))
+        outage.pump()
+        outage.sms.sent.clear()
+        client.post(path, data={**counted, "why": "the account was paid"})
+        outage.pump()
+        assert len(outage.sent()) == 2
+        assert outage.ledger.all(Request)["q9"].resends == ()
+
+    def test_says_what_became_unsendable_after_the_count(self, outage):
+        client, path = made(outage), "/resend?state=failed"
+        counted = hidden(client.get(path).text)
+        outage.api.truth["q1"] = replace(answer(seen("a", signed=True), seen("b")), id="q1")
+        outage.resolve.event(replace(outage.event(SIGNED, "a", key="late"), request="q1"))
+        page = client.post(path, data={**counted, "why": "the account was paid"}).text
+        assert "1 message sent once more" in page
+        assert "1 × not sent: already signed." in page
+
+    def test_without_a_reason_counts_again(self, outage):
+        answer = confirm(made(outage), "/resend?state=failed", why=" ")
+        assert answer.status_code == 400
+        assert "Send 2 messages once more" in answer.text
+        assert answer.text.count("<button>Send them once more</button>") == 1
+
+    def test_of_nothing_is_refused(self, outage):
+        assert press(made(outage), "/resend?state=failed", why="x").status_code == 409
+
+    @pytest.mark.parametrize(("state", "warned"), [("unknown", True), ("failed", False)])
+    def test_warns_of_doubles_where_the_answer_was_lost(self, outage, state, warned):
+        for key, record in outage.ledger.all(NoticeRecord).items():
+            version = outage.ledger.get(NoticeRecord, key).version
+            outage.ledger.put(key, replace(record, state=NoticeState(state)), version)
+        client, key = made(outage), next(iter(outage.ledger.all(NoticeRecord)))
+        for path in (f"/resend?state={state}", f"/requests/q1/resend/{key}"):
+            assert ("gets it twice" in client.get(path).text) is warned
 
 
 class TestRoles:
