@@ -8,7 +8,7 @@ from datetime import datetime
 
 import flask
 
-from shared.console.context import console, may_act, narrowed, person
+from shared.console.context import console, dead_notices, may_act, narrowed, person
 from shared.console.masking import Shown, masked
 from shared.domain.model import NoticeRecord, NoticeState, Request, SignerState, Status, Suppression
 from shared.domain.timeline import spoken
@@ -84,7 +84,7 @@ def _suppressions(narrow: Narrow) -> Iterable[Row]:
 
 
 def _attention(narrow: Narrow) -> Iterable[Row]:
-    for cause, troubles in console().inspect.attention().items():
+    for cause, troubles in console().inspect.attention(dead_notices()).items():
         for t in troubles:
             shown = Shown(t.request, personal=False)
             because = shown.text(t.verdict.sentence())

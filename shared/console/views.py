@@ -12,7 +12,7 @@ import flask
 from shared.console import searches
 from shared.console.chart import WORDS, chart
 from shared.console.configuration import configuration, warnings
-from shared.console.context import case_of, console, cursor, done, mark, narrowed, person
+from shared.console.context import case_of, console, cursor, dead_notices, done, mark, narrowed, person
 from shared.console.masking import Shown
 from shared.console.words import MEANINGS
 from shared.domain.causes import Cause
@@ -60,7 +60,7 @@ def home() -> str:
     c = console()
     return flask.render_template(
         "home.html",
-        groups=c.inspect.attention(),
+        groups=c.inspect.attention(dead_notices()),
         counts=c.inspect.request_counts(),
         control=c.inspect.control(),
         dead=_dead_letters() if c.local else None,
@@ -117,7 +117,7 @@ def search() -> str:
 
 
 def _requests(page: Page, **found: object) -> str:
-    counts, reached = console().inspect.request_counts(), console().inspect.reached(page.rows)
+    counts, reached = console().inspect.request_counts(), console().inspect.reached(page.rows, dead_notices())
     return flask.render_template(
         "requests.html", page=page, counts=counts, reached=reached, most=MOST, mark=mark, Shown=Shown, **found
     )

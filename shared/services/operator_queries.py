@@ -224,19 +224,24 @@ class OperatorQueries:
         told, owners = answers(chosen, moments, known.now), _owners(known)
         return Case(request, records, moments, told, found, more, dict(known.blocked), owners, known.now)
 
-    def reached(self, rows: Iterable[tuple[str, msgspec.Struct]]) -> dict[str, dict[Reach, int]]:
-        """Of each request of a list, how many signers have which verdict."""
+    def reached(
+        self, rows: Iterable[tuple[str, msgspec.Struct]], dead: Collection[str] = ()
+    ) -> dict[str, dict[Reach, int]]:
+        """Of each request of a list, how many signers have which verdict. dead: as for `attention`."""
         control, requests = self.control(), {key: r for key, r in rows if isinstance(r, Request)}
-        told = self._together(lambda key: verdicts(requests[key], self._known(requests[key], control)), list(requests))
+        told = self._together(
+            lambda key: verdicts(requests[key], self._known(requests[key], control, dead)), list(requests)
+        )
         return {key: dict(Counter(v.reach for v in found.values())) for key, found in told}
 
-    def attention(self) -> dict[Cause, list[Trouble]]:
+    def attention(self, dead: Collection[str] = ()) -> dict[Cause, list[Trouble]]:
         """Signers who were not reached, or may not be, by cause, the most frequent first.
 
         Rests on the LATEST messages of each troubled state and on the LATEST open requests.
+        dead: ids of the notices among the dead letters, as far as they are known.
         """
         control, found = self.control(), dict[Cause, list[Trouble]]()
-        for _, troubles in self._together(lambda r: self._troubles(r, control), list(self._suspects().values())):
+        for _, troubles in self._together(lambda r: self._troubles(r, control, dead), list(self._suspects().values())):
             for trouble in troubles:
                 v = trouble.verdict
                 cause = v.cause if v.reach in TROUBLED or v.cause in DELAYED else Cause.BLOCKED
@@ -252,15 +257,15 @@ class OperatorQueries:
             found |= dict(self._ledger.newest(Request, LATEST, only=("status", status.value)))
         return found
 
-    def _troubles(self, request: Request, control: RelayStatus) -> list[Trouble]:
-        found = verdicts(request, self._known(request, control))
+    def _troubles(self, request: Request, control: RelayStatus, dead: Collection[str]) -> list[Trouble]:
+        found = verdicts(request, self._known(request, control, dead))
         return [Trouble(request=request, signer=k, verdict=v) for k, v in found.items() if needs_attention(v)]
 
-    def _known(self, request: Request, control: RelayStatus) -> Known:
+    def _known(self, request: Request, control: RelayStatus, dead: Collection[str] = ()) -> Known:
         records = self._ledger.records(request.id)
         blocked = self._blocked(records)
         policy, now = self._policy, self._clock()
-        return Known(records=records, now=now, policy=policy, blocked=blocked, outages=control.circuits)
+        return Known(records=records, now=now, policy=policy, blocked=blocked, outages=control.circuits, dead=dead)
 
     def _blocked(self, records: dict[str, NoticeRecord]) -> dict[str, Suppression]:
         """Only addresses that something was sent to can be blocked; those that something failed at come first."""

@@ -633,6 +633,20 @@ class TestHome:
         assert answer.status_code == 200
         assert "dead letter" not in answer.text.split("<main")[1]
 
+    def test_and_its_csv_and_the_list_call_a_dead_letter_by_its_name_like_the_page_of_the_request(self):
+        office = Office()
+        office.says(seen("a"))
+        office.resolve.event(office.event(SENT))
+        office.dead_notices()
+        client = made(office, office)
+        said = "Not reached: the invitation by SMS was given up and is a dead letter."
+        assert sentences(client.get("/requests/r1").text) == [said]
+        home = client.get("/").text
+        assert re.search(r'Dead letter <span class="count">1<', home)
+        assert said in home
+        assert said in client.get("/attention.csv").text
+        assert "not reached" in client.get("/requests").text
+
     def test_tells_of_an_outage_and_of_who_waits_for_it(self, world):
         world.says(seen("c"))
         world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
