@@ -91,13 +91,14 @@ def forget(key: str) -> PageResponse:
     case_of(key)
 
     def act(why: Why) -> None:
-        console().erasure.forget(key, why.who)
+        console().erasure.forget(key, why.who, why.why)
 
     plan = Plan(
         title="Delete its personal data",
         effects=[
             "Its signers, the records of its messages, its links, blocked addresses and dead letters are deleted.",
             "Nothing is sent for it any more. This cannot be undone.",
+            "Who deleted it and why is kept in the log: name no signer in the reason.",
         ],
         button="Delete",
         back=_page(key),
@@ -127,7 +128,7 @@ def clear() -> PageResponse:
         blocker="it is cleared already" if found.cleared_at else "",
         fields={"address": key, "request": of},
     )
-    return asked(plan, lambda why: console().operate.clear(key, why), "clear")
+    return asked(plan, lambda why: console().operate.clear(key, why, of), "clear")
 
 
 def _whose(key: str, request: str) -> str:

@@ -167,15 +167,20 @@ class OperatorActions:
 
         self._change(request, "reminders resumed", why, change)
 
-    def clear(self, address: str, why: Why) -> None:
-        """An address (its key) may be used again. What was held back before is not sent by itself."""
+    def clear(self, address: str, why: Why, request: str = "") -> None:
+        """An address (its key) may be used again. What was held back before is not sent by itself.
+
+        request: on whose page it was cleared, where it is noted; "" for none.
+        """
         stored = self._ledger.get(Suppression, address)
         if stored is None or stored.item.cleared_at:
             raise ActionRefused("this address is not blocked")
         cleared = replace(stored.item, cleared_at=self._clock(), cleared_by=why.who, cleared_why=why.why)
         if not self._ledger.put(address, cleared, stored.version):
             raise ActionRefused("it has just changed: reload the page")
-        log.info("operator: address cleared", extra={"json": {"address": address[:12], "who": why.who}})
+        log.info("operator: address cleared", extra={"json": {"address": address[:12], "who": why.who, "why": why.why}})
+        what = f"a blocked address cleared ({address[:12]})"
+        self._ledger.update(Request, request, lambda old: self._noted(old, what, why) if old and request else None)
 
     def address_key(self, channel: ChannelName, address: str) -> str:
         """The key of an address's Suppression, should there be one."""
@@ -192,16 +197,18 @@ class OperatorActions:
         def noted(state: Request | None) -> Request:
             if state is None or state.forgotten:
                 raise ActionRefused("there is no such request, or its data has been deleted")
-            return self._noted(change(state), what, why, self._clock() + soon)
+            at = self._clock() + soon
+            changed = self._noted(change(state), what, why)
+            return replace(changed, next_at=min(changed.next_at or at, at))
 
         before, after = self._ledger.update(Request, key, noted)
         log.info("operator: %s", what, extra={"json": {"request": key, "who": why.who}})
         if after:
             self._publisher.publish_changes(before, after)
 
-    def _noted(self, request: Request, what: str, why: Why, soon: datetime) -> Request:
+    def _noted(self, request: Request, what: str, why: Why) -> Request:
         note = Note(at=self._clock(), who=why.who, what=what, why=why.why.strip())
-        return replace(request, notes=(*request.notes, note), next_at=min(request.next_at or soon, soon))
+        return replace(request, notes=(*request.notes, note))
 
     def _record(self, key: str, request: Request) -> NoticeRecord:
         stored = self._ledger.get(NoticeRecord, key)

@@ -341,10 +341,12 @@ class TestActions:
         after = re.search(r'name="after" value="([^"]*)"', client.get("/suppressions").text)
         assert "landline" in press(client, "/suppressions", after=after[1]).text
 
-    def test_the_data_of_a_request_is_deleted_once_confirmed(self, world, client):
+    def test_the_data_of_a_request_is_deleted_once_confirmed(self, world, client, caplog):
         assert "This cannot be undone" in client.get("/requests/r1/forget").text
         assert not world.request().forgotten
-        press(client, "/requests/r1/forget", why="Eric asked for it")
+        with caplog.at_level(logging.INFO, "shared"):
+            press(client, "/requests/r1/forget", why="ticket 7")
+        assert [r.json["why"] for r in caplog.records if "forgotten" in r.message] == ["ticket 7"]
         assert world.request() == stub(world.request())
         page = client.get("/requests/r1?done=forget").text
         assert "only this stub is left" in page
@@ -392,6 +394,17 @@ class TestDeadLetters:
         press(client, "/dead-letters/drop?id=1", why="a test of ours")
         assert [one.key for one in office.letters.letters] == ["2"]
         assert "there are none" in client.get("/dead-letters/drop").text
+        press(client, "/dead-letters/drop", why="of none in particular")
+        assert len(office.letters.letters) == 1
+
+    @pytest.mark.parametrize("act", ["replay", "drop"])
+    def test_are_logged_with_their_ids_the_person_and_the_reason(self, caplog, act):
+        office = Office()
+        office.dead_event()
+        with caplog.at_level(logging.INFO, "shared"):
+            press(made(office, office), f"/dead-letters/{act}?id=1", why="a test of ours")
+        [logged] = [r.json for r in caplog.records if "operator: dead letters" in r.message]
+        assert logged == {"letters": ["1: request_sent of request r1"], "who": "local", "why": "a test of ours"}
 
 
 class TestGuard:
@@ -611,6 +624,9 @@ class TestBlocked:
         assert "until they text START" in page
         answer = press(client, "/suppressions/clear", **asked, why="they texted START")
         assert answer.location == "/requests/r1?done=clear"
+        page = client.get(answer.location).text
+        assert f"Operator: a blocked address cleared ({key[:12]})" in page
+        assert "local: they texted START" in page
 
 
 class TestHome:
