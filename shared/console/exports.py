@@ -84,7 +84,7 @@ def _suppressions(narrow: Narrow) -> Iterable[Row]:
 
 
 def _attention(narrow: Narrow) -> Iterable[Row]:
-    for cause, troubles in console().inspect.attention(dead_notices()).items():
+    for cause, troubles in console().inspect.attention(dead_notices()).groups.items():
         for t in troubles:
             shown = Shown(t.request, personal=False)
             because = shown.text(t.verdict.sentence())

@@ -60,7 +60,7 @@ def home() -> str:
     c = console()
     return flask.render_template(
         "home.html",
-        groups=c.inspect.attention(dead_notices()),
+        attention=c.inspect.attention(dead_notices()),
         counts=c.inspect.request_counts(),
         control=c.inspect.control(),
         dead=_dead_letters() if c.local else None,

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 import msgspec
 
-from shared.domain.causes import Cause
+from shared.domain.causes import OF_MESSAGES, Cause, cause_of
 from shared.domain.figures import DayFigures, by_day
 from shared.domain.model import (
+    ChannelName,
     NoticeRecord,
     NoticeState,
     RelayStatus,
@@ -22,6 +23,7 @@ from shared.domain.model import (
 from shared.domain.policy import Policy
 from shared.domain.search import MAX_PART, matches, words_in
 from shared.domain.timeline import Moment, SignerSummary, answers, timeline
+from shared.domain.unreached import ended
 from shared.domain.verdict import TROUBLED, Known, Reach, Verdict, verdicts
 from shared.ports import Ledger, Mark
 from shared.services.operator_lists import NOT_ARRIVED, PAGE, RECENT_FAILURES, SCANNED, Lists, Narrow, Page, cut
@@ -35,7 +37,7 @@ SIGNERS = 25  # on one page of a request
 MOST = 1_000  # counting ends there: its time is bounded
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BLOCKED = 20  # addresses looked up for one request
-LATEST = 50  # of each troubled state, and of open requests: what the first page rests on
+LATEST = 50  # messages of each troubled state and cause, and open requests: what the first page rests on
 SIDE_BY_SIDE = 16  # reads at the same time
 DAYS, COUNTED = 14, 2_000  # of the figures by day: how far back, and how many messages at most
 ID = re.compile(r"[\w-]{4,}")  # what may be the beginning of an id
@@ -81,6 +83,13 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     signer: str
     verdict: Verdict
+
+
+class Attention(msgspec.Struct, frozen=True):
+    """Those who need attention by cause, the most frequent first. more: causes of which there may be others too."""
+
+    groups: dict[Cause, list[Trouble]]
+    more: Collection[Cause]
 
 
 class OperatorQueries:
@@ -234,27 +243,43 @@ class OperatorQueries:
         )
         return {key: dict(Counter(v.reach for v in found.values())) for key, found in told}
 
-    def attention(self, dead: Collection[str] = ()) -> dict[Cause, list[Trouble]]:
-        """Signers who were not reached, or may not be, by cause, the most frequent first.
+    def attention(self, dead: Collection[str] = ()) -> Attention:
+        """Signers who were not reached, or may not be.
 
-        Rests on the LATEST messages of each troubled state and on the LATEST open requests.
-        dead: ids of the notices among the dead letters, as far as they are known.
+        Rests on the newest SCANNED messages of each troubled state, of these on the LATEST of each cause, and on the
+        LATEST open requests. dead: ids of the notices among the dead letters, as far as they are known.
         """
-        control, found = self.control(), dict[Cause, list[Trouble]]()
-        for _, troubles in self._together(lambda r: self._troubles(r, control, dead), list(self._suspects().values())):
+        control, groups = self.control(), dict[Cause, list[Trouble]]()
+        suspects, more = self._suspects()
+        for _, troubles in self._together(lambda r: self._troubles(r, control, dead), list(suspects.values())):
             for trouble in troubles:
                 v = trouble.verdict
                 cause = v.cause if v.reach in TROUBLED or v.cause in DELAYED else Cause.BLOCKED
-                found.setdefault(cause, []).append(trouble)
-        return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+                groups.setdefault(cause, []).append(trouble)
+        return Attention(dict(sorted(groups.items(), key=lambda item: -len(item[1]))), more)
 
-    def _suspects(self) -> dict[str, Request]:
-        """Requests that may need attention: some with troubled messages, those disputed, and the latest open ones."""
-        states = (*NOT_ARRIVED, NoticeState.PLANNED)
-        lists = self._together(lambda s: self._ledger.newest(NoticeRecord, LATEST, only=("state", s.value)), states)
-        found = self.requests_of(record.request_id for _, rows in lists for _, record in rows)
+    def _suspects(self) -> tuple[dict[str, Request], set[Cause]]:
+        """Requests that may need attention, and the causes of which more may be found in others."""
+        states, more = (*NOT_ARRIVED, NoticeState.PLANNED), set[Cause]()
+        lists = self._together(lambda s: self._ledger.newest(NoticeRecord, SCANNED, only=("state", s.value)), states)
+        troubled = (self._by_cause(rows) for _, rows in lists)
+        keys = list[str]()
+        for causes, records in (item for found in troubled for item in found.items()):
+            keys += [record.request_id for record in records[:LATEST]]
+            more |= {*causes} if len(records) > LATEST else set()
+        found = self.requests_of(keys)
         for status in (Status.OPEN, Status.DISPUTED):
-            found |= dict(self._ledger.newest(Request, LATEST, only=("status", status.value)))
+            latest = self._ledger.newest(Request, LATEST, only=("status", status.value))
+            more |= {*Cause} - {*OF_MESSAGES} if len(latest) == LATEST else set()
+            found |= dict(latest)
+        return found, more | ({*Cause} if any(len(rows) == SCANNED for _, rows in lists) else set())
+
+    def _by_cause(self, rows: Iterable[tuple[str, NoticeRecord]]) -> dict[tuple[Cause, ...], list[NoticeRecord]]:
+        """Those troubled, by what a verdict may tell of them. What was suppressed as not due any more is no trouble."""
+        found: dict[tuple[Cause, ...], list[NoticeRecord]] = {}
+        for _, r in rows:
+            if r.state is not NoticeState.SUPPRESSED or ended(r, self._clock(), self._policy):
+                found.setdefault(_told_as(r), []).append(r)
         return found
 
     def _troubles(self, request: Request, control: RelayStatus, dead: Collection[str]) -> list[Trouble]:
@@ -289,6 +314,14 @@ def _owners(known: Known) -> dict[str, list[str]]:
         if record.address in found:
             found[record.address][record.signer] = None
     return {key: list(signers) for key, signers in found.items()}
+
+
+def _told_as(record: NoticeRecord) -> tuple[Cause, ...]:
+    if record.state is NoticeState.PLANNED:
+        return Cause.RETRY, Cause.PROVIDER_DOWN
+    if record.channel is ChannelName.NONE:
+        return Cause.NO_ADDRESS, Cause.INVALID_ADDRESS, Cause.CHANNEL_OFF
+    return (cause_of(record),)
 
 
 def needs_attention(verdict: Verdict) -> bool:

@@ -25,15 +25,19 @@ from shared.domain.model import (
     ApiSigner,
     ChannelName,
     EventType,
+    Kind,
     NoticeRecord,
     NoticeState,
     Outage,
     RelayStatus,
     Request,
+    Signer,
     SignerState,
     Status,
     Suppression,
+    Transition,
 )
+from shared.domain.planner import notice_for
 from shared.domain.policy import Policy, address_key
 from shared.domain.recheck import stub
 from shared.domain.verdict import Reach
@@ -41,7 +45,7 @@ from shared.services import operator_actions
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_lists import PAGE
-from shared.services.operator_queries import SIGNERS, OperatorQueries
+from shared.services.operator_queries import LATEST, SIGNERS, OperatorQueries
 from shared.services.relay_status import update_status
 from tests.fakes import PHONES, World, answer, seen
 from tests.unit.services.test_dead_letters import Office
@@ -98,6 +102,36 @@ def confirm(client: FlaskClient, path: str, **fields: str) -> Any:
 def hidden(page: str) -> dict[str, str]:
     """A page's hidden fields."""
     return dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', page))
+
+
+def put_failed(
+    world: World, key: str, reason: str, state: NoticeState = NoticeState.FAILED, signed: bool = False, **fields: Any
+) -> None:
+    """A request of one signer, whose invitation by SMS ended like this."""
+    signer = Signer(
+        number=1,
+        name="Eric Smith",
+        mobile=PHONES["a"],
+        channels=(ChannelName.SMS,),
+        request_url="https://sign.test/a",
+        state=SignerState.SIGNED if signed else SignerState.INVITED,
+        invited_at=world.now,
+    )
+    request = Request(id=key, title="Lease", signers={"k": signer}, changed_at=world.now, **fields)
+    notice = notice_for(request, "k", Kind.INVITATION, ChannelName.SMS)
+    record = NoticeRecord(
+        request_id=key,
+        signer="k",
+        kind=Kind.INVITATION,
+        channel=ChannelName.SMS,
+        round=1,
+        state=state,
+        reason=reason,
+        history=(Transition(at=world.now, state=state, why=reason),),
+        changed_at=world.now,
+    )
+    for at, item in ((key, request), (notice.notice, record)):
+        world.ledger.documents[type(item), at] = (item, 1)
 
 
 def search(client: FlaskClient, text: str) -> Any:
@@ -683,6 +717,36 @@ class TestHome:
         page = made(world).get("/").text
         assert re.search(r'No reminder can arrive <span class="count">1<', page)
         assert "No reminder can arrive: the address is blocked: twilio: the recipient has opted out" in page
+
+    def test_shows_a_rare_cause_behind_many_newer_failures_and_says_that_there_are_more(self):
+        world = World()
+        put_failed(world, "old", "the signer has opted out")
+        for n in range(LATEST + 10):
+            world.now += timedelta(minutes=1)
+            put_failed(world, f"q{n}", "the account is suspended")
+        page = made(world).get("/").text
+        assert re.search(r'Opted out <span class="count">1<', page)
+        assert re.search(rf'Refused <span class="count">{LATEST}\+<', page)
+        assert f"The CSV has {LATEST - 10} more, and there may be older ones." in page
+
+    def test_leaves_out_what_was_suppressed_as_not_due_any_more(self):
+        world = World()
+        put_failed(world, "one", "the account is suspended")
+        for n in range(LATEST + 10):
+            put_failed(world, f"q{n}", "already signed", state=NoticeState.SUPPRESSED, signed=True)
+        assert re.search(r'Refused <span class="count">1<', made(world).get("/").text)
+
+    def test_tells_what_to_do_once_for_a_cause_or_for_each_where_the_times_differ(self):
+        world = World()
+        for n, minutes in enumerate((8, 1)):
+            put_failed(world, f"q{n}", "the number is a landline", next_at=world.now + timedelta(minutes=minutes))
+        page = made(world).get("/").text
+        assert 'class="advice"' not in page
+        assert re.findall(r"it is noticed within (\d) minutes", page) == ["8", "1"]
+        put_failed(world, "q0", "the number is a landline", next_at=world.now + timedelta(minutes=1))
+        page = made(world).get("/").text
+        assert '<p class="advice">Correct it in Clickwrap; it is noticed within 1 minutes.</p>' in page
+        assert page.count("it is noticed") == 1
 
     def test_of_a_quiet_day_says_so(self):
         assert "Nothing. Every signer was reached" in made(World()).get("/").text
