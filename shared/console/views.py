@@ -11,11 +11,11 @@ import flask
 
 from shared.console import searches
 from shared.console.chart import WORDS, chart
-from shared.console.configuration import configuration, warnings
+from shared.console.configuration import configuration, providers, warnings
 from shared.console.context import case_of, console, cursor, dead_notices, done, mark, narrowed, person
 from shared.console.masking import Shown
 from shared.console.words import MEANINGS
-from shared.domain.causes import Cause
+from shared.domain.causes import OF_MESSAGES, Cause
 from shared.domain.errors import RetryLater
 from shared.domain.model import NoticeRecord, NoticeState, Status
 from shared.domain.notice_record import attempts
@@ -23,7 +23,7 @@ from shared.domain.timeline import spoken
 from shared.domain.trust import in_words
 from shared.domain.verdict import Reach
 from shared.services.operator_lists import NOT_ARRIVED, Page
-from shared.services.operator_queries import MOST, Case, Choice
+from shared.services.operator_queries import COUNTED, MOST, Case, Choice
 
 E = TypeVar("E", bound=StrEnum)
 pages = flask.Blueprint("pages", __name__)
@@ -179,13 +179,18 @@ def messages() -> str:
     """The messages in one state; `?state=` chooses it, and failed ones are the default."""
     state, narrow = _chosen(NoticeState, "state") or NoticeState.FAILED, narrowed()
     page = console().inspect.messages(state, cursor(flask.request.args.get("after", "")), narrow)
-    of = console().inspect.requests_of(r.request_id for _, r in page.rows if isinstance(r, NoticeRecord))
+    records = [r for _, r in page.rows if isinstance(r, NoticeRecord)]
+    of = console().inspect.requests_of(r.request_id for r in records)
     return flask.render_template(
         "messages.html",
         page=page,
         chosen=state,
         narrow=narrow,
         states=LISTED,
+        providers=sorted(
+            {*providers(console().environ), narrow.provider.lower(), *(r.provider for r in records)} - {""}
+        ),
+        causes=sorted(OF_MESSAGES),
         again=state in NOT_ARRIVED,
         requests={key: Shown(r, personal=False) for key, r in of.items()},
         mark=mark,
@@ -203,7 +208,7 @@ def days() -> str:
 def _figures() -> Mapping[str, object]:
     figures = console().inspect.by_day()
     top = max((max(f.sent, f.delivered, f.failed) for f in figures), default=0)
-    return {"figures": figures, "top": max(top, 1)}
+    return {"figures": figures, "top": max(top, 1), "counted": COUNTED}
 
 
 @pages.get("/suppressions")

@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -26,11 +25,19 @@ from shared.domain.timeline import Moment, SignerSummary, answers, timeline
 from shared.domain.unreached import ended
 from shared.domain.verdict import TROUBLED, Known, Reach, Verdict, verdicts
 from shared.ports import Ledger, Mark
-from shared.services.operator_lists import NOT_ARRIVED, PAGE, RECENT_FAILURES, SCANNED, Lists, Narrow, Page, cut
+from shared.services.operator_lists import (
+    NOT_ARRIVED,
+    PAGE,
+    RECENT_FAILURES,
+    SCANNED,
+    Lists,
+    Narrow,
+    Page,
+    cut,
+    together,
+)
 from shared.services.relay_status import RELAY
 
-K = TypeVar("K")
-V = TypeVar("V")
 D = TypeVar("D", bound=msgspec.Struct)
 
 SIGNERS = 25  # on one page of a request
@@ -38,7 +45,6 @@ MOST = 1_000  # counting ends there: its time is bounded
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 BLOCKED = 20  # addresses looked up for one request
 LATEST = 50  # messages of each troubled state and cause, and open requests: what the first page rests on
-SIDE_BY_SIDE = 16  # reads at the same time
 DAYS, COUNTED = 14, 2_000  # of the figures by day: how far back, and how many messages at most
 ID = re.compile(r"[\w-]{4,}")  # what may be the beginning of an id
 NOTICE_ID = re.compile(r"[0-9a-f]{8,64}")
@@ -101,9 +107,11 @@ class OperatorQueries:
 
     # -- lists
 
-    def requests(self, status: Status | None, after: Mark | None, narrow: Narrow | None = None) -> Page:
+    def requests(
+        self, status: Status | None, after: Mark | None, narrow: Narrow | None = None, size: int = PAGE
+    ) -> Page:
         """A page of requests, of one status or of all."""
-        return self._lists.page(Request, ("status", status.value) if status else None, after, narrow)
+        return self._lists.page(Request, ("status", status.value) if status else None, after, narrow, size)
 
     def messages(self, state: NoticeState, after: Mark | None, narrow: Narrow | None = None, size: int = PAGE) -> Page:
         """A page of notices' records of one state."""
@@ -132,7 +140,7 @@ class OperatorQueries:
         return self._several(NoticeRecord, keys)
 
     def _several(self, kind: type[D], keys: Iterable[str]) -> dict[str, D]:
-        found = self._together(lambda key: self._ledger.get(kind, key), list(dict.fromkeys(keys)))
+        found = together(lambda key: self._ledger.get(kind, key), list(dict.fromkeys(keys)))
         return {key: stored.item for key, stored in found if stored}
 
     # -- search
@@ -190,7 +198,7 @@ class OperatorQueries:
         self, kind: type[msgspec.Struct], field: str, values: Sequence[str], since: datetime | None = None
     ) -> dict[str, int]:
         count = self._ledger.count
-        return dict(self._together(lambda v: count(kind, (field, v), most=MOST, since=since), values))
+        return dict(together(lambda v: count(kind, (field, v), most=MOST, since=since), values))
 
     def recent_failures(self) -> dict[tuple[str, str], int]:
         """(provider, reason) of the last hour's latest troubles, and how often each."""
@@ -204,9 +212,16 @@ class OperatorQueries:
         return dict(found.most_common())
 
     def by_day(self) -> list[DayFigures]:
-        """The last DAYS days, the newest first, by channel; from the COUNTED messages that changed last."""
-        since = (self._clock() - DAYS * DAY).date()
-        return by_day((record for _, record in self._ledger.newest(NoticeRecord, COUNTED)), since)
+        """The last DAYS days, the newest first, by channel; from the COUNTED messages that changed last.
+
+        Of a busy relay these begin within a day, which is `partial`; those before it are left out.
+        """
+        records = [record for _, record in self._ledger.newest(NoticeRecord, COUNTED)]
+        since, first = (self._clock() - DAYS * DAY).date(), None
+        if len(records) == COUNTED and (begun := records[-1].changed_at):
+            first = begun.date()
+            since = max(since, first - DAY)
+        return [msgspec.structs.replace(f, partial=f.day == first) for f in by_day(records, since)]
 
     # -- one request, and those that need attention
 
@@ -238,9 +253,7 @@ class OperatorQueries:
     ) -> dict[str, dict[Reach, int]]:
         """Of each request of a list, how many signers have which verdict. dead: as for `attention`."""
         control, requests = self.control(), {key: r for key, r in rows if isinstance(r, Request)}
-        told = self._together(
-            lambda key: verdicts(requests[key], self._known(requests[key], control, dead)), list(requests)
-        )
+        told = together(lambda key: verdicts(requests[key], self._known(requests[key], control, dead)), list(requests))
         return {key: dict(Counter(v.reach for v in found.values())) for key, found in told}
 
     def attention(self, dead: Collection[str] = ()) -> Attention:
@@ -251,7 +264,7 @@ class OperatorQueries:
         """
         control, groups = self.control(), dict[Cause, list[Trouble]]()
         suspects, more = self._suspects()
-        for _, troubles in self._together(lambda r: self._troubles(r, control, dead), list(suspects.values())):
+        for _, troubles in together(lambda r: self._troubles(r, control, dead), list(suspects.values())):
             for trouble in troubles:
                 v = trouble.verdict
                 cause = v.cause if v.reach in TROUBLED or v.cause in DELAYED else Cause.BLOCKED
@@ -261,7 +274,7 @@ class OperatorQueries:
     def _suspects(self) -> tuple[dict[str, Request], set[Cause]]:
         """Requests that may need attention, and the causes of which more may be found in others."""
         states, more = (*NOT_ARRIVED, NoticeState.PLANNED), set[Cause]()
-        lists = self._together(lambda s: self._ledger.newest(NoticeRecord, SCANNED, only=("state", s.value)), states)
+        lists = together(lambda s: self._ledger.newest(NoticeRecord, SCANNED, only=("state", s.value)), states)
         troubled = (self._by_cause(rows) for _, rows in lists)
         keys = list[str]()
         for causes, records in (item for found in troubled for item in found.items()):
@@ -296,16 +309,7 @@ class OperatorQueries:
         """Only addresses that something was sent to can be blocked; those that something failed at come first."""
         sent = sorted((r for r in records.values() if r.address), key=lambda r: r.state not in NOT_ARRIVED)
         keys = list(dict.fromkeys(r.address for r in sent))[:BLOCKED]
-        return {key: s for key, s in self._together(self.suppression, keys) if s and not s.cleared_at}
-
-    # -- how
-
-    def _together(self, read: Callable[[K], V], keys: Sequence[K]) -> list[tuple[K, V]]:
-        """Each key with what was read for it; many at the same time."""
-        if len(keys) < 2:
-            return [(key, read(key)) for key in keys]
-        with ThreadPoolExecutor(min(len(keys), SIDE_BY_SIDE)) as pool:
-            return list(zip(keys, pool.map(read, keys), strict=True))
+        return {key: s for key, s in together(self.suppression, keys) if s and not s.cleared_at}
 
 
 def _owners(known: Known) -> dict[str, list[str]]:

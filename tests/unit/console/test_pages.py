@@ -41,7 +41,7 @@ from shared.domain.planner import notice_for
 from shared.domain.policy import Policy, address_key
 from shared.domain.recheck import stub
 from shared.domain.verdict import Reach
-from shared.services import operator_actions
+from shared.services import operator_actions, operator_queries
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_lists import PAGE
@@ -760,18 +760,48 @@ class TestLists:
             "until=2020-01-01": False,
             "since=2030-01-01": False,
             "channel=sms": True,
+            "channel=SMS": True,
             "channel=email": False,
+            "site=acme": False,
             "provider=sms": True,
+            "provider=SMS": True,
             "provider=twilio": False,
             "cause=address+unusable": True,
+            "cause=Address+Unusable": True,
             "cause=filtered": False,
         }.items():
             assert (here in client.get(f"/messages?state=failed&{query}").text) is there, query
         assert "/requests/r1" in client.get(f"/requests?since={day}").text
         assert "/requests/r1" not in client.get("/requests?until=2020-01-01").text
         world.ledger.put("of-a-site", replace(world.request(), id="of-a-site", site="acme"), None)
-        of_site = client.get("/requests?site=acme").text
+        of_site = client.get("/requests?site=ACME").text
         assert ("/requests/of-a-site" in of_site, "/requests/r1" in of_site) == (True, False)
+
+    def test_of_messages_are_narrowed_by_the_site_of_their_request(self):
+        world = World()
+        for site in ("acme", "globex"):
+            put_failed(world, f"of-{site}", "the account is suspended", site=site)
+        client = made(world)
+        for path in ("/messages?site=Acme", "/messages.csv?site=acme"):
+            assert ("of-acme" in client.get(path).text, "of-globex" in client.get(path).text) == (True, False)
+        assert "site=Acme" in client.get("/messages?site=Acme").text  # the links to CSV, resend and other states
+        assert "Send 1 message once more" in client.get("/resend?state=failed&site=acme").text
+
+    def test_of_messages_offer_the_providers_and_causes_that_there_are(self, world):
+        page = made(world, environ={"SMS_PROVIDER": "twilio", "FORMER_PROVIDERS": "vonage, mailgun"}).get(
+            "/messages?provider=SMS&cause=Refused"
+        )
+        chosen = re.findall(r"<option selected>(.*?)</option>", page.text)
+        assert chosen == ["sms", "refused"]
+        provider = page.text.partition('name="provider"')[2].partition("</select>")[0]
+        assert re.findall(r"<option[^>]*>(.*?)</option>", provider) == [
+            "all",
+            "mailgun",
+            "none",
+            "sms",
+            "twilio",
+            "vonage",
+        ]
 
     def test_of_messages_name_the_signer_and_the_request(self, client):
         page = client.get("/messages").text
@@ -787,14 +817,36 @@ class TestLists:
             ("suppressions.csv", "sms,twilio: the recipient has opted out"),
             ("attention.csv", "cause,request,title"),
             ("days.csv", "2026-03-02,email,1,0,0"),
+            ("dead-letters.csv", "1,request_sent of request r1,2026-03-02"),
         ],
     )
-    def test_come_as_csv_masked(self, world, client, path, has):
+    def test_come_as_csv_masked(self, world, path, has):
         blocked(world)
-        answer = client.get(f"/{path}")
+        office = Office()
+        office.dead_event()
+        answer = made(world, office).get(f"/{path}")
         assert answer.mimetype == "text/csv"
         assert has in answer.text
         assert not [word for word in PERSONAL if word in answer.text]
+
+    def test_of_a_search_come_as_csv_and_of_another_browser_are_empty(self, world, client):
+        link = re.search(r'href="(/search.csv\?n=[^"]*)"', search(client, "eric").text)
+        assert link
+        assert "r1,Lease,open,0,2" in client.get(link[1]).text
+        assert "r1" not in made(world).get(link[1]).text
+
+    def test_of_days_mark_the_one_of_which_only_a_part_was_counted(self, monkeypatch):
+        monkeypatch.setattr(operator_queries, "COUNTED", 3)
+        world = World()
+        for n, hours in enumerate((0, 24, 1, 22, 1)):  # one, then two of the next day, then two of the one after
+            world.now += timedelta(hours=hours)
+            put_failed(world, f"q{n}", "the account is suspended")
+        client = made(world)
+        assert re.findall(r'<th scope="row">(.*?)</th>', client.get("/days").text) == ["2026-03-04", "2026-03-03*"]
+        assert "2026-03-03,sms,0,0,1,0.0,0,yes" in client.get("/days.csv").text
+        assert "A part of the day" in client.get("/days").text
+        monkeypatch.setattr(operator_queries, "COUNTED", 6)
+        assert "*" not in "".join(re.findall(r'<th scope="row">(.*?)</th>', made(world).get("/days").text))
 
     def test_that_do_not_exist_are_a_404(self, client):
         assert client.get("/secrets.csv").status_code == 404
