@@ -161,7 +161,6 @@ def _case(case: Case, *, personal: bool) -> str:
         choice=_choice(),
         reaches=Counter(v.reach for v in case.verdicts.values()),
         attempts=attempts,
-        project="" if console().local else console().environ.get("GOOGLE_CLOUD_PROJECT", ""),
         blocker=lambda notice, record: _blocker(case, notice, record),
     )
 
@@ -243,7 +242,6 @@ def health() -> str:
         settings=configuration(c.environ),
         warnings=[*c.warnings, *warnings(c.environ)],
         control=control,
-        project=c.environ.get("GOOGLE_CLOUD_PROJECT", ""),
         now=c.clock(),
         most=MOST,
     )

@@ -431,6 +431,14 @@ class TestDeadLetters:
         press(client, "/dead-letters/drop", why="of none in particular")
         assert len(office.letters.letters) == 1
 
+    def test_lead_by_their_trace_to_the_log(self):
+        office = Office()
+        office.dead_event()
+        office.letters.letters = [replace(office.letters.letters[0], trace=32 * "a")]
+        assert f"trace <code>{32 * 'a'}</code>" in made(office, office).get("/dead-letters").text
+        page = made(office, office, local=False, environ={"GOOGLE_CLOUD_PROJECT": "acme"}).get("/dead-letters").text
+        assert f"query;query=trace%3D%22projects%2Facme%2Ftraces%2F{32 * 'a'}%22?project=acme" in page
+
     @pytest.mark.parametrize("act", ["replay", "drop"])
     def test_are_logged_with_their_ids_the_person_and_the_reason(self, caplog, act):
         office = Office()
@@ -978,6 +986,29 @@ class TestRoles:
         assert press(client, "/requests/r1/stop", why="x").status_code == 303
 
 
+LIVE = {
+    "/": {"now", "attention", "counts"},
+    "/requests": {"list"},
+    "/messages": {"list"},
+    "/days": {"figures"},
+    "/suppressions": {"list"},
+    "/dead-letters": {"list"},
+    "/health": {"now", "health"},
+    "/requests/r1": {"heading", "verdicts", "notes", "chart", "coming", "sofar", "sent"},
+}
+
+
+@pytest.mark.parametrize("path", LIVE)
+def test_what_changes_is_marked_for_the_script(world, client, path):
+    empty = made(World()).get(path if path != "/requests/r1" else "/").text
+    assert set(re.findall(r'id="([^"]*)" data-live', client.get(path).text)) == LIVE[path]
+    assert path == "/requests/r1" or set(re.findall(r'id="([^"]*)" data-live', empty)) == LIVE[path]
+
+
+def test_a_page_of_dead_letters_in_the_cloud_does_not_lease_them_again_and_again(world):
+    assert "data-live" not in made(world, local=False).get("/dead-letters").text
+
+
 def test_the_api_is_read_at_once_when_asked(world, client):
     assert "within a minute" in client.get("/requests/r1/read").text
     assert press(client, "/requests/r1/read", why="it was corrected").location == "/requests/r1?done=read"
@@ -1007,6 +1038,7 @@ def test_each_try_of_a_message_is_told_with_its_outcome_and_how_long_it_took(wor
     assert re.search(r"Handed over <time[^>]*>[^<]*</time>: accepted after 0.00 s", page)
     assert page.count("refused; HTTP 503 after 412 ms") == 1  # among what happened
     assert "console.cloud.google.com/logs/query;query=jsonPayload.notice" in page
+    assert "console.cloud.google.com/logs/query;query=jsonPayload.request%3D%22r2%22?project=acme" in page
 
 
 def test_webhooks_are_told_by_their_type(client):
