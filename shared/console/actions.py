@@ -8,7 +8,7 @@ import msgspec
 from shared.console.context import case_of, console, may_act, person
 from shared.console.masking import Shown
 from shared.domain import eligibility
-from shared.domain.model import NoticeRecord
+from shared.domain.model import NoticeRecord, NoticeState
 from shared.domain.timeline import spoken
 from shared.services.operator_actions import Why
 from shared.services.operator_queries import Case
@@ -16,10 +16,14 @@ from shared.services.operator_queries import Case
 actions = flask.Blueprint("actions", __name__)
 PageResponse = flask.typing.ResponseReturnValue
 BOTH = ["GET", "POST"]
+DOUBLES = "The provider's answer was lost: it may have arrived, and whoever has it already gets it twice."
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a confirmation shows. blocker: why it cannot be done; "" if it can. fields: sent along, hidden."""
+    """What a confirmation shows. blocker: why it cannot be done; "" if it can. fields: sent along, hidden.
+
+    button: "" where there is nothing to confirm, as it is done.
+    """
 
     title: str
     effects: list[str]
@@ -85,16 +89,21 @@ def read(key: str) -> PageResponse:
 def forget(key: str) -> PageResponse:
     """Deletes what is known of a request."""
     case_of(key)
+
+    def act(why: Why) -> None:
+        console().erasure.forget(key, why.who, why.why)
+
     plan = Plan(
         title="Delete its personal data",
         effects=[
             "Its signers, the records of its messages, its links, blocked addresses and dead letters are deleted.",
             "Nothing is sent for it any more. This cannot be undone.",
+            "Who deleted it and why is kept in the log: name no signer in the reason.",
         ],
         button="Delete",
         back=_page(key),
     )
-    return asked(plan, lambda why: console().erasure.forget(key, why.who), "forget")
+    return asked(plan, act, "forget")
 
 
 @actions.post("/suppressions/clear")
@@ -119,7 +128,7 @@ def clear() -> PageResponse:
         blocker="it is cleared already" if found.cleared_at else "",
         fields={"address": key, "request": of},
     )
-    return asked(plan, lambda why: console().operate.clear(key, why), "clear")
+    return asked(plan, lambda why: console().operate.clear(key, why, of), "clear")
 
 
 def _whose(key: str, request: str) -> str:
@@ -142,6 +151,8 @@ def _resending(case: Case, notice: str, record: NoticeRecord) -> Plan:
     effects = [f"{what} goes to {shown.label(record.signer)} ({to}) once more, with the request as it stands now."]
     blocker = console().operate.refusal(case.request, notice, record)
     decision = None if blocker else console().operate.decision(case.request, record)
+    if record.state is NoticeState.UNKNOWN:
+        effects.append(DOUBLES)
     if isinstance(decision, eligibility.Defer):
         effects.append(f"It will wait: {decision.reason}.")
     return Plan(
@@ -157,8 +168,11 @@ def _page(key: str) -> str:
     return flask.url_for("pages.request", key=key)
 
 
-def asked(plan: Plan, act: Callable[[Why], object], done: str) -> PageResponse:
-    """Shows the confirmation first, and acts once a reason is posted. Aborts with 403 for a reader."""
+def asked(plan: Plan, act: Callable[[Why], PageResponse | None], done: str = "") -> PageResponse:
+    """Shows the confirmation first, and acts once a reason is posted. Aborts with 403 for a reader.
+
+    act: returns a page that tells what was done, or None; then `done` names what `plan.back` says.
+    """
     if not may_act():
         flask.abort(403, "you may read the console and not act: CONSOLE_OPERATORS does not name you")
     if "why" not in flask.request.form:
@@ -167,5 +181,4 @@ def asked(plan: Plan, act: Callable[[Why], object], done: str) -> PageResponse:
         why = Why(person(), flask.request.form.get("why", "")[:500])
     except ValueError:
         return flask.render_template("confirm.html", plan=plan, fault="Say why: it is kept in the time line."), 400
-    act(why)
-    return flask.redirect(f"{plan.back}{'&' if '?' in plan.back else '?'}done={done}", 303)
+    return act(why) or flask.redirect(f"{plan.back}{'&' if '?' in plan.back else '?'}done={done}", 303)

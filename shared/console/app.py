@@ -28,6 +28,7 @@ def create_console(console: Console) -> flask.Flask:
     app.add_template_global(security.token, "token")
     app.add_template_global(may_act, "may_act")
     app.jinja_env.globals |= {"local": console.local, "signs": console.evidence is not None, "SHORT": SHORT}
+    app.jinja_env.globals["project"] = "" if console.local else console.environ.get("GOOGLE_CLOUD_PROJECT", "")
     app.before_request(security.check)
     app.after_request(security.add_security_headers)
     app.register_blueprint(views.pages)

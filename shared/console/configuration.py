@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from shared.settings import declared
-from shared.settings.channels import EMAIL_PROVIDER, SMS_PROVIDER
+from shared.settings.channels import EMAIL_PROVIDER, FORMER_PROVIDERS, SMS_PROVIDER
 from shared.settings.clickwrap import CLICKWRAP_WEBHOOK_TOKENS
 
 
@@ -20,6 +20,12 @@ def warnings(environ: Mapping[str, str]) -> list[str]:
     if len(tokens) == 2:
         found.append("CLICKWRAP_WEBHOOK_TOKENS holds two tokens: a rotation is half done, so drop the old one.")
     return found
+
+
+def providers(environ: Mapping[str, str]) -> set[str]:
+    """Names of those in use and of former ones; "none" stands for what went to no provider."""
+    former = environ.get(FORMER_PROVIDERS.name, "").split(",")
+    return {"none", *(environ.get(s.name, "") for s in (SMS_PROVIDER, EMAIL_PROVIDER)), *map(str.strip, former)}
 
 
 def _providers(environ: Mapping[str, str]) -> list[str]:

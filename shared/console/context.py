@@ -1,12 +1,13 @@
 """What every page of the console uses: its services, the request at hand, the person, and a place in a list."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import flask
 import msgspec
 
 from shared.console import security
+from shared.domain.errors import RetryLater
 from shared.ports import Mark
 from shared.services.dead_letters import DeadLetterService
 from shared.services.erasure import Erasure
@@ -24,7 +25,6 @@ DONE = {
     "replay": "Replayed: what is still here cannot be read, or has failed again.",
     "drop": "Forgotten.",
     "read": "The API is read within a minute.",
-    "bulk": "The messages are on their way once more; each is recorded with its request.",
     "forget": "Its personal data is deleted: only this stub is left.",
 }
 
@@ -72,6 +72,14 @@ def case_of(key: str, choice: Choice | None = None) -> Case:
     return console().inspect.case(key, console().dead_letters.notices, choice) or flask.abort(
         404, f"There is no request {key!r}."
     )
+
+
+def dead_notices() -> Collection[str]:
+    """Ids of the notices among the dead letters, for a list; none in Google Cloud, where reading them takes seconds."""
+    try:
+        return console().dead_letters.notices() if console().local else ()
+    except RetryLater:  # the rest of the page is worth showing
+        return ()
 
 
 def person() -> str:

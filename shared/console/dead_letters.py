@@ -26,10 +26,9 @@ def replay() -> PageResponse:
     keys = flask.request.args.getlist("id")
 
     def act(why: Why) -> None:
-        _log("replayed", why, len(console().dead_letters.replay(keys)))
+        _log("replayed", why, console().dead_letters.replay(keys))
 
-    chosen = _chosen(keys)
-    effects = [f"{p.what}: {p.would}." for p in chosen]
+    effects = [f"{p.what}: {p.would}." for p in _shown(keys)]
     return asked(_plan("Replay dead letters", "Replay", effects), act, "replay")
 
 
@@ -37,20 +36,20 @@ def replay() -> PageResponse:
 def drop() -> PageResponse:
     """Drops the one whose id is given."""
     keys = flask.request.args.getlist("id")
+    chosen = [p for p in console().dead_letters.held() if p.letter.key in keys]
 
     def act(why: Why) -> None:
-        _log("dropped", why, console().dead_letters.drop(keys))
+        console().dead_letters.drop([p.letter.key for p in chosen])
+        _log("dropped", why, chosen)
 
-    chosen = [p for p in _chosen(keys) if keys]
     effects = [f"{p.what} is forgotten; nothing is sent for it." for p in chosen]
     return asked(_plan("Drop a dead letter", "Drop", effects), act, "drop")
 
 
-def _chosen(keys: list[str]) -> list[ReplayPreview]:
+def _shown(keys: list[str]) -> list[ReplayPreview]:
     """The letters to show on GET; none on POST, whose page is not drawn."""
-    if flask.request.method == "POST":
-        return []
-    return [p for p in console().dead_letters.held() if not keys or p.letter.key in keys]
+    held = console().dead_letters.held() if flask.request.method == "GET" else []
+    return [p for p in held if not keys or p.letter.key in keys]
 
 
 def _plan(title: str, button: str, effects: list[str]) -> Plan:
@@ -59,6 +58,7 @@ def _plan(title: str, button: str, effects: list[str]) -> Plan:
     return Plan(title=title, button=button, effects=effects, back=back, blocker=blocker)
 
 
-def _log(what: str, why: Why, count: int) -> None:
-    """Logs the action: no document is left in which to record it."""
-    log.info("operator: dead letters %s", what, extra={"json": {"count": count, "who": why.who, "why": why.why}})
+def _log(what: str, why: Why, letters: list[ReplayPreview]) -> None:
+    """Logs the action with what it was done to: no document is left in which to record it."""
+    told = [f"{p.letter.key}: {p.what}" for p in letters]
+    log.info("operator: dead letters %s", what, extra={"json": {"letters": told, "who": why.who, "why": why.why}})

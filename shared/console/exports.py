@@ -8,11 +8,13 @@ from datetime import datetime
 
 import flask
 
-from shared.console.context import console, may_act, narrowed, person
+from shared.console import searches
+from shared.console.context import console, dead_notices, may_act, narrowed, person
 from shared.console.masking import Shown, masked
 from shared.domain.model import NoticeRecord, NoticeState, Request, SignerState, Status, Suppression
 from shared.domain.timeline import spoken
-from shared.services.operator_lists import Narrow
+from shared.ports import Mark
+from shared.services.operator_lists import SCANNED, Narrow, Page
 
 exports = flask.Blueprint("exports", __name__)
 MOST_ROWS = 5_000
@@ -63,7 +65,17 @@ def _plain(cell: object) -> str:
 def _requests(narrow: Narrow) -> Iterable[Row]:
     inspect, status = console().inspect, flask.request.args.get("status")
     state = Status(status) if status else None
-    for key, r in inspect.every(lambda after: inspect.requests(state, after, narrow), MOST_ROWS):
+    return _of_requests(lambda after: inspect.requests(state, after, narrow, SCANNED))
+
+
+def _search(narrow: Narrow) -> Iterable[Row]:
+    """The text is in this browser's cookie."""
+    text = searches.text_of(flask.request.args.get("n", ""), flask.request.cookies.get(searches.COOKIE, ""))
+    return _of_requests(lambda after: console().inspect.search(text, after))
+
+
+def _of_requests(page: Callable[[Mark | None], Page]) -> Iterable[Row]:
+    for key, r in console().inspect.every(page, MOST_ROWS):
         if isinstance(r, Request):
             signed = sum(s.state is SignerState.SIGNED for s in r.signers.values())
             yield key, r.title, r.status, signed, len(r.signers), r.changed_at
@@ -71,7 +83,7 @@ def _requests(narrow: Narrow) -> Iterable[Row]:
 
 def _messages(narrow: Narrow) -> Iterable[Row]:
     inspect, state = console().inspect, NoticeState(flask.request.args.get("state") or NoticeState.FAILED)
-    for key, m in inspect.every(lambda after: inspect.messages(state, after, narrow), MOST_ROWS):
+    for key, m in inspect.every(lambda after: inspect.messages(state, after, narrow, SCANNED), MOST_ROWS):
         if isinstance(m, NoticeRecord):
             yield m.request_id, key, spoken(m), m.state, masked(m.reason), m.provider, m.provider_id, m.changed_at
 
@@ -84,7 +96,7 @@ def _suppressions(narrow: Narrow) -> Iterable[Row]:
 
 
 def _attention(narrow: Narrow) -> Iterable[Row]:
-    for cause, troubles in console().inspect.attention().items():
+    for cause, troubles in console().inspect.attention(dead_notices()).groups.items():
         for t in troubles:
             shown = Shown(t.request, personal=False)
             because = shown.text(t.verdict.sentence())
@@ -93,16 +105,34 @@ def _attention(narrow: Narrow) -> Iterable[Row]:
 
 def _days(narrow: Narrow) -> Iterable[Row]:
     for f in console().inspect.by_day():
-        yield f.day, f.channel, f.sent, f.delivered, f.failed, round(f.usual, 1), round(max(f.late, default=0), 1)
+        yield (
+            f.day,
+            f.channel,
+            f.sent,
+            f.delivered,
+            f.failed,
+            round(f.usual, 1),
+            round(max(f.late, default=0), 1),
+            "yes" if f.partial else "",
+        )
 
 
+def _dead_letters(narrow: Narrow) -> Iterable[Row]:
+    for p in console().dead_letters.held():
+        letter = p.letter
+        yield letter.key, p.what, letter.at, letter.attempts, masked(letter.reason), p.outcome, masked(p.would)
+
+
+REQUESTS: Row = ("request", "title", "status", "signed", "signers", "changed")
 TABLES: dict[str, tuple[Row, Callable[[Narrow], Iterable[Row]]]] = {
-    "requests": (("request", "title", "status", "signed", "signers", "changed"), _requests),
+    "requests": (REQUESTS, _requests),
+    "search": (REQUESTS, _search),
     "messages": (
         ("request", "notice", "message", "state", "reason", "provider", "provider id", "changed"),
         _messages,
     ),
     "suppressions": (("address", "channel", "reason", "since", "cleared", "by", "why"), _suppressions),
     "attention": (("cause", "request", "title", "signer", "verdict", "what to do"), _attention),
-    "days": (("day", "channel", "sent", "delivered", "failed", "usual seconds", "longest seconds"), _days),
+    "days": (("day", "channel", "sent", "delivered", "failed", "usual seconds", "longest seconds", "partial"), _days),
+    "dead-letters": (("id", "message", "given up", "attempts", "reason", "replay", "would"), _dead_letters),
 }

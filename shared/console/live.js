@@ -30,7 +30,9 @@ function replaceIfChanged(part, fresh) {
   if (!fresh || fresh.innerHTML === before || part.contains(document.activeElement)) return;
   seen.set(part.id, fresh.innerHTML);
   if (before === "" && !changed(part, fresh)) return;
+  const places = [...part.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
   part.replaceChildren(...fresh.childNodes);
+  part.querySelectorAll(".scroll").forEach((box, n) => (box.scrollLeft = places[n] ?? 0));
   localised(part);
 }
 

@@ -11,11 +11,11 @@ import flask
 
 from shared.console import searches
 from shared.console.chart import WORDS, chart
-from shared.console.configuration import configuration, warnings
-from shared.console.context import case_of, console, cursor, done, mark, narrowed, person
+from shared.console.configuration import configuration, providers, warnings
+from shared.console.context import case_of, console, cursor, dead_notices, done, mark, narrowed, person
 from shared.console.masking import Shown
 from shared.console.words import MEANINGS
-from shared.domain.causes import Cause
+from shared.domain.causes import OF_MESSAGES, Cause
 from shared.domain.errors import RetryLater
 from shared.domain.model import NoticeRecord, NoticeState, Status
 from shared.domain.notice_record import attempts
@@ -23,7 +23,7 @@ from shared.domain.timeline import spoken
 from shared.domain.trust import in_words
 from shared.domain.verdict import Reach
 from shared.services.operator_lists import NOT_ARRIVED, Page
-from shared.services.operator_queries import MOST, Case, Choice
+from shared.services.operator_queries import COUNTED, MOST, Case, Choice
 
 E = TypeVar("E", bound=StrEnum)
 pages = flask.Blueprint("pages", __name__)
@@ -60,7 +60,7 @@ def home() -> str:
     c = console()
     return flask.render_template(
         "home.html",
-        groups=c.inspect.attention(),
+        attention=c.inspect.attention(dead_notices()),
         counts=c.inspect.request_counts(),
         control=c.inspect.control(),
         dead=_dead_letters() if c.local else None,
@@ -117,7 +117,7 @@ def search() -> str:
 
 
 def _requests(page: Page, **found: object) -> str:
-    counts, reached = console().inspect.request_counts(), console().inspect.reached(page.rows)
+    counts, reached = console().inspect.request_counts(), console().inspect.reached(page.rows, dead_notices())
     return flask.render_template(
         "requests.html", page=page, counts=counts, reached=reached, most=MOST, mark=mark, Shown=Shown, **found
     )
@@ -161,7 +161,6 @@ def _case(case: Case, *, personal: bool) -> str:
         choice=_choice(),
         reaches=Counter(v.reach for v in case.verdicts.values()),
         attempts=attempts,
-        project="" if console().local else console().environ.get("GOOGLE_CLOUD_PROJECT", ""),
         blocker=lambda notice, record: _blocker(case, notice, record),
     )
 
@@ -179,13 +178,18 @@ def messages() -> str:
     """The messages in one state; `?state=` chooses it, and failed ones are the default."""
     state, narrow = _chosen(NoticeState, "state") or NoticeState.FAILED, narrowed()
     page = console().inspect.messages(state, cursor(flask.request.args.get("after", "")), narrow)
-    of = console().inspect.requests_of(r.request_id for _, r in page.rows if isinstance(r, NoticeRecord))
+    records = [r for _, r in page.rows if isinstance(r, NoticeRecord)]
+    of = console().inspect.requests_of(r.request_id for r in records)
     return flask.render_template(
         "messages.html",
         page=page,
         chosen=state,
         narrow=narrow,
         states=LISTED,
+        providers=sorted(
+            {*providers(console().environ), narrow.provider.lower(), *(r.provider for r in records)} - {""}
+        ),
+        causes=sorted(OF_MESSAGES),
         again=state in NOT_ARRIVED,
         requests={key: Shown(r, personal=False) for key, r in of.items()},
         mark=mark,
@@ -203,7 +207,7 @@ def days() -> str:
 def _figures() -> Mapping[str, object]:
     figures = console().inspect.by_day()
     top = max((max(f.sent, f.delivered, f.failed) for f in figures), default=0)
-    return {"figures": figures, "top": max(top, 1)}
+    return {"figures": figures, "top": max(top, 1), "counted": COUNTED}
 
 
 @pages.get("/suppressions")
@@ -238,7 +242,6 @@ def health() -> str:
         settings=configuration(c.environ),
         warnings=[*c.warnings, *warnings(c.environ)],
         control=control,
-        project=c.environ.get("GOOGLE_CLOUD_PROJECT", ""),
         now=c.clock(),
         most=MOST,
     )

@@ -39,6 +39,17 @@ class Cause(StrEnum):
     OVER = "request over"
 
 
+# Of messages; the others tell of a signer of whom there may be no message.
+OF_MESSAGES = (
+    Cause.ANSWER_LOST,
+    Cause.NO_ADDRESS,
+    Cause.OPTED_OUT,
+    Cause.UNUSABLE,
+    Cause.FILTERED,
+    Cause.REFUSED,
+    Cause.NOT_DELIVERED,
+    Cause.TOO_LATE,
+)
 IN_CLICKWRAP = "Correct it in Clickwrap; it is noticed {noticed}."
 ADVICE = {
     Cause.ANSWER_LOST: "Ask the signer, or send it once more and risk a double.",

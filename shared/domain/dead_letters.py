@@ -7,6 +7,7 @@ import msgspec
 
 STALE_DAYS = 31  # of an event or a notice: past them nothing of it is worth doing
 REASON = "reason"  # attribute of a letter that we gave up ourselves
+TRACEPARENT = "traceparent"  # attribute: https://www.w3.org/TR/trace-context, 00-{trace of 32 digits}-...
 # Of one that Pub/Sub gave up: https://cloud.google.com/pubsub/docs/dead-letter-topics#how_dead_letter_topics_work
 COUNT = "CloudPubSubDeadLetterSourceDeliveryCount"
 
@@ -20,6 +21,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime  # when it was given up
     attempts: int
     reason: str
+    trace: str = ""  # of the webhook that it follows from, if known
     handle: object = None  # only means something to whoever holds it
 
 
@@ -50,5 +52,6 @@ def letter(
         at=datetime.fromtimestamp(at.timestamp(), UTC),
         attempts=int(count) if count.isdecimal() else 1,
         reason=attributes.get(REASON, "") or f"not handled in {count} deliveries; the function's log says why",
+        trace=attributes.get(TRACEPARENT, "")[3:35],
         handle=handle,
     )

@@ -10,7 +10,10 @@ from shared.domain.model import ChannelName, NoticeRecord, NoticeState
 
 
 class DayFigures(msgspec.Struct, kw_only=True):
-    """One day and channel. late: seconds from a notice's beginning until its provider took it, each."""
+    """One day and channel. late: seconds from a notice's beginning until its provider took it, each.
+
+    partial: whether messages of that day are missing here.
+    """
 
     day: date
     channel: ChannelName
@@ -18,6 +21,7 @@ class DayFigures(msgspec.Struct, kw_only=True):
     delivered: int = 0
     failed: int = 0
     late: list[float] = []
+    partial: bool = False
 
     @property
     def usual(self) -> float:

@@ -31,8 +31,8 @@ class Erasure:
     def __init__(self, ledger: Ledger, dead_letters: DeadLetterService) -> None:
         self._ledger, self._dead_letters = ledger, dead_letters
 
-    def forget(self, request: str, who: str) -> Erased:
-        """May be repeated after a failure. who: the operator. Raises RetryLater, and PermanentFailure.
+    def forget(self, request: str, who: str, why: str = "") -> Erased:
+        """May be repeated after a failure. who: the operator; why: their reason. Raises RetryLater, PermanentFailure.
 
         The addresses come first: only the notices' records lead to them. The stub comes before the records, since
         a delivery under way would write one anew.
@@ -42,7 +42,7 @@ class Erasure:
         before, _ = self._ledger.update(Request, request, lambda old: stub(old) if old else None)
         links, notices = self._delete(Link, request), self._delete(NoticeRecord, request)
         letters = self._dead_letters.forget(request)
-        log.info("operator: request forgotten", extra={"json": {"request": request, "who": who}})
+        log.info("operator: request forgotten", extra={"json": {"request": request, "who": who, "why": why}})
         return Erased(before is not None, notices, links, len(addresses), letters)
 
     def _addresses(self, request: str) -> set[str]:

@@ -1,8 +1,9 @@
 """What an operator does to a request: checked first, committed with who and why, and only then published."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import islice
 
 import msgspec
 from msgspec.structs import replace
@@ -23,10 +24,11 @@ from shared.domain.notice_record import IN_PROGRESS
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.domain.signing_order import ahead
-from shared.ports import Ledger, Stored
+from shared.ports import Ledger
 from shared.services.publisher import Publisher
 
 REPUBLISHED_WITHIN = 60.0  # seconds, if a crash comes between the commit and the publishing
+TOGETHER = 100  # requests that are read at the same time
 LIVE = {Status.OPEN, Status.PAUSED}
 
 log = logging.getLogger(__name__)
@@ -111,16 +113,22 @@ class OperatorActions:
         state = planner.resent(request, notice_of(request, record), now)
         return eligibility.evaluate(state, state.resends[-1].notice, now, self._policy)
 
-    def sort_out(self, records: Iterable[tuple[str, NoticeRecord]]) -> Sorted:
-        """Which of several messages can be sent once more, and why the others cannot. Changes nothing."""
-        requests, sorted_out = dict[str, Stored[Request] | None](), Sorted()
-        for key, record in records:
-            if record.request_id not in requests:
-                requests[record.request_id] = self._ledger.get(Request, record.request_id)
-            stored = requests[record.request_id]
-            reason = self.refusal(stored.item, key, record) if stored else "there is no such request"
-            sorted_out.add(key, record, reason)
-        return sorted_out
+    def sort_out(
+        self,
+        records: Iterator[tuple[str, NoticeRecord]],
+        requests_of: Callable[[Iterable[str]], Mapping[str, Request]],
+        most: int,
+    ) -> Sorted:
+        """Which of several messages can be sent once more, and why the others cannot. Changes nothing.
+
+        It ends at `most` that can be. requests_of: reads several requests at the same time.
+        """
+        found = Sorted()
+        for key, record, request in _with_requests(records, requests_of):
+            if len(found.sent) == most:
+                break
+            found.add(key, record, self.refusal(request, key, record) if request else "there is no such request")
+        return found
 
     def resend_all(self, chosen: Iterable[tuple[str, NoticeRecord]], why: Why) -> Sorted:
         """Sends each once more, recorded with its request. What cannot be sent by now is left out, with its reason."""
@@ -159,15 +167,20 @@ class OperatorActions:
 
         self._change(request, "reminders resumed", why, change)
 
-    def clear(self, address: str, why: Why) -> None:
-        """An address (its key) may be used again. What was held back before is not sent by itself."""
+    def clear(self, address: str, why: Why, request: str = "") -> None:
+        """An address (its key) may be used again. What was held back before is not sent by itself.
+
+        request: on whose page it was cleared, where it is noted; "" for none.
+        """
         stored = self._ledger.get(Suppression, address)
         if stored is None or stored.item.cleared_at:
             raise ActionRefused("this address is not blocked")
         cleared = replace(stored.item, cleared_at=self._clock(), cleared_by=why.who, cleared_why=why.why)
         if not self._ledger.put(address, cleared, stored.version):
             raise ActionRefused("it has just changed: reload the page")
-        log.info("operator: address cleared", extra={"json": {"address": address[:12], "who": why.who}})
+        log.info("operator: address cleared", extra={"json": {"address": address[:12], "who": why.who, "why": why.why}})
+        what = f"a blocked address cleared ({address[:12]})"
+        self._ledger.update(Request, request, lambda old: self._noted(old, what, why) if old and request else None)
 
     def address_key(self, channel: ChannelName, address: str) -> str:
         """The key of an address's Suppression, should there be one."""
@@ -184,16 +197,18 @@ class OperatorActions:
         def noted(state: Request | None) -> Request:
             if state is None or state.forgotten:
                 raise ActionRefused("there is no such request, or its data has been deleted")
-            return self._noted(change(state), what, why, self._clock() + soon)
+            at = self._clock() + soon
+            changed = self._noted(change(state), what, why)
+            return replace(changed, next_at=min(changed.next_at or at, at))
 
         before, after = self._ledger.update(Request, key, noted)
         log.info("operator: %s", what, extra={"json": {"request": key, "who": why.who}})
         if after:
             self._publisher.publish_changes(before, after)
 
-    def _noted(self, request: Request, what: str, why: Why, soon: datetime) -> Request:
+    def _noted(self, request: Request, what: str, why: Why) -> Request:
         note = Note(at=self._clock(), who=why.who, what=what, why=why.why.strip())
-        return replace(request, notes=(*request.notes, note), next_at=min(request.next_at or soon, soon))
+        return replace(request, notes=(*request.notes, note))
 
     def _record(self, key: str, request: Request) -> NoticeRecord:
         stored = self._ledger.get(NoticeRecord, key)
@@ -216,3 +231,12 @@ class OperatorActions:
 def notice_of(request: Request, record: NoticeRecord) -> Notice:
     """The notice as the state has it now; its id is the record's own unless something has changed."""
     return replace(planner.as_planned(request, record), instead_of=record.instead_of or msgspec.UNSET)
+
+
+def _with_requests(
+    records: Iterator[tuple[str, NoticeRecord]], requests_of: Callable[[Iterable[str]], Mapping[str, Request]]
+) -> Iterator[tuple[str, NoticeRecord, Request | None]]:
+    """Each with its request; the requests are read TOGETHER at a time."""
+    while some := list(islice(records, TOGETHER)):
+        requests = requests_of(record.request_id for _, record in some)
+        yield from ((key, record, requests.get(record.request_id)) for key, record in some)

@@ -3,15 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
 
-from shared.domain.causes import Cause
+from shared.domain.causes import OF_MESSAGES, Cause, cause_of
 from shared.domain.figures import DayFigures, by_day
 from shared.domain.model import (
+    ChannelName,
     NoticeRecord,
     NoticeState,
     RelayStatus,
@@ -22,19 +22,28 @@ from shared.domain.model import (
 from shared.domain.policy import Policy
 from shared.domain.search import MAX_PART, matches, words_in
 from shared.domain.timeline import Moment, SignerSummary, answers, timeline
+from shared.domain.unreached import ended
 from shared.domain.verdict import TROUBLED, Known, Reach, Verdict, verdicts
 from shared.ports import Ledger, Mark
-from shared.services.operator_lists import NOT_ARRIVED, PAGE, RECENT_FAILURES, SCANNED, Lists, Narrow, Page, cut
+from shared.services.operator_lists import (
+    NOT_ARRIVED,
+    PAGE,
+    RECENT_FAILURES,
+    SCANNED,
+    Lists,
+    Narrow,
+    Page,
+    cut,
+    together,
+)
 from shared.services.relay_status import RELAY
 
-K = TypeVar("K")
-V = TypeVar("V")
+D = TypeVar("D", bound=msgspec.Struct)
 
 SIGNERS = 25  # on one page of a request
 MOST = 1_000  # counting ends there: its time is bounded
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-LATEST = 50  # of each troubled state, and of open requests: what the first page rests on
-SIDE_BY_SIDE = 16  # reads at the same time
+LATEST = 50  # messages of each troubled state and cause, and open requests: what the first page rests on
 DAYS, COUNTED = 14, 2_000  # of the figures by day: how far back, and how many messages at most
 ID = re.compile(r"[\w-]{4,}")  # what may be the beginning of an id
 NOTICE_ID = re.compile(r"[0-9a-f]{8,64}")
@@ -81,6 +90,13 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
 
 
+class Attention(msgspec.Struct, frozen=True):
+    """Those who need attention by cause, the most frequent first. more: causes of which there may be others too."""
+
+    groups: dict[Cause, list[Trouble]]
+    more: Collection[Cause]
+
+
 class OperatorQueries:
     """Every method raises RetryLater when the database cannot be reached."""
 
@@ -90,13 +106,15 @@ class OperatorQueries:
 
     # -- lists
 
-    def requests(self, status: Status | None, after: Mark | None, narrow: Narrow | None = None) -> Page:
+    def requests(
+        self, status: Status | None, after: Mark | None, narrow: Narrow | None = None, size: int = PAGE
+    ) -> Page:
         """A page of requests, of one status or of all."""
-        return self._lists.page(Request, ("status", status.value) if status else None, after, narrow)
+        return self._lists.page(Request, ("status", status.value) if status else None, after, narrow, size)
 
-    def messages(self, state: NoticeState, after: Mark | None, narrow: Narrow | None = None) -> Page:
+    def messages(self, state: NoticeState, after: Mark | None, narrow: Narrow | None = None, size: int = PAGE) -> Page:
         """A page of notices' records of one state."""
-        return self._lists.page(NoticeRecord, ("state", state.value), after, narrow)
+        return self._lists.page(NoticeRecord, ("state", state.value), after, narrow, size)
 
     def suppressions(self, after: Mark | None) -> Page:
         """A page of addresses that must not be used."""
@@ -115,6 +133,10 @@ class OperatorQueries:
     def requests_of(self, keys: Iterable[str]) -> dict[str, Request]:
         """Several requests by id; those that are gone are left out."""
         return self._ledger.several(Request, keys)
+
+    def messages_of(self, keys: Iterable[str]) -> dict[str, NoticeRecord]:
+        """Several notices' records by id; those that are gone are left out."""
+        return self._ledger.several(NoticeRecord, keys)
 
     # -- search
 
@@ -171,7 +193,7 @@ class OperatorQueries:
         self, kind: type[msgspec.Struct], field: str, values: Sequence[str], since: datetime | None = None
     ) -> dict[str, int]:
         count = self._ledger.count
-        return dict(self._together(lambda v: count(kind, (field, v), most=MOST, since=since), values))
+        return dict(together(lambda v: count(kind, (field, v), most=MOST, since=since), values))
 
     def recent_failures(self) -> dict[tuple[str, str], int]:
         """(provider, reason) of the last hour's latest troubles, and how often each."""
@@ -185,9 +207,16 @@ class OperatorQueries:
         return dict(found.most_common())
 
     def by_day(self) -> list[DayFigures]:
-        """The last DAYS days, the newest first, by channel; from the COUNTED messages that changed last."""
-        since = (self._clock() - DAYS * DAY).date()
-        return by_day((record for _, record in self._ledger.newest(NoticeRecord, COUNTED)), since)
+        """The last DAYS days, the newest first, by channel; from the COUNTED messages that changed last.
+
+        Of a busy relay these begin within a day, which is `partial`; those before it are left out.
+        """
+        records = [record for _, record in self._ledger.newest(NoticeRecord, COUNTED)]
+        since, first = (self._clock() - DAYS * DAY).date(), None
+        if len(records) == COUNTED and (begun := records[-1].changed_at):
+            first = begun.date()
+            since = max(since, first - DAY)
+        return [msgspec.structs.replace(f, partial=f.day == first) for f in by_day(records, since)]
 
     # -- one request, and those that need attention
 
@@ -214,54 +243,64 @@ class OperatorQueries:
         told, owners = answers(chosen, moments, known.now), _owners(known)
         return Case(request, records, moments, told, found, more, dict(known.blocked), owners, known.now)
 
-    def reached(self, rows: Iterable[tuple[str, msgspec.Struct]]) -> dict[str, dict[Reach, int]]:
-        """Of each request of a list, how many signers have which verdict."""
+    def reached(
+        self, rows: Iterable[tuple[str, msgspec.Struct]], dead: Collection[str] = ()
+    ) -> dict[str, dict[Reach, int]]:
+        """Of each request of a list, how many signers have which verdict. dead: as for `attention`."""
         control, requests = self.control(), {key: r for key, r in rows if isinstance(r, Request)}
-        told = self._together(lambda key: verdicts(requests[key], self._known(requests[key], control)), list(requests))
+        told = together(lambda key: verdicts(requests[key], self._known(requests[key], control, dead)), list(requests))
         return {key: dict(Counter(v.reach for v in found.values())) for key, found in told}
 
-    def attention(self) -> dict[Cause, list[Trouble]]:
-        """Signers who were not reached, or may not be, by cause, the most frequent first.
+    def attention(self, dead: Collection[str] = ()) -> Attention:
+        """Signers who were not reached, or may not be.
 
-        Rests on the LATEST messages of each troubled state and on the LATEST open requests.
+        Rests on the newest SCANNED messages of each troubled state, of these on the LATEST of each cause, and on the
+        LATEST open requests. dead: ids of the notices among the dead letters, as far as they are known.
         """
-        control, found = self.control(), dict[Cause, list[Trouble]]()
-        for _, troubles in self._together(lambda r: self._troubles(r, control), list(self._suspects().values())):
+        control, groups = self.control(), dict[Cause, list[Trouble]]()
+        suspects, more = self._suspects()
+        for _, troubles in together(lambda r: self._troubles(r, control, dead), list(suspects.values())):
             for trouble in troubles:
                 v = trouble.verdict
                 cause = v.cause if v.reach in TROUBLED or v.cause in DELAYED else Cause.BLOCKED
-                found.setdefault(cause, []).append(trouble)
-        return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+                groups.setdefault(cause, []).append(trouble)
+        return Attention(dict(sorted(groups.items(), key=lambda item: -len(item[1]))), more)
 
-    def _suspects(self) -> dict[str, Request]:
-        """Requests that may need attention: some with troubled messages, those disputed, and the latest open ones."""
-        states = (*NOT_ARRIVED, NoticeState.PLANNED)
-        lists = self._together(lambda s: self._ledger.newest(NoticeRecord, LATEST, only=("state", s.value)), states)
-        found = self.requests_of(record.request_id for _, rows in lists for _, record in rows)
+    def _suspects(self) -> tuple[dict[str, Request], set[Cause]]:
+        """Requests that may need attention, and the causes of which more may be found in others."""
+        states, more = (*NOT_ARRIVED, NoticeState.PLANNED), set[Cause]()
+        lists = together(lambda s: self._ledger.newest(NoticeRecord, SCANNED, only=("state", s.value)), states)
+        troubled = (self._by_cause(rows) for _, rows in lists)
+        keys = list[str]()
+        for causes, records in (item for found in troubled for item in found.items()):
+            keys += [record.request_id for record in records[:LATEST]]
+            more |= {*causes} if len(records) > LATEST else set()
+        found = self.requests_of(keys)
         for status in (Status.OPEN, Status.DISPUTED):
-            found |= dict(self._ledger.newest(Request, LATEST, only=("status", status.value)))
+            latest = self._ledger.newest(Request, LATEST, only=("status", status.value))
+            more |= {*Cause} - {*OF_MESSAGES} if len(latest) == LATEST else set()
+            found |= dict(latest)
+        return found, more | ({*Cause} if any(len(rows) == SCANNED for _, rows in lists) else set())
+
+    def _by_cause(self, rows: Iterable[tuple[str, NoticeRecord]]) -> dict[tuple[Cause, ...], list[NoticeRecord]]:
+        """Those troubled, by what a verdict may tell of them. What was suppressed as not due any more is no trouble."""
+        found: dict[tuple[Cause, ...], list[NoticeRecord]] = {}
+        for _, r in rows:
+            if r.state is not NoticeState.SUPPRESSED or ended(r, self._clock(), self._policy):
+                found.setdefault(_told_as(r), []).append(r)
         return found
 
-    def _troubles(self, request: Request, control: RelayStatus) -> list[Trouble]:
-        found = verdicts(request, self._known(request, control))
+    def _troubles(self, request: Request, control: RelayStatus, dead: Collection[str]) -> list[Trouble]:
+        found = verdicts(request, self._known(request, control, dead))
         return [Trouble(request=request, signer=k, verdict=v) for k, v in found.items() if needs_attention(v)]
 
-    def _known(self, request: Request, control: RelayStatus) -> Known:
+    def _known(self, request: Request, control: RelayStatus, dead: Collection[str] = ()) -> Known:
         records = self._ledger.records(request.id)
         written_to = [r.address for r in records.values() if r.address]
         found = self._ledger.several(Suppression, written_to)
         blocked = {key: s for key, s in found.items() if not s.cleared_at}
         policy, now = self._policy, self._clock()
-        return Known(records=records, now=now, policy=policy, blocked=blocked, outages=control.circuits)
-
-    # -- how
-
-    def _together(self, read: Callable[[K], V], keys: Sequence[K]) -> list[tuple[K, V]]:
-        """Each key with what was read for it; many at the same time."""
-        if len(keys) < 2:
-            return [(key, read(key)) for key in keys]
-        with ThreadPoolExecutor(min(len(keys), SIDE_BY_SIDE)) as pool:
-            return list(zip(keys, pool.map(read, keys), strict=True))
+        return Known(records=records, now=now, policy=policy, blocked=blocked, outages=control.circuits, dead=dead)
 
 
 def _owners(known: Known) -> dict[str, list[str]]:
@@ -270,6 +309,14 @@ def _owners(known: Known) -> dict[str, list[str]]:
         if record.address in found:
             found[record.address][record.signer] = None
     return {key: list(signers) for key, signers in found.items()}
+
+
+def _told_as(record: NoticeRecord) -> tuple[Cause, ...]:
+    if record.state is NoticeState.PLANNED:
+        return Cause.RETRY, Cause.PROVIDER_DOWN
+    if record.channel is ChannelName.NONE:
+        return Cause.NO_ADDRESS, Cause.INVALID_ADDRESS, Cause.CHANNEL_OFF
+    return (cause_of(record),)
 
 
 def needs_attention(verdict: Verdict) -> bool:

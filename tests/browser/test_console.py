@@ -137,10 +137,19 @@ def test_a_page_renews_itself(browser: Browser, stack: Running) -> None:
     page.clock.install()
     page.goto(f"/console/requests/{request}")
     expect(page.locator(".verdict").first).to_contain_text("Sent, not confirmed")
-    stack.call("POST", f"/sandbox/requests/{request}/trigger", {"event": "signed"})
-    until(lambda: "has signed" in shown(stack, request), "the signature is known")
+    for _ in range(2):
+        stack.call("POST", f"/sandbox/requests/{request}/trigger", {"event": "signed"})
+    until(lambda: shown(stack, request).count("Completion by") >= 4, "both were told of the completion")
+    again = page.get_by_role("link", name=re.compile("Send once more.*Invitation by SMS"))
+    again.focus()
     page.clock.fast_forward(5_000)
-    expect(page.locator(".verdict").first).to_have_text("Nothing to do: has signed.")
+    expect(page.locator(".verdict").first).to_contain_text("the completion by SMS")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("complete")
+    expect(page.get_by_role("link", name="Stop reminders")).to_have_count(0)
+    expect(again).to_be_focused()  # so this part waits
+    page.get_by_role("link", name="Attention", exact=True).focus()
+    page.clock.fast_forward(5_000)
+    expect(page.get_by_role("region", name="Messages")).to_contain_text("Completion by SMS")
     context.close()
 
 

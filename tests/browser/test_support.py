@@ -83,7 +83,14 @@ def test_the_search_stands_beside_the_menu_and_not_below_it(page: Page, sentence
 def test_home_leads_to_the_cause_and_the_signer(page: Page, sentences: dict[str, str]) -> None:
     page.goto("/console/")
     main = page.get_by_role("main")
-    for text in ("smtp (e-mail) has failed since", "1 dead letter", "Invalid address", "Opted out", "Disputed"):
+    for text in (
+        "smtp (e-mail) has failed since",
+        "1 dead letter",
+        sentences["case-12"],
+        "Invalid address",
+        "Opted out",
+        "Disputed",
+    ):
         expect(main).to_contain_text(text)
     page.get_by_role("link", name="Lease: Invalid number").click()
     expect(page.locator(".verdict").first).to_have_text(sentences["case-01"])

@@ -14,10 +14,12 @@ from shared.adapters.gcp.pubsub import PubSubBus
 from shared.bootstrap import clock
 from shared.domain.dead_letters import COUNT, REASON, DeadLetter, dead_topic
 from shared.ports import Bus, DeadLetters, Message
+from shared.trace import TRACEPARENT
 from tests.contract.until import until
 from tests.emulators import LOCATION, Cloud
 
 TOPIC = "events"
+TRACE = 32 * "a"
 Held = tuple[Bus, DeadLetters]
 
 
@@ -43,7 +45,10 @@ def letters(keeper: DeadLetters) -> list[DeadLetter]:
 
 def dead_letter(bus: Bus, *data: bytes) -> None:
     for one in data:
-        bus.publish(dead_topic(TOPIC), [Message(one, {REASON: f"why {one.decode()}", COUNT: "7"})])
+        bus.publish(
+            dead_topic(TOPIC),
+            [Message(one, {REASON: f"why {one.decode()}", COUNT: "7", TRACEPARENT: f"00-{TRACE}-{16 * 'b'}-01"})],
+        )
 
 
 def test_nothing_is_held_at_first(held: Held) -> None:
@@ -55,6 +60,7 @@ def test_letters_are_held_with_reason_and_attempts(held: Held) -> None:
     dead_letter(bus, b"a")
     [letter] = until(lambda: letters(keeper))
     assert (letter.topic, letter.data, letter.reason, letter.attempts) == (TOPIC, b"a", "why a", 7)
+    assert letter.trace == TRACE
     assert abs((clock() - letter.at).total_seconds()) < 60
 
 

@@ -13,6 +13,7 @@ import pytest
 from flask.testing import FlaskClient
 from msgspec.structs import replace
 
+from shared.console import bulk
 from shared.console.app import Console, create_console
 from shared.console.chart import ROW, SHIFTS
 from shared.console.configuration import configuration, warnings
@@ -24,22 +25,27 @@ from shared.domain.model import (
     ApiSigner,
     ChannelName,
     EventType,
+    Kind,
     NoticeRecord,
     NoticeState,
     Outage,
     RelayStatus,
     Request,
+    Signer,
     SignerState,
     Status,
     Suppression,
+    Transition,
 )
+from shared.domain.planner import notice_for
 from shared.domain.policy import Policy, address_key
 from shared.domain.recheck import stub
 from shared.domain.verdict import Reach
+from shared.services import operator_actions, operator_queries
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_lists import PAGE
-from shared.services.operator_queries import SIGNERS, OperatorQueries
+from shared.services.operator_queries import LATEST, SIGNERS, OperatorQueries
 from shared.services.relay_status import update_status
 from tests.fakes import PHONES, World, answer, seen
 from tests.unit.services.test_dead_letters import Office
@@ -86,6 +92,46 @@ def press(client: FlaskClient, path: str, **fields: str) -> Any:
     token = re.search(r'name="token" value="([\w-]+)"', client.get("/").text)
     assert token
     return client.post(path, data={"token": token[1], **fields})
+
+
+def confirm(client: FlaskClient, path: str, **fields: str) -> Any:
+    """Opens a confirmation, and posts it with its hidden fields."""
+    return client.post(path, data=hidden(client.get(path).text) | fields)
+
+
+def hidden(page: str) -> dict[str, str]:
+    """A page's hidden fields."""
+    return dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', page))
+
+
+def put_failed(
+    world: World, key: str, reason: str, state: NoticeState = NoticeState.FAILED, signed: bool = False, **fields: Any
+) -> None:
+    """A request of one signer, whose invitation by SMS ended like this."""
+    signer = Signer(
+        number=1,
+        name="Eric Smith",
+        mobile=PHONES["a"],
+        channels=(ChannelName.SMS,),
+        request_url="https://sign.test/a",
+        state=SignerState.SIGNED if signed else SignerState.INVITED,
+        invited_at=world.now,
+    )
+    request = Request(id=key, title="Lease", signers={"k": signer}, changed_at=world.now, **fields)
+    notice = notice_for(request, "k", Kind.INVITATION, ChannelName.SMS)
+    record = NoticeRecord(
+        request_id=key,
+        signer="k",
+        kind=Kind.INVITATION,
+        channel=ChannelName.SMS,
+        round=1,
+        state=state,
+        reason=reason,
+        history=(Transition(at=world.now, state=state, why=reason),),
+        changed_at=world.now,
+    )
+    for at, item in ((key, request), (notice.notice, record)):
+        world.ledger.documents[type(item), at] = (item, 1)
 
 
 def search(client: FlaskClient, text: str) -> Any:
@@ -329,10 +375,12 @@ class TestActions:
         after = re.search(r'name="after" value="([^"]*)"', client.get("/suppressions").text)
         assert "landline" in press(client, "/suppressions", after=after[1]).text
 
-    def test_the_data_of_a_request_is_deleted_once_confirmed(self, world, client):
+    def test_the_data_of_a_request_is_deleted_once_confirmed(self, world, client, caplog):
         assert "This cannot be undone" in client.get("/requests/r1/forget").text
         assert not world.request().forgotten
-        press(client, "/requests/r1/forget", why="Eric asked for it")
+        with caplog.at_level(logging.INFO, "shared"):
+            press(client, "/requests/r1/forget", why="ticket 7")
+        assert [r.json["why"] for r in caplog.records if "forgotten" in r.message] == ["ticket 7"]
         assert world.request() == stub(world.request())
         page = client.get("/requests/r1?done=forget").text
         assert "only this stub is left" in page
@@ -380,6 +428,25 @@ class TestDeadLetters:
         press(client, "/dead-letters/drop?id=1", why="a test of ours")
         assert [one.key for one in office.letters.letters] == ["2"]
         assert "there are none" in client.get("/dead-letters/drop").text
+        press(client, "/dead-letters/drop", why="of none in particular")
+        assert len(office.letters.letters) == 1
+
+    def test_lead_by_their_trace_to_the_log(self):
+        office = Office()
+        office.dead_event()
+        office.letters.letters = [replace(office.letters.letters[0], trace=32 * "a")]
+        assert f"trace <code>{32 * 'a'}</code>" in made(office, office).get("/dead-letters").text
+        page = made(office, office, local=False, environ={"GOOGLE_CLOUD_PROJECT": "acme"}).get("/dead-letters").text
+        assert f"query;query=trace%3D%22projects%2Facme%2Ftraces%2F{32 * 'a'}%22?project=acme" in page
+
+    @pytest.mark.parametrize("act", ["replay", "drop"])
+    def test_are_logged_with_their_ids_the_person_and_the_reason(self, caplog, act):
+        office = Office()
+        office.dead_event()
+        with caplog.at_level(logging.INFO, "shared"):
+            press(made(office, office), f"/dead-letters/{act}?id=1", why="a test of ours")
+        [logged] = [r.json for r in caplog.records if "operator: dead letters" in r.message]
+        assert logged == {"letters": ["1: request_sent of request r1"], "who": "local", "why": "a test of ours"}
 
 
 class TestGuard:
@@ -599,6 +666,9 @@ class TestBlocked:
         assert "until they text START" in page
         answer = press(client, "/suppressions/clear", **asked, why="they texted START")
         assert answer.location == "/requests/r1?done=clear"
+        page = client.get(answer.location).text
+        assert f"Operator: a blocked address cleared ({key[:12]})" in page
+        assert "local: they texted START" in page
 
 
 class TestHome:
@@ -620,6 +690,20 @@ class TestHome:
         answer = made(world, office).get("/")
         assert answer.status_code == 200
         assert "dead letter" not in answer.text.split("<main")[1]
+
+    def test_and_its_csv_and_the_list_call_a_dead_letter_by_its_name_like_the_page_of_the_request(self):
+        office = Office()
+        office.says(seen("a"))
+        office.resolve.event(office.event(SENT))
+        office.dead_notices()
+        client = made(office, office)
+        said = "Not reached: the invitation by SMS was given up and is a dead letter."
+        assert sentences(client.get("/requests/r1").text) == [said]
+        home = client.get("/").text
+        assert re.search(r'Dead letter <span class="count">1<', home)
+        assert said in home
+        assert said in client.get("/attention.csv").text
+        assert "not reached" in client.get("/requests").text
 
     def test_tells_of_an_outage_and_of_who_waits_for_it(self, world):
         world.says(seen("c"))
@@ -653,6 +737,36 @@ class TestHome:
         page = made(world).get("/").text
         assert re.search(r'No reminder can arrive <span class="count">30<', page)
 
+    def test_shows_a_rare_cause_behind_many_newer_failures_and_says_that_there_are_more(self):
+        world = World()
+        put_failed(world, "old", "the signer has opted out")
+        for n in range(LATEST + 10):
+            world.now += timedelta(minutes=1)
+            put_failed(world, f"q{n}", "the account is suspended")
+        page = made(world).get("/").text
+        assert re.search(r'Opted out <span class="count">1<', page)
+        assert re.search(rf'Refused <span class="count">{LATEST}\+<', page)
+        assert f"The CSV has {LATEST - 10} more, and there may be older ones." in page
+
+    def test_leaves_out_what_was_suppressed_as_not_due_any_more(self):
+        world = World()
+        put_failed(world, "one", "the account is suspended")
+        for n in range(LATEST + 10):
+            put_failed(world, f"q{n}", "already signed", state=NoticeState.SUPPRESSED, signed=True)
+        assert re.search(r'Refused <span class="count">1<', made(world).get("/").text)
+
+    def test_tells_what_to_do_once_for_a_cause_or_for_each_where_the_times_differ(self):
+        world = World()
+        for n, minutes in enumerate((8, 1)):
+            put_failed(world, f"q{n}", "the number is a landline", next_at=world.now + timedelta(minutes=minutes))
+        page = made(world).get("/").text
+        assert 'class="advice"' not in page
+        assert re.findall(r"it is noticed within (\d) minutes", page) == ["8", "1"]
+        put_failed(world, "q0", "the number is a landline", next_at=world.now + timedelta(minutes=1))
+        page = made(world).get("/").text
+        assert '<p class="advice">Correct it in Clickwrap; it is noticed within 1 minutes.</p>' in page
+        assert page.count("it is noticed") == 1
+
     def test_of_a_quiet_day_says_so(self):
         assert "Nothing. Every signer was reached" in made(World()).get("/").text
 
@@ -665,18 +779,48 @@ class TestLists:
             "until=2020-01-01": False,
             "since=2030-01-01": False,
             "channel=sms": True,
+            "channel=SMS": True,
             "channel=email": False,
+            "site=acme": False,
             "provider=sms": True,
+            "provider=SMS": True,
             "provider=twilio": False,
             "cause=address+unusable": True,
+            "cause=Address+Unusable": True,
             "cause=filtered": False,
         }.items():
             assert (here in client.get(f"/messages?state=failed&{query}").text) is there, query
         assert "/requests/r1" in client.get(f"/requests?since={day}").text
         assert "/requests/r1" not in client.get("/requests?until=2020-01-01").text
         world.ledger.put("of-a-site", replace(world.request(), id="of-a-site", site="acme"), None)
-        of_site = client.get("/requests?site=acme").text
+        of_site = client.get("/requests?site=ACME").text
         assert ("/requests/of-a-site" in of_site, "/requests/r1" in of_site) == (True, False)
+
+    def test_of_messages_are_narrowed_by_the_site_of_their_request(self):
+        world = World()
+        for site in ("acme", "globex"):
+            put_failed(world, f"of-{site}", "the account is suspended", site=site)
+        client = made(world)
+        for path in ("/messages?site=Acme", "/messages.csv?site=acme"):
+            assert ("of-acme" in client.get(path).text, "of-globex" in client.get(path).text) == (True, False)
+        assert "site=Acme" in client.get("/messages?site=Acme").text  # the links to CSV, resend and other states
+        assert "Send 1 message once more" in client.get("/resend?state=failed&site=acme").text
+
+    def test_of_messages_offer_the_providers_and_causes_that_there_are(self, world):
+        page = made(world, environ={"SMS_PROVIDER": "twilio", "FORMER_PROVIDERS": "vonage, mailgun"}).get(
+            "/messages?provider=SMS&cause=Refused"
+        )
+        chosen = re.findall(r"<option selected>(.*?)</option>", page.text)
+        assert chosen == ["sms", "refused"]
+        provider = page.text.partition('name="provider"')[2].partition("</select>")[0]
+        assert re.findall(r"<option[^>]*>(.*?)</option>", provider) == [
+            "all",
+            "mailgun",
+            "none",
+            "sms",
+            "twilio",
+            "vonage",
+        ]
 
     def test_of_messages_name_the_signer_and_the_request(self, client):
         page = client.get("/messages").text
@@ -692,14 +836,36 @@ class TestLists:
             ("suppressions.csv", "sms,twilio: the recipient has opted out"),
             ("attention.csv", "cause,request,title"),
             ("days.csv", "2026-03-02,email,1,0,0"),
+            ("dead-letters.csv", "1,request_sent of request r1,2026-03-02"),
         ],
     )
-    def test_come_as_csv_masked(self, world, client, path, has):
+    def test_come_as_csv_masked(self, world, path, has):
         blocked(world)
-        answer = client.get(f"/{path}")
+        office = Office()
+        office.dead_event()
+        answer = made(world, office).get(f"/{path}")
         assert answer.mimetype == "text/csv"
         assert has in answer.text
         assert not [word for word in PERSONAL if word in answer.text]
+
+    def test_of_a_search_come_as_csv_and_of_another_browser_are_empty(self, world, client):
+        link = re.search(r'href="(/search.csv\?n=[^"]*)"', search(client, "eric").text)
+        assert link
+        assert "r1,Lease,open,0,2" in client.get(link[1]).text
+        assert "r1" not in made(world).get(link[1]).text
+
+    def test_of_days_mark_the_one_of_which_only_a_part_was_counted(self, monkeypatch):
+        monkeypatch.setattr(operator_queries, "COUNTED", 3)
+        world = World()
+        for n, hours in enumerate((0, 24, 1, 22, 1)):  # one, then two of the next day, then two of the one after
+            world.now += timedelta(hours=hours)
+            put_failed(world, f"q{n}", "the account is suspended")
+        client = made(world)
+        assert re.findall(r'<th scope="row">(.*?)</th>', client.get("/days").text) == ["2026-03-04", "2026-03-03*"]
+        assert "2026-03-03,sms,0,0,1,0.0,0,yes" in client.get("/days.csv").text
+        assert "A part of the day" in client.get("/days").text
+        monkeypatch.setattr(operator_queries, "COUNTED", 6)
+        assert "*" not in "".join(re.findall(r'<th scope="row">(.*?)</th>', made(world).get("/days").text))
 
     def test_that_do_not_exist_are_a_404(self, client):
         assert client.get("/secrets.csv").status_code == 404
@@ -740,15 +906,74 @@ class TestBulk:
 
     def test_then_sends_each_once_and_records_it_with_its_request(self, outage):
         client, path = made(outage), "/resend?state=failed&cause=refused"
-        answer = press(client, path, why="the account was paid")
-        assert answer.location == "/messages?state=failed&cause=refused&done=bulk"
+        page = confirm(client, path, why="the account was paid").text
+        assert "2 messages sent once more" in page
+        assert "2 × Invitation by SMS: on its way, recorded with its request." in page
         outage.pump()
         assert len(outage.sent()) == 2
         assert "local: the account was paid" in client.get("/requests/q1").text
         assert "It cannot be done" in client.get(path).text
-        press(client, path, why="again")
+        confirm(client, path, why="again")
         outage.pump()
         assert len(outage.sent()) == 2
+
+    def test_goes_on_after_its_first_batch_until_all_are_sent(self, monkeypatch):
+        monkeypatch.setattr(bulk, "AT_ONCE", 3)
+        monkeypatch.setattr(operator_actions, "TOGETHER", 2)
+        world = World()
+        for n in range(7):
+            world.api.truth[f"q{n}"] = replace(answer(seen("a")), id=f"q{n}")
+            world.sms.outcomes = [PermanentFailure("the account is suspended")]
+            world.resolve.event(replace(world.event(SENT), request=f"q{n}"))
+            world.pump()
+            world.now += timedelta(minutes=1)
+        client, path = made(world), "/resend?state=failed"
+        for batch, all_sent in ((3, 3), (3, 6), (1, 7)):
+            assert f"Send {batch} message" in client.get(path).text
+            confirm(client, path, why="the account was paid")
+            world.pump()
+            assert len(world.sent()) == all_sent
+        assert "It cannot be done: none of these can be sent" in client.get(path).text
+
+    def test_sends_what_was_counted_and_nothing_that_failed_since(self, outage):
+        client, path = made(outage), "/resend?state=failed"
+        counted = hidden(client.get(path).text)
+        outage.api.truth["q9"] = replace(answer(seen("a")), id="q9")
+        outage.sms.outcomes = [PermanentFailure("the account is suspended")]
+        outage.resolve.event(replace(outage.event(SENT), request="q9"))
+        outage.pump()
+        outage.sms.sent.clear()
+        client.post(path, data={**counted, "why": "the account was paid"})
+        outage.pump()
+        assert len(outage.sent()) == 2
+        assert outage.ledger.all(Request)["q9"].resends == ()
+
+    def test_says_what_became_unsendable_after_the_count(self, outage):
+        client, path = made(outage), "/resend?state=failed"
+        counted = hidden(client.get(path).text)
+        outage.api.truth["q1"] = replace(answer(seen("a", signed=True), seen("b")), id="q1")
+        outage.resolve.event(replace(outage.event(SIGNED, "a", key="late"), request="q1"))
+        page = client.post(path, data={**counted, "why": "the account was paid"}).text
+        assert "1 message sent once more" in page
+        assert "1 × not sent: already signed." in page
+
+    def test_without_a_reason_counts_again(self, outage):
+        answer = confirm(made(outage), "/resend?state=failed", why=" ")
+        assert answer.status_code == 400
+        assert "Send 2 messages once more" in answer.text
+        assert answer.text.count("<button>Send them once more</button>") == 1
+
+    def test_of_nothing_is_refused(self, outage):
+        assert press(made(outage), "/resend?state=failed", why="x").status_code == 409
+
+    @pytest.mark.parametrize(("state", "warned"), [("unknown", True), ("failed", False)])
+    def test_warns_of_doubles_where_the_answer_was_lost(self, outage, state, warned):
+        for key, record in outage.ledger.all(NoticeRecord).items():
+            version = outage.ledger.get(NoticeRecord, key).version
+            outage.ledger.put(key, replace(record, state=NoticeState(state)), version)
+        client, key = made(outage), next(iter(outage.ledger.all(NoticeRecord)))
+        for path in (f"/resend?state={state}", f"/requests/q1/resend/{key}"):
+            assert ("gets it twice" in client.get(path).text) is warned
 
 
 class TestRoles:
@@ -770,6 +995,29 @@ class TestRoles:
     def test_an_operator_acts(self, world):
         client = self.client(world, "Ops@example.com")
         assert press(client, "/requests/r1/stop", why="x").status_code == 303
+
+
+LIVE = {
+    "/": {"now", "attention", "counts"},
+    "/requests": {"list"},
+    "/messages": {"list"},
+    "/days": {"figures"},
+    "/suppressions": {"list"},
+    "/dead-letters": {"list"},
+    "/health": {"now", "health"},
+    "/requests/r1": {"heading", "verdicts", "notes", "chart", "coming", "sofar", "sent"},
+}
+
+
+@pytest.mark.parametrize("path", LIVE)
+def test_what_changes_is_marked_for_the_script(world, client, path):
+    empty = made(World()).get(path if path != "/requests/r1" else "/").text
+    assert set(re.findall(r'id="([^"]*)" data-live', client.get(path).text)) == LIVE[path]
+    assert path == "/requests/r1" or set(re.findall(r'id="([^"]*)" data-live', empty)) == LIVE[path]
+
+
+def test_a_page_of_dead_letters_in_the_cloud_does_not_lease_them_again_and_again(world):
+    assert "data-live" not in made(world, local=False).get("/dead-letters").text
 
 
 def test_the_api_is_read_at_once_when_asked(world, client):
@@ -801,6 +1049,7 @@ def test_each_try_of_a_message_is_told_with_its_outcome_and_how_long_it_took(wor
     assert re.search(r"Handed over <time[^>]*>[^<]*</time>: accepted after 0.00 s", page)
     assert page.count("refused; HTTP 503 after 412 ms") == 1  # among what happened
     assert "console.cloud.google.com/logs/query;query=jsonPayload.notice" in page
+    assert "console.cloud.google.com/logs/query;query=jsonPayload.request%3D%22r2%22?project=acme" in page
 
 
 def test_webhooks_are_told_by_their_type(client):
