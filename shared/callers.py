@@ -11,7 +11,7 @@ CLOCK_SKEW = 60.0  # seconds
 UNREADABLE = "no identity token that can be read"
 
 
-class Claims(msgspec.Struct, frozen=True):
+class TokenClaims(msgspec.Struct, frozen=True):
     """aud: whom the token is for. exp: until when, in seconds since 1970."""
 
     aud: str = ""
@@ -20,11 +20,11 @@ class Claims(msgspec.Struct, frozen=True):
     exp: float = 0.0
 
 
-NONE = Claims()
-CLAIMS = msgspec.json.Decoder(Claims)
+NONE = TokenClaims()
+CLAIMS = msgspec.json.Decoder(TokenClaims)
 
 
-def claims(headers: Mapping[str, str]) -> Claims:
+def claims(headers: Mapping[str, str]) -> TokenClaims:
     """Of the caller's token; NONE without one that can be read.
 
     Cloud Run checks X-Serverless-Authorization where there is one, else Authorization, and replaces the signature by

@@ -17,9 +17,9 @@ from shared.domain.recheck import SECOND_READING, record_reading
 from shared.domain.request_status import with_proof, with_status
 from shared.domain.rounds import with_round
 from shared.domain.signatures import with_signatures
+from shared.domain.signers import check_count
 from shared.domain.signing_order import advance_signing
 
-MAX_SIGNERS = 1_000
 MAX_BYTES = 900_000  # of a request when first met, as JSON: Firestore takes 1,048,576, and a life adds a tenth
 GONE_LAG = 600.0  # seconds a 404 is taken for a lagging answer
 UNKNOWN_SLOWER = 4.0  # the pauses for an id never seen alive: six calls within GONE_LAG
@@ -50,8 +50,7 @@ def merge(
     """
     if not answer.signers:
         raise RetryLater("the API's answer names no signer")
-    if len(answer.signers) > MAX_SIGNERS:
-        raise PermanentFailure(too_many_signers(len(answer.signers)))
+    check_count(len(answer.signers))
     before = stored or Request(id=answer.id, adopted=not is_sent(event), met_at=now)
     reading = Reading(before, answer, event, now, policy, usual)
     request = _merged(reading)
@@ -93,11 +92,6 @@ def _resent_at(r: Reading) -> datetime | None:
     if r.event is None or not is_sent(r.event) or not known:
         return last
     return max(r.event.received_at, last or r.event.received_at)
-
-
-def too_many_signers(count: int) -> str:
-    """The reason, for a request of more than MAX_SIGNERS."""
-    return f"the request has {count} signers; at most {MAX_SIGNERS} are supported"
 
 
 def gone(stored: Request | None, event: Event | None, key: str, now: datetime, policy: Policy) -> Request:

@@ -6,13 +6,21 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from shared.domain.errors import PermanentFailure
 from shared.domain.identity import keys_of
 from shared.domain.model import ApiSigner, ChannelName, Request, Role, Signer, SignerState, digest
 from shared.domain.policy import Policy, choose_channels, normal_email, normal_mobile
 
 Signers = dict[str, Signer]  # by key
+MAX_SIGNERS = 1_000
 MAX_UNUSABLE = 64  # characters kept of what is no address
 ADDRESS_KEPT = 3_600.0  # seconds for which answers must lack an address that is stored until it is gone
+
+
+def check_count(signers: int) -> None:
+    """Raises PermanentFailure past MAX_SIGNERS."""
+    if signers > MAX_SIGNERS:
+        raise PermanentFailure(f"the request has {signers} signers; at most {MAX_SIGNERS} are supported")
 
 
 def matched(

@@ -58,14 +58,8 @@ class Deliver:
         request = self._load(notice)
         if notice.kind is Kind.UNREACHED:
             notice = self._sender_mail.as_due(request, notice)
-        if record := self._accepted(request, notice, read_at) or self._earlier(request, notice):
+        if record := self._accepted(request, notice, read_at) or self._lost_answers.settle(request, notice):
             self._outcomes.tell(notice.notice, record)
-
-    def _earlier(self, request: Request, notice: Notice) -> NoticeRecord | None:
-        """What became of it before, or now without the provider. Raises RetryLater while its outcome is unknown."""
-        self._lost_answers.settle(request, notice)
-        stored = self._ledger.get(NoticeRecord, notice.notice)
-        return stored.item if stored else None
 
     def _accepted(self, request: Request, notice: Notice, read_at: datetime) -> NoticeRecord | None:
         """The record, where the provider took it now."""

@@ -30,16 +30,19 @@ class LostAnswers:
     ) -> None:
         self._ledger, self._finders, self._policy, self._clock = ledger, finders, policy, clock
 
-    def settle(self, request: Request, notice: Notice) -> None:
-        """Asks, if the time for it has come. Raises RetryLater while something is left to be done about this notice."""
+    def settle(self, request: Request, notice: Notice) -> NoticeRecord | None:
+        """Asks, if the time for it has come. Returns what became of the notice, as far as it is recorded.
+
+        Raises RetryLater while something is left to be done about it.
+        """
         stored = self._ledger.get(NoticeRecord, notice.notice)
         wait = ask_wait(stored.item, self._clock()) if stored else None
         if stored is None or wait is None:
-            return
+            return stored.item if stored else None
         if wait.total_seconds() > 0:
             raise RetryLater("its provider is asked later", after=wait.total_seconds())
         answer = self._answer(request, notice, stored.item)
-        self._go_on(self._written(notice.notice, stored, answer))
+        return self._over(self._written(notice.notice, stored, answer))
 
     def _answer(self, request: Request, notice: Notice, record: NoticeRecord) -> lost_answers.Answer:
         finder, to = self._finders.get(record.provider), self._address(request, notice)
@@ -70,12 +73,13 @@ class LostAnswers:
             log_outcome(key, after)
         return after
 
-    def _go_on(self, record: NoticeRecord) -> None:
-        """Raises RetryLater where the message is to come again: to be asked about, or sent once more."""
+    def _over(self, record: NoticeRecord) -> NoticeRecord:
+        """The record. Raises RetryLater where the message is to come again: to be asked about, or sent once more."""
         if record.state is NoticeState.PLANNED:
             raise RetryLater(record.reason, after=0)
         if wait := wait_after_lost_answer(record, self._clock(), self._policy):
             raise RetryLater("it is not known yet whether it left", after=max(wait.total_seconds(), 0))
+        return record
 
 
 def _sought(notice: Notice, record: NoticeRecord, to: str) -> Sought:

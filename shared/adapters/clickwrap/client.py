@@ -21,7 +21,7 @@ from shared.adapters.clickwrap.payload import read, unwrap
 from shared.adapters.http.client import Http, HttpResponse, bearer, parse_retry_after
 from shared.domain import model
 from shared.domain.errors import PermanentFailure, RetryLater
-from shared.domain.merge import MAX_SIGNERS, too_many_signers
+from shared.domain.signers import check_count
 from shared.ports import NotFound
 
 DEADLINE = 15.0  # seconds
@@ -123,8 +123,7 @@ class ClickwrapClient:
         document = unwrap(self._get(f"/requests/{quote(request, safe='')}"))
         rows = document.get("signers") if isinstance(document, dict) else None
         if isinstance(rows, list):
-            if len(rows) > MAX_SIGNERS:  # before the calls that their ids would cost
-                raise PermanentFailure(too_many_signers(len(rows)))
+            check_count(len(rows))  # before the calls that their ids would cost
             document = {**document, "signers": [self._whole(row) for row in rows]}
         return document
 

@@ -7,11 +7,12 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import PermanentFailure, RetryLater
-from shared.domain.merge import MAX_SIGNERS, gone, merge
+from shared.domain.merge import gone, merge
 from shared.domain.model import ApiRequest, ApiSigner, Role, Status
 from shared.domain.policy import Policy
 from shared.domain.reading import wait_for
 from shared.domain.recheck import EVENTS_KEPT, forget_at, next_check_at, stub
+from shared.domain.signers import MAX_SIGNERS
 from shared.domain.status_event import request_status
 from tests.fakes import START, answer, seen
 from tests.merge_steps import COMPLETE, EXPIRED, POLICY, SENT, SIGNED, SILENT, TWO, event, later, sent, states, who
