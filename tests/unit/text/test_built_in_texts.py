@@ -38,17 +38,18 @@ def test_a_language_has_every_word_that_english_has(language: str) -> None:
 
 
 @pytest.mark.parametrize("title", TITLES)
+@pytest.mark.parametrize(("first", "needed"), itertools.product((True, False), (1, 2)))
 @pytest.mark.parametrize(("kind", "language"), BY_SMS)
 def test_an_sms_costs_one_segment_names_the_company_and_keeps_to_the_carriers_rules(
-    kind: Kind, language: str, title: str
+    kind: Kind, language: str, first: bool, needed: int, title: str
 ) -> None:
     encoding, most = TITLES[title]
-    text = written(kind, SMS, language, replace(LONGEST_DOMAIN, title=title)).text
+    text = written(kind, SMS, language, replace(LONGEST_DOMAIN, title=title, needed=needed), first).text
     size = segments(text)
     assert size.encoding == encoding
     assert size.count <= most, f"{size.units} units: {text}"
     assert "Ironclad Clickwrap" in text
-    assert ("STOP" in text.splitlines()[-1]) is (kind is Kind.INVITATION)
+    assert ("STOP" in text.splitlines()[-1]) is first
     assert not SHORTENERS.search(text)
     assert (LONGEST_DOMAIN.link in text) is (kind not in WITHOUT_LINK)
 

@@ -473,18 +473,15 @@ def test_a_sites_mail_comes_from_its_own_addresses() -> None:
     assert Words(BRANDS, Policy())(replace(REQUEST, site="8"), NOTICE, LINK).sender == "+13175550100"
 
 
+@pytest.mark.parametrize("kind", [Kind.INVITATION, Kind.REMINDER, Kind.COMPLETION])
 @pytest.mark.parametrize(
-    ("mobile", "kind", "told"),
-    [
-        ("+13175551234", Kind.INVITATION, True),
-        ("+13175551234", Kind.REMINDER, False),
-        ("+4915112345678", Kind.INVITATION, False),
-    ],
+    ("mobile", "first", "told"),
+    [("+13175551234", True, True), ("+13175551234", False, False), ("+4915112345678", True, False)],
 )
-def test_the_first_text_to_north_america_says_how_to_opt_out(mobile: str, kind: Kind, told: bool) -> None:
+def test_the_first_text_to_north_america_says_how_to_opt_out(kind: Kind, mobile: str, first: bool, told: bool) -> None:
     request = replace(REQUEST, signers={"s": Signer(number=1, mobile=mobile)})
-    text = Words(BRANDS, Policy())(request, replace(NOTICE, kind=kind), LINK).text
-    assert text.endswith("\nReply STOP to opt out") is told
+    text = Words(BRANDS, Policy())(request, replace(NOTICE, kind=kind), LINK, first_text=first).text
+    assert text.endswith("\nReply STOP to end") is told
 
 
 def test_a_time_is_told_in_the_zone_of_the_signers_number() -> None:
