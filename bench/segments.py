@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from bench.harness import Harness
 from bench.report import Row
+from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind
 from shared.text.segments import segments
 from tests.texts import LANGUAGES, LINK, SEED, written
@@ -42,7 +43,12 @@ def _row(what: str, language: str, before: dict[Kind, int]) -> Row:
 
 def _counted(language: str, link: str) -> dict[Kind, int]:
     context = replace(SEED, link=link)
-    return {kind: segments(written(kind, ChannelName.SMS, language, context).text).count for kind in Kind}
+    """The invitation is the first text, and says how to opt out."""
+    return {
+        kind: segments(written(kind, ChannelName.SMS, language, context, kind is Kind.INVITATION).text).count
+        for kind, facts in KINDS.items()
+        if not facts.to_sender
+    }
 
 
 def _life(counts: dict[Kind, int]) -> int:

@@ -11,6 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec.structs import replace
 
 from shared.adapters.shorteners.links import BASE_URL, DOMAIN, base_url
+from shared.domain.brands import Brand
+from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind
 from shared.setting_types import SettingError
 from shared.settings import Settings
@@ -35,10 +37,21 @@ SAMPLE = Context(
 
 
 class Shown(msgspec.Struct, frozen=True):
+    """sms: "" for a kind that is only mailed."""
+
     kind: Kind
     sms: str
     size: Segments
     mail: Rendered
+
+
+class Part(msgspec.Struct, frozen=True):
+    """The messages of one language, or of one site in its language."""
+
+    id: str
+    heading: str
+    language: str
+    messages: list[Shown]
 
 
 def page(settings: Settings) -> str:
@@ -51,12 +64,11 @@ def page(settings: Settings) -> str:
     directory = settings[TEMPLATES_DIR]
     texts = Texts(Path(directory) if directory else None, settings[TEMPLATES_LANGUAGE])
     check_templates(texts)
-    context = sample(settings)
-    languages = sorted(texts.languages(), key=lambda name: (name != texts.language, name))
+    context = sample(settings, settings.brands().own)
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
     values = {
         "style": (HERE / "sandbox" / "static" / "style.css").read_text(),
-        "sets": {language: shown(context, texts, language) for language in languages},
+        "parts": [*by_language(context, texts), *by_site(settings, texts)],
         "directory": directory,
         "brand": context.brand,
         "most": MAX_SEGMENTS,
@@ -65,13 +77,28 @@ def page(settings: Settings) -> str:
     return environment.get_template("preview.html").render(values)
 
 
-def sample(settings: Settings) -> Context:
+def by_language(context: Context, texts: Texts) -> list[Part]:
+    languages = sorted(texts.languages(), key=lambda name: (name != texts.language, name))
+    return [Part(name, f"Language: {name}", name, shown(context, texts, name)) for name in languages]
+
+
+def by_site(settings: Settings, texts: Texts) -> list[Part]:
+    """Those of BRANDS, each in its language."""
+    parts = []
+    for site in settings.brands().sites:
+        brand = settings.brands().of(site)
+        language = texts.choose(brand.language)
+        messages = shown(sample(settings, brand), texts, language)
+        parts.append(Part(f"site-{site}", f"Site {site}: {brand.name}", language, messages))
+    return parts
+
+
+def sample(settings: Settings, brand: Brand) -> Context:
     """What the messages are filled with. A field of metadata stands for itself."""
-    brand = settings.brands().own
     base = base_url(settings) if settings[DOMAIN] or settings[BASE_URL] else "https://links.example.com"
     return replace(
         SAMPLE,
-        link=f"{base}/{CODE}",
+        link=f"{f'https://{brand.links_domain}' if brand.links_domain else base}/{CODE}",
         brand=brand.name,
         contact=brand.contact or "contact@example.com",
         metadata=offered(settings, "metadata."),
@@ -88,7 +115,7 @@ def offered(settings: Settings, prefix: str) -> dict[str, str]:
 def shown(context: Context, texts: Texts, language: str) -> list[Shown]:
     def one(kind: Kind) -> Shown:
         told = replace(context, opt_out=kind is Kind.INVITATION, link="" if kind in WITHOUT_LINK else context.link)
-        sms = render(kind, ChannelName.SMS, told, texts, language).text
+        sms = "" if KINDS[kind].to_sender else render(kind, ChannelName.SMS, told, texts, language).text
         return Shown(kind, sms, segments(sms), render(kind, ChannelName.EMAIL, told, texts, language))
 
     return [one(kind) for kind in Kind]

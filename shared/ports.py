@@ -286,8 +286,17 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Render(Protocol):
-    """The words of a notice, true to the state at hand. unreached: whom a mail to the sender tells of."""
+    """The words of a notice, true to the state at hand.
+
+    unreached: whom a mail to the sender tells of. first_text: whether no SMS is known to have arrived there before.
+    """
 
     def __call__(
-        self, request: Request, notice: Notice, link: str, unreached: "Sequence[Unreached]" = ()
+        self,
+        request: Request,
+        notice: Notice,
+        link: str,
+        unreached: "Sequence[Unreached]" = (),
+        *,
+        first_text: bool = False,
     ) -> Wording: ...

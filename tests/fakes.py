@@ -240,7 +240,9 @@ class FakeShortener:
         return f"https://l.test/{target.signer}"
 
 
-def render(request: Request, notice: Notice, link: str, unreached: Sequence[Unreached] = ()) -> Wording:
+def render(
+    request: Request, notice: Notice, link: str, unreached: Sequence[Unreached] = (), *, first_text: bool = False
+) -> Wording:
     if notice.kind is Kind.UNREACHED:
         named = (f"{request.signers[one.signer].name} {one.channel}: {one.cause}" for one in unreached)
         return Wording(text="; ".join(named), subject="not reached")

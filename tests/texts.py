@@ -36,15 +36,18 @@ UNREACHED = tuple(
 )
 
 
-def written(kind: Kind, channel: ChannelName, language: str, context: Context = SEED) -> Rendered:
-    """A message as a signer with a North American number gets it."""
+def written(kind: Kind, channel: ChannelName, language: str, context: Context = SEED, first: bool = False) -> Rendered:
+    """A message as a signer with a North American number gets it. first: of the texts to them."""
     link = "" if kind in WITHOUT_LINK else context.link
-    opt_out = kind is Kind.INVITATION and channel is ChannelName.SMS
-    told = replace(context, link=link, opt_out=opt_out)
+    told = replace(context, link=link, opt_out=first and channel is ChannelName.SMS)
     if KINDS[kind].to_sender:  # as `wording` fills it
         people = UNREACHED if kind is Kind.UNREACHED else ()
         told = replace(told, signer_name="", sender="", expires=None, people=people, more=len(people[:1]))
     return render(kind, channel, told, language=language)
+
+
+def _sms(kind: Kind, language: str, first: bool, needed: int) -> str:
+    return written(kind, ChannelName.SMS, language, replace(SEED, needed=needed), first).text
 
 
 def golden(language: str) -> str:
@@ -58,11 +61,13 @@ def _parts(language: str) -> Iterator[tuple[str, str]]:
             yield f"{kind}, subject", mail.subject
             yield f"{kind}, text", mail.text
             continue
-        sms, several = (written(kind, ChannelName.SMS, language, replace(SEED, needed=n)).text for n in (1, 2))
-        size, mail = segments(sms), written(kind, ChannelName.EMAIL, language)
-        yield f"{kind}, SMS: {size.count} segment, {size.encoding}, {size.units} units", sms
-        if several != sms:
-            yield f"{kind}, SMS, two signatures missing", several
+        for first in (True, False):
+            sms, several = (_sms(kind, language, first, needed) for needed in (1, 2))
+            size, which = segments(sms), ", the first" if first else ""
+            yield f"{kind}, SMS{which}: {size.count} segment, {size.encoding}, {size.units} units", sms
+            if several != sms:
+                yield f"{kind}, SMS{which}, two signatures missing", several
+        mail = written(kind, ChannelName.EMAIL, language)
         yield f"{kind}, subject", mail.subject
         yield f"{kind}, text", mail.text
 

@@ -18,7 +18,7 @@ entrypoint.start(bootstrap.link_page)
 def links(request: flask.Request) -> flask.Response:
     if request.method not in ("GET", "HEAD"):
         return entrypoint.reply(405, {"error": "only GET and HEAD"}, Allow="GET, HEAD")
-    return answer(follow(entrypoint.tail(request)))
+    return answer(follow(entrypoint.tail(request)), request.host)
 
 
 def follow(code: str) -> Followed:
@@ -31,12 +31,12 @@ def follow(code: str) -> Followed:
     return Followed(503, reason="busy")
 
 
-def answer(followed: Followed) -> flask.Response:
+def answer(followed: Followed, host: str) -> flask.Response:
     """Neither caches nor the next site may learn of a link that lets its bearer sign."""
     if followed.location:
         response = flask.Response(status=302, headers={"Location": followed.location})
     else:
-        response = flask.Response(bootstrap.link_page()(followed), followed.status, mimetype="text/html")
+        response = flask.Response(bootstrap.link_page()(followed, host), followed.status, mimetype="text/html")
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Robots-Tag"] = "noindex"

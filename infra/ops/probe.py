@@ -5,6 +5,7 @@ The field names of the API are mostly undocumented, so they may differ between a
 
 import os
 import sys
+from collections.abc import Iterator
 
 from google.auth.exceptions import GoogleAuthError
 
@@ -53,6 +54,8 @@ def main(request: str) -> int:
     limitations = [f"  - {text}" for name, text in LIMITATIONS.items() if not paths[name]]
     print("\nLimitations on this account:")
     print("\n".join(limitations) or "  - none: every field is there")
+    print("\nWhat else the answer holds that no field reads, by name:")
+    print("\n".join(unused(document, fields)) or "  nothing")
     print(f"\nWhat the deployed relay has learnt that the API says: {_learnt()}")
     return 0
 
@@ -73,12 +76,41 @@ def _failed(reason: str) -> int:
 def found_path(document: object, name: str, fields: Fields) -> str:
     """The first candidate path that has a value, in the document or in any signer; "" if none has."""
     level, field = ("signer", name.removeprefix("signer.")) if name.startswith("signer.") else ("", name)
-    signers = [row for path in fields["signers"] for v in values(document, path) if isinstance(v, list) for row in v]
-    for part in signers if level else [document]:
+    for part in _signers(document, fields) if level else [document]:
         reader = Reader(part, fields, f"{level}." if level else "")
         if next(iter(reader.all(field)), None) is not None:
             return reader.hits[name]
     return ""
+
+
+def _signers(document: object, fields: Fields) -> list[object]:
+    return [row for path in fields["signers"] for v in values(document, path) if isinstance(v, list) for row in v]
+
+
+def unused(document: object, fields: Fields) -> list[str]:
+    """A line for each path that has a value and is of no field, for CLICKWRAP_FIELDS: request's, then signers'."""
+    return _unused("request", [document], fields) + _unused("signer", _signers(document, fields), fields)
+
+
+def _unused(level: str, parts: list[object], fields: Fields) -> list[str]:
+    read = {
+        path for name, paths in fields.items() if name.startswith("signer.") is (level == "signer") for path in paths
+    }
+    signers = tuple(f"{path}.*" for path in fields["signers"]) if level == "request" else ()
+    found = {path for part in parts for path in leaves(part)} - read - {""}
+    return [f"  {level:8} {path}" for path in sorted(found) if not path.startswith(signers)]
+
+
+def leaves(value: object, path: str = "") -> Iterator[str]:
+    """The paths of the values in an answer. A key with a dot has none: an address may be one, and is nobody's name."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}".lstrip(".")) if "." not in key else ()
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner, f"{path}.*")
+    else:
+        yield path
 
 
 if __name__ == "__main__":

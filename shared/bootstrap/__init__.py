@@ -187,14 +187,17 @@ def links() -> "Links":
 
 
 @cache
-def link_page() -> "Callable[[Followed], str]":
-    """The page for a link that leads nowhere, in the name of its site and in the signer's language."""
+def link_page() -> "Callable[[Followed, str], str]":
+    """The page for a link that leads nowhere, in the signer's language.
+
+    In the name of its site; of an unknown link, in the name whose links have the host that was called.
+    """
     from shared.text.pages import link_page
 
     brands, found = settings().brands(), texts()
 
-    def page(followed: "Followed") -> str:
-        brand = brands.of(followed.site)
+    def page(followed: "Followed", host: str) -> str:
+        brand = brands.of(followed.site or brands.site_at(host))
         return link_page(followed.reason, brand, found, found.choose(*followed.languages, brand.language))
 
     return page

@@ -18,6 +18,7 @@ from shared.services.operator_lists import SCANNED, Narrow, Page
 
 exports = flask.Blueprint("exports", __name__)
 MOST_ROWS = 5_000
+BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes UTF-8 for another encoding
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 
 Row = Sequence[object]
@@ -32,7 +33,7 @@ def table(name: str) -> flask.Response:
         body = written(columns, rows(narrowed()))
     except ValueError:
         flask.abort(400, "no such state")
-    answer = flask.Response(body, mimetype="text/csv")
+    answer = flask.Response(BYTE_ORDER_MARK + body, mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     return answer
 

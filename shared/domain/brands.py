@@ -34,6 +34,11 @@ class Brands(msgspec.Struct, frozen=True):
         contact = given.contact or address_in(given.email_reply_to or given.email_from) or self.own.contact
         return Brand(**chosen | {"contact": contact})
 
+    def site_at(self, host: str) -> str:
+        """The site that has this host for the domain of its links; "" where none has. host: perhaps with a port."""
+        domain = host.partition(":")[0].lower()
+        return next((site for site, brand in self.sites.items() if domain and brand.links_domain.lower() == domain), "")
+
 
 ONE_BRAND = Brands()
 

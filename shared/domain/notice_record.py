@@ -17,6 +17,7 @@ NOT_AGAIN = "not sent a second time"
 NOT_THERE = "the provider has said twice that it never got it"
 IN_PROGRESS = {NoticeState.PLANNED, NoticeState.SENDING}
 SENT_STATES = {NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN}
+ARRIVED_STATES = {NoticeState.ACCEPTED, NoticeState.DELIVERED}  # as far as is known
 NOT_SENT_STATES = {NoticeState.FAILED, NoticeState.SUPPRESSED}
 # Not known to have reached the provider: also a refusal that was to be repeated, and an answer that was lost.
 UNSETTLED = {NoticeState.PLANNED, NoticeState.SENDING, NoticeState.UNKNOWN}

@@ -10,6 +10,7 @@ from shared.domain.kinds import KINDS
 from shared.domain.lost_answers import fingerprint
 from shared.domain.merge import merge
 from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, NoticeState, Request, Status
+from shared.domain.notice_record import ARRIVED_STATES
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.ports import Channel, ClickwrapApi, Ledger, MessageFinder, NotFound, Outgoing, Render, Stored
@@ -140,7 +141,7 @@ class Deliver:
             self._suppress(notice, instead, f"{NOT_TO_BE_USED}: {reason}", fields)
             return None
         link = self._links.link_for(request, notice)
-        words = self._render(request, notice, link)
+        words = self._render(request, notice, link, first_text=self._is_first_text(notice, fields["address"]))
         told = {
             "provider": channel.name,
             "text": masked(words.text, link),
@@ -150,6 +151,13 @@ class Deliver:
         written = {name: getattr(words, name) for name in ("text", "subject", "html", "sender", "reply_to")}
         message = Outgoing(notice=notice.notice, to=address, **written)
         return Composed(message, {**fields, **told})
+
+    def _is_first_text(self, notice: Notice, address: str) -> bool:
+        """Of this request, to this address. An invitation counts as one."""
+        if notice.channel is not ChannelName.SMS or notice.kind is Kind.INVITATION:
+            return notice.channel is ChannelName.SMS
+        records = self._ledger.records(notice.request, signer=notice.signer).values()
+        return not any(r.address == address and r.state in ARRIVED_STATES for r in records)
 
     def _suppress(self, notice: Notice, instead: Notice | None, reason: str, fields: dict[str, str]) -> None:
         """The fallback comes first: after a crash in between it is only repeated."""

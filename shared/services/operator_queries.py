@@ -38,7 +38,6 @@ from shared.services.operator_lists import (
 )
 from shared.services.relay_status import RELAY
 
-D = TypeVar("D", bound=msgspec.Struct)
 
 SIGNERS = 25  # on one page of a request
 MOST = 1_000  # counting ends there: its time is bounded

@@ -19,7 +19,7 @@ import msgspec
 from shared.domain.causes import Cause
 from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind
-from shared.text.segments import GSM7, segments
+from shared.text.segments import BASIC, GSM7, segments
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -46,6 +46,9 @@ ZERO_WIDTH_JOINER = "\u200d"
 # Typographic characters of which one would turn an SMS into UCS-2, and what says the same in GSM-7.
 PLAIN = str.maketrans({**dict.fromkeys("“”„«»", '"'), **dict.fromkeys("‘’‚′´`", "'"), **dict.fromkeys("–—‑−", "-")})
 PLAIN |= str.maketrans({"\u00a0": " ", "\u202f": " ", "…": "...", "•": "-"})
+
+# Of Spanish, Portuguese and French, whose readers know texts without them; elsewhere they may make another word.
+ACCENTS = frozenset("\u0300\u0301\u0302\u0303\u0308\u0327")
 
 
 class Texts(msgspec.Struct, frozen=True):
@@ -183,10 +186,27 @@ def _cleaned(context: Context, direction: str) -> Context:
 
 
 def _plain(context: Context) -> Context:
-    free = {
-        name: getattr(context, name).translate(PLAIN) for name in ("title", "brand", "who", "signer_name", "sender")
-    }
-    return msgspec.structs.replace(context, **free)
+    """For an SMS. The brand keeps its accents: its name is the operator's choice, and so is what it costs."""
+    texts = {name: _in_gsm7(getattr(context, name)) for name in ("title", "who", "signer_name", "sender", "contact")}
+    return msgspec.structs.replace(
+        context,
+        brand=context.brand.translate(PLAIN),
+        metadata={name: _in_gsm7(value) for name, value in context.metadata.items()},
+        signer={name: _in_gsm7(value) for name, value in context.signer.items()},
+        **texts,
+    )
+
+
+def _in_gsm7(text: str) -> str:
+    """With its accents, unless the whole text is in GSM-7 without those that are not."""
+    plain = unicodedata.normalize("NFC", clean(text).translate(PLAIN))
+    bare = "".join(map(_without_accent, plain))
+    return bare if segments(bare).encoding == GSM7 else plain
+
+
+def _without_accent(letter: str) -> str:
+    parts = unicodedata.normalize("NFD", letter)
+    return parts[0] if letter not in BASIC and ACCENTS.issuperset(parts[1:]) else letter
 
 
 def isolated(text: str, direction: str) -> str:

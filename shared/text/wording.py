@@ -4,10 +4,12 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from shared.domain import eligibility
 from shared.domain.brands import Brand, Brands
 from shared.domain.kinds import KINDS, signed_by
-from shared.domain.model import ChannelName, Kind, Notice, Request, Signer
+from shared.domain.model import ChannelName, Notice, Request
 from shared.domain.policy import Policy, zone_of
 from shared.domain.unreached import Unreached
 from shared.ports import Wording
@@ -26,12 +28,21 @@ class Words:
     def __init__(self, brands: Brands, policy: Policy, texts: Texts = BUILT_IN_TEXTS) -> None:
         self._brands, self._policy, self._texts = brands, policy, texts
 
-    def __call__(self, request: Request, notice: Notice, link: str, unreached: Sequence[Unreached] = ()) -> Wording:
+    def __call__(
+        self,
+        request: Request,
+        notice: Notice,
+        link: str,
+        unreached: Sequence[Unreached] = (),
+        *,
+        first_text: bool = False,
+    ) -> Wording:
         if KINDS[notice.kind].to_sender:
             return self._to_sender(request, notice, unreached)
         signer, brand = request.signers[notice.signer], self._brands.of(request.site)
         language = self._texts.choose(signer.language, request.language, brand.language)
-        context = self._context(request, notice, brand, link)
+        opt_out = first_text and signer.mobile.startswith(NORTH_AMERICA)
+        context = replace(self._context(request, notice, brand, link), opt_out=opt_out)
         rendered = render(notice.kind, notice.channel, context, self._texts, language)
         if notice.channel is ChannelName.SMS:
             return Wording(text=rendered.text, segments=_counted(rendered.text, notice), sender=brand.sms_from)
@@ -63,7 +74,6 @@ class Words:
             reminder_day=notice.reminder_day,
             sender=request.sender,
             expires=request.expires_at.astimezone(zone_of(signer.mobile, self._policy)) if request.expires_at else None,
-            opt_out=_must_tell_how_to_opt_out(notice, signer),
             metadata=request.metadata,
             signer={"name": signer.name, "email": signer.email, "mobile": signer.mobile} | signer.metadata,
         )
@@ -82,11 +92,6 @@ def _mail(rendered: Rendered, brand: Brand) -> Wording:
 def _person(request: Request, one: Unreached) -> Person:
     signer = request.signers[one.signer]
     return Person(name=signer.name, number=signer.number, channel=one.channel, cause=CAUSE_WORDS[one.cause])
-
-
-def _must_tell_how_to_opt_out(notice: Notice, signer: Signer) -> bool:
-    first = notice.kind is Kind.INVITATION
-    return first and notice.channel is ChannelName.SMS and signer.mobile.startswith(NORTH_AMERICA)
 
 
 def _counted(text: str, notice: Notice) -> int:

@@ -36,7 +36,7 @@ def test_invitation_progress_and_completion_in_the_promised_words(stack: Running
     until(lambda: stack.messages(ERICS) and stack.messages(JANES), "both are invited")
     link = stack.link(ERICS)
     invitation = f'You\'ve been sent "Employment Agreement" by Ironclad Clickwrap. Please review & sign: {link}'
-    assert stack.texts(ERICS) == [f"{invitation}\nReply STOP to opt out"]
+    assert stack.texts(ERICS) == [f"{invitation}\nReply STOP to end"]
     stack.sign(ERICS)
     progress = 'Eric Smith has signed "Employment Agreement". One more signature is needed to complete the document.'
     until(lambda: len(stack.messages(JANES)) == 2, "Jane hears of it")

@@ -76,3 +76,33 @@ def test_what_a_template_may_use_on_this_account_is_shown(
     assert told["metadata.message"] == "render_data.message"
     assert told["signer.metadata.company"] == "signer.additional_attributes.company"
     assert told["metadata.company"] == "-"
+
+
+def test_what_no_field_reads_is_named_without_its_value(
+    api: ClickwrapClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A customer who does not know the keys of their custom data cannot set a path to them."""
+    attributes = {"team": "secret", "company": "secret", "empty": None, "ann@example.com": "secret"}
+    signers = [{"id": 1, "signer": {"name": "secret"}}, {"signer": {"additional_attributes": attributes}}]
+    custom = {"deal": "secret", "tags": ["secret", "secret"], "parts": [{"price": 1}, {"price": 2}], "none": {}}
+    answers(api, monkeypatch, {"id": "r", "name": "secret", "custom_data": custom, "signers": signers})
+    assert probe.main("r") == 0
+    told = capsys.readouterr().out
+    listed = told.partition("that no field reads, by name:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split() for line in listed] == [
+        ["request", "custom_data.deal"],
+        ["request", "custom_data.parts.*.price"],
+        ["request", "custom_data.tags.*"],
+        ["signer", "signer.additional_attributes.empty"],
+        ["signer", "signer.additional_attributes.team"],
+    ]
+    assert "secret" not in told
+    assert "ann@example.com" not in told
+
+
+def test_where_every_value_is_read_nothing_is_listed(
+    api: ClickwrapClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers(api, monkeypatch, {"id": "r", "signers": ["a", "b"]})
+    assert probe.main("r") == 0
+    assert "that no field reads, by name:\n  nothing\n" in capsys.readouterr().out

@@ -1,11 +1,14 @@
 """The page of all messages: complete, with the operator's texts, and without scripts."""
 
+import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from local import preview
+from shared.domain.kinds import KINDS
 from shared.domain.model import Kind
 from shared.settings import Settings
 
@@ -34,7 +37,8 @@ def test_every_kind_is_shown_as_sms_and_as_mail_in_light_and_dark() -> None:
     shown = Page(html)
     assert shown.articles == [f"{language}-{kind}" for language in ("en", "de", "es", "fr", "pt") for kind in Kind]
     assert [f["class"] for f in shown.frames] == ["light", "dark"] * 5 * len(Kind)
-    assert html.count('class="bubble"') == html.count(">1 segment<") == 5 * len(Kind)
+    by_sms = [kind for kind, facts in KINDS.items() if not facts.to_sender]
+    assert html.count('class="bubble"') == html.count(">1 segment<") == 5 * len(by_sms)
     assert "<strong>Reminder: please review &amp; sign &#34;Employment Agreement&#34;</strong>" in html
     assert "Hello Jane Doe,\n\nEric Smith has signed" in html
 
@@ -63,6 +67,18 @@ def test_the_fields_that_a_template_may_use_are_named() -> None:
     html = page(CLICKWRAP_FIELDS='{"metadata.deal": ["custom_data.deal"]}')
     named = ("metadata.message", "metadata.company", "metadata.deal", "signer.name", "signer.email", "signer.company")
     assert [name for name in named if f"<code>{name}</code>" not in html] == []
+
+
+def test_each_site_is_shown_in_its_own_name_language_and_domain() -> None:
+    brands = {"7": {"name": "Other", "language": "fr", "links_domain": "go.other.example"}, "8": {"contact": "C 8"}}
+    html = page(BRANDS=json.dumps(brands), BRAND_NAME="Acme")
+    assert Page(html).articles[-2 * len(Kind) :] == [f"site-{site}-{kind}" for site in "78" for kind in Kind]
+    _, seventh, eighth = re.split("<h2>Site [78]: ", html)
+    assert "Other vous a envoyé" in seventh
+    assert "https://go.other.example/" in seventh
+    assert "Acme" not in seventh
+    assert "by Acme" in eighth
+    assert "Questions: C 8" in eighth
 
 
 def test_an_sms_shows_what_it_costs_and_one_over_two_segments_stands_out(tmp_path: Path) -> None:

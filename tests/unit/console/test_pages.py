@@ -844,7 +844,8 @@ class TestLists:
         office = Office()
         office.dead_event()
         answer = made(world, office).get(f"/{path}")
-        assert answer.mimetype == "text/csv"
+        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+        assert answer.data.startswith(b"\xef\xbb\xbf"), "by which Excel knows that it is UTF-8"
         assert has in answer.text
         assert not [word for word in PERSONAL if word in answer.text]
 

@@ -171,7 +171,7 @@ def test_what_is_sent_and_what_stays_on_record_of_it():
     worded = Wording(
         text="Sign https://l.test/x now", subject="S", html="<p>", sender="f@x", reply_to="r@x", segments=2
     )
-    world.deliver._render = lambda request, notice, link: replace(worded, text=f"Sign {link}/{notice.kind} now")
+    world.deliver._render = lambda request, notice, link, **_: replace(worded, text=f"Sign {link}/{notice.kind} now")
     world.says(seen("a", email="a@x.org"))
     world.hear(SENT)
     (notice,) = [world.notice(key) for key in world.ledger.all(NoticeRecord)]

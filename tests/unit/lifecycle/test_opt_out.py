@@ -9,14 +9,17 @@ import pytest
 
 from shared.adapters.providers.email import mailgun, postmark, sendgrid, ses
 from shared.adapters.providers.sms import aws, twilio, vonage
+from shared.domain.brands import ONE_BRAND
+from shared.domain.errors import PermanentFailure
 from shared.domain.inbound import InboundText, Keyword
-from shared.domain.model import EventType, NoticeState, Suppression
+from shared.domain.model import EventType, NoticeState, Role, Status, Suppression
 from shared.domain.policy import Policy
 from shared.domain.receipts import InvalidSignature, ReceiptRequest
 from shared.handlers.receipts import Receipts, Taken
 from shared.ports import ReceiptVerifier
 from shared.services.erasure import Erasure
 from shared.setting_types import Values
+from shared.text.wording import Words
 from tests import signed_receipts as signed
 from tests.contract.test_channels import RECEIPTS as BASE
 from tests.fakes import PHONES, START, seen
@@ -208,6 +211,74 @@ def test_twilios_own_word_for_it_goes_first(words: str, told: str, keyword: Keyw
     [text] = VERIFIERS["twilio"].receipts(by_twilio(words, START, OptOutType=told), START)
     assert isinstance(text, InboundText)
     assert text.keyword is keyword
+
+
+# -- the first text says how
+
+
+def worded(policy: Policy | None = None) -> Days:
+    """With the built-in texts."""
+    days = Days(policy)
+    days.deliver._render = Words(ONE_BRAND, days.policy)
+    return days
+
+
+def say_how(days: Days) -> list[bool]:
+    """Of each text, in their order."""
+    return [message.text.endswith("\nReply STOP to end") for message in days.sms.sent]
+
+
+def test_an_invitation_says_how_to_opt_out_and_what_follows_it_does_not() -> None:
+    days = worded()
+    days.says(seen("a"), seen("b", mobile=""))
+    days.hear(EventType.SENT)
+    days.live(8 * DAY)
+    days.says(seen("a", signed=True), seen("b", mobile="", signed=True), status=Status.COMPLETE)
+    days.hear(EventType.COMPLETE)
+    assert say_how(days) == [True, False, False, False]
+
+
+def test_the_first_reminder_of_a_request_met_late_says_how_to_opt_out() -> None:
+    days = worded()
+    days.says(seen("a"), seen("b"), created_at=START)
+    days.hear(EventType.SIGNED, "b")
+    days.live(8 * DAY)
+    assert days.steps("a") == [3, 7]
+    assert say_how(days) == [True, False]
+
+
+def test_a_completion_that_is_the_first_text_says_how_to_opt_out() -> None:
+    days = worded()
+    days.says(seen("a"), seen("b", role=Role.RECIPIENT))
+    days.hear(EventType.SENT)
+    days.says(seen("a", signed=True), seen("b", role=Role.RECIPIENT), status=Status.COMPLETE)
+    days.hear(EventType.COMPLETE)
+    assert [(m.to == PHONES["b"], how) for m, how in zip(days.sms.sent, say_how(days), strict=True)] == [
+        (False, True),
+        (False, False),
+        (True, True),
+    ]
+
+
+def test_the_first_text_after_one_that_did_not_arrive_or_went_to_another_number_says_how_to_opt_out() -> None:
+    days = worded(Policy(channels="sms"))
+    days.sms.outcomes = [PermanentFailure("refused")]
+    days.says(seen("a"), seen("b"))
+    days.hear(EventType.SENT)
+    days.live(4 * DAY)
+    assert say_how(days) == [True, True, False], "of b's invitation, and of both reminders"
+    days.says(seen("a", mobile="+13175550177"), seen("b"))
+    days.live(4 * DAY)
+    assert [m.text.endswith("STOP to end") for m in days.sms.sent if m.to == "+13175550177"][:1] == [True]
+
+
+def test_a_text_that_stands_in_for_an_email_says_how_to_opt_out() -> None:
+    days = worded(Policy(channels="email-first"))
+    days.says(seen("a", email="a@example.com"))
+    days.hear(EventType.SENT)
+    days.email.always = PermanentFailure("bounced")
+    days.live(8 * DAY)
+    assert say_how(days) == [True, False]
 
 
 # -- by e-mail

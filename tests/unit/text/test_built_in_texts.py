@@ -20,7 +20,10 @@ BY_SMS = [(kind, language) for kind, language in EVERY if not KINDS[kind].to_sen
 LONGEST_DOMAIN = replace(SEED, link=LINK.replace(DOMAIN, "go20.acme-example.co"))
 TITLES = {  # title -> encoding, and the most segments: the link alone takes one of UCS-2
     "PS Employment Agreement": (GSM7, 1),
-    "Zoë’s “PS” Employment": (UCS2, 3),
+    "Zoë’s “PS” Employment": (GSM7, 1),
+    "Convenio de colaboració": (GSM7, 1),
+    "Termo de adesão à opção": (GSM7, 1),
+    "Łódź Agreement": (UCS2, 3),
     "Договор": (UCS2, 3),
     "PS Employment Agreement " * 9: (GSM7, 2),
 }
@@ -38,17 +41,21 @@ def test_a_language_has_every_word_that_english_has(language: str) -> None:
 
 
 @pytest.mark.parametrize("title", TITLES)
+@pytest.mark.parametrize(("first", "needed"), itertools.product((True, False), (1, 2)))
 @pytest.mark.parametrize(("kind", "language"), BY_SMS)
 def test_an_sms_costs_one_segment_names_the_company_and_keeps_to_the_carriers_rules(
-    kind: Kind, language: str, title: str
+    kind: Kind, language: str, first: bool, needed: int, title: str
 ) -> None:
+    """One row serves all providers: none changes the text, its links or its alphabet (`test_provider_stubs`), and all
+    count by the same standard. Their rules on senders do not change the text either.
+    """
     encoding, most = TITLES[title]
-    text = written(kind, SMS, language, replace(LONGEST_DOMAIN, title=title)).text
+    text = written(kind, SMS, language, replace(LONGEST_DOMAIN, title=title, needed=needed), first).text
     size = segments(text)
     assert size.encoding == encoding
     assert size.count <= most, f"{size.units} units: {text}"
     assert "Ironclad Clickwrap" in text
-    assert ("STOP" in text.splitlines()[-1]) is (kind is Kind.INVITATION)
+    assert ("STOP" in text.splitlines()[-1]) is first
     assert not SHORTENERS.search(text)
     assert (LONGEST_DOMAIN.link in text) is (kind not in WITHOUT_LINK)
 

@@ -201,8 +201,8 @@ def test_a_link_too_long_for_two_segments_costs_the_title_but_not_all_of_it() ->
 
 
 def test_a_title_is_not_cut_between_a_letter_and_its_accent() -> None:
-    text = sms(Kind.INVITATION, title="e\u0301" * 300)
-    assert 'e\u0301…"' in text
+    text = sms(Kind.INVITATION, title="ж\u0301" * 300)
+    assert 'ж\u0301…"' in text
 
 
 def test_a_subject_stays_near_150_characters() -> None:
@@ -357,6 +357,31 @@ def test_typographic_characters_of_a_title_do_not_double_the_price() -> None:
     assert "Ann’s “new” lease – 2026…" in email(Kind.INVITATION, title="Ann’s “new” lease – 2026…").text
 
 
+@pytest.mark.parametrize(
+    ("title", "written"),
+    [
+        ("Convenio de colaboración", "Convenio de colaboracion"),
+        ("Cessão de créditos à Fundação", "Cessao de créditos à Fundacao"),  # é and à are in GSM-7
+        ("Résiliation du prêt à Noël", "Résiliation du pret à Noel"),
+        ("Contrato Sa\u0303o Paulo", "Contrato Sao Paulo"),  # an accent of its own
+        ("Umowa z Łodzią ó", "Umowa z Łodzią ó"),  # of no use: it stays UCS-2
+        ("Договор о ремонте кое-чего й", "Договор о ремонте кое-чего й"),
+    ],
+)
+def test_accents_that_would_double_the_price_of_an_sms_are_left_out_and_the_title_is_not_cut(
+    title: str, written: str
+) -> None:
+    assert f'"{written}"' in sms(Kind.PROGRESS, title=title, who="Ann")
+    assert title in email(Kind.PROGRESS, title=title, who="Ann").text
+
+
+def test_what_a_template_takes_from_the_request_does_not_double_the_price_either(tmp_path: Path) -> None:
+    given(tmp_path, "invitation.sms.txt", "{{ metadata.deal }}, {{ signer.name }}, {{ contact }} {{ link }}")
+    values = {"metadata": {"deal": "Ann’s “acción”"}, "signer": {"name": "Ramón"}, "contact": "Ann’s"}
+    text = render(Kind.INVITATION, SMS, Context(link=LINK, **values), Texts(tmp_path)).text  # type: ignore[arg-type]
+    assert text == f"Ann's \"accion\", Ramon, Ann's {LINK}"
+
+
 @pytest.mark.parametrize(("title", "marks"), [("عقد عمل", True), ("Deal", False)])
 def test_a_title_of_the_other_direction_leaves_what_surrounds_it_in_place(title: str, marks: bool) -> None:
     for text in (sms(Kind.INVITATION, title=title), email(Kind.INVITATION, title=title).html):
@@ -471,18 +496,15 @@ def test_a_sites_mail_comes_from_its_own_addresses() -> None:
     assert Words(BRANDS, Policy())(replace(REQUEST, site="8"), NOTICE, LINK).sender == "+13175550100"
 
 
+@pytest.mark.parametrize("kind", [Kind.INVITATION, Kind.REMINDER, Kind.COMPLETION])
 @pytest.mark.parametrize(
-    ("mobile", "kind", "told"),
-    [
-        ("+13175551234", Kind.INVITATION, True),
-        ("+13175551234", Kind.REMINDER, False),
-        ("+4915112345678", Kind.INVITATION, False),
-    ],
+    ("mobile", "first", "told"),
+    [("+13175551234", True, True), ("+13175551234", False, False), ("+4915112345678", True, False)],
 )
-def test_the_first_text_to_north_america_says_how_to_opt_out(mobile: str, kind: Kind, told: bool) -> None:
+def test_the_first_text_to_north_america_says_how_to_opt_out(kind: Kind, mobile: str, first: bool, told: bool) -> None:
     request = replace(REQUEST, signers={"s": Signer(number=1, mobile=mobile)})
-    text = Words(BRANDS, Policy())(request, replace(NOTICE, kind=kind), LINK).text
-    assert text.endswith("\nReply STOP to opt out") is told
+    text = Words(BRANDS, Policy())(request, replace(NOTICE, kind=kind), LINK, first_text=first).text
+    assert text.endswith("\nReply STOP to end") is told
 
 
 def test_a_time_is_told_in_the_zone_of_the_signers_number() -> None:

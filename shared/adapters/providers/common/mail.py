@@ -45,13 +45,18 @@ class Letterhead:
         if reply_to:
             mail["Reply-To"] = reply_to
         mail["Date"] = format_datetime(now)
-        mail["Message-ID"] = f"<{message.notice}@{sender.domain}>"
+        mail["Message-ID"] = message_id(message, sender)
         for name, value in marks(message).items():
             mail[name] = value
         mail.set_content(message.text)
         if message.html:
             mail.add_alternative(message.html, subtype="html")
         return mail
+
+
+def message_id(message: Outgoing, sender: Address) -> str:
+    """On the sender's own domain; a second try has the same, by which mail programs can tell a double."""
+    return f"<{message.notice}@{sender.domain}>"
 
 
 def marks(message: Outgoing) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Postmark, Email API. The outcome is in `ErrorCode`; 0 alone is success.
 
 Send: https://postmarkapp.com/developer/api/email-api
+Message-ID: https://postmarkapp.com/developer/user-guide/send-email-with-smtp
 Codes: https://postmarkapp.com/developer/api/overview#error-codes
 Search: https://postmarkapp.com/developer/api/messages-api#outbound-message-search, and by metadata:
 https://postmarkapp.com/support/article/1125-custom-metadata-faq
@@ -18,7 +19,7 @@ from urllib.parse import urlencode
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, field_text
 from shared.adapters.providers.common.lookup import listed
-from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
+from shared.adapters.providers.common.mail import Letterhead, marks, message_id, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
     AGAIN,
@@ -62,6 +63,7 @@ SPEC = ProviderSpec(
     ),
 )
 
+KEEP_ID = "X-PM-KeepID"  # without it Postmark replaces our Message-ID; the id that its receipts name is another one
 TOKEN_HEADER = "X-Webhook-Token"  # noqa: S105 - one of ours, to be added to the webhook at Postmark
 
 REFUSALS: dict[int, Rule] = {
@@ -140,6 +142,7 @@ class Sender:
 
     def _body(self, message: Outgoing) -> dict[str, Any]:
         sender, reply_to = self._letterhead.of(message)
+        headers = marks(message) | {"Message-ID": message_id(message, sender), KEEP_ID: "true"}
         optional = {"HtmlBody": message.html, "ReplyTo": str(reply_to or "")}
         return {
             "From": str(sender),
@@ -147,7 +150,7 @@ class Sender:
             "Subject": message.subject,
             "TextBody": message.text,
             **{name: value for name, value in optional.items() if value},
-            "Headers": [{"Name": name, "Value": value} for name, value in marks(message).items()],
+            "Headers": [{"Name": name, "Value": value} for name, value in headers.items()],
             "Metadata": {"notice": message.notice},
             "TrackOpens": False,
             "TrackLinks": "None",  # it would send a signing URL, which is a credential, through another host
