@@ -166,18 +166,23 @@ class Relay:
         """API calls a minute of a function."""
         return float(self._limits.api * self._table[name]["api_share"])
 
+    def _part(self, name: str) -> float:
+        """API calls a minute of one instance, as `make deploy` sets them."""
+        return self.share(name) / int(self._table[name]["max_instances"])
+
     def _api(self, name: str) -> LimitedApi:
         if self._limits.shared:
             bucket = self._buckets.setdefault(name, self._bucket(self.share(name)))
         else:
-            bucket = self._bucket(self.share(name) / self._table[name]["max_instances"])
+            bucket = self._bucket(self._part(name))
         return LimitedApi(self.simulation, bucket, self.truth, self.calls)
 
     def _bucket(self, rate: float) -> Bucket:
         return Bucket(rate, self.simulation.seconds, self.simulation.spend)
 
     def _make_resolve(self) -> Resolve:
-        return Resolve(self.ledger, self._api("resolve"), self._publisher, self.policy, self.simulation.clock)
+        api, clock = self._api("resolve"), self.simulation.clock
+        return Resolve(self.ledger, api, self._publisher, self.policy, clock, self._part("resolve"))
 
     def _make_reconcile(self) -> Reconcile:
         api = self._api("reconcile")

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import datetime
 
 from shared.domain.dead_letters import STALE_DAYS
@@ -76,13 +77,10 @@ class Resolve:
 
     def _merged(self, key: str, old: Request | None, event: Event | None) -> MergeResult:
         never_alive = old is None or not old.signers
-        if never_alive and event:
-            self._unknown.admit(event)
         try:
-            answer = self._api.fetch(key, event.received_at if event else None)
+            with self._unknown.call(event) if never_alive and event else nullcontext():
+                answer = self._api.fetch(key, event.received_at if event else None)
         except NotFound:
-            if never_alive:
-                self._unknown.missed()
             state = gone(old, event, key, self._clock(), self._policy)
             return MergeResult(state, ("absent: the API answers 404",))
         return merge(old, answer, event, self._clock(), self._policy, self._answers.usual())

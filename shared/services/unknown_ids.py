@@ -2,14 +2,16 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from shared.domain.errors import RetryLater
 from shared.domain.model import Event
+from shared.ports import NotFound
 
 MINUTE = timedelta(minutes=1)
-FIRST_SHARE, AGAIN_SHARE = 0.75, 0.1  # of the calls a minute: ids that are new, and those that were not found before
+FIRST_SHARE, AGAIN_SHARE = 0.75, 0.1  # of the calls a minute that may find nothing, by the age of the event
 NEW = timedelta(seconds=5)  # an event older than that has been tried before, or had to wait
 MANY = 30  # ids a minute that were not found: worth an alert
 
@@ -17,16 +19,30 @@ log = logging.getLogger(__name__)
 
 
 class UnknownIds:
-    """Of one instance. calls: of the API a minute. What is known keeps a quarter of them to itself."""
+    """Of one instance. calls: of the API a minute. What is known keeps a quarter of them to itself.
+
+    A call that finds its request does not count: the ids of a bulk send are unknown too, and most of its events wait.
+    """
 
     def __init__(self, calls: float, clock: Callable[[], datetime]) -> None:
         self._most = {"first": max(1.0, calls * FIRST_SHARE), "again": max(1.0, calls * AGAIN_SHARE)}
         self._clock, self._began, self._lock = clock, clock(), threading.Lock()
-        self._counted = {"first": 0, "again": 0, "missed": 0}
+        self._counted = {"first": 0, "again": 0, "missed": 0}  # of the kinds: not found, or still under way
 
-    def admit(self, event: Event) -> None:
-        """Before the call for an id never met. Raises RetryLater once this minute's calls of its kind are made."""
+    @contextmanager
+    def call(self, event: Event) -> Iterator[None]:
+        """Around the call for an id never met. Raises RetryLater once this minute's share of its kind is used up."""
         kind = "first" if self._clock() - event.received_at <= NEW else "again"
+        self._admit(kind)
+        try:
+            yield
+        except NotFound:
+            self._missed(kind)
+            raise
+        finally:
+            self._ended(kind)
+
+    def _admit(self, kind: str) -> None:
         with self._lock:
             self._turn()
             if self._counted[kind] >= self._most[kind]:
@@ -34,10 +50,14 @@ class UnknownIds:
                 raise RetryLater("too many unknown requests in this minute", after=max(1.0, left.total_seconds()))
             self._counted[kind] += 1
 
-    def missed(self) -> None:
-        """The API did not know it."""
+    def _ended(self, kind: str) -> None:
+        with self._lock:
+            self._counted[kind] = max(0, self._counted[kind] - 1)  # a new minute may have begun
+
+    def _missed(self, kind: str) -> None:
         with self._lock:
             self._turn()
+            self._counted[kind] += 1
             self._counted["missed"] += 1
             if self._counted["missed"] == MANY:
                 log.error("many webhooks name requests that do not exist", extra={"json": {"alert": "unknown_ids"}})

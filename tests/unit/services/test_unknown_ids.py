@@ -1,11 +1,13 @@
 """Made-up ids cost little, and leave the API to what is known."""
 
 import logging
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 
 import msgspec
 import pytest
 
+from shared.domain.errors import RetryLater
 from shared.domain.model import Event, EventType, RelayStatus
 from shared.ports import NotFound
 from shared.services.account_answers import AnswerHistory
@@ -25,23 +27,42 @@ class TestUnknownIds:
         received = world.now - age
         return Event(event=name, type=EventType.SENT, request=name, received_at=received)
 
+    def asked(self, unknown: UnknownIds, event: Event, *, found: bool) -> None:
+        with suppress(NotFound), unknown.call(event):
+            if not found:
+                raise NotFound
+
     @pytest.mark.parametrize(("age", "most"), [(0 * SECOND, 75), (10 * SECOND, 10)])
     def test_have_a_share_of_the_calls_and_less_of_them_when_they_come_again(self, world, age, most):
-        from shared.domain.errors import RetryLater
-
         unknown = UnknownIds(100, world.clock)
         for n in range(most):
-            unknown.admit(self.ids(world, f"{n}", age))
+            self.asked(unknown, self.ids(world, f"{n}", age), found=False)
         with pytest.raises(RetryLater) as refused:
-            unknown.admit(self.ids(world, "one more", age))
+            self.asked(unknown, self.ids(world, "one more", age), found=False)
         assert refused.value.after == 60
         world.now += MINUTE
-        unknown.admit(self.ids(world, "one more", age))
+        self.asked(unknown, self.ids(world, "one more", age), found=False)
+
+    @pytest.mark.parametrize("age", [0 * SECOND, 10 * MINUTE])
+    def test_do_not_count_once_they_are_found_as_those_of_a_bulk_send_are(self, world, age):
+        unknown = UnknownIds(100, world.clock)
+        for n in range(300):
+            self.asked(unknown, self.ids(world, f"{n}", age), found=True)
+
+    @pytest.mark.parametrize(("age", "most"), [(0 * SECOND, 75), (10 * SECOND, 10)])
+    def test_count_while_their_calls_are_under_way(self, world, age, most):
+        unknown = UnknownIds(100, world.clock)
+        with ExitStack() as under_way:
+            for n in range(most):
+                under_way.enter_context(unknown.call(self.ids(world, f"{n}", age)))
+            with pytest.raises(RetryLater):
+                self.asked(unknown, self.ids(world, "one more", age), found=True)
+        self.asked(unknown, self.ids(world, "one more", age), found=True)
 
     def test_raise_one_alert_a_minute_when_they_are_many(self, world, caplog):
         unknown = UnknownIds(100, world.clock)
-        for _ in range(3 * MANY):
-            unknown.missed()
+        for n in range(2 * MANY):
+            self.asked(unknown, self.ids(world, f"{n}"), found=False)
         assert caplog.text.count("requests that do not exist") == 1
 
     def test_three_hundred_of_them_leave_a_known_request_its_calls(self, world):
