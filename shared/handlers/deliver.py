@@ -58,7 +58,7 @@ class Deliver:
         if notice.kind is Kind.UNREACHED:
             notice = self._sender_mail.as_due(request, notice)
         if record := self._accepted(request, notice, read_at) or self._earlier(request, notice):
-            self._outcomes.tell(notice.notice, record)
+            self._outcomes.tell({notice.notice: record})
 
     def _earlier(self, request: Request, notice: Notice) -> NoticeRecord | None:
         """What became of it before, or now without the provider. Raises RetryLater while its outcome is unknown."""
