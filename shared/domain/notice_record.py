@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.domain.kinds import KINDS
 from shared.domain.model import Notice, NoticeRecord, NoticeState, Transition
-from shared.domain.policy import Policy
+from shared.domain.policy import Policy, beside
 from shared.domain.receipts import Receipt
 
 MAX_HISTORY = 60  # transitions kept of a notice
@@ -199,3 +199,10 @@ def notice_of(key: str, record: NoticeRecord) -> Notice:
         round=record.round,
         instead_of=record.instead_of or msgspec.UNSET,
     )
+
+
+def stand_in(key: str, record: NoticeRecord) -> Notice | None:
+    """The same effect by the signer's other channel, where the record names one. key: of the record's own notice."""
+    if not record.fallback:
+        return None
+    return replace(notice_of(record.fallback, record), channel=beside(record.channel), instead_of=key)

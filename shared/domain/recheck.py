@@ -77,8 +77,8 @@ def unread(request: Request, now: datetime, policy: Policy, after: float) -> Req
     since = request.unread_since or now
     wait = min(max(UNREAD_AGAIN, (now - since).total_seconds() * 86_400 / policy.day / 2), UNREAD_MOST)
     at = max(now + policy.span(wait, floor=1), now + timedelta(seconds=after))
-    # For a day what failed may have been to tell its status.
-    untold = changed_last(request) and now - (request.checked_at or now) < policy.days(1)
+    # For a day what failed may have been to publish what follows from it.
+    untold = now - since < policy.days(1)
     told = replace(request, checked_at=now)
     planned = None if request.status in LIVE or untold else next_check_at(told, None, now, policy)
     return replace(request, unread_since=since, next_at=max(at, planned or at))

@@ -60,7 +60,7 @@ class Deliver:
         if notice.kind is Kind.UNREACHED:
             notice = self._sender_mail.as_due(request, notice)
         if record := self._accepted(request, notice, read_at) or self._lost_answers.settle(request, notice):
-            self._outcomes.tell(notice.notice, record)
+            self._outcomes.tell({notice.notice: record})
 
     def _accepted(self, request: Request, notice: Notice, read_at: datetime) -> NoticeRecord | None:
         """The record, where the provider took it now."""

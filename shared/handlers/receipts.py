@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.inbound import InboundText, Keyword
-from shared.domain.model import ChannelName, NoticeRecord, NoticeState
+from shared.domain.model import ChannelName, NoticeRecord
 from shared.domain.notice_record import settled
 from shared.domain.policy import Policy, address_key
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
+from shared.domain.recheck import UNREAD_AGAIN
 from shared.ports import Ledger, ReceiptVerifier
 from shared.services.claims import log_outcome
 from shared.services.fallback import Fallback
@@ -77,37 +79,52 @@ class Receipts:
 
     def _settle_all(self, provider: str, receipts: Sequence[Receipt]) -> int:
         """A record that cannot be read costs no other receipt of the request, which the provider then repeats."""
-        settled, unreadable = 0, None
+        records: dict[str, NoticeRecord] = {}
+        count, failure = 0, None
         for receipt in receipts:
             try:
-                settled += self._settle(provider, receipt)
+                count += self._settle(provider, receipt, records)
             except PermanentFailure as e:
                 log.error("a receipt's notice cannot be read", extra={"json": {"reason": e.reason}})
-                unreadable = e
-        if unreadable:
-            raise RetryLater(unreadable.reason)
-        return settled
+                failure = RetryLater(e.reason)
+            except RetryLater as e:
+                failure = e
+                break
+        self._tell(records)
+        if failure:
+            raise failure
+        return count
 
-    def _settle(self, provider: str, receipt: Receipt) -> bool:
+    def _settle(self, provider: str, receipt: Receipt, records: dict[str, NoticeRecord]) -> bool:
+        """Whether it says anything new. records: to which the notice's is added."""
         key = receipt.notice
         if key is None:
             return False
-        before, after = self._ledger.update(NoticeRecord, key, lambda old: self._next(key, old, provider, receipt))
+        before, after = self._ledger.update(NoticeRecord, key, lambda old: self._next(old, provider, receipt))
         if after is not None:
             log_outcome(key, after)
         if record := after or before:  # also where it says nothing new: it may come again after a crash
-            self._outcomes.tell(key, record)
+            records[key] = record
         return after is not None
 
-    def _next(self, key: str, record: NoticeRecord | None, provider: str, receipt: Receipt) -> NoticeRecord | None:
-        """The record with this receipt. What follows comes before the write: after a crash it is only repeated."""
+    def _next(self, record: NoticeRecord | None, provider: str, receipt: Receipt) -> NoticeRecord | None:
         if record is None or record.provider != provider:
             return None  # another sender's on the same account, or purged
         self._mark_address(record, receipt)
-        after = settled(record, receipt, self._clock())
-        if after and after.state is NoticeState.UNDELIVERED:
-            self._fallback.publish(key, record)
-        return after
+        return settled(record, receipt, self._clock())
+
+    def _tell(self, records: Mapping[str, NoticeRecord]) -> None:
+        """What cannot be told now, a recheck tells: few providers repeat a receipt for as long as an outage lasts."""
+        try:
+            self._outcomes.tell(records)
+        except RetryLater:
+            for key, record in records.items():
+                self._leave_to_recheck(key, record.request_id)
+            raise
+
+    def _leave_to_recheck(self, key: str, request: str) -> None:
+        self._ledger.update(NoticeRecord, key, lambda r: replace(r, untold=True) if r and not r.untold else None)
+        self._ledger.postpone(request, self._clock() + self._policy.span(UNREAD_AGAIN, floor=1))
 
     def _mark_address(self, record: NoticeRecord, receipt: Receipt) -> None:
         if not record.address:

@@ -59,7 +59,7 @@ class Resolve:
         if old and event is None and not old.forgotten:
             self._publisher.tell_status_again(old)
         if old and self._is_over(old):
-            return None if old.forgotten else stub(old)
+            return None if old == stub(old) else stub(old)
         if old and event and event_key(event.event) in old.events:
             return None
         merged[:] = [self._merged(key, old, event)]

@@ -1,6 +1,6 @@
 """When a message does not arrive: the address is remembered if it is at fault, and the other channel takes over.
 
-Both come before the notice's own record is written: after a crash in between they are only repeated, never lost.
+`deliver` does both before it writes the record of the notice: after a crash in between they are repeated, never lost.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from shared.domain.model import ChannelName, Notice, NoticeRecord, Suppression
-from shared.domain.notice_record import notice_of
-from shared.domain.policy import beside
+from shared.domain.notice_record import stand_in
 from shared.ports import Bus, Ledger
 from shared.services.messages import notice_message
 
@@ -73,8 +72,8 @@ class Fallback:
 
         key: id of the notice that did not arrive. Raises RetryLater.
         """
-        if record.fallback:
-            self.publish_notice(_instead(key, record))
+        if instead := stand_in(key, record):
+            self.publish_notice(instead)
 
     def publish_notice(self, instead: Notice) -> None:
         """Publishes a notice that stands in for another. Raises RetryLater."""
@@ -84,8 +83,3 @@ class Fallback:
 def _outdated(old: Suppression | None, at: datetime) -> bool:
     """Whether a suppression found at `at` is news: none is stored, or it was cleared before."""
     return old is None or (old.cleared_at is not None and old.cleared_at < at)
-
-
-def _instead(key: str, record: NoticeRecord) -> Notice:
-    """The same effect by the other channel."""
-    return replace(notice_of(record.fallback, record), channel=beside(record.channel), instead_of=key)

@@ -1,13 +1,15 @@
 """After the commit: what the state implies is published, scheduled and called off. Safe to repeat at any time."""
 
 import logging
-from collections.abc import Callable, Collection, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.domain import planner, unreached
-from shared.domain.model import ChannelName, Kind, Notice, NoticeState, Request
+from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, NoticeState, Request
 from shared.domain.notice_record import first_record
 from shared.domain.policy import Policy
 from shared.domain.status_event import changed_by_recheck, changed_last, status_event
@@ -54,10 +56,12 @@ class Publisher:
         now = self._clock()
         self._tell_status(old, new)
         implied = planner.notices(new, now, self._policy)
-        records = self._ledger.records(new.id) if implied else {}
+        records = self._ledger.records(new.id)
         unsent = planner.unsent(implied, records, now, self._policy)
         _warn_of_overdue(new, unsent)
-        self.publish([*unsent, *unreached.missing(new, records, now, self._policy)])
+        mails = unreached.missing(new, records, now, self._policy) if implied else ()
+        self.publish([*unsent, *mails])
+        self._tell_untold({key: record for key, record in records.items() if record.untold})
         have = planner.tasks(new, now, self._policy)
         self._schedule(new, have, self._made(old) - unpublished_tasks(old))
         self._call_off(old, have, now)
@@ -66,6 +70,12 @@ class Publisher:
         """Last: a task that is left over does nothing, since `remind` obeys the state."""
         had = planner.tasks(old, now, self._policy) if old else {}
         self._scheduler.delete(self._names.reminders_queue, had.keys() - have.keys())
+
+    def _tell_untold(self, records: Mapping[str, NoticeRecord]) -> None:
+        """What receipts said while nothing could be published."""
+        self._outcomes.tell(records)
+        for key, told in records.items():
+            self._ledger.update(NoticeRecord, key, partial(_told, told.changes))
 
     def publish(self, notices: Collection[Notice]) -> None:
         """Raises RetryLater. A notice without a channel is recorded as failed instead, and told to the sender."""
@@ -121,6 +131,11 @@ def _warn_of_overdue(request: Request, unsent: Iterable[Notice]) -> None:
     if count := sum(n.kind is Kind.REMINDER for n in unsent):
         why = {"alert": "overdue_reminders", "request": request.id, "count": count}
         log.warning("reminders that no task fired", extra={"json": why})
+
+
+def _told(changes: int, record: NoticeRecord | None) -> NoticeRecord | None:
+    """The record once its change of this number is told; None where there is a later one."""
+    return replace(record, untold=False) if record and record.changes == changes else None
 
 
 def unpublished_tasks(old: Request | None) -> set[str]:

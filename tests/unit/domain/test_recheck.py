@@ -130,13 +130,13 @@ def test_what_announces_a_change_brings_the_recheck_forward_once_in_twenty_minut
     assert (found and (found.opened_at, found.next_at)) == (wait and (START, START + wait * SECOND))
 
 
-@pytest.mark.parametrize(("hours", "soon"), [(23.9, True), (24, False)])
-def test_an_ended_request_whose_status_may_not_be_told_is_read_again_soon_for_a_day(hours, soon):
+@pytest.mark.parametrize(("hours", "again"), [(23.9, True), (24, False)])
+def test_an_ended_request_whose_recheck_fails_is_read_again_soon_for_a_day(hours, again):
+    """What failed may have been to publish what follows from it."""
     changed = START + 10 * DAY
-    ended = replace(OPEN, status=Status.COMPLETE, changed_at=changed, status_at=changed, checked_at=changed)
-    ended = replace(ended, purge_at=changed + 90 * DAY, unread_since=changed)
+    ended = replace(OPEN, status=Status.COMPLETE, changed_at=changed, purge_at=changed + 90 * DAY, unread_since=changed)
     now = changed + hours * 60 * MINUTE
-    assert (unread(ended, now, POLICY, 0).next_at < now + DAY) is soon
+    assert (unread(ended, now, POLICY, 0).next_at < now + DAY) is again
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,8 @@ def test_an_ended_request_whose_status_may_not_be_told_is_read_again_soon_for_a_
         ({}, 20, 0, 600),
         ({}, 9 * 1440, 0, 86_400),
         ({}, 0, 1000, 1000),
-        ({"status": Status.COMPLETE}, 0, 0, 1200),  # what is planned for it anyway
+        ({"status": Status.COMPLETE}, 0, 0, 300),
+        ({"status": Status.COMPLETE}, 1440, 0, 43_200),
         ({"status": Status.DORMANT}, 0, 0, 300),
     ],
 )

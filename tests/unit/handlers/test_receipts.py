@@ -23,6 +23,11 @@ def relay() -> ReceiptWorld:
     return relay
 
 
+def receipt(relay: ReceiptWorld, number: int) -> Receipt:
+    """That an SMS was delivered."""
+    return Receipt(notice=relay.sms.sent[number].notice, provider_id="", state=DELIVERED, at=relay.now)
+
+
 class TestReceipts:
     def test_record_what_arrived_with_its_time(self, relay):
         at = relay.now + timedelta(seconds=5)
@@ -49,9 +54,7 @@ class TestReceipts:
 
     def test_one_whose_notice_cannot_be_read_costs_no_other_and_comes_again(self, relay, monkeypatch):
         first, second = (message.notice for message in relay.sms.sent)
-        relay.provider.told = [
-            Receipt(notice=n, provider_id="", state=DELIVERED, reason="", at=relay.now) for n in (first, second)
-        ]
+        relay.provider.told = [receipt(relay, n) for n in (0, 1)]
         read = relay.ledger.get
         unreadable = PermanentFailure("a document in notices cannot be read by this version")
 
@@ -67,6 +70,23 @@ class TestReceipts:
         monkeypatch.setattr(relay.ledger, "get", read)
         assert relay.receipts.take("sms", NOTHING).settled == 1
         assert relay.states("invitation") == [DELIVERED] * 2
+
+    @pytest.mark.parametrize("races", [0, 5])
+    def test_of_one_post_are_all_recorded_while_nothing_can_be_published(self, relay, races):
+        """Or up to the first that cannot be written: the others come again."""
+        told = [replace(receipt(relay, n), state=UNDELIVERED) for n in (0, 1)]
+        relay.provider.told, relay.bus.down, update = told, True, relay.ledger.update
+
+        def outraced(kind, key, change):
+            relay.ledger.races = races if key == told[1].notice else 0
+            return update(kind, key, change)
+
+        relay.ledger.update = outraced
+        with pytest.raises(RetryLater):
+            relay.receipts.take("sms", NOTHING)
+        first, second = (relay.ledger.all(NoticeRecord)[r.notice] for r in told)
+        assert (first.state, first.untold) == (UNDELIVERED, True)
+        assert (second.state, second.untold) == ((ACCEPTED, False) if races else (UNDELIVERED, True))
 
     def test_a_second_time_change_nothing(self, relay):
         relay.told_of(UNDELIVERED, "off")

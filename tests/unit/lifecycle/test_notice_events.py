@@ -10,7 +10,7 @@ from shared.domain.model import Kind, NoticeRecord, NoticeState, Status
 from shared.domain.policy import Policy
 from tests.fakes import Crash, World, seen
 from tests.lifecycles import COMPLETE, DAY, HOUR, MINUTE, SENT, SIGNED
-from tests.receipt_world import ReceiptWorld
+from tests.receipt_world import MAIL, ReceiptWorld
 
 FAILED = "sms", "failed", "address unusable", "a landline"
 NO_WAY = {"mobile": "", "email": ""}
@@ -107,6 +107,58 @@ def test_a_receipt_is_told_and_its_repetition_repeats_the_same_event():
     events = [e for e in relay.events("notice") if e["type"] == "clickwrap.notice.undelivered"]
     assert [events[0]] * 2 == events
     assert [(e["data"]["cause"], e["data"]["sequence"]) for e in events[:1]] == [("filtered", 3)]
+
+
+def bounced_in_an_outage(policy: Policy, *, ended: bool = False) -> ReceiptWorld:
+    """The only receipt comes while Pub/Sub is down for hours, and its provider does not repeat it."""
+    relay = ReceiptWorld(replace(policy, tell_sender=True, sender_fallback="boss@x.org"))
+    relay.hear(SENT)
+    if ended:
+        relay.says(seen("a", signed=True), seen("b", signed=True), status=Status.EXPIRED)
+        relay.advance(8 * DAY, reconcile=True)
+    relay.bus.down = True
+    with pytest.raises(RetryLater):
+        relay.told_of(UNDELIVERED, "filtered")
+    relay.advance(7 * HOUR, reconcile=True)
+    relay.bus.down = False
+    return relay
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_receipt_that_its_provider_gave_up_is_told_once_after_half_the_outage_at_most(ended):
+    relay = bounced_in_an_outage(Policy(channels="sms"), ended=ended)
+    relay.advance(4 * HOUR, reconcile=True)
+    heard = [e["data"]["cause"] for e in relay.events("notice") if e["type"] == "clickwrap.notice.undelivered"]
+    assert heard == ["filtered"]
+    assert [m.to for m in relay.email.sent] == ([] if ended else ["boss@x.org"])
+    assert not any(record.untold for record in relay.records())
+    relay.advance(2 * DAY, reconcile=True)
+    assert len([e for e in relay.events("notice") if e["type"] == "clickwrap.notice.undelivered"]) == 1
+
+
+def test_such_a_receipt_sends_the_message_by_the_other_channel():
+    relay = bounced_in_an_outage(Policy(channels="sms-first"))
+    relay.advance(4 * HOUR, reconcile=True)
+    assert [m.to for m in relay.email.sent] == [MAIL]
+    assert relay.states("unreached") == []
+
+
+def test_what_changed_while_a_recheck_told_of_it_is_told_by_the_next():
+    relay = bounced_in_an_outage(Policy(channels="sms"))
+    key, update = relay.sms.sent[0].notice, relay.ledger.update
+
+    def changed_meanwhile(kind, name, change):
+        if name == key:
+            relay.ledger.update = update
+            update(kind, key, lambda r: replace(r, changes=r.changes + 1))
+        return update(kind, name, change)
+
+    relay.ledger.update = changed_meanwhile
+    relay.resolve.recheck("r1")
+    assert relay.ledger.all(NoticeRecord)[key].untold
+    relay.resolve.recheck("r1")
+    assert not relay.ledger.all(NoticeRecord)[key].untold
+    assert known(relay)[key]["sequence"] == relay.ledger.all(NoticeRecord)[key].changes
 
 
 def life(at: int | None, outcomes: list[Exception], signer: dict[str, str]) -> tuple[World, bool]:

@@ -199,6 +199,7 @@ class TestForgetting:
         days.says(seen("a"), seen("b"))
         for kind in EventType:
             days.hear(kind, "a", f"late-{kind}")
+        days.ledger.postpone("r1", days.now)  # by a receipt that could not be told
         days.live(30 * DAY)
         assert (days.request(), len(days.left)) == (stub, sent)
 
