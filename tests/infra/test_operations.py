@@ -367,6 +367,22 @@ def test_a_right_that_holds_only_after_a_minute_is_waited_for(here: Tools, monke
     assert next(smoke.scheduler(run_of_seconds)).advice == ""
 
 
+def test_the_answer_of_the_revision_named_counts(here: Tools) -> None:
+    here.answer('revision_name="deliver-8"', out="200\n")
+    of_revision = msgspec.structs.replace(run(), revisions={"deliver": "deliver-8"})
+    assert next(smoke.push(of_revision)).advice == ""
+    assert "no call within" in next(smoke.push(run())).advice
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("receive", "/?smoke=mark"), ("links", "/smoke-mark"), ("receipts", "/smoke-mark")]
+)
+def test_a_public_function_is_called_at_another_url_where_one_is_given(here: Tools, name: str, path: str) -> None:
+    with StandIn(Reply(404)) as function:
+        list(smoke.CHECKS[name](msgspec.structs.replace(run(), urls={name: function.url})))
+        assert function.asked[0].path == path
+
+
 def test_smoke_tests_every_function() -> None:
     assert set(smoke.CHECKS) == {function.name for function in written()}
 
