@@ -7,7 +7,7 @@ none needs a secret it does not use. A wrong or missing value stops the start wi
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -70,6 +70,15 @@ def _window(value: str) -> tuple[time, time] | None:
     if opens >= closes:
         raise ValueError
     return opens, closes
+
+
+def _restored(value: str) -> tuple[datetime, datetime] | None:
+    if not value:
+        return None
+    copied, stopped = (datetime.fromisoformat(t) for t in value.split("/"))
+    if copied.utcoffset() is None or copied >= stopped:  # it raises TypeError where only one has a zone
+        raise ValueError
+    return copied, stopped
 
 
 def _region(value: str) -> str:
@@ -382,6 +391,13 @@ RETENTION_DAYS: Setting[int] = Setting(
     wanted=f"a number of days, 32 to {MAX_DAYS}",
     default="90",
 )
+RESTORED: Setting[tuple[datetime, datetime] | None] = Setting(
+    name="RESTORED",
+    meaning="after a restore: the copy's time/when work was stopped, like `2026-11-25T14:03:00Z/2026-11-25T15:10:00Z`; "
+    "what fell due in between is not sent again, see docs/runbook-restore.md",
+    parse=_restored,
+    wanted="two rising times with a zone, joined by a slash",
+)
 CONSOLE_OPERATORS = words(
     "CONSOLE_OPERATORS",
     "comma-separated addresses of those who may act in the console; the others only read; empty: everyone may act",
@@ -491,7 +507,15 @@ SECTIONS: dict[str, tuple[Setting[Any], ...]] = {
         SENDER_COPIES,
     ),
     "Your own systems": (STATUS_SIGNER_IDS, STATUS_WEBHOOK_URL, STATUS_WEBHOOK_SECRETS),
-    "Housekeeping": (RETENTION_DAYS, CONSOLE_OPERATORS, SUPPRESSION_DAYS, ADDRESS_SECRET, EVIDENCE_KEY, LOG_LEVEL),
+    "Housekeeping": (
+        RETENTION_DAYS,
+        RESTORED,
+        CONSOLE_OPERATORS,
+        SUPPRESSION_DAYS,
+        ADDRESS_SECRET,
+        EVIDENCE_KEY,
+        LOG_LEVEL,
+    ),
     "Local use only": (*EMULATORS, SECONDS_PER_DAY, PORT, LOCAL_DIR, PARALLEL_PUSHES),
 }
 
@@ -570,6 +594,7 @@ class Settings(Values):
             sender_copies=self[SENDER_COPIES],
             status_signer_ids=self[STATUS_SIGNER_IDS] == "on",
             completion_link=self[COMPLETION_LINK],
+            restored=self[RESTORED],
             opens_seen=self[SHORTENER] == "links",
             day=day,
         )
