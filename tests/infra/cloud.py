@@ -50,6 +50,8 @@ class Cloud:
             return json.dumps(self.releases), ""
         if line.startswith("gcloud logging read"):
             return self.logged, ""
+        if line.startswith(("gcloud storage buckets describe", "gcloud projects describe")):
+            return "4711", ""
         if line.startswith(("gcloud secrets versions list", "gcloud config", "terraform")):
             return ("1" if "secrets" in line else ""), ""
         if line.startswith("gcloud storage buckets create") and self.bucket:
