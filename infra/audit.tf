@@ -16,7 +16,7 @@ resource "google_project_iam_audit_config" "reads" {
 
     content {
       log_type         = audit_log_config.value
-      exempted_members = [for account in google_service_account.relay : account.member]
+      exempted_members = concat([for account in google_service_account.relay : account.member], formatlist("serviceAccount:%s", var.audit_exempt))
     }
   }
 }

@@ -12,7 +12,7 @@ resource "google_storage_bucket" "sources" {
   count = length(local.deployed) == 0 ? 0 : 1
 
   # checkov:skip=CKV_GCP_62:holds copies of code that is built from a commit, and nobody but the build reads it
-  # checkov:skip=CKV_GCP_78:a bundle has its hash in its name, and is built again from its commit
+  # checkov:skip=CKV_GCP_78:an object has its hash in its name, and is built again from its commit
   project                     = var.project
   name                        = "${var.project}-${var.prefix}relay-sources"
   location                    = var.region
@@ -25,8 +25,9 @@ resource "google_storage_bucket" "sources" {
 resource "google_storage_bucket_object" "bundle" {
   for_each = local.deployed
 
+  # Another content is another name: by it the function is built anew.
   bucket = google_storage_bucket.sources[0].name
-  name   = basename(var.bundles[each.key])
+  name   = "${each.key}-${substr(filesha256(var.bundles[each.key]), 0, 12)}.zip"
   source = var.bundles[each.key]
 }
 
@@ -69,7 +70,7 @@ resource "google_cloudfunctions2_function" "relay" {
     min_instance_count               = each.value.min_instances
     max_instance_count               = each.value.max_instances
     timeout_seconds                  = each.value.timeout
-    ingress_settings                 = "ALLOW_ALL"
+    ingress_settings                 = each.value.public || each.value.caller == "operators" ? "ALLOW_ALL" : var.ingress
     service_account_email            = google_service_account.relay[each.key].email
     vpc_connector                    = each.value.api_share > 0 || each.key == "forward" ? var.vpc_connector : null
     vpc_connector_egress_settings    = var.vpc_connector != "" && (each.value.api_share > 0 || each.key == "forward") ? "ALL_TRAFFIC" : null

@@ -6,6 +6,8 @@ locals {
     deploy = { environment = "production", permissions = concat(local.github_reads, local.github_changes) }
   }
 
+  state_bucket = var.state_bucket == "" ? "${var.project}-relay-state" : var.state_bucket
+
   # What Terraform reads to compare: configuration only, no document, no message, no secret's value.
   github_reads = [
     "artifactregistry.repositories.get", "artifactregistry.repositories.getIamPolicy",
@@ -23,17 +25,19 @@ locals {
     "serviceusage.services.get", "serviceusage.services.list",
   ]
 
-  # What `make infra` and `make deploy` change. It may not delete the database or a secret.
+  # What `make infra` and `make deploy` change. It may not delete the database or a secret. Roles, and who may act as an account,
+  # are changed by a person: with those rights it could give itself any other.
   github_changes = concat(
-    flatten([for kind in ["artifactregistry.repositories", "cloudtasks.queues", "pubsub.subscriptions", "pubsub.topics", "iam.serviceAccounts"] :
+    flatten([for kind in ["artifactregistry.repositories", "cloudtasks.queues", "pubsub.subscriptions", "pubsub.topics"] :
       [for verb in ["create", "update", "setIamPolicy"] : "${kind}.${verb}"]
     ]),
     flatten([for kind in ["cloudscheduler.jobs", "logging.exclusions", "logging.logMetrics", "monitoring.alertPolicies", "monitoring.dashboards",
-      "monitoring.notificationChannels", "monitoring.uptimeCheckConfigs", "datastore.backupSchedules", "datastore.indexes", "iam.roles"] :
+      "monitoring.notificationChannels", "monitoring.uptimeCheckConfigs", "datastore.backupSchedules", "datastore.indexes"] :
       [for verb in ["create", "delete", "update"] : "${kind}.${verb}"]
     ]),
     ["cloudtasks.queues.delete", "pubsub.subscriptions.delete", "pubsub.topics.attachSubscription", "pubsub.topics.publish"],
     ["cloudkms.cryptoKeys.create", "cloudkms.cryptoKeys.setIamPolicy", "cloudkms.cryptoKeys.update", "cloudkms.keyRings.create"],
+    ["iam.serviceAccounts.create", "iam.serviceAccounts.update"],
     ["cloudtasks.tasks.create", "datastore.databases.create", "datastore.databases.update", "logging.logEntries.list"],
     ["secretmanager.secrets.create", "secretmanager.secrets.setIamPolicy", "secretmanager.secrets.update", "secretmanager.versions.list"],
     ["serviceusage.services.enable", "serviceusage.services.use"],
@@ -110,7 +114,8 @@ resource "google_project_iam_member" "github" {
   member  = local.github_account[each.key]
 }
 
-# The state and the releases. Its bucket is older than Terraform's first run, so this is a condition.
+# The state and the releases. Its bucket is older than Terraform's first run, so this is a condition. In a bucket of another
+# project a person grants this.
 resource "google_project_iam_member" "github_state" {
   for_each = local.github
 
@@ -120,7 +125,7 @@ resource "google_project_iam_member" "github_state" {
 
   condition {
     title      = "Terraform's state only"
-    expression = "resource.name.startsWith(\"projects/_/buckets/${var.project}-relay-state\")"
+    expression = "resource.name.startsWith(\"projects/_/buckets/${local.state_bucket}\")"
   }
 }
 

@@ -81,9 +81,26 @@ variable "storage_regions" {
 }
 
 variable "audit_reads" {
-  description = "Whether reads by people of the database, of secrets and of messages are logged. The functions' own reads never are."
+  description = "Whether reads by people of the database, of secrets and of messages are logged. The functions' own reads never are. A project has one such configuration: of two relays in it, set false for the second, and give its accounts to the first as audit_exempt."
   type        = bool
   default     = true
+}
+
+variable "audit_exempt" {
+  description = "Further accounts whose reads are not logged: the service_accounts of a second relay in the project. A log of theirs would name the codes of short links."
+  type        = list(string)
+  default     = []
+}
+
+variable "ingress" {
+  description = "As PRIVATE_INGRESS: from where the functions that only Google calls accept connections, ALLOW_ALL or ALLOW_INTERNAL_ONLY. The latter was never tried with addresses under cloudfunctions.net."
+  type        = string
+  default     = "ALLOW_ALL"
+
+  validation {
+    condition     = contains(["ALLOW_ALL", "ALLOW_INTERNAL_ONLY"], var.ingress)
+    error_message = "ingress must be ALLOW_ALL or ALLOW_INTERNAL_ONLY."
+  }
 }
 
 variable "firestore_location" {
@@ -161,6 +178,12 @@ variable "github_repository_id" {
     condition     = can(regex("^[0-9]*$", var.github_repository_id))
     error_message = "github_repository_id must be a number: a name can be taken over by others."
   }
+}
+
+variable "state_bucket" {
+  description = "Bucket of Terraform's state and of the releases, which workflows read and write. Empty means PROJECT-relay-state."
+  type        = string
+  default     = ""
 }
 
 variable "oidc_audience" {

@@ -4,7 +4,7 @@ Running it again repairs the bucket's settings.
 """
 
 from infra.ops import config, guard, shell
-from infra.ops.shell import Stop, do
+from infra.ops.shell import Stop, agreed, ask, do
 
 SERVICES = ("serviceusage", "cloudresourcemanager", "storage", "pubsub", "cloudtasks", "cloudscheduler")
 # Google makes these accounts only when they are first needed; Terraform grants roles to them before that.
@@ -30,7 +30,18 @@ def _bucket(bucket: str, project: str) -> None:
     except Stop as stop:
         if "409" not in str(stop):
             raise
+        _refuse_of_strangers(bucket)
     do("gcloud", "storage", "buckets", "update", bucket, "--versioning", f"--soft-delete-duration={RETENTION}", *closed)
+
+
+def _refuse_of_strangers(bucket: str) -> None:
+    """Raises Stop. Whoever has the bucket reads the state, and could decide what is deployed and gone back to."""
+    owner = ask("gcloud", "storage", "buckets", "describe", bucket, "--raw", "--format=value(projectNumber)")
+    ours = ask("gcloud", "projects", "describe", config.project(), "--format=value(projectNumber)")
+    if owner == ours:
+        return
+    if not config.decided("STATE_BUCKET") or not agreed(f"{bucket} is in the project of number {owner}. Is it yours?"):
+        raise Stop(f"{bucket} is in another project, of number {owner}: give STATE_BUCKET a name of your own")
 
 
 if __name__ == "__main__":

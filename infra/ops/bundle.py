@@ -1,7 +1,8 @@
 """`make bundle`: write a folder and a zip for each function to dist/, named by the hash of their contents.
 
-dist/<function> is a link to the folder. A folder is put in place whole and not changed afterwards, and one of the last
-day stays, so that another deployment that runs from this checkout can still upload its own.
+dist/<function> and dist/<function>.zip are links to the newest. A folder is put in place whole and not changed
+afterwards, and one of the last day stays, so that another deployment that runs from this checkout can still upload its
+own.
 
 A bundle is flat, as functions-framework expects: main.py, shared/ and requirements.txt side by side. It is the same
 for every configuration: another provider needs other settings, not another bundle.
@@ -51,9 +52,10 @@ def _put_in_place(draft: Path, made: Bundle, files: dict[str, bytes]) -> None:
     for name, data in files.items():
         _write(draft / made.folder.name / name, data)
     _zip(draft / made.folder.name, draft / "zip").replace(made.archive)
-    link = draft / "link"  # dist/<function>: a path without a hash, for `gcloud functions deploy --source`
-    link.symlink_to(made.folder.name, target_is_directory=True)
-    link.replace(made.folder.with_name(made.function))
+    # Paths without a hash, for `gcloud functions deploy --source` and for a Terraform root of one's own.
+    for newest, name in ((made.folder, made.function), (made.archive, f"{made.function}.zip")):
+        (draft / "link").symlink_to(newest.name, target_is_directory=newest == made.folder)
+        (draft / "link").replace(newest.with_name(name))
     try:
         (draft / made.folder.name).rename(made.folder)
     except OSError:  # it is there: another deployment made it, or an earlier one

@@ -1,7 +1,8 @@
 """`make deploy CANARY=10`: let new revisions answer 10 of 100 calls first, and all of them only if nothing fails.
 
-`make smoke` must pass, and for a while the new revisions must log no error and answer no 5xx. Otherwise the earlier
-ones answer everything again.
+The checks of `make smoke` must pass, and for a while the new revisions must log no error and answer no 5xx. Once they
+answer everything, `make smoke` must pass with their answers; only then they are a release. Otherwise the earlier ones
+answer everything again.
 """
 
 import os
@@ -13,7 +14,8 @@ from infra.ops.function_table import Function
 from infra.ops.revisions import Release
 from infra.ops.shell import Stop, ask
 
-WATCHED = 300.0  # seconds after `make smoke`; logs can be read after up to a minute
+SMOKE_FAILED = "`make smoke` failed, see above"
+WATCHED = 300.0  # seconds after the first checks; logs can be read after up to a minute
 
 
 def percent() -> int:
@@ -36,25 +38,37 @@ def hold(functions: list[Function]) -> Release:
 
 def release(before: Release) -> int:
     """After a deployment: try the new revisions, then keep them or go back. Returns the exit status."""
-    since = datetime.now(UTC)
-    new = {name: revisions.newest(name) for name in before}
-    changed = {name: revision for name, revision in new.items() if revision != before[name]}
-    for name, revision in changed.items():
-        revisions.shift(name, {revision: percent(), before[name]: 100 - percent()})
-    wrong = _wrong(changed, since)
-    for name in before:
-        revisions.shift(name, {before[name]: 100}) if wrong else revisions.shift_to_newest(name)
+    try:
+        wrong = _wrong(before)
+    except Stop as stop:
+        wrong = str(stop)
+    if wrong:
+        for name, revision in before.items():
+            revisions.shift(name, {revision: 100})
     shell.say(
         f"The earlier revisions answer everything again: {wrong}" if wrong else "The new revisions answer everything."
     )
     return 1 if wrong else 0
 
 
-def _wrong(changed: Release, since: datetime) -> str:
-    """What speaks against the new revisions, "" if nothing."""
-    if smoke.smoke():
-        return "`make smoke` failed, see above"
-    if shell.dry() or not changed:
+def _wrong(before: Release) -> str:
+    """What speaks against the new revisions; "" if nothing, and then they answer everything."""
+    since, new = datetime.now(UTC), {name: revisions.newest(name) for name in before}
+    changed = {name: revision for name, revision in new.items() if revision != before[name]}
+    for name, revision in changed.items():
+        revisions.shift(name, {revision: percent(), before[name]: 100 - percent()}, tried=revision)
+    if smoke.check(urls={name: revisions.tried_at(name) for name in changed}):
+        return SMOKE_FAILED
+    if failed := _failed(changed, since):
+        return f"{failed} logged an error, see `make logs`"
+    for name in before:
+        revisions.shift_to_newest(name)
+    return SMOKE_FAILED if smoke.smoke(changed) else ""
+
+
+def _failed(changed: Release, since: datetime) -> str:
+    """A revision that logs an error while it is watched."""
+    if not changed:
         return ""
     time.sleep(WATCHED)
     named = " OR ".join(f'"{revision}"' for revision in changed.values())
@@ -62,13 +76,5 @@ def _wrong(changed: Release, since: datetime) -> str:
         f'resource.type="cloud_run_revision" AND resource.labels.revision_name=({named}) AND '
         f'(severity>=ERROR OR httpRequest.status>=500) AND timestamp>="{since:%Y-%m-%dT%H:%M:%SZ}"'
     )
-    found = ask(
-        "gcloud",
-        "logging",
-        "read",
-        failed,
-        f"--project={config.project()}",
-        "--limit=1",
-        "--format=value(resource.labels.revision_name)",
-    )
-    return f"{found} logged an error, see `make logs`" if found else ""
+    limits = ("--limit=1", "--format=value(resource.labels.revision_name)")
+    return ask("gcloud", "logging", "read", failed, f"--project={config.project()}", *limits)

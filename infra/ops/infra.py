@@ -13,7 +13,7 @@ from pathlib import Path
 from infra.ops import config, shell
 from infra.ops.guard import changing
 from infra.ops.shell import Stop, agreed, errors_of
-from infra.ops.terraform import COMMAND, INFRA, environ, init, step
+from infra.ops.terraform import COMMAND, INFRA, environ, failed, init, step
 from shared.setting_types import SettingError
 from shared.settings import Settings
 
@@ -26,6 +26,7 @@ TEXTS = (
     "LINKS_BASE_URL",
     "STATUS_WEBHOOK_URL",
     "OIDC_AUDIENCE",
+    "STATE_BUCKET",
     "PUBLIC_BY_IAM",
     "MAX_DELIVERY_ATTEMPTS",
     "GITHUB_REPOSITORY_ID",
@@ -46,7 +47,7 @@ PAUSE = 60.0  # seconds between two tries
 
 
 def apply() -> None:
-    """Plan and apply. What Google was not ready for is tried again: only what is left of the confirmed plan."""
+    """Plan and apply. What Google was not ready for is planned and tried again, unless others reviewed the plan."""
     init()
     reviewed = os.environ.get("PLAN")
     plan = _path(reviewed or f"{config.project()}.tfplan")
@@ -55,18 +56,21 @@ def apply() -> None:
             _plan(f"-out={plan}")
             if not agreed("Apply this plan?"):
                 raise Stop("nothing changed: the plan was not applied")
-        _apply(plan)
+        _apply(plan, reviewed=bool(reviewed))
     finally:
         plan.unlink(missing_ok=True)  # like the state, it may contain secrets
 
 
-def _apply(plan: Path) -> None:
+def _apply(plan: Path, *, reviewed: bool) -> None:
     for left in reversed(range(MAX_TRIES)):
         errors = errors_of(*COMMAND, "apply", "-input=false", str(plan), **environ())
         if not errors:
             return
-        if not left or not any(words in errors for words in LATE):
-            raise Stop("terraform apply failed: see above. `make infra` again continues where it stopped")
+        late = any(words in errors for words in LATE)
+        if late and reviewed:
+            raise Stop("Google is not ready for the rest of this plan: see above. Wait some minutes, and plan it anew")
+        if not late or not left:
+            raise failed("apply", errors, ". `make infra` again continues where it stopped")
         shell.say(f"Google is not ready yet: trying the rest again in {PAUSE:.0f} s")
         time.sleep(PAUSE)
         _plan(f"-out={plan}")

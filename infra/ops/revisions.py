@@ -6,12 +6,14 @@ The latter, the releases, are kept in the bucket of Terraform's state, the newes
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from infra.ops import config, shell
 from infra.ops.function_table import Function
 from infra.ops.shell import Stop, ask, do
 
 KEPT = 10  # releases
+TAG = "canary"  # gives a revision that is tried a URL of its own
 Release = dict[str, str]  # function -> revision
 
 
@@ -24,13 +26,23 @@ def serving(functions: list[Function]) -> Release:
 
 def _traffic(service: str) -> str:
     try:
-        shown = ask(*_services("describe", service), "--format=json(status.traffic)")
+        parts = _parts(service)
     except Stop as stop:
         if "cannot find service" in str(stop).lower():
             return ""
         raise
-    parts = json.loads(shown or "{}").get("status", {}).get("traffic", [])
     return str(max(parts, key=lambda part: part.get("percent", 0))["revisionName"]) if parts else ""
+
+
+def _parts(service: str) -> list[dict[str, Any]]:
+    shown = ask(*_services("describe", service), "--format=json(status.traffic)")
+    parts: list[dict[str, Any]] = json.loads(shown or "{}").get("status", {}).get("traffic", [])
+    return parts
+
+
+def tried_at(service: str) -> str:
+    """The URL of the revision that is tried, which answers there alone. "" for none."""
+    return next((str(part.get("url", "")) for part in _parts(service) if part.get("tag") == TAG), "")
 
 
 def newest(service: str) -> str:
@@ -38,15 +50,19 @@ def newest(service: str) -> str:
     return ask(*_services("describe", service), "--format=value(status.latestReadyRevisionName)")
 
 
-def shift(service: str, shares: Mapping[str, int]) -> None:
-    """Divide a function's calls among revisions. shares: revision -> per cent."""
+def shift(service: str, shares: Mapping[str, int], tried: str = "") -> None:
+    """Divide a function's calls among revisions. shares: revision -> per cent. tried: the one that gets a URL."""
     divided = ",".join(f"{revision}={percent}" for revision, percent in shares.items() if percent)
-    do(*_services("update-traffic", service), f"--to-revisions={divided}", "--quiet", "--format=none")
+    _update(service, f"--to-revisions={divided}", f"--update-tags={TAG}={tried}" if tried else f"--remove-tags={TAG}")
 
 
 def shift_to_newest(service: str) -> None:
     """From now on, each new revision answers all calls at once."""
-    do(*_services("update-traffic", service), "--to-latest", "--quiet", "--format=none")
+    _update(service, "--to-latest", f"--remove-tags={TAG}")
+
+
+def _update(service: str, *flags: str) -> None:
+    do(*_services("update-traffic", service), *flags, "--quiet", "--format=none")
 
 
 def _services(verb: str, service: str) -> list[str]:

@@ -1,7 +1,7 @@
 """`make rotate-token`: replace the token of Clickwrap's webhook without rejecting a webhook in between.
 
 After the first run, both tokens are accepted. Run it again when Clickwrap sends the new token: the old one is then
-rejected.
+rejected. Until then, another run only deploys again: the first may have been interrupted before its deployment.
 """
 
 import os
@@ -13,16 +13,16 @@ from infra.ops.secrets import BYTES
 from infra.ops.shell import Stop, agreed
 
 TOKENS = "CLICKWRAP_WEBHOOK_TOKENS"
+QUESTION = "Does Clickwrap already send the new token, so that the old one can be rejected?"
 
 
 def rotate() -> int:
     now = [token.strip() for token in secret_manager.read(TOKENS).split(",") if token.strip()]
     if not now and not shell.dry():
         raise Stop(f"{TOKENS} has no value yet: run `make secrets`")
-    ending = len(now) == 2
-    if ending and not agreed("Does Clickwrap already send the new token, so that the old one can be rejected?"):
-        raise Stop("nothing changed: both tokens are accepted")
-    secret_manager.add(TOKENS, now[0] if ending else ",".join([secrets.token_urlsafe(BYTES), *now]))
+    ending = len(now) == 2 and agreed(QUESTION, by_force=False)  # else the token that Clickwrap sends may be rejected
+    if ending or len(now) < 2:
+        secret_manager.add(TOKENS, now[0] if ending else ",".join([secrets.token_urlsafe(BYTES), *now]))
     os.environ["FUNCTIONS"] = "receive reconcile"  # an instance reads its secrets when it starts
     status = deploy.deploy()
     if status == 0:

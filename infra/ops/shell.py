@@ -63,7 +63,7 @@ def attached(*command: str, **environ: str) -> int:
 
 
 def errors_of(*command: str, **environ: str) -> str:
-    """As `attached`, but shows the errors at the end and returns them: "" after a success."""
+    """As `attached`, but shows the errors at the end and returns them; "" after a success."""
     _announce(command, environ)
     if dry():
         return ""
@@ -106,9 +106,9 @@ def advice(command: Sequence[str], message: str) -> str:
     return f"{shlex.join(command[:4])} failed: {last}"
 
 
-def agreed(question: str) -> bool:
-    """Ask the operator to confirm. FORCE=1 confirms without asking, for scripts."""
-    if dry() or forced():
+def agreed(question: str, *, by_force: bool = True) -> bool:
+    """Ask the operator to confirm. by_force: whether FORCE=1 confirms without asking, for scripts."""
+    if dry() or (by_force and forced()):
         return True
     try:
         return input(f"{question} Type yes: ").strip() == "yes"

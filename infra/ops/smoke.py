@@ -11,7 +11,7 @@ import secrets
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -33,16 +33,24 @@ NOTICE = {"v": 1, "notice": "smoke", "request": "smoke", "signer": "smoke", "kin
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run. mark: a random text in the URLs of this run, to find them in the logs."""
+    """One run. mark: a random text in the URLs of this run, to find them in the logs.
+
+    urls: function -> another URL to call it at. revisions: function -> the revision whose answer counts.
+    """
 
     mark: str
     since: datetime
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    urls: Mapping[str, str] = {}
+    revisions: Mapping[str, str] = {}
+
+    def url(self, name: str) -> str:
+        return self.urls.get(name) or config.url(name)
 
 
 def webhook(run: Run) -> Iterator[Finding]:
-    status, body = _post_test_event(f"{config.url('receive')}?smoke={run.mark}")
+    status, body = _post_test_event(f"{run.url('receive')}?smoke={run.mark}")
     if status == 401:
         yield Finding("receive", "rejects the token: deploy receive again, because its instances have an old one")
     elif status != 200:
@@ -64,7 +72,7 @@ def task(run: Run) -> Iterator[Finding]:
     audience = settings.get("OIDC_AUDIENCE") or config.url("remind")
     do(
         *("gcloud", "tasks", "create-http-task", "--queue=reminders", f"--location={config.region()}"),
-        *(f"--project={config.project()}", f"--url={config.url('remind')}?smoke={run.mark}", "--method=POST"),
+        *(f"--project={config.project()}", f"--url={run.url('remind')}?smoke={run.mark}", "--method=POST"),
         *("--header=Content-Type:application/json", f"--body-content={body}", "--format=none"),
         f"--oidc-service-account-email={settings['TASKS_SERVICE_ACCOUNT']}",
         f"--oidc-token-audience={audience}",
@@ -81,7 +89,7 @@ def event(run: Run) -> Iterator[Finding]:
 
 def link(run: Run) -> Iterator[Finding]:
     """An unknown code. The requests of `links` are in no log, so the text tells its 404 from Google's own."""
-    status, body = (404, UNKNOWN_LINK) if shell.dry() else _get(f"{config.url('links')}/smoke-{run.mark}")
+    status, body = (404, UNKNOWN_LINK) if shell.dry() else _get(f"{run.url('links')}/smoke-{run.mark}")
     fits = status == 404 and UNKNOWN_LINK in body
     yield Finding(
         "links", "" if fits else f"answers {status or 'nothing'} to an unknown code", "answers a signer's call"
@@ -90,7 +98,7 @@ def link(run: Run) -> Iterator[Finding]:
 
 def receipt(run: Run) -> Iterator[Finding]:
     """A provider that does not exist."""
-    status, body = (404, NO_PROVIDER) if shell.dry() else _get(f"{config.url('receipts')}/smoke-{run.mark}")
+    status, body = (404, NO_PROVIDER) if shell.dry() else _get(f"{run.url('receipts')}/smoke-{run.mark}")
     fits = status == 404 and NO_PROVIDER in body
     yield Finding(
         "receipts", "" if fits else f"answers {status or 'nothing'} to an unknown provider", "answers a provider's call"
@@ -101,6 +109,7 @@ def closed(name: str, run: Run) -> Iterator[Finding]:
     """The function is there, and Google refuses a caller without identity before it runs."""
     if not shell.dry():
         _get(f"{config.url(name)}?smoke={run.mark}")
+    run = msgspec.structs.replace(run, revisions={})  # no revision saw it
     yield _result(run, name, f"smoke={run.mark}", "a stranger's call", wanted="403")
 
 
@@ -164,17 +173,26 @@ def _logged_status(run: Run, service: str, url_part: str) -> str:
         f'resource.type="cloud_run_revision" AND resource.labels.service_name="{service}" AND '
         f'httpRequest.requestUrl:"{url_part}" AND timestamp>="{run.since:%Y-%m-%dT%H:%M:%SZ}"'
     )
+    if revision := run.revisions.get(service):
+        wanted += f' AND resource.labels.revision_name="{revision}"'
     limits = ("--limit=1", "--format=value(httpRequest.status)")
     return ask("gcloud", "logging", "read", wanted, f"--project={config.project()}", *limits)
 
 
-def smoke() -> int:
-    config.place()  # a missing project or region is reported once, not by every check
-    run = Run(secrets.token_hex(8), datetime.now(UTC) - timedelta(minutes=1))
-    status = report([(function.name, partial(CHECKS[function.name], run)) for function in terraform.deployed()])
+def smoke(answering: Mapping[str, str] = {}) -> int:
+    """Returns the exit status. answering: as in `check`. What passes is remembered."""
+    status = check(answering=answering)
     if status == 0:
         revisions.remember(revisions.serving(written()))  # `make rollback` goes back to it
     return status
+
+
+def check(urls: Mapping[str, str] = {}, answering: Mapping[str, str] = {}) -> int:
+    """Returns the exit status. urls: function -> where to call it. answering: function -> whose answer counts."""
+    config.place()  # a missing project or region is reported once, not by every check
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    run = Run(secrets.token_hex(8), since, urls=urls, revisions=answering)
+    return report([(function.name, partial(CHECKS[function.name], run)) for function in terraform.deployed()])
 
 
 CHECKS: dict[str, Callable[[Run], Iterator[Finding]]] = {

@@ -13,7 +13,7 @@ import msgspec
 
 from infra.ops import config, shell
 from infra.ops.function_table import ROOT, Function, functions, written
-from infra.ops.shell import Stop, attached, captured
+from infra.ops.shell import Stop, captured, errors_of
 from shared.bootstrap import URLS
 
 COMMAND = ("terraform", "-chdir=infra")
@@ -51,8 +51,16 @@ def init() -> None:
 
 def step(*arguments: str, **variables: str) -> None:
     """Run Terraform on the operator's terminal. Raises Stop."""
-    if attached(*COMMAND, *arguments, **environ(), **variables):
-        raise Stop(f"terraform {arguments[0]} failed: see above")
+    if errors := errors_of(*COMMAND, *arguments, **environ(), **variables):
+        raise failed(arguments[0], errors)
+
+
+def failed(verb: str, errors: str, advice: str = "") -> Stop:
+    """What to do after errors that are on the terminal."""
+    if "acquiring the state lock" not in errors:
+        return Stop(f"terraform {verb} failed: see above{advice}")
+    unlock = f"TF_DATA_DIR={environ()['TF_DATA_DIR']} {' '.join(COMMAND)} force-unlock ID"
+    return Stop(f"another run holds the state's lock. Only if that run was killed: `{unlock}` with the ID above")
 
 
 def read(*arguments: str) -> str:

@@ -17,16 +17,19 @@ variable "links_domains" {
 }
 
 resource "google_project_service" "compute" {
+  project            = var.project
   service            = "compute.googleapis.com"
   disable_on_destroy = false # other systems in the project may use it too
 }
 
 resource "google_compute_global_address" "links" {
+  project    = var.project
   name       = "${var.prefix}relay-links"
   depends_on = [google_project_service.compute]
 }
 
 resource "google_compute_region_network_endpoint_group" "links" {
+  project               = var.project
   name                  = "${var.prefix}relay-links"
   region                = var.region
   network_endpoint_type = "SERVERLESS"
@@ -39,6 +42,7 @@ resource "google_compute_region_network_endpoint_group" "links" {
 }
 
 resource "google_compute_backend_service" "links" {
+  project               = var.project
   name                  = "${var.prefix}relay-links"
   load_balancing_scheme = "EXTERNAL_MANAGED"
 
@@ -52,6 +56,7 @@ resource "google_compute_backend_service" "links" {
 }
 
 resource "google_compute_url_map" "links" {
+  project         = var.project
   name            = "${var.prefix}relay-links"
   default_service = google_compute_backend_service.links.id
 }
@@ -59,7 +64,8 @@ resource "google_compute_url_map" "links" {
 # Google issues it once the domains point to the address, within an hour, and renews it. Another list of domains is
 # another certificate, so that the old one serves until then.
 resource "google_compute_managed_ssl_certificate" "links" {
-  name = "${var.prefix}relay-links-${substr(sha256(join(",", var.links_domains)), 0, 8)}"
+  project = var.project
+  name    = "${var.prefix}relay-links-${substr(sha256(join(",", var.links_domains)), 0, 8)}"
 
   managed {
     domains = var.links_domains
@@ -73,6 +79,7 @@ resource "google_compute_managed_ssl_certificate" "links" {
 }
 
 resource "google_compute_ssl_policy" "links" {
+  project         = var.project
   name            = "${var.prefix}relay-links"
   profile         = "MODERN"
   min_tls_version = "TLS_1_2"
@@ -80,6 +87,7 @@ resource "google_compute_ssl_policy" "links" {
 }
 
 resource "google_compute_target_https_proxy" "links" {
+  project          = var.project
   name             = "${var.prefix}relay-links"
   url_map          = google_compute_url_map.links.id
   ssl_certificates = [google_compute_managed_ssl_certificate.links.id]
@@ -87,6 +95,7 @@ resource "google_compute_target_https_proxy" "links" {
 }
 
 resource "google_compute_global_forwarding_rule" "links" {
+  project               = var.project
   name                  = "${var.prefix}relay-links"
   load_balancing_scheme = "EXTERNAL_MANAGED"
   ip_address            = google_compute_global_address.links.id

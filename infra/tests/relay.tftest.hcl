@@ -727,6 +727,11 @@ run "workflows" {
   }
 
   assert {
+    condition     = strcontains(google_project_iam_member.github_state["plan"].condition[0].expression, "\"projects/_/buckets/acme-relay-test-relay-state\"")
+    error_message = "Of the buckets, that of the state only."
+  }
+
+  assert {
     condition = alltrue([for p in google_project_iam_custom_role.github["plan"].permissions :
       can(regex("[.](get|list|getIamPolicy|getMetadata)$", p)) && !strcontains(p, "entities") && !strcontains(p, "versions")
     ])
@@ -741,8 +746,27 @@ run "workflows" {
   }
 
   assert {
+    condition     = alltrue([for p in google_project_iam_custom_role.github["deploy"].permissions : !can(regex("^iam[.].*(roles|IamPolicy|actAs|delete|Pools)", p)) || can(regex("[.](get|getIamPolicy)$", p))])
+    error_message = "The deployment changes no role, and not who may act as an account: with that it could give itself any right."
+  }
+
+  assert {
     condition     = strcontains(google_project_iam_member.github_grants[0].condition[0].expression, "hasOnly") && !strcontains(google_project_iam_member.github_grants[0].condition[0].expression, "roles/owner")
     error_message = "On the project it may bind the relay's roles only."
+  }
+}
+
+run "workflows_with_a_shared_bucket" {
+  command = apply
+
+  variables {
+    github_repository_id = "4711"
+    state_bucket         = "acme-states"
+  }
+
+  assert {
+    condition     = alltrue([for b in google_project_iam_member.github_state : strcontains(b.condition[0].expression, "\"projects/_/buckets/acme-states\"")])
+    error_message = "The bucket that is named holds the state."
   }
 }
 
@@ -760,13 +784,14 @@ run "functions_by_terraform" {
 
   variables {
     operators = ["group:relay-operators@example.com"]
+    ingress   = "ALLOW_INTERNAL_ONLY"
     settings  = { TWILIO_FROM = "+15005550006", API_RATE_PER_MINUTE = "1000" }
-    bundles   = { for name in ["receive", "resolve", "deliver", "remind", "links", "receipts", "reconcile", "console"] : name => "dist/${name}-0123456789ab.zip" }
+    bundles   = { for name in ["receive", "resolve", "deliver", "remind", "links", "receipts", "reconcile", "console"] : name => "functions.json" }
   }
 
   assert {
-    condition     = alltrue([for name, f in google_cloudfunctions2_function.relay : f.build_config[0].runtime == "python313" && f.build_config[0].entry_point == name && f.build_config[0].source[0].storage_source[0].object == "${name}-0123456789ab.zip"])
-    error_message = "Each is built from its bundle."
+    condition     = alltrue([for name, f in google_cloudfunctions2_function.relay : f.build_config[0].runtime == "python313" && f.build_config[0].entry_point == name && f.build_config[0].source[0].storage_source[0].object == "${name}-${substr(filesha256("functions.json"), 0, 12)}.zip"])
+    error_message = "Each is built from its bundle, and anew when that changes."
   }
 
   assert {
@@ -782,6 +807,11 @@ run "functions_by_terraform" {
   assert {
     condition     = { for name, f in google_cloudfunctions2_function.relay : name => f.service_config[0].environment_variables["CALLERS"] if can(f.service_config[0].environment_variables["CALLERS"]) } == { for name in ["resolve", "deliver", "remind", "reconcile"] : name => join(",", [for m in output.invokers[name] : trimprefix(m, "serviceAccount:")]) }
     error_message = "Each private function knows its callers."
+  }
+
+  assert {
+    condition     = alltrue([for name, f in google_cloudfunctions2_function.relay : f.service_config[0].ingress_settings == (contains(["resolve", "deliver", "remind", "reconcile"], name) ? "ALLOW_INTERNAL_ONLY" : "ALLOW_ALL")])
+    error_message = "What only Google calls may be closed to the internet."
   }
 
   assert {
@@ -805,7 +835,7 @@ run "what_terraform_cannot_set_is_refused" {
 
   variables {
     public_by_iam = false
-    bundles       = { for name in ["receive", "resolve", "deliver", "remind", "links", "receipts", "reconcile", "console"] : name => "dist/${name}-0123456789ab.zip" }
+    bundles       = { for name in ["receive", "resolve", "deliver", "remind", "links", "receipts", "reconcile", "console"] : name => "functions.json" }
   }
 
   expect_failures = [google_cloudfunctions2_function.relay]
@@ -832,6 +862,7 @@ run "wrong_values_are_refused" {
     kms_key                = "relay"
     availability           = 1
     github_repository_id   = "owner/name"
+    ingress                = "internal"
   }
 
   expect_failures = [
@@ -852,5 +883,6 @@ run "wrong_values_are_refused" {
     var.kms_key,
     var.availability,
     var.github_repository_id,
+    var.ingress,
   ]
 }

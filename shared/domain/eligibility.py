@@ -16,6 +16,7 @@ from shared.domain.signing_order import is_due
 CAUSE_MAY_PASS = 900.0  # seconds after it became due that a deferred notice is evaluated again; then twice that, ...
 LEAST_WAIT = 61.0  # seconds: a shorter one is no deferral
 LEFT = (NoticeState.ACCEPTED, NoticeState.UNKNOWN)  # what else tells that it left is a receipt, which may come late
+BEFORE_RESTORE = "due before the database was restored, and surely sent then"
 DAYS_AFTER_INVITATION = 0.5  # least time between an invitation and a reminder
 
 
@@ -167,6 +168,8 @@ def _check_reminder(request: Request, notice: Notice, signer: Signer, now: datet
         return decision
     if request.reminders_stopped:
         return Suppress("an operator has stopped the reminders")
+    if policy.is_lost(since(request, notice, signer, now)):
+        return Suppress(BEFORE_RESTORE)
     if request.unmatched:
         return Defer("a signature could not be matched to a signer")
     opens = into_window(now, signer.mobile, policy)

@@ -30,6 +30,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     sender_fallback: str = ""  # where, if the API names no address of theirs
     sender_copies: frozenset[Kind] = frozenset()  # what else the sender is told of
     completion_link: str = "request_url"
+    restored: tuple[datetime, datetime] | None = None  # a copy of the database, and the end of the work that it lacks
     opens_seen: bool = False  # the links in messages are our own, so it is known when a signer opens one
     day: float = 86_400.0
 
@@ -40,6 +41,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def days(self, n: float) -> timedelta:
         """`n` days, as long as a day lasts here."""
         return timedelta(seconds=n * self.day)
+
+    def is_lost(self, at: datetime) -> bool:
+        """Whether what was done then is lost, because the database was restored from an earlier copy."""
+        return self.restored is not None and self.restored[0] < at <= self.restored[1]
 
 
 def choose_channels(

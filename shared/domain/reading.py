@@ -32,6 +32,14 @@ class Reading:
         self.first_sight = not before.signers
         self.flags = [s.signed for s in answer.signers if s.role is Role.SIGNER]
 
+    @property
+    def catches_up(self) -> bool:
+        """Whether it is the first since the database was restored: of what it shows without a webhook, signers were
+        told before.
+        """
+        restored, read = self.policy.restored, self.before.checked_at
+        return restored is not None and read is not None and read <= restored[1]
+
     def said(self) -> Status | None:
         """What the answer says of the whole request, directly or by all its signatures; None when silent."""
         if self.answer.status is not None:

@@ -37,7 +37,7 @@ def _completed(r: Reading, request: Request) -> Request:
 
 def _completion_is_news(r: Reading, request: Request) -> bool:
     """A completion that only a recheck has found is told to nobody, where no webhook told of the request before."""
-    if trust.ended_long_ago(r.before, r.now, r.policy):
+    if trust.ended_long_ago(r.before, r.now, r.policy) or (r.catches_up and r.event is None):
         return False
     if request.met_complete_by:
         return _is_another(r, request.met_complete_by)

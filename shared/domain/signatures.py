@@ -101,7 +101,7 @@ def _sign(r: Reading, key: str, request: Request, *, by_event: bool, confirmed: 
     if signer.role is not Role.SIGNER:
         return
     signed_at = signer.signed_at
-    watched = not (r.has_signed(key) or request.adopted or r.first_sight)
+    watched = not (r.has_signed(key) or request.adopted or r.first_sight or r.catches_up)
     if signed_at is None and (by_event or watched):
         signed_at = r.now
     r.signers[key] = replace(

@@ -113,6 +113,7 @@ class Settings(Values):
             sender_copies=self[messages.SENDER_COPIES],
             status_signer_ids=self[own_systems.STATUS_SIGNER_IDS] == "on",
             completion_link=self[messages.COMPLETION_LINK],
+            restored=self[housekeeping.RESTORED],
             opens_seen=self[channels.SHORTENER] == "links",
             day=day,
         )

@@ -1,6 +1,7 @@
 """The restore drill: the database is exported, lost and imported again, and the relay continues.
 
-What was done before the export is neither repeated nor forgotten. What came after it is read from Clickwrap again.
+Between export and loss reminders fall due, somebody signs, and a request comes: none of that is told again. What comes
+after the restore is.
 """
 
 import http.client
@@ -20,7 +21,11 @@ from local.stack.clock import VirtualClock
 from tests.e2e.stack import ERIC, ERICS, JANE, JANES, ROOT, Running, until
 
 DATABASE = "projects/clickwrap-local/databases/(default)"
-BOB = {"name": "Bob Lee", "email": "bob@example.com", "send_to": {"email": True, "mobile_number": False}}
+ANN, BOB = (
+    {"name": f"{name} Lee", "email": f"{name}@example.com".lower(), "send_to": {"email": True, "mobile_number": False}}
+    for name in ("Ann", "Bob")
+)
+ADDRESSES = {"eric": ERICS, "jane": JANES, "ann": "ann@example.com", "bob": "bob@example.com"}
 
 
 class OnEmulators(Running):
@@ -68,8 +73,34 @@ class Database:
         assert answer.status == 200, answer.read()
 
 
+class Drill:
+    """The relay, its database, and its time: both the stack and the emulator of Cloud Tasks have a clock."""
+
+    def __init__(self, relay: OnEmulators, database: Database, tasks: TasksEmulator) -> None:
+        self.relay, self.database, self._tasks = relay, database, tasks
+
+    def days_pass(self, days: int) -> None:
+        status, body = self.relay.call("POST", "/sandbox/time", {"days": days})
+        assert status == 200, body
+        self._tasks.advance(days * 86_400)
+
+    def now(self) -> str:
+        return self._tasks.now().isoformat()
+
+    def restored(self, since: str) -> None:
+        """The database as of `since`, and a relay that is told of it."""
+        self.relay.stop()
+        self.relay.settings["RESTORED"] = f"{since}/{self.now()}"
+        self.database.lose()
+        self.database.restore()
+        self.relay.start()
+
+    def told(self, what: str, **counts: int) -> None:
+        until(lambda: {who: len(self.relay.texts(ADDRESSES[who])) for who in counts} == counts, what, 60)
+
+
 @pytest.fixture
-def drill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[OnEmulators, Database]]:
+def drill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Drill]:
     with ExitStack() as stack:
         pubsub, firestore = (stack.enter_context(Process(e, tmp_path, command(e))) for e in (PUBSUB, FIRESTORE))
         tasks = stack.enter_context(TasksEmulator(clock=VirtualClock(tmp_path / "time")))
@@ -77,32 +108,38 @@ def drill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[OnE
             process.wait()
             monkeypatch.setenv(process.emulator.variable, process.host)
         monkeypatch.setenv("CLOUD_TASKS_EMULATOR_HOST", tasks.host)
-        running = OnEmulators(tmp_path, "emulators")
+        running = OnEmulators(tmp_path, "emulators", SEND_WINDOW="off")
         stack.callback(running.kill)
-        yield running, Database(firestore, tmp_path / "export")
+        yield Drill(running, Database(firestore, tmp_path / "export"), tasks)
 
 
 @pytest.mark.emulators
 @pytest.mark.timeout(240)
-def test_what_was_done_before_the_export_is_neither_repeated_nor_forgotten(
-    drill: tuple[OnEmulators, Database],
-) -> None:
-    relay, database = drill
+def test_what_was_sent_before_the_loss_is_not_repeated_and_what_comes_after_it_is_sent(drill: Drill) -> None:
+    relay = drill.relay
     relay.send(ERIC, JANE)
-    until(lambda: relay.texts(ERICS) and relay.texts(JANES), "both invitations", 60)
-    database.export()
-    relay.send(BOB)
-    until(lambda: relay.texts("bob@example.com"), "the invitation after the export", 60)
+    drill.told("both invitations", eric=1, jane=1)
+    copied = drill.now()
+    drill.database.export()
 
-    database.lose()
-    database.restore()
-
+    drill.days_pass(3)
+    drill.told("both reminders", eric=2, jane=2)
     relay.sign(ERICS)
-    until(lambda: len(relay.texts(JANES)) == 2, "Jane's progress", 60)
+    drill.told("Jane's progress", jane=3)
+    unknown = relay.send(ANN, BOB)
+    drill.told("two invitations of a request that the copy lacks", ann=1, bob=1)
+
+    drill.restored(since=copied)
+
+    assert relay.call("POST", "/reconcile", {})[0] == 200
+    status, body = relay.call("POST", f"/sandbox/requests/{unknown}/trigger", {"event": "signed"})
+    assert status == 200, body
+    drill.told("Bob's progress", bob=2)
+    assert "Ann Lee has signed" in relay.texts(ADDRESSES["bob"])[1]
     relay.sign(JANES)
-    until(lambda: len(relay.texts(JANES)) == 3 and len(relay.texts(ERICS)) >= 2, "both completions", 60)
+    drill.told("both completions", eric=3, jane=4)
     relay.call("POST", "/reconcile", {})
-    assert [len(relay.texts(who)) for who in (ERICS, JANES)] == [2, 3]
-    assert len(relay.texts("bob@example.com")) == 1, (
-        "a request that is unknown after the restore is adopted, not invited again"
-    )
+    drill.told("nothing else", eric=3, jane=4, ann=1, bob=2)
+    drill.days_pass(4)
+    drill.told("Bob's next reminder", bob=3)
+    drill.told("nothing else", eric=3, jane=4, ann=1, bob=3)

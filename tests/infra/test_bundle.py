@@ -60,13 +60,17 @@ def test_the_name_is_a_hash_of_what_is_inside(tmp_path: Path) -> None:
     assert len({bundle.digest_of(files), bundle.digest_of(changed), bundle.digest_of({**files, "x": b""})}) == 3
 
 
+def newest_of(dist: Path) -> list[Path]:
+    return [dist / "links", dist / "links.zip"]
+
+
 def test_bundles_of_earlier_days_are_dropped(tmp_path: Path) -> None:
     (tmp_path / "links-000000000000").mkdir()
     (tmp_path / "links-000000000000.zip").touch()
     for old in tmp_path.iterdir():
         os.utime(old, (0, 0))
     made = bundle.build(WRITTEN["links"], tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([made.folder, made.archive, tmp_path / "links"])
+    assert sorted(tmp_path.iterdir()) == sorted([made.folder, made.archive, *newest_of(tmp_path)])
 
 
 def test_another_deployment_from_this_checkout_keeps_the_bundle_that_it_is_about_to_upload(tmp_path: Path) -> None:
@@ -76,6 +80,14 @@ def test_another_deployment_from_this_checkout_keeps_the_bundle_that_it_is_about
     assert made[0] == made[1]
 
 
+def test_the_newest_zip_has_a_name_without_a_hash_also_while_earlier_ones_stay(tmp_path: Path) -> None:
+    (tmp_path / "links-000000000000.zip").write_bytes(b"earlier")
+    (tmp_path / "links.zip").symlink_to("links-000000000000.zip")
+    made = bundle.build(WRITTEN["links"], tmp_path)
+    assert (tmp_path / "links.zip").resolve() == made.archive.resolve()
+    assert (tmp_path / "links-000000000000.zip").exists()
+
+
 def test_eight_builds_at_once_never_take_a_file_from_each_other(tmp_path: Path) -> None:
     kept = bundle.build(WRITTEN["links"], tmp_path)
     before = kept.folder.stat().st_ino
@@ -83,7 +95,7 @@ def test_eight_builds_at_once_never_take_a_file_from_each_other(tmp_path: Path) 
         made = list(pool.map(lambda _: bundle.build(WRITTEN["links"], tmp_path), range(16)))
     assert set(made) == {kept}
     assert kept.folder.stat().st_ino == before
-    assert sorted(tmp_path.iterdir()) == sorted([kept.folder, kept.archive, tmp_path / "links"])
+    assert sorted(tmp_path.iterdir()) == sorted([kept.folder, kept.archive, *newest_of(tmp_path)])
 
 
 def test_a_bundle_changed_by_hand_is_refused(tmp_path: Path) -> None:

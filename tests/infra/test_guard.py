@@ -142,13 +142,35 @@ def test_bootstrap_makes_a_closed_versioned_bucket_and_googles_accounts(tools: T
     assert agents == [f"--service={name}.googleapis.com" for name in ("pubsub", "cloudtasks", "cloudscheduler")]
 
 
+def taken(tools: Tools, by: str) -> None:
+    """The bucket is there already, in the project of this number."""
+    exists = "ERROR: HTTPError 409: Your previous request to create the bucket succeeded.\n"
+    tools.answer("buckets create", error=exists, status=1)
+    tools.answer("buckets describe gs://", out=f"{by}\n")
+    tools.answer("projects describe demo-project", out="4711\n")
+
+
 def test_bootstrap_can_be_run_again(tools: Tools) -> None:
-    tools.answer(
-        "buckets create",
-        error="ERROR: HTTPError 409: Your previous request to create the bucket succeeded.\n",
-        status=1,
-    )
+    taken(tools, by="4711")
     assert tools.run("bootstrap").returncode == 0
     assert tools.asked("buckets update")
     tools.answer("buckets create", error="ERROR: HTTPError 403: forbidden\n", status=1)
     assert tools.run("bootstrap").returncode == 1
+
+
+def test_a_strangers_bucket_gets_no_state(tools: Tools) -> None:
+    taken(tools, by="666")
+    done = tools.run("bootstrap", FORCE="1")
+    assert done.stderr == (
+        "gs://demo-project-relay-state is in another project, of number 666: give STATE_BUCKET a name of your own\n"
+    )
+    assert not tools.asked("buckets update")
+
+
+@pytest.mark.parametrize(("answer", "status"), [("yes\n", 0), ("no\n", 1)])
+def test_a_bucket_that_is_shared_by_environments_may_be_in_another_project_of_the_operators(
+    tools: Tools, answer: str, status: int
+) -> None:
+    taken(tools, by="666")
+    assert tools.run("bootstrap", stdin=answer, STATE_BUCKET="acme-states").returncode == status
+    assert len(tools.asked("buckets update gs://acme-states")) == 1 - status

@@ -98,10 +98,23 @@ def test_a_rotation_takes_both_tokens_until_clickwrap_sends_the_new_one(tools: T
 def test_its_second_run_refuses_the_old_one_once_the_operator_says_so(tools: Tools) -> None:
     tools.with_secrets()
     tools.answer("versions access latest", out="new,old\n")
-    assert tools.run("rotate", stdin="no\n").stderr == "nothing changed: both tokens are accepted\n"
+    done = tools.run("rotate", stdin="yes\n")
+    assert (done.returncode, added(tools)["clickwrap-webhook-tokens"]) == (0, "new")
+    assert "The old token is now rejected." in done.stdout
+
+
+@pytest.mark.parametrize("settings", [{}, {"FORCE": "1"}], ids=["no", "forced"])
+def test_a_rotation_interrupted_before_its_deployment_goes_on_and_ends_only_by_a_yes(
+    tools: Tools, settings: dict[str, str]
+) -> None:
+    """There are two tokens then too, but the functions accept the old one alone, and so does Clickwrap send it."""
+    tools.with_secrets()
+    tools.answer("versions access latest", out="new,old\n")
+    done = tools.run("rotate", stdin="no\n", **settings)
+    assert done.returncode == 0, done.stderr
     assert not added(tools)
-    assert tools.run("rotate", stdin="yes\n").returncode == 0
-    assert added(tools)["clickwrap-webhook-tokens"] == "new"
+    assert {asked.command[3] for asked in tools.asked("functions deploy")} == {"receive", "reconcile"}
+    assert "Both tokens are now accepted. Paste the new one into Clickwrap" in done.stdout
 
 
 # -- Clickwrap, logs, console
@@ -204,6 +217,25 @@ def test_a_plan_that_was_reviewed_is_applied_as_it_is(tools: Tools) -> None:
     assert len(tools.asked("infra plan")) == 1
     (applied,) = tools.asked("infra apply")
     assert applied.command[-1] == str(plan)
+
+
+def test_of_a_reviewed_plan_nothing_is_planned_anew(tools: Tools) -> None:
+    plan = tools.folder / "reviewed.tfplan"
+    tools.answer("infra apply", error="Error: Cannot find metric that matches type\n", status=1)
+    done = tools.run("infra", ALERT_EMAILS="a@example.com", PLAN=str(plan))
+    assert done.stderr.splitlines()[-1].startswith("Google is not ready for the rest of this plan")
+    assert not tools.asked("infra plan")
+    assert len(tools.asked("infra apply")) == 1
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply", "destroy"])
+def test_a_lock_that_a_killed_run_left_is_told_with_the_way_out(tools: Tools, verb: str) -> None:
+    tools.answer(f"infra {verb}", error="| Error: Error acquiring the state lock\n|   ID: 17\n", status=1)
+    done = tools.run("destroy" if verb == "destroy" else "infra", FORCE="1", ALERT_EMAILS="a@example.com")
+    shown, advice = done.stderr.splitlines()[-2:]
+    assert "ID: 17" in shown
+    folder = ROOT / ".local" / "terraform" / "demo-project"
+    assert f"`TF_DATA_DIR={folder} terraform -chdir=infra force-unlock ID`" in advice
 
 
 def test_infra_asks_for_whom_to_alert(tools: Tools) -> None:
@@ -365,6 +397,22 @@ def test_a_right_that_holds_only_after_a_minute_is_waited_for(here: Tools, monke
     monkeypatch.setattr(smoke, "_logged_status", lambda *_: next(seen))
     run_of_seconds = Run("mark", datetime(2026, 1, 1, tzinfo=UTC), iter(range(100)).__next__, lambda seconds: None)
     assert next(smoke.scheduler(run_of_seconds)).advice == ""
+
+
+def test_the_answer_of_the_revision_named_counts(here: Tools) -> None:
+    here.answer('revision_name="deliver-8"', out="200\n")
+    of_revision = msgspec.structs.replace(run(), revisions={"deliver": "deliver-8"})
+    assert next(smoke.push(of_revision)).advice == ""
+    assert "no call within" in next(smoke.push(run())).advice
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("receive", "/?smoke=mark"), ("links", "/smoke-mark"), ("receipts", "/smoke-mark")]
+)
+def test_a_public_function_is_called_at_another_url_where_one_is_given(here: Tools, name: str, path: str) -> None:
+    with StandIn(Reply(404)) as function:
+        list(smoke.CHECKS[name](msgspec.structs.replace(run(), urls={name: function.url})))
+        assert function.asked[0].path == path
 
 
 def test_smoke_tests_every_function() -> None:

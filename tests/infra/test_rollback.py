@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from infra.ops import canary, deploy, revisions, smoke
+from infra.ops import canary, config, deploy, revisions, rollback, smoke
 from infra.ops.function_table import written
 from infra.ops.shell import Stop
+from infra.ops.smoke import Run
+from tests.infra import cloud as small
+from tests.infra.cloud import BAD, GOOD, Cloud, Runner
 from tests.infra.tools import Tools
 
 NAMES = [function.name for function in written()]
@@ -95,57 +99,110 @@ def test_a_deployment_lets_the_new_revisions_answer_also_after_a_rollback(here: 
 # -- canary
 
 
-@pytest.fixture
-def tried(here: Tools, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], int]:
-    """A deployment of `links` with CANARY=10, whose smoke and whose revisions' log are as told."""
-    monkeypatch.setenv("CANARY", "10")
-    monkeypatch.setenv("FUNCTIONS", "links")
-    monkeypatch.setattr(canary.time, "sleep", lambda seconds: None)
-    here.with_secrets()
-    serves(here, 7)
-    here.answer("latestReadyRevisionName", out="links-00008\n")
+class Tries:
+    """Stands in for `report`: its exit statuses one after the other, and what the checks were given."""
 
-    def deployed(smoke_status: int, logged: str) -> int:
-        monkeypatch.setattr(smoke, "smoke", lambda: smoke_status)
-        here.answer("logging read", out=logged)
-        return deploy.deploy()
+    def __init__(self, *statuses: int) -> None:
+        self.statuses, self.runs = [*statuses], list[Run]()
+
+    def report(self, checks: list[tuple[str, Any]]) -> int:
+        self.runs.append(checks[0][1].args[-1])
+        return self.statuses.pop(0)
+
+
+@pytest.fixture
+def tried(run: Runner, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int | None, Cloud, Tries]]:
+    """A deployment with CANARY, whose checks end as told and whose new revisions log an error or none."""
+
+    def deployed(*statuses: int, share: int = 10, logged: str = "") -> tuple[int | None, Cloud, Tries]:
+        monkeypatch.setenv("CANARY", str(share))
+        tries, cloud = Tries(*statuses), Cloud()
+        monkeypatch.setattr(smoke, "report", tries.report)
+        cloud.logged = logged
+        return run(deploy.deploy, cloud), cloud, tries
 
     return deployed
 
 
-BEFORE = ["--to-revisions=links-00007=100", "--to-revisions=links-00008=10,links-00007=90"]
+NEW = small.release(BAD + 1)
+ONLY_BEFORE = {name: {f"{name}-{BAD}": 100} for name in small.NAMES}
 
 
-def test_a_canary_that_does_well_answers_everything(here: Tools, tried: Callable[[int, str], int]) -> None:
-    assert tried(0, "") == 0
-    assert shifts(here) == {"links": [*BEFORE, "--to-latest"]}
-    (asked,) = here.asked("functions deploy links")
-    assert "--serve-all-traffic-latest-revision" not in asked.command
-    (watched,) = here.asked("logging read")
-    assert 'revision_name=("links-00008")' in watched.line()
-
-
-@pytest.mark.parametrize(("status", "logged"), [(1, ""), (0, "links-00008\n")], ids=["smoke fails", "it logs an error"])
-def test_a_canary_that_does_badly_answers_nothing(
-    here: Tools, tried: Callable[[int, str], int], status: int, logged: str
+def test_a_canary_that_does_well_answers_everything_and_is_a_release(
+    tried: Callable[..., tuple[int, Cloud, Tries]], run: Runner
 ) -> None:
-    assert tried(status, logged) == 1
-    assert shifts(here) == {"links": [*BEFORE, "--to-revisions=links-00007=100"]}
+    status, cloud, _ = tried(0, 0)
+    assert status == 0
+    assert cloud.traffic == {name: {NEW[name]: 100} for name in NEW}
+    assert cloud.releases[0] == NEW
+    cloud.releases.insert(0, later := small.release(BAD + 2))
+    for name in later:
+        cloud.traffic[name] = {later[name]: 100}
+    run(rollback.rollback, cloud)
+    assert cloud.traffic == {name: {NEW[name]: 100} for name in NEW}, "the next rollback goes to it"
+
+
+@pytest.mark.parametrize("share", [10, 60])
+@pytest.mark.parametrize(
+    ("statuses", "logged"),
+    [([1], ""), ([0], "links-8"), ([0, 1], "")],
+    ids=["a check fails", "it logs an error", "a check fails once it answers everything"],
+)
+def test_a_canary_that_does_badly_answers_nothing_and_no_rollback_goes_to_it(
+    tried: Callable[..., tuple[int, Cloud, Tries]], run: Runner, statuses: list[int], logged: str, share: int
+) -> None:
+    status, cloud, tries = tried(*statuses, share=share, logged=logged)
+    assert (status, tries.statuses) == (1, [])
+    assert cloud.traffic == ONLY_BEFORE
+    assert cloud.tags == {}
+    assert NEW not in cloud.releases
+    run(rollback.rollback, cloud)
+    assert cloud.traffic == {name: {f"{name}-{GOOD}": 100} for name in small.NAMES}
+
+
+def test_a_canary_is_called_at_its_own_url_first_and_its_answers_count_in_the_end(
+    tried: Callable[..., tuple[int, Cloud, Tries]],
+) -> None:
+    _, _, tries = tried(0, 0)
+    assert [run.url("links") for run in tries.runs] == ["https://canary---links.example", config.url("links")]
+    assert [run.revisions for run in tries.runs] == [{}, NEW]
+
+
+def test_a_canary_of_which_nothing_can_be_found_out_goes_back_too(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(Cloud):
+        def answer(self, line: str, *rest: Any) -> tuple[str, str]:
+            return ("", "ERROR: 503") if line.startswith("gcloud logging") else super().answer(line, *rest)
+
+    monkeypatch.setenv("CANARY", "10")
+    cloud = Silent()
+    assert run(deploy.deploy, cloud) == 1
+    assert cloud.traffic == ONLY_BEFORE
 
 
 def test_a_canary_whose_deployment_fails_leaves_the_traffic_where_it_was(
-    here: Tools, tried: Callable[[int, str], int]
+    run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here.answer("functions deploy links", error="ERROR: quota\n", status=1)
-    assert tried(0, "") == 1
-    assert shifts(here) == {"links": BEFORE[:1]}
+    class Full(Cloud):
+        def answer(self, line: str, *rest: Any) -> tuple[str, str]:
+            return ("", "ERROR: quota") if line.startswith("gcloud functions deploy") else super().answer(line, *rest)
+
+    monkeypatch.setenv("CANARY", "10")
+    cloud = Full()
+    assert run(deploy.deploy, cloud) == 1
+    assert cloud.traffic == ONLY_BEFORE
+    assert not any(cloud.newest.values())
 
 
-def test_a_first_deployment_has_nothing_to_hold(here: Tools, tried: Callable[[int, str], int]) -> None:
-    here.answer(
-        "services describe links", error="ERROR: (gcloud.run.services.describe) Cannot find service [links]\n", status=1
-    )
-    assert tried(0, "") == 0
+def test_a_deployment_as_a_canary_leaves_the_traffic_to_the_canary(
+    here: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", "10")
+    monkeypatch.setenv("FUNCTIONS", "links")
+    here.with_secrets()
+    here.answer("services describe links", error="ERROR: Cannot find service [links]\n", status=1)
+    assert deploy.deploy() == 0, "a first deployment has nothing to hold"
+    (asked,) = here.asked("functions deploy links")
+    assert "--serve-all-traffic-latest-revision" not in asked.command
     assert shifts(here) == {}
 
 

@@ -1,6 +1,6 @@
 """A wrong or missing variable stops the start with one line that names it and says what it should be."""
 
-from datetime import time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
@@ -42,6 +42,12 @@ def test_without_any_variable_the_defaults_hold():
         ("PROGRESS_TO", "all", "progress_to", "all"),
         ("PROGRESS_MAX_SIGNERS", "3", "progress_max_signers", 3),
         ("RETENTION_DAYS", "32", "retention_days", 32),
+        (
+            "RESTORED",
+            "2026-11-25T14:03:00Z/2026-11-25T15:10:00Z",
+            "restored",
+            (datetime(2026, 11, 25, 14, 3, tzinfo=UTC), datetime(2026, 11, 25, 15, 10, tzinfo=UTC)),
+        ),
         ("MAX_ATTEMPTS", "1", "max_attempts", 1),
         ("COMPLETION_LINK", "auto", "completion_link", "auto"),
         ("SENDER_FALLBACK", " Team@X.org", "sender_fallback", "team@x.org"),
@@ -58,6 +64,15 @@ def test_each_variable_is_read(name, value, field, expected):
     ("name", "values"),
     [
         ("REMINDER_DAYS", ["0", "3,3", "7,3", "x", "3,,7", "1.5"]),
+        (
+            "RESTORED",
+            [
+                "2026-11-25T14:03:00Z",
+                "2026-11-25T14:03:00/2026-11-25T15:10:00",
+                "2026-11-25T14:03:00Z/2026-11-25T14:03:00Z",
+                "x/y",
+            ],
+        ),
         ("SEND_WINDOW", ["21:00-08:00", "08:00", "8-21", "08:00-08:00", "08:00-25:00", "on"]),
         ("DEFAULT_REGION", ["USA", "1A", "U"]),
         ("DEFAULT_TIMEZONE", ["Mars/Base", "../etc/passwd", "/etc/passwd", "America"]),

@@ -34,7 +34,8 @@ module "relay" {
   links_base_url = "https://sign.example.com"
   vpc_connector  = "relay"
 
-  bundles = { for zip in fileset("${path.root}/../../../dist", "*.zip") : split("-", zip)[0] => "${path.root}/../../../dist/${zip}" }
+  # dist/receive.zip and so on, which lead to the newest; dist/ may also hold those of the last day.
+  bundles = { for zip in fileset("${path.root}/../../../dist", "*.zip") : trimsuffix(zip, ".zip") => "${path.root}/../../../dist/${zip}" if !strcontains(zip, "-") }
   settings = {
     EMAIL_FROM         = "Acme Legal <signing@example.com>"
     TWILIO_ACCOUNT_SID = "AC00000000000000000000000000000000"

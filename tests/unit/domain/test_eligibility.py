@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain import planner
-from shared.domain.eligibility import Defer, Fail, Send, Suppress, after_invitation, evaluate, since
+from shared.domain.eligibility import BEFORE_RESTORE, Defer, Fail, Send, Suppress, after_invitation, evaluate, since
 from shared.domain.model import (
     ChannelName,
     Kind,
@@ -107,6 +107,16 @@ class TestReminder:
 
     def test_leaves_when_due(self, two):
         assert self.at(two, START + 3 * DAY) == Send()
+
+    @pytest.mark.parametrize(("copied", "stopped", "sent"), [(2, 3, False), (2, 2.9, True), (3, 4, True)])
+    def test_is_not_sent_again_where_it_fell_due_after_the_copy_that_was_restored(self, two, copied, stopped, sent):
+        policy = replace(POLICY, restored=(START + copied * DAY, START + stopped * DAY))
+        reminder = notice(two, Kind.REMINDER, step=3)
+        wanted = Send() if sent else Suppress(BEFORE_RESTORE)
+        assert evaluate(two, reminder, START + 4 * DAY, policy) == wanted
+        resent = planner.resent(two, reminder, START + 5 * DAY)
+        again = resent.resends[-1].notice
+        assert evaluate(resent, again, START + 5 * DAY, policy) == Send(), "an operator sends it once more"
 
     @pytest.mark.parametrize(
         ("states", "wait"),

@@ -83,6 +83,40 @@ def test_an_event_waits_for_a_lagging_answer(slower, day, pauses):
     assert wait_for(None, 600.0, START, POLICY, "why", slower) is None
 
 
+class TestAfterARestore:
+    """The first reading after it shows what signers were told of before. A webhook that waited is news."""
+
+    POLICY = replace(POLICY, restored=(START, START + timedelta(hours=1)))
+    SIGNED_BY_A = answer(seen("a", signed=True), seen("b"))
+    DONE = answer(seen("a", signed=True), seen("b", signed=True), status=Status.COMPLETE)
+
+    def read(self, before, said, kind=None, signer=None, minutes=61):
+        now = START + timedelta(minutes=minutes)
+        heard = event(kind, signer, at=now) if kind else None
+        return merge(before, said, heard, now, self.POLICY).request
+
+    def test_a_signature_is_no_news(self):
+        request = self.read(sent(*TWO), self.SIGNED_BY_A)
+        assert states(request) == ["signed", "invited"]
+        assert who(request, "a").signed_at is None
+
+    def test_a_signature_whose_webhook_waited_is(self):
+        request = self.read(sent(*TWO), self.SIGNED_BY_A, SIGNED, "a")
+        assert who(request, "a").signed_at is not None
+        late = self.read(self.read(sent(*TWO), self.SIGNED_BY_A), self.SIGNED_BY_A, SIGNED, "a", minutes=62)
+        assert who(late, "a").signed_at is not None
+
+    def test_a_completion_is_no_news_until_its_webhook_comes(self):
+        request = self.read(sent(*TWO), self.DONE)
+        assert (request.status, request.completed_at) == (Status.COMPLETE, None)
+        assert self.read(request, self.DONE, COMPLETE, minutes=62).completed_at is not None
+        assert self.read(sent(*TWO), self.DONE, COMPLETE).completed_at is not None
+
+    def test_what_a_second_reading_shows_is(self):
+        request = self.read(self.read(sent(*TWO), answer(*TWO)), self.SIGNED_BY_A, minutes=62)
+        assert who(request, "a").signed_at is not None
+
+
 class TestCompleteAgainstTheApi:
     def test_is_believed_where_the_api_agrees(self):
         request = later(sent(*SILENT), answer(*TWO, status=Status.COMPLETE), COMPLETE).request
