@@ -32,16 +32,22 @@ SAMPLE = Context(
     reminder_day=3,
     sender="Ann Sender",
     expires=datetime(2026, 3, 31, 17, tzinfo=ZoneInfo("America/New_York")),
-    opt_out=True,
 )
 
 
+class Text(msgspec.Struct, frozen=True):
+    """An SMS. first: as the first text to a number in the US or Canada."""
+
+    text: str
+    size: Segments
+    first: bool
+
+
 class Shown(msgspec.Struct, frozen=True):
-    """sms: "" for a kind that is only mailed."""
+    """texts: none for a kind that is only mailed."""
 
     kind: Kind
-    sms: str
-    size: Segments
+    texts: list[Text]
     mail: Rendered
 
 
@@ -114,9 +120,13 @@ def offered(settings: Settings, prefix: str) -> dict[str, str]:
 
 def shown(context: Context, texts: Texts, language: str) -> list[Shown]:
     def one(kind: Kind) -> Shown:
-        told = replace(context, opt_out=kind is Kind.INVITATION, link="" if kind in WITHOUT_LINK else context.link)
-        sms = "" if KINDS[kind].to_sender else render(kind, ChannelName.SMS, told, texts, language).text
-        return Shown(kind, sms, segments(sms), render(kind, ChannelName.EMAIL, told, texts, language))
+        told = replace(context, link="" if kind in WITHOUT_LINK else context.link)
+        by_sms = [] if KINDS[kind].to_sender else [sms(kind, first, told) for first in (True, False)]
+        return Shown(kind, by_sms, render(kind, ChannelName.EMAIL, told, texts, language))
+
+    def sms(kind: Kind, first: bool, told: Context) -> Text:
+        text = render(kind, ChannelName.SMS, replace(told, opt_out=first), texts, language).text
+        return Text(text, segments(text), first)
 
     return [one(kind) for kind in Kind]
 

@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind
 from shared.text.check import WITHOUT_LINK
-from shared.text.render import CAUSE_WORDS, Context, Person, Rendered, render
+from shared.text.render import BUILT_IN_TEXTS, CAUSE_WORDS, Context, Person, Rendered, render, template_values
 from shared.text.segments import segments
 
 GOLDEN = Path(__file__).parent / "golden" / "texts"
@@ -70,6 +70,21 @@ def _parts(language: str) -> Iterator[tuple[str, str]]:
         mail = written(kind, ChannelName.EMAIL, language)
         yield f"{kind}, subject", mail.subject
         yield f"{kind}, text", mail.text
+
+
+def phrases(language: str) -> set[str]:
+    """Every text that the words of a language make, with all there is to tell and with the least."""
+    full = replace(SEED, title="Lease", brand="Acme", who="Eric", needed=2, more=3, link="")
+    bare = replace(full, title="", signer_name="", who="", sender="", needed=1, opt_out=True)
+    found: set[str] = set()
+    for context in (full, bare):
+        given = {*asdict(context), "language", "direction", "colon", "zone", "document"}
+        for name, word in template_values(context, BUILT_IN_TEXTS, language).items():
+            if name not in given:
+                found |= (
+                    set(word.values()) if isinstance(word, dict) else {word} if isinstance(word, str) else set(word)
+                )
+    return found - {""}
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ def test_every_kind_is_shown_as_sms_and_as_mail_in_light_and_dark() -> None:
     assert shown.articles == [f"{language}-{kind}" for language in ("en", "de", "es", "fr", "pt") for kind in Kind]
     assert [f["class"] for f in shown.frames] == ["light", "dark"] * 5 * len(Kind)
     by_sms = [kind for kind, facts in KINDS.items() if not facts.to_sender]
-    assert html.count('class="bubble"') == html.count(">1 segment<") == 5 * len(by_sms)
+    assert html.count('class="bubble"') == html.count(">1 segment<") == 2 * 5 * len(by_sms)
+    assert html.count("\nReply STOP to end") == html.count("the first, to the US or Canada") / 5 == len(by_sms)
     assert "<strong>Reminder: please review &amp; sign &#34;Employment Agreement&#34;</strong>" in html
     assert "Hello Jane Doe,\n\nEric Smith has signed" in html
 
@@ -59,7 +60,7 @@ def test_each_language_has_its_messages_and_english_for_what_it_lacks(tmp_path: 
     html = page(TEMPLATES_DIR=str(tmp_path), BRAND_NAME="Acme")
     languages = ("en", "de", "es", "fr", "nl", "pt")
     assert Page(html).articles == [f"{language}-{kind}" for language in languages for kind in Kind]
-    assert html.count("Graag ondertekenen") == 1
+    assert html.count("Graag ondertekenen") == 2  # as the first text, and later
     assert html.count("by Acme is waiting for your signature. Please review &amp; sign: https://") == 4  # SMS, text
 
 

@@ -3,6 +3,7 @@
 import itertools
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from msgspec.structs import asdict, replace
@@ -12,7 +13,7 @@ from shared.domain.model import ChannelName, Kind
 from shared.text.check import WITHOUT_LINK
 from shared.text.render import BUILT_IN_TEXTS, Texts, _words
 from shared.text.segments import GSM7, UCS2, segments
-from tests.texts import DOMAIN, GOLDEN, LANGUAGES, LINK, SEED, golden, written
+from tests.texts import DOMAIN, GOLDEN, LANGUAGES, LINK, SEED, golden, phrases, written
 
 SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL
 EVERY = list(itertools.product(Kind, LANGUAGES))
@@ -111,3 +112,12 @@ def test_an_email_names_company_and_contact_in_its_footer(kind: Kind, language: 
 def test_the_texts_are_the_golden_ones(language: str) -> None:
     """After a change of words: `python -m tests.texts`, and let somebody who speaks the language read it."""
     assert golden(language) == (GOLDEN / f"{language}.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize("language", [language for language in LANGUAGES if language != "en"])
+def test_every_text_is_translated_back_into_english(language: str) -> None:
+    """After a change of words, translate the new text back, and compare it with what the English one says."""
+    page = (Path(__file__).parents[3] / "docs" / "translations.md").read_text("utf-8")
+    table = page.partition(f"`{language}`\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| (.+?) \| (.+) \|$", table, re.MULTILINE))
+    assert {text for text in rows if text not in ("text", "---")} == phrases(language)
