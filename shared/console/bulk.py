@@ -14,7 +14,7 @@ from shared.services.operator_lists import NOT_ARRIVED, SCANNED
 
 bulk = flask.Blueprint("bulk", __name__)
 AT_ONCE = 200  # messages; press again for the rest
-LOOKED_AT = 5_000  # messages of a list, in search of those that can be sent
+LOOKED_AT = 2_000  # messages of a list, in search of those that can be sent
 
 
 @bulk.route("/resend", methods=BOTH)
