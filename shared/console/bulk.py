@@ -68,9 +68,9 @@ def _result(done: Sorted, back: str) -> PageResponse:
     return flask.render_template("confirm.html", plan=plan, fault="")
 
 
-def _told(found: Sorted, fate: str) -> list[str]:
+def _told(found: Sorted, end: str) -> list[str]:
     kinds = Counter(spoken(record) for record in found.sent.values())
-    told = [f"{n} × {what}: {fate}." for what, n in kinds.most_common()]
+    told = [f"{n} × {what}: {end}." for what, n in kinds.most_common()]
     return told + [f"{n} × not sent: {reason}." for reason, n in sorted(found.refused.items(), key=lambda i: -i[1])]
 
 
