@@ -16,7 +16,7 @@ from shared.services.operator_queries import Case
 actions = flask.Blueprint("actions", __name__)
 PageResponse = flask.typing.ResponseReturnValue
 BOTH = ["GET", "POST"]
-DOUBLES = "The provider's answer was lost: it may have arrived, and whoever has it already gets it twice."
+DOUBLES = "Where the provider's answer was lost, a message may have arrived: its signer then gets it twice."
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from shared.services.operator_lists import NOT_ARRIVED, SCANNED
 
 bulk = flask.Blueprint("bulk", __name__)
 AT_ONCE = 200  # messages; press again for the rest
-LOOKED_AT = 5_000  # messages of a list, in search of those that can be sent
+LOOKED_AT = 2_000  # messages of a list, in search of those that can be sent
 
 
 @bulk.route("/resend", methods=BOTH)
@@ -68,9 +68,9 @@ def _result(done: Sorted, back: str) -> PageResponse:
     return flask.render_template("confirm.html", plan=plan, fault="")
 
 
-def _told(found: Sorted, outcome: str) -> list[str]:
+def _told(found: Sorted, end: str) -> list[str]:
     kinds = Counter(spoken(record) for record in found.sent.values())
-    told = [f"{n} × {what}: {outcome}." for what, n in kinds.most_common()]
+    told = [f"{n} × {what}: {end}." for what, n in kinds.most_common()]
     return told + [f"{n} × not sent: {reason}." for reason, n in sorted(found.refused.items(), key=lambda i: -i[1])]
 
 

@@ -28,7 +28,7 @@ from shared.ports import Ledger
 from shared.services.publisher import Publisher
 
 REPUBLISHED_WITHIN = 60.0  # seconds, if a crash comes between the commit and the publishing
-TOGETHER = 100  # requests that are read at the same time
+TOGETHER = 100  # requests that are read in one go
 LIVE = {Status.OPEN, Status.PAUSED}
 
 log = logging.getLogger(__name__)
@@ -179,8 +179,8 @@ class OperatorActions:
         if not self._ledger.put(address, cleared, stored.version):
             raise ActionRefused("it has just changed: reload the page")
         log.info("operator: address cleared", extra={"json": {"address": address[:12], "who": why.who, "why": why.why}})
-        what = f"a blocked address cleared ({address[:12]})"
-        self._ledger.update(Request, request, lambda old: self._noted(old, what, why) if old and request else None)
+        if request:
+            self._note(request, f"a blocked address cleared ({address[:12]})", why)
 
     def address_key(self, channel: ChannelName, address: str) -> str:
         """The key of an address's Suppression, should there be one."""
@@ -205,6 +205,12 @@ class OperatorActions:
         log.info("operator: %s", what, extra={"json": {"request": key, "who": why.who}})
         if after:
             self._publisher.publish_changes(before, after)
+
+    def _note(self, key: str, what: str, why: Why) -> None:
+        """Of what changes nothing else of the request; of one whose data was deleted, nothing is written."""
+        self._ledger.update(
+            Request, key, lambda old: None if old is None or old.forgotten else self._noted(old, what, why)
+        )
 
     def _noted(self, request: Request, what: str, why: Why) -> Request:
         note = Note(at=self._clock(), who=why.who, what=what, why=why.why.strip())

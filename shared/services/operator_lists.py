@@ -84,11 +84,13 @@ class Lists:
 
     def _fitting(self, rows: Rows, narrow: Narrow) -> Rows:
         hits = [row for row in rows if narrow.fits(row[1])]
-        if not narrow.site:
-            return hits
-        keys = {r.request_id for _, r in hits if isinstance(r, NoticeRecord)}
-        of = {key for key, stored in together(self._request, list(keys)) if stored and narrow.fits(stored.item)}
-        return [(key, r) for key, r in hits if not isinstance(r, NoticeRecord) or r.request_id in of]
+        return self._of_site(hits, narrow) if narrow.site else hits
+
+    def _of_site(self, rows: Rows, narrow: Narrow) -> Rows:
+        """Of messages those whose request belongs to the site."""
+        keys = list(dict.fromkeys(r.request_id for _, r in rows if isinstance(r, NoticeRecord)))
+        of = {key for key, stored in together(self._request, keys) if stored and narrow.fits(stored.item)}
+        return [(key, r) for key, r in rows if not isinstance(r, NoticeRecord) or r.request_id in of]
 
     def _request(self, key: str) -> Stored[Request] | None:
         return self._ledger.get(Request, key)

@@ -265,19 +265,22 @@ class OperatorQueries:
 
     def _suspects(self) -> tuple[dict[str, Request], set[Cause]]:
         """Requests that may need attention, and the causes of which more may be found in others."""
-        states, more = (*NOT_ARRIVED, NoticeState.PLANNED), set[Cause]()
-        lists = together(lambda s: self._ledger.newest(NoticeRecord, SCANNED, only=("state", s.value)), states)
-        troubled = (self._by_cause(rows) for _, rows in lists)
-        keys = list[str]()
-        for causes, records in (item for found in troubled for item in found.items()):
-            keys += [record.request_id for record in records[:LATEST]]
-            more |= {*causes} if len(records) > LATEST else set()
-        found = self.requests_of(keys)
+        found, more = self._with_troubled_messages()
         for status in (Status.OPEN, Status.DISPUTED):
             latest = self._ledger.newest(Request, LATEST, only=("status", status.value))
             more |= {*Cause} - {*OF_MESSAGES} if len(latest) == LATEST else set()
             found |= dict(latest)
-        return found, more | ({*Cause} if any(len(rows) == SCANNED for _, rows in lists) else set())
+        return found, more
+
+    def _with_troubled_messages(self) -> tuple[dict[str, Request], set[Cause]]:
+        states, keys, more = (*NOT_ARRIVED, NoticeState.PLANNED), list[str](), set[Cause]()
+        newest = self._ledger.newest
+        for _, rows in together(lambda s: newest(NoticeRecord, SCANNED, only=("state", s.value)), states):
+            more |= {*Cause} if len(rows) == SCANNED else set()
+            for causes, records in self._by_cause(rows).items():
+                keys += [record.request_id for record in records[:LATEST]]
+                more |= {*causes} if len(records) > LATEST else set()
+        return self.requests_of(keys), more
 
     def _by_cause(self, rows: Iterable[tuple[str, NoticeRecord]]) -> dict[tuple[Cause, ...], list[NoticeRecord]]:
         """Those troubled, by what a verdict may tell of them. What was suppressed as not due any more is no trouble."""

@@ -1,17 +1,27 @@
-"""Whether a page can be used by everyone: what axe says of it, and whether it fits a width."""
+"""Whether a page can be used by everyone: what axe says of it, whether it fits a width, and what Tab reaches."""
 
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Locator, Page
 
 SCRIPT = Axe().axe_script
 TAGS = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
+MOST_STOPS = 60  # controls on a page before the one that is sought
 # Those of them whose answer depends on colours and places, and not on the markup alone.
 LOOKS = {
     "type": "rule",
     "values": ["color-contrast", "link-in-text-block", "scrollable-region-focusable", "target-size"],
 }
+
+
+def tab_to(page: Page, control: Locator) -> None:
+    """Presses Tab until the control has the focus. Fails if it cannot be reached, as focus() would not."""
+    for _ in range(MOST_STOPS):
+        if control.evaluate("it => it === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not reach {control} on {page.url}")
 
 
 def axe(page: Page, *widths: int) -> None:

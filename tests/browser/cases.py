@@ -222,6 +222,14 @@ def _dead(now: datetime) -> Made:
     return _alone(_signer(12, now))
 
 
+def put_many(embedded: Embedded, now: datetime) -> None:
+    """A request of more signers than one page has, with different verdicts."""
+    unusable = {"mobile": "", "channels": (), "unusable": {SMS: "12345"}}
+    signers = {f"k{n}": _signer(n, now, number=n, **(unusable if n > 20 else {})) for n in range(1, 81)}
+    request = Request(id="many", title="Terms", signers=signers, changed_at=now - DAY)  # listed behind the cases
+    embedded.ledger.put("many", request, None)
+
+
 MAKERS: dict[str, Callable[[datetime], Made]] = dict(
     zip(
         (case.id for case in CASES),

@@ -10,7 +10,7 @@ from local.emulation.embedded import Embedded
 from local.emulation.http_push import Pace
 from shared.domain.dead_letters import dead_topic
 from shared.ports import Message
-from tests.browser.axe import axe
+from tests.browser.axe import axe, tab_to
 from tests.browser.conftest import Errors, context_of
 from tests.e2e.stack import ERIC, ERICS, JANE, Running, until
 
@@ -177,9 +177,10 @@ def test_the_keyboard_alone_stops_the_reminders(page: Page, stack: Running) -> N
     page.goto(f"/console/requests/{invited(stack)}")
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
-    page.get_by_role("link", name="Stop reminders").focus()
+    tab_to(page, page.get_by_role("link", name="Stop reminders"))
     page.keyboard.press("Enter")
-    page.get_by_label("Why").focus()
+    page.wait_for_url("**/stop")
+    tab_to(page, page.get_by_label("Why"))
     page.keyboard.type("by keyboard")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("The reminders are stopped.")

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.axe import axe, fits
+from tests.browser.axe import axe, fits, tab_to
 from tests.browser.conftest import Errors, context_of
 from tests.e2e.stack import ERIC, ERICS, JANE, JANES, Running, until
 
@@ -62,7 +62,7 @@ def test_the_keyboard_alone_creates_a_request(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
-    page.get_by_label("Title").focus()
+    tab_to(page, page.get_by_label("Title"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Employment Agreement")
 

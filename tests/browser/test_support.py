@@ -1,19 +1,31 @@
 """The test of support: twelve prepared cases, and the first sentence of each page must be the verdict."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from werkzeug.serving import make_server
 
-from tests.browser.axe import axe, fits
-from tests.browser.cases import CASES, prepare, settings
+from local.emulation.embedded import Embedded
+from local.emulation.http_push import Pace
+from shared.bootstrap import clock
+from shared.console.app import Console, create_console
+from shared.domain.policy import Policy
+from shared.services.operator_actions import OperatorActions
+from shared.services.operator_queries import OperatorQueries
+from tests.browser.axe import axe, fits, tab_to
+from tests.browser.cases import CASES, prepare, put_many, settings
 from tests.browser.conftest import Errors, context_of
 from tests.e2e.stack import Running, until
 
 WIDTHS = (1280, 390)
 MORE_WIDTHS = (640, 360)  # 1280 at a zoom of 200 %, and the narrowest phone in wide use
 SIDEWAYS = "[...document.querySelectorAll('.scroll:has(table)')].some(it => it.scrollWidth > it.clientWidth)"
+# Below the console, or below the one that a reader sees; " > " a control that is pressed there.
 PAGES = (
     "",
     "requests",
@@ -27,8 +39,22 @@ PAGES = (
     "requests/case-01",
     "requests/case-02",
     "requests/case-07",
+    "requests/many",
+    "requests/many?reach=not+reached&page=2",
     "requests/case-02/forget",
+    "requests/case-02/stop",
+    "requests/case-02/read",
+    "requests/case-05 > Send once more",
+    "requests/case-02 > Clear it",
+    "dead-letters > Replay all",
+    "dead-letters > Drop",
+    "resend?state=unknown",
     "requests/nobody",
+    " > Find",
+    "reader/",
+    "reader/requests/case-02",
+    "reader/messages?state=failed",
+    "reader/requests/case-02/stop",
 )
 
 
@@ -49,6 +75,29 @@ def sentences(stack: Running, now: datetime) -> dict[str, str]:
     return prepare(stack, now)
 
 
+@pytest.fixture(scope="module")
+def reader(stack: Running, sentences: dict[str, str], now: datetime) -> Iterator[str]:
+    """Address of a console like the one in the cloud, on the same ledger, for somebody who may only read."""
+    embedded, policy = Embedded(stack.directory / "relay.db", clock, Pace(1, 1)), Policy()
+    put_many(embedded, now)
+    nothing: Any = SimpleNamespace(notices=set)
+    console = Console(
+        inspect=OperatorQueries(embedded.ledger, policy, clock),
+        operate=OperatorActions(embedded.ledger, nothing, policy, clock),
+        dead_letters=nothing,
+        erasure=nothing,
+        environ={"GOOGLE_CLOUD_PROJECT": "acme"},
+        clock=clock,
+        day=timedelta(days=1),
+        operators=frozenset({"ops@example.com"}),
+    )
+    server = make_server("127.0.0.1", 0, create_console(console), threaded=True)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    embedded.stop()
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case.title for case in CASES])
 def test_the_first_sentence_is_the_verdict(page: Page, sentences: dict[str, str], case: object) -> None:
     key: str = case.id  # type: ignore[attr-defined]
@@ -61,14 +110,19 @@ def test_the_first_sentence_is_the_verdict(page: Page, sentences: dict[str, str]
 
 @pytest.mark.parametrize("path", PAGES)
 def test_every_filled_page_is_accessible_and_fits(
-    page: Page, sentences: dict[str, str], errors: Errors, path: str
+    page: Page, sentences: dict[str, str], reader: str, errors: Errors, path: str
 ) -> None:
-    page.goto(f"/console/{path}")
+    at, _, pressed = path.partition(" > ")
+    page.goto(f"{reader}{at.removeprefix('reader')}" if at.startswith("reader") else f"/console/{at}")
+    if pressed == "Find":
+        page.get_by_label("Find a request").fill("lease")
+    if pressed:
+        page.locator("a, button").filter(has_text=pressed).first.click()
     fits(page, *MORE_WIDTHS)
     axe(page, *WIDTHS)
     assert not page.evaluate(SIDEWAYS)  # on the phone
-    if path == "requests/nobody":
-        errors.clear()  # the browser tells of the 404
+    if path in ("requests/nobody", "reader/requests/case-02/stop"):
+        errors.clear()  # the browser tells of the 404 and the 403
 
 
 def test_the_search_stands_beside_the_menu_and_not_below_it(page: Page, sentences: dict[str, str]) -> None:
@@ -146,7 +200,7 @@ def test_times_are_shown_in_the_readers_own_zone_when_asked(
 
 def test_the_keyboard_alone_leads_from_the_search_to_the_verdict(page: Page, sentences: dict[str, str]) -> None:
     page.goto("/console/")
-    page.get_by_label("Find a request").focus()
+    tab_to(page, page.get_by_label("Find a request"))
     page.keyboard.type("case-08")
     page.keyboard.press("Enter")
     expect(page.locator(".verdict").first).to_have_text(sentences["case-08"])

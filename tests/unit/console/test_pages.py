@@ -751,9 +751,13 @@ class TestHome:
     def test_leaves_out_what_was_suppressed_as_not_due_any_more(self):
         world = World()
         put_failed(world, "one", "the account is suspended")
+        put_failed(world, "two", "the address is not to be used: opted out", state=NoticeState.SUPPRESSED)
         for n in range(LATEST + 10):
+            world.now += timedelta(minutes=1)
             put_failed(world, f"q{n}", "already signed", state=NoticeState.SUPPRESSED, signed=True)
-        assert re.search(r'Refused <span class="count">1<', made(world).get("/").text)
+        page = made(world).get("/").text
+        assert re.search(r'Refused <span class="count">1<', page)
+        assert re.search(r'Opted out <span class="count">1<', page)
 
     def test_tells_what_to_do_once_for_a_cause_or_for_each_where_the_times_differ(self):
         world = World()
