@@ -23,6 +23,12 @@ TWILIO_ACCOUNT_SID=AC1
 TWILIO_FROM=+15005550006
 OPERATORS="group:ops@example.com user:ann@example.com"
 """
+OTHERWISE = f"""{STATUS}\
+PUBLIC_BY_IAM=false
+OIDC_AUDIENCE=https://relay.example.com
+MIN_INSTANCES=0
+PRIVATE_INGRESS=internal-only
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +39,22 @@ def with_secrets(tools: Tools) -> None:
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
     """One deployment that many look at."""
-    folder = tmp_path_factory.mktemp("deployed")
+    yield from deployment(tmp_path_factory.mktemp("deployed"), RELAY)
+
+
+@pytest.fixture(scope="module")
+def otherwise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tools]:
+    """Another, in which each thing that an operator may decide is decided otherwise."""
+    folder = tmp_path_factory.mktemp("otherwise")
+    yield from deployment(folder, OTHERWISE, {"vpc_connector": {"value": "relay"}})
+
+
+def deployment(folder: Path, relay_env: str, outputs: object = None) -> Iterator[Tools]:
     tools = Tools(folder / "tools")
     with pytest.MonkeyPatch.context() as patch:
         around(tools, folder / "dist", patch)
-        tools.relay_env(RELAY)
+        tools.relay_env(relay_env)
+        tools.answer("output -json", json.dumps(outputs or {}))
         tools.with_secrets()
         assert deploy.deploy() == 0
         yield tools
@@ -165,11 +182,8 @@ def test_decisions_about_the_deployment_are_no_business_of_the_functions(deploye
     assert not {"OPERATORS", "PROJECT", "REGION", "ALERT_EMAILS"} & set(variables(deployed, "receive"))
 
 
-def test_a_connector_for_a_fixed_address_is_used(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FUNCTIONS", "deliver")
-    here.answer("output -json", json.dumps({"vpc_connector": {"value": "relay"}}))
-    assert deploy.deploy() == 0
-    told = flags(here, "deliver")
+def test_a_connector_for_a_fixed_address_is_used(otherwise: Tools) -> None:
+    told = flags(otherwise, "deliver")
     assert (told["--vpc-connector"], told["--egress-settings"]) == ("relay", "all")
 
 
@@ -177,19 +191,15 @@ def test_without_one_an_earlier_connector_goes(deployed: Tools) -> None:
     assert "--clear-vpc-connector" in flags(deployed, "deliver")
 
 
-def test_where_a_policy_forbids_all_users_the_check_of_the_caller_is_switched_off(here: Tools) -> None:
-    here.relay_env("PUBLIC_BY_IAM=false\n")
-    assert deploy.deploy() == 0
-    assert "allUsers" not in str([asked.line() for asked in here.asked()])
-    assert "--no-allow-unauthenticated" in flags(here, "receive")
-    unchecked = {asked.command[4] for asked in here.asked("--no-invoker-iam-check")}
+def test_where_a_policy_forbids_all_users_the_check_of_the_caller_is_switched_off(otherwise: Tools) -> None:
+    assert "allUsers" not in str([asked.line() for asked in otherwise.asked()])
+    assert "--no-allow-unauthenticated" in flags(otherwise, "receive")
+    unchecked = {asked.command[4] for asked in otherwise.asked("--no-invoker-iam-check")}
     assert unchecked == {f.name for f in WRITTEN.values() if f.public}
 
 
-def test_an_audience_of_ones_own_is_accepted_by_the_private_functions(here: Tools) -> None:
-    here.relay_env(f"{STATUS}OIDC_AUDIENCE=https://relay.example.com\n")
-    assert deploy.deploy() == 0
-    accepting = {asked.command[4] for asked in here.asked("--add-custom-audiences=https://relay.example.com")}
+def test_an_audience_of_ones_own_is_accepted_by_the_private_functions(otherwise: Tools) -> None:
+    accepting = {asked.command[4] for asked in otherwise.asked("--add-custom-audiences=https://relay.example.com")}
     assert accepting == {f.name for f in WRITTEN.values() if not f.public}
 
 
@@ -257,24 +267,17 @@ def test_compiled_code_is_bound_to_its_source_and_not_to_times(deployed: Tools) 
     assert flags(deployed, "links")["--set-build-env-vars"] == "SOURCE_DATE_EPOCH=1"
 
 
-def test_only_functions_that_call_out_take_the_connector(here: Tools) -> None:
-    here.answer("output -json", json.dumps({"vpc_connector": {"value": "relay"}}))
-    here.relay_env(STATUS)
-    assert deploy.deploy() == 0
-    taking = {name for name in WRITTEN if "--vpc-connector" in flags(here, name)}
+def test_only_functions_that_call_out_take_the_connector(otherwise: Tools) -> None:
+    taking = {name for name in WRITTEN if "--vpc-connector" in flags(otherwise, name)}
     assert taking == {"resolve", "deliver", "reconcile", "forward"}
 
 
-def test_a_test_project_may_have_no_idle_instance(here: Tools) -> None:
-    here.relay_env(f"{STATUS}MIN_INSTANCES=0\n")
-    assert deploy.deploy() == 0
-    assert {flags(here, name)["--min-instances"] for name in WRITTEN} == {"0"}
+def test_a_test_project_may_have_no_idle_instance(otherwise: Tools) -> None:
+    assert {flags(otherwise, name)["--min-instances"] for name in WRITTEN} == {"0"}
 
 
-def test_what_only_google_calls_may_be_closed_to_the_internet(here: Tools) -> None:
-    here.relay_env(f"{STATUS}PRIVATE_INGRESS=internal-only\n")
-    assert deploy.deploy() == 0
-    closed = {name for name in WRITTEN if flags(here, name)["--ingress-settings"] == "internal-only"}
+def test_what_only_google_calls_may_be_closed_to_the_internet(otherwise: Tools) -> None:
+    closed = {name for name in WRITTEN if flags(otherwise, name)["--ingress-settings"] == "internal-only"}
     assert closed == {"resolve", "deliver", "remind", "reconcile", "forward"}
 
 
