@@ -17,7 +17,7 @@ def words_of(request: Request) -> tuple[str, ...]:
     for signer in request.signers.values():
         mail = [signer.email, *re.split(r"[._+@-]", signer.email), signer.email.partition("@")[2]]
         found += [*signer.name.split(), *mail, *_numbers(signer.mobile), *_as_given(signer)]
-    whole = dict.fromkeys(folded(w) for w in found if folded(w))
+    whole = dict.fromkeys(filter(None, map(folded, found)))
     parts = (w[:n] for w in whole for n in range(MIN_PART, min(len(w), MAX_PART) + 1))
     return tuple(whole | dict.fromkeys(parts))[:MOST]
 
