@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
+from shared.domain import backlog as backlogs
+from shared.domain.backlog import Backlog
 from shared.domain.causes import Cause
 from shared.domain.figures import DayFigures, by_day
 from shared.domain.model import (
@@ -39,6 +41,7 @@ SIDE_BY_SIDE = 16  # reads at the same time
 DAYS, COUNTED = 14, 2_000  # of the figures by day: how far back, and how many messages at most
 ID = re.compile(r"[\w-]{4,}")  # what may be the beginning of an id
 NOTICE_ID = re.compile(r"[0-9a-f]{8,64}")
+LEFT = tuple(s.value for s in (NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED))  # with a provider
 DELAYED = (Cause.PROVIDER_DOWN, Cause.RETRY, Cause.DISPUTED, Cause.OVERDUE)  # waiting for what may need help
 
 
@@ -174,6 +177,16 @@ class OperatorQueries:
     ) -> dict[str, int]:
         count = self._ledger.count
         return dict(self._together(lambda v: count(kind, (field, v), most=MOST, since=since), values))
+
+    def backlog(self) -> Backlog | None:
+        """Of the messages that wait to be tried again. One count; three more where they are many."""
+        waiting = self._ledger.count(NoticeRecord, ("state", NoticeState.PLANNED.value), most=backlogs.MOST)
+        if waiting < backlogs.FEW:
+            return None
+        now = self._clock()
+        count, since = self._ledger.count, now - backlogs.PACE
+        left = self._together(lambda s: count(NoticeRecord, ("state", s), most=backlogs.MOST, since=since), LEFT)
+        return backlogs.backlog(waiting, sum(n for _, n in left), now)
 
     def recent_failures(self) -> dict[tuple[str, str], int]:
         """(provider, reason) of the last hour's latest troubles, and how often each."""
