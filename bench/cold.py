@@ -1,7 +1,7 @@
-"""Cold start: seconds from the start of the process to the first response.
+"""Cold start: seconds from the start of the process to the first response, of each function or those in FUNCTIONS.
 
-Each function is compared with an empty function that creates the same Google clients, and some with themselves as they
-would be without SOURCE_DATE_EPOCH. What runs is the bundle, treated as Google's buildpack treats it:
+Each is compared with an empty function that creates the same Google clients, and some with themselves as they would be
+without SOURCE_DATE_EPOCH. What runs is the bundle, treated as Google's buildpack treats it:
 https://github.com/GoogleCloudPlatform/buildpacks/blob/main/cmd/python/functions_framework/lib/lib.go
 """
 
@@ -49,12 +49,11 @@ def run(harness: Harness) -> list[Row]:
     google = harness.google()
     make_topics(google)
     with harness.stand_in(0) as stand_in:
-        environ, all_of_them = settings(google, stand_in), functions(google["GOOGLE_CLOUD_PROJECT"])
-        rows = [compared(harness, cold, environ, empty(harness, cold, environ)) for cold in all_of_them]
+        environ, only = settings(google, stand_in), os.environ.get("FUNCTIONS", "").split()
+        chosen = [c for c in functions(google["GOOGLE_CLOUD_PROJECT"]) if c.function in only or not only]
+        rows = [compared(harness, cold, environ, empty(harness, cold, environ)) for cold in chosen]
         return rows + [
-            compared(harness, cold, environ, stale(harness, cold, environ))
-            for cold in all_of_them
-            if cold.function in STALE
+            compared(harness, cold, environ, stale(harness, cold, environ)) for cold in chosen if cold.function in STALE
         ]
 
 

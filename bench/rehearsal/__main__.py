@@ -24,11 +24,12 @@ from bench.rehearsal.picture import picture
 from bench.rehearsal.relay import Limits, Relay
 from bench.rehearsal.script import DAY, HOUR, MINUTE, Script
 from bench.rehearsal.simulation import Simulation, seconds_of
-from shared.domain import search
+from shared.domain import policy, search, signers
 from shared.domain.model import Request
 from shared.domain.policy import Policy
 
 OWN_LINKS = Policy(opens_seen=True)
+PURE = ((phonenumbers, "parse"), (search, "folded"), (signers, "normal_mobile"), (policy, "zone_of"))
 SHOWN = 6 * 60  # minutes of the picture
 EACH = {
     "reads": READ,
@@ -64,8 +65,8 @@ class Rehearsal:
         self.script.begin()
         for minute in range(1, int(days * DAY / MINUTE) + 1):
             self._simulation.run(minute * MINUTE)
-            self.relay.reconcile()
             self._sample()
+            self.relay.reconcile()
 
     def _sample(self) -> None:
         depths = {url.split("/")[2].split(".")[0]: s.waiting for url, s in self.relay.subscriptions.items()}
@@ -150,7 +151,8 @@ def hurry() -> None:
     """Takes no part in what is shown: all numbers are one number, and a collection of garbage finds none."""
     logging.disable(logging.CRITICAL)
     gc.disable()
-    phonenumbers.parse, search.folded = cache(phonenumbers.parse), cache(search.folded)
+    for place, name in PURE:
+        setattr(place, name, cache(getattr(place, name)))
 
 
 def main() -> None:

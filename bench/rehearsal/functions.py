@@ -51,10 +51,13 @@ class Function(Generic[H]):
 
     def _run(self, instance: Instance[H], work: Callable[[H], None]) -> None:
         instance.busy += 1
-        begin = max(self._simulation.now, instance.warm_at)
-        self._simulation.at(begin, lambda: self._handle(instance, work))
+        if instance.warm_at <= self._simulation.now:
+            self._handle(instance, work)
+        else:
+            self._simulation.at(instance.warm_at, lambda: self._handle(instance, work))
 
     def _handle(self, instance: Instance[H], work: Callable[[H], None]) -> None:
+        self._simulation.begin()
         self._simulation.counts["calls"] += 1
         work(instance.handler)
         self._simulation.at(self._simulation.seconds(), lambda: self._done(instance))

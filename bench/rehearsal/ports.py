@@ -47,24 +47,30 @@ class MemoryLedger(Ledger):
             return None
         self._version += 1
         self._items[place] = (item, self._version)
-        if isinstance(item, Request) and item.next_at:
-            heapq.heappush(self._due, (item.next_at, key))
+        if isinstance(item, Request):
+            self._plan(key, item.next_at)
         elif isinstance(item, NoticeRecord) and version is None:
             self._records[item.request_id].append(key)
         return self._version
 
+    def _plan(self, key: str, next_at: datetime | None) -> None:
+        if self._ready.get(key) != next_at:
+            self._ready.pop(key, None)
+            if next_at:
+                heapq.heappush(self._due, (next_at, key))
+
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         while self._due and self._due[0][0] <= now:
             at, key = heapq.heappop(self._due)
-            self._ready[key] = at
-        self._ready = {key: at for key, at in self._ready.items() if self._items[Request, key][0].next_at == at}
+            if self._items[Request, key][0].next_at == at:
+                self._ready[key] = at
         return list(islice(self._ready, limit))
 
     def postpone(self, request: str, until: datetime) -> None:
         self._simulation.spend(DATABASE)
         item, version = self._items[Request, request]
         self._items[Request, request] = (replace(item, next_at=until), version)
-        heapq.heappush(self._due, (until, request))
+        self._plan(request, until)
 
     def waiting(self, now: datetime) -> int:
         """How many requests are due for a recheck."""

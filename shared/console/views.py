@@ -15,6 +15,7 @@ from shared.console.configuration import configuration, providers, warnings
 from shared.console.context import case_of, console, cursor, dead_notices, done, mark, narrowed, person
 from shared.console.masking import Shown
 from shared.console.words import MEANINGS
+from shared.domain.backlog import MOST as MOST_WAITING
 from shared.domain.causes import OF_MESSAGES, Cause
 from shared.domain.errors import RetryLater
 from shared.domain.model import NoticeRecord, NoticeState, Status
@@ -61,11 +62,13 @@ def home() -> str:
     return flask.render_template(
         "home.html",
         attention=c.inspect.attention(dead_notices()),
+        backlog=c.inspect.backlog(),
         counts=c.inspect.request_counts(),
         control=c.inspect.control(),
         dead=_dead_letters() if c.local else None,
         now=c.clock(),
         most=MOST,
+        most_waiting=MOST_WAITING,
         Shown=Shown,
         AGAIN=AGAIN,
         done=done(),

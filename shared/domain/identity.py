@@ -24,11 +24,11 @@ def keys_of(rows: Sequence[ApiSigner], known: Mapping[str, Signer]) -> dict[int,
     """
     keys = dict[int, str]()
     for wanted, held in RULES:
-        _match(keys, rows, known, wanted, held)
-    return keys | _by_address(
-        {place: row.ids for place, row in enumerate(rows) if place not in keys},
-        {key: signer.aliases for key, signer in known.items() if key not in keys.values()},
-    )
+        if len(keys) < len(rows):
+            _match(keys, rows, known, wanted, held)
+    left = {place: row.ids for place, row in enumerate(rows) if place not in keys}
+    taken = set(keys.values())
+    return keys | _by_address(left, {key: s.aliases for key, s in known.items() if left and key not in taken})
 
 
 RULES: tuple[tuple[Tokens, Tokens], ...] = (  # of a row, and of the signers it may show

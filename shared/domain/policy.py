@@ -1,7 +1,7 @@
 """The operator's choices, and the pure rules that follow from them: channels, addresses, send windows, spans."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -117,19 +117,31 @@ def zone_of(mobile: str, policy: Policy) -> ZoneInfo:
 
 def into_window(at: datetime, mobile: str, policy: Policy) -> datetime:
     """`at` itself inside the signer's send window, else the next opening."""
-    if policy.window is None:
-        return at
-    opens, closes = policy.window
-    local = at.astimezone(zone_of(mobile, policy))
+    return at if policy.window is None else _into_window(at, zone_of(mobile, policy), policy.window)
+
+
+def _into_window(at: datetime, zone: ZoneInfo, window: tuple[time, time]) -> datetime:
+    opens, closes = window
+    local = at.astimezone(zone)
     if opens <= local.time() < closes:
         return at
     day = local.date() + timedelta(days=1 if local.time() >= closes else 0)
     opening = datetime.combine(day, opens, local.tzinfo).astimezone(at.tzinfo)
-    return into_window(opening, mobile, policy)  # where the clocks skip the opening, it may lie past the closing
+    return _into_window(opening, zone, window)  # where the clocks skip the opening, it may lie past the closing
 
 
-def spread_in_window(at: datetime, share: float, mobile: str, policy: Policy) -> datetime:
-    """`at` inside the window, else after the next opening by this share of the spread, where the window holds it."""
-    opening = into_window(at, mobile, policy)
-    later = opening + policy.spread * share
-    return later if opening != at and into_window(later, mobile, policy) == later else opening
+def spread_in_window(times: Iterable[datetime], share: float, mobile: str, policy: Policy) -> list[datetime]:
+    """Each time inside the window, else after the next opening by this share of the spread, where the window holds it.
+
+    Several at once, since to find a number's zone takes longer than all the rest.
+    """
+    if policy.window is None:
+        return list(times)
+    zone, window = zone_of(mobile, policy), policy.window
+    return [_spread(at, policy.spread * share, zone, window) for at in times]
+
+
+def _spread(at: datetime, by: timedelta, zone: ZoneInfo, window: tuple[time, time]) -> datetime:
+    opening = _into_window(at, zone, window)
+    later = opening + by
+    return later if opening != at and _into_window(later, zone, window) == later else opening

@@ -30,7 +30,7 @@ def words_of(request: Request) -> tuple[str, ...]:
             signer.email.partition("@")[2],
             *_as_given(signer),
         ]
-    whole = dict.fromkeys(folded(w) for w in (*telling, *others) if folded(w))
+    whole = dict.fromkeys(filter(None, map(folded, (*telling, *others))))
     parts = (w[:n] for w in whole for n in range(MIN_PART, min(len(w), MAX_PART) + 1))
     return tuple(whole | dict.fromkeys(parts))[: _room(request)]
 

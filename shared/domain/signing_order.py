@@ -48,10 +48,8 @@ def steps(request: str, signer: Signer, policy: Policy) -> dict[int, datetime]:
     if signer.invited_at is None:
         return {}
     share = int(digest(request)[:8], 16) / 16**8
-    return {
-        day: spread_in_window(signer.invited_at + policy.days(day), share, signer.mobile, policy)
-        for day in policy.reminder_days
-    }
+    times = [signer.invited_at + policy.days(day) for day in policy.reminder_days]
+    return dict(zip(policy.reminder_days, spread_in_window(times, share, signer.mobile, policy), strict=True))
 
 
 def ahead(key: str, signer: Signer, request: Request, now: datetime, policy: Policy, hop: int) -> dict[str, Reminder]:

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from shared.domain import backlog as backlogs
+from shared.domain.backlog import Backlog
 from shared.domain.causes import OF_MESSAGES, Cause, cause_of
 from shared.domain.figures import DayFigures, by_day
 from shared.domain.model import (
@@ -44,6 +46,7 @@ LATEST = 50  # messages of each troubled state and cause, and open requests: wha
 DAYS, COUNTED = 14, 2_000  # of the figures by day: how far back, and how many messages at most
 ID = re.compile(r"[\w-]{4,}")  # what may be the beginning of an id
 NOTICE_ID = re.compile(r"[0-9a-f]{8,64}")
+LEFT = tuple(s.value for s in (NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED))  # with a provider
 DELAYED = (Cause.PROVIDER_DOWN, Cause.RETRY, Cause.DISPUTED, Cause.OVERDUE)  # waiting for what may need help
 
 
@@ -191,6 +194,16 @@ class OperatorQueries:
     ) -> dict[str, int]:
         count = self._ledger.count
         return dict(together(lambda v: count(kind, (field, v), most=MOST, since=since), values))
+
+    def backlog(self) -> Backlog | None:
+        """Of the messages that wait to be tried again. One count; three more where they are many."""
+        waiting = self._ledger.count(NoticeRecord, ("state", NoticeState.PLANNED.value), most=backlogs.MOST)
+        if waiting < backlogs.FEW:
+            return None
+        now = self._clock()
+        count, since = self._ledger.count, now - backlogs.PACE
+        left = together(lambda s: count(NoticeRecord, ("state", s), most=backlogs.MOST, since=since), LEFT)
+        return backlogs.backlog(waiting, sum(n for _, n in left), now)
 
     def recent_failures(self) -> dict[tuple[str, str], int]:
         """(provider, reason) of the last hour's latest troubles, and how often each."""

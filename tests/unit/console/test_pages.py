@@ -771,6 +771,19 @@ class TestHome:
         assert '<p class="advice">Correct it in Clickwrap; it is noticed within 1 minutes.</p>' in page
         assert page.count("it is noticed") == 1
 
+    def test_tells_how_many_messages_wait_and_until_when(self, world):
+        record = next(iter(world.ledger.all(NoticeRecord).values()))
+        for state, count in ((NoticeState.PLANNED, 300), (NoticeState.ACCEPTED, 60), (NoticeState.DELIVERED, 38)):
+            for n in range(count):
+                changed = replace(record, state=state, changed_at=world.now - timedelta(minutes=9))
+                world.ledger.put(f"{state}{n}", changed, None)
+        done_at = world.now + timedelta(minutes=31)  # two of the world's own have left too: 100 in ten minutes
+        page = made(world).get("/").text
+        assert "300 messages wait to be sent, done at about <time" in page
+        assert done_at.isoformat(timespec="minutes")[:16] in page
+        world.now += timedelta(minutes=11)
+        assert "300 messages wait to be sent.</p>" in made(world).get("/").text
+
     def test_of_a_quiet_day_says_so(self):
         assert "Nothing. Every signer was reached" in made(World()).get("/").text
 
