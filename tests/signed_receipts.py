@@ -115,6 +115,11 @@ def sns_key() -> rsa.RSAPrivateKey:
     return key
 
 
+def sns_certificate() -> str:
+    """For another process: it is the certificate of this one's key."""
+    return certificate(sns_key()).decode()
+
+
 def certificate(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "sns.amazonaws.com")])
     begins = datetime(2026, 1, 1, tzinfo=UTC)
