@@ -290,7 +290,7 @@ def receipts() -> "Receipts":
 
     receipts_base_url()  # a wrong one would refuse every receipt
     s = settings()  # it needs few of the operator's choices
-    secret, day = s[declared.ADDRESS_SECRET], s[declared.SECONDS_PER_DAY]
+    secret, day = s.strong(declared.ADDRESS_SECRET), s[declared.SECONDS_PER_DAY]
     policy = Policy(address_secret=secret, tell_sender=s.tells_sender, day=day)
     return Receipts(backend().ledger(), receivers(), fallback(), outcomes(policy), clock, policy)
 
@@ -335,7 +335,7 @@ def console() -> "Flask":
 
 def _policy_with_addresses() -> "Policy":
     """The operator's choices, with the key of the hashes of addresses, which few functions hold."""
-    return replace(settings().policy(), address_secret=settings()[declared.ADDRESS_SECRET])
+    return replace(settings().policy(), address_secret=settings().strong(declared.ADDRESS_SECRET))
 
 
 @cache

@@ -19,6 +19,7 @@ from shared.adapters.providers.common import sns as amazon_sns
 from shared.domain.receipts import ReceiptRequest
 
 FORM = "application/x-www-form-urlencoded"
+HOOK = "h00k" * 8  # our own token at Postmark
 TOPIC = "arn:aws:sns:us-east-1:123456789012:relay"
 CERTIFICATE = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"
 

@@ -29,13 +29,13 @@ PROOFS = {
     "VONAGE_SIGNATURE_SECRET": "s1gning",
     "SENDGRID_WEBHOOK_PUBLIC_KEY": signed.sendgrid_public_key(),
     "MAILGUN_SIGNING_KEY": "s1gning",
-    "POSTMARK_WEBHOOK_TOKEN": "h00k",
+    "POSTMARK_WEBHOOK_TOKEN": signed.HOOK,
     "SES_TOPIC_ARN": signed.TOPIC,
     "AWS_SMS_TOPIC_ARN": signed.TOPIC,
     "EMAIL_FROM": "relay@example.com",
     "RECEIPTS_BASE_URL": providers.RECEIPTS,
     "GOOGLE_CLOUD_PROJECT": "p",
-    "ADDRESS_SECRET": "key",
+    "ADDRESS_SECRET": "key" * 11,
 }
 SMS = ("twilio", "vonage", "aws")
 

@@ -26,7 +26,7 @@ GROWTH = 1.2  # times the memory after honest calls, and
 STACKS = (
     THREADS * 320_000
 )  # bytes: what 1,000 nested lists, the deepest that is parsed, touch of a thread's stack, once
-BASE, CODE, HOOK = "https://receipts.test", "c" * 22, "h" * 32
+BASE, CODE, HOOK = "https://receipts.test", "c" * 22, signed_receipts.HOOK
 JSON = {"Content-Type": "application/json"}
 NESTED = b'{"signature":' + b"[" * 30_000
 
