@@ -31,6 +31,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 GC_THRESHOLD = 10_000  # objects; the default of 700 costs a seventh of the time to import Google's clients
 MAX_TASK_RETRIES = 100  # of a deferred message, as many deliveries as Pub/Sub makes of the others
+HINTS = {405: {"Allow": "POST"}, 429: {"Retry-After": "10"}}  # header lines of an answer; seconds
 log = logging.getLogger(__name__)
 
 
@@ -101,7 +102,7 @@ def webhook(request: flask.Request, limit: int, receive: "Receive") -> flask.Res
     try:
         return reply(200, {"status": receive.accept(_posted(request, limit, receive))})
     except WebhookRejected as e:
-        return reply(e.status, {"error": e.reason}, **({"Allow": "POST"} if e.status == 405 else {}))
+        return refuse(e.status, e.reason)
 
 
 def _posted(request: flask.Request, limit: int, receive: "Receive") -> bytes:
@@ -138,6 +139,11 @@ def reply(status: int, document: dict[str, Any], **headers: str) -> flask.Respon
     response = flask.Response(msgspec.json.encode(document) + b"\n", status, mimetype="application/json")
     response.headers.update(headers)
     return early(response) if status >= 400 else response
+
+
+def refuse(status: int, reason: str) -> flask.Response:
+    """An error, with the header that says what else to do."""
+    return reply(status, {"error": reason}, **HINTS.get(status, {}))
 
 
 def early(response: flask.Response) -> flask.Response:

@@ -26,7 +26,7 @@ _places = threading.BoundedSemaphore(PLACES)
 
 
 class BodyRefused(Exception):
-    """413, 408 or 503, with a one-line reason."""
+    """413, 408 or 429, with a one-line reason. Never 5xx: nobody has proved yet who they are."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -37,7 +37,7 @@ def read(request: flask.Request, limit: int) -> bytes:
     """The raw body, with or without a Content-Length. limit: bytes.
 
     Raises:
-        BodyRefused: 413, larger than `limit`; 408, not there in time; 503, large, and too many such are being read.
+        BodyRefused: 413, larger than `limit`; 408, not there in time; 429, large, and too many such are being read.
     """
     with _place() as has_place:
         allowed = limit if has_place else min(limit, LARGE)
@@ -46,7 +46,7 @@ def read(request: flask.Request, limit: int) -> bytes:
         return body
     if allowed == limit or (request.content_length or 0) > limit:
         raise BodyRefused(413, f"the body is larger than {limit} bytes")
-    raise BodyRefused(503, "too many large bodies at once; send it again")
+    raise BodyRefused(429, "too many large bodies at once; send it again")
 
 
 @contextmanager
@@ -86,6 +86,9 @@ def drop_rest(environ: dict[str, Any]) -> None:
             if length <= LARGE and not chunked:
                 environ["wsgi.input"].read(LARGE)  # all of it: the connection serves the next call
             else:
+                environ[
+                    "wsgi.input"
+                ].failed = True  # gunicorn ends the connection, and does not read on, 1 MiB at a time
                 _drain(environ["gunicorn.socket"])
 
 

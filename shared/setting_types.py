@@ -92,10 +92,11 @@ class Values:
         return self._parsed(setting, None)
 
     def strong(self, setting: Setting[T]) -> T:
-        """A secret of our own. Where the relay is deployed, a short one is refused; of two, the newer one counts."""
+        """A secret of our own, or several: where the relay is deployed, a short one is refused. Empty is none."""
         value = self[setting]
-        newest = value[0] if isinstance(value, tuple) else value
-        if (self._environ.get("BACKEND") or "gcp") == "gcp" and len(str(newest)) < LEAST_SECRET:
+        each = value if isinstance(value, tuple) else (value,)
+        short = any(0 < len(str(one)) < LEAST_SECRET for one in each)
+        if short and (self._environ.get("BACKEND") or "gcp") == "gcp":
             raise SettingError(f"{setting.name} must have {LEAST_SECRET} characters or more: see `make secrets`")
         return value
 

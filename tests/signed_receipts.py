@@ -19,6 +19,7 @@ from shared.adapters.providers.common import sns as amazon_sns
 from shared.domain.receipts import ReceiptRequest
 
 FORM = "application/x-www-form-urlencoded"
+HOOK = "h00k" * 8  # our own token at Postmark
 TOPIC = "arn:aws:sns:us-east-1:123456789012:relay"
 CERTIFICATE = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"
 
@@ -113,6 +114,11 @@ def sns_key() -> rsa.RSAPrivateKey:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     amazon_sns.certificates.keep(CERTIFICATE, certificate(key))
     return key
+
+
+def sns_certificate() -> str:
+    """For another process: it is the certificate of this one's key."""
+    return certificate(sns_key()).decode()
 
 
 def certificate(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:

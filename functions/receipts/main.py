@@ -20,13 +20,13 @@ def receipts(request: flask.Request) -> flask.Response:
         sent = entrypoint.as_sent(request, bootstrap.receipts_base_url(), body)
         return answer(handler.take(provider, sent))
     except KeyError:
-        return entrypoint.reply(404, {"error": "no such provider in use: see SMS_PROVIDER, EMAIL_PROVIDER"})
+        return entrypoint.refuse(404, "no such provider in use: see SMS_PROVIDER, EMAIL_PROVIDER")
     except InvalidSignature:
-        return entrypoint.reply(401, {"error": "not proven to come from the provider"})
+        return entrypoint.refuse(401, "not proven to come from the provider")
     except request_body.BodyRefused as e:
-        return entrypoint.reply(e.status, {"error": e.reason})
+        return entrypoint.refuse(e.status, e.reason)
     except RetryLater as e:
-        return entrypoint.reply(503, {"error": e.reason})
+        return entrypoint.refuse(503, e.reason)
 
 
 def answer(taken: Taken) -> flask.Response:

@@ -168,7 +168,7 @@ def receipts() -> "Receipts":
 
     receipts_base_url()  # a wrong one would refuse every receipt
     s = settings()  # it needs few of the operator's choices
-    secret, day = s[housekeeping.ADDRESS_SECRET], s[local.SECONDS_PER_DAY]
+    secret, day = s.strong(housekeeping.ADDRESS_SECRET), s[local.SECONDS_PER_DAY]
     policy = Policy(address_secret=secret, tell_sender=s.tells_sender, day=day)
     return Receipts(backend().ledger(), receivers(), fallback(), outcomes(policy), clock, policy)
 

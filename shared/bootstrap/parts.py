@@ -124,4 +124,4 @@ def _prove(found: "Texts") -> None:
 
 def policy_with_addresses() -> "Policy":
     """The operator's choices, with the key of the hashes of addresses, which few functions hold."""
-    return replace(settings().policy(), address_secret=settings()[housekeeping.ADDRESS_SECRET])
+    return replace(settings().policy(), address_secret=settings().strong(housekeeping.ADDRESS_SECRET))

@@ -79,7 +79,7 @@ def _of_requests(page: Callable[[Mark | None], Page]) -> Iterable[Row]:
     for key, r in console().inspect.every(page, MOST_ROWS):
         if isinstance(r, Request):
             signed = sum(s.state is SignerState.SIGNED for s in r.signers.values())
-            yield key, r.title, r.status, signed, len(r.signers), r.changed_at
+            yield key, Shown(r, personal=False).title(), r.status, signed, len(r.signers), r.changed_at
 
 
 def _messages(narrow: Narrow) -> Iterable[Row]:
@@ -101,7 +101,7 @@ def _attention(narrow: Narrow) -> Iterable[Row]:
         for t in troubles:
             shown = Shown(t.request, personal=False)
             because = shown.text(t.verdict.sentence())
-            yield cause, t.request.id, t.request.title, shown.label(t.signer), because, t.verdict.advice
+            yield cause, t.request.id, shown.title(), shown.label(t.signer), because, t.verdict.advice
 
 
 def _days(narrow: Narrow) -> Iterable[Row]:

@@ -5,7 +5,10 @@ import re
 from shared.domain.model import Request, Signer
 
 EMAIL = re.compile(r"[\w.+%-]+@[\w.-]+\w")
-MOBILE = re.compile(r"\+\d{7,15}")
+# Seven to fifteen digits in groups, but no part of an id, and no date.
+DATE = r"\d{1,4}([./-])\d{1,2}\1\d{2,4}(?![\d./-])"
+NUMBER = re.compile(rf"(?<![\w-])(?!{DATE})\+?\(?\d(?:[ \u00a0()./-]{{0,2}}\d){{6,14}}(?![\w-])")
+GROUP = re.compile(r"\d+")
 WORD, QUOTED = re.compile(r"\w+"), re.compile(r"'([^']*)'")
 WHOLE = 7  # digits from which on a number may lead to a person
 
@@ -28,7 +31,7 @@ class Shown:
 
     def title(self) -> str:
         """The request's title."""
-        return self._request.title
+        return self.text(self._request.title)
 
     def label(self, key: str) -> str:
         """A signer by number and name; "" for none or for the sender, and the bare key of one who is not known."""
@@ -60,7 +63,13 @@ def _spelt(name: str) -> re.Pattern[str]:
 def masked(text: str) -> str:
     """The text with addresses and numbers masked."""
     text = EMAIL.sub(lambda m: f"{m[0][0]}•••@{m[0].split('@')[1]}", text)
-    return MOBILE.sub(lambda m: f"{m[0][:2]}•••{m[0][-2:]}", text)
+    return NUMBER.sub(lambda m: f"{m[0][:2]}•••{m[0][-2:]}" if _leads_to_a_person(m[0]) else m[0], text)
+
+
+def _leads_to_a_person(number: str) -> bool:
+    """With its country, or in groups as people write one: codes and ids have neither."""
+    later = GROUP.findall(number)[1:]
+    return number[0] == "+" or ("(" not in number[1:] and min(map(len, later), default=0) > 1)
 
 
 def _hidden(given: str) -> str:

@@ -10,7 +10,7 @@ from shared.domain.reading import Reading
 from shared.domain.signatures import sign_all
 
 DISPUTED = "disputed: a webhook says complete, the API denies it"
-COMPLETE_LAG = 600.0  # seconds a denial is taken for a lagging answer
+COMPLETE_LAG, EXPIRED_LAG = 600.0, 120.0  # seconds a denial is taken for a lagging answer
 
 
 def with_status(r: Reading, request: Request) -> Request:
@@ -18,8 +18,8 @@ def with_status(r: Reading, request: Request) -> Request:
     said, old = r.said(), request.status
     if r.is_of(EventType.COMPLETE) and said is not Status.COMPLETE:
         status = _claimed_complete(r, said)
-    elif r.is_of(EventType.EXPIRED) and said is None and old is not Status.COMPLETE:
-        status = _claimed_expired(r, old)
+    elif r.is_of(EventType.EXPIRED) and old is not Status.COMPLETE:
+        status = _claimed_expired(r, said, old)
     else:
         status = _settled(r, said, old)
     if status is Status.COMPLETE and request.completed_at is None:
@@ -66,7 +66,12 @@ def _claimed_complete(r: Reading, said: Status | None) -> Status:
     return Status.DISPUTED
 
 
-def _claimed_expired(r: Reading, old: Status) -> Status:
+def _claimed_expired(r: Reading, said: Status | None, old: Status) -> Status:
+    if said in (Status.OPEN, Status.PAUSED):
+        r.wait(EXPIRED_LAG, f"a webhook says expired, the API says {said}")
+        r.alerts.append(trust.ALERT_EXPIRED_DENIED)
+    if said is not None:
+        return _settled(r, said, old)
     if not trust.says_status(r.usual):
         r.alerts += [] if old is Status.EXPIRED else [trust.ALERT_EXPIRED]
         return Status.EXPIRED

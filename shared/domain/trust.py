@@ -19,6 +19,7 @@ LEAST_READ, REMEMBERED = 20, 50  # answers: before that nothing is usual; about 
 ALERT_HELD = "held: a webhook says what the API usually tells and does not now"
 ALERT_UNPROVEN = "unproven: believed complete without a Signed of every signer; the API does not say"
 ALERT_EXPIRED = "expired_unproven: believed expired, so nobody is reminded; the API does not say"
+ALERT_EXPIRED_DENIED = "expired_denied: a webhook says expired, the API denies it; reminders go on"
 ALERT_UNHEARD = "unheard: a webhook is the first of a request that is complete already; nobody is told"
 ALERT_LATE_SENT = "late_sent: a webhook says sent of a request known for longer than webhooks are repeated"
 

@@ -317,7 +317,7 @@ class TestPostmark(HttpChannelKit):
 
 class TestPostmarkReceipts(ReceiptKit):
     def reader(self) -> ReceiptVerifier:
-        return postmarks.ReceiptVerifier(Values({"POSTMARK_WEBHOOK_TOKEN": "h00k"}))
+        return postmarks.ReceiptVerifier(Values({"POSTMARK_WEBHOOK_TOKEN": signed.HOOK}))
 
     def request(self, kind: str) -> ReceiptRequest:
         bounced = {"RecordType": "Bounce", "BouncedAt": "2026-03-01T13:28:10.2735393-04:00", "Inactive": False}
@@ -329,7 +329,7 @@ class TestPostmarkReceipts(ReceiptKit):
             "other": {"RecordType": "Open", "ReceivedAt": "2026-03-01T12:00:00Z"},
         }
         event = {"MessageID": TestPostmark.provider_id, "ServerID": 23, "Metadata": {"notice": NOTICE}}
-        return signed.postmark(f"{RECEIPTS}/postmark", event | told[kind], "h00k")
+        return signed.postmark(f"{RECEIPTS}/postmark", event | told[kind], signed.HOOK)
 
 
 def ses(url: str) -> Channel:

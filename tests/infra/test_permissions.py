@@ -237,7 +237,7 @@ def ports(compose: Any) -> Callable[[str], set[str]]:
         "CLICKWRAP_WEBHOOK_TOKENS": "a-secret-of-thirty-two-characters",
         "CLICKWRAP_API_TOKEN": "token",
         "LINKS_BASE_URL": "https://l.example",
-        "ADDRESS_SECRET": "secret",
+        "ADDRESS_SECRET": "secret" * 6,
         "LINKS_SECRET": "a-secret-of-thirty-two-characters",
         "STATUS_WEBHOOK_SECRETS": "whsec_" + "a" * 32,
         **{f"{name}_URL": f"https://{name.lower()}.example" for name in URLS},

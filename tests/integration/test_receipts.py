@@ -2,12 +2,14 @@
 
 from datetime import datetime
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 import functions_framework
 import pytest
 from werkzeug.test import Client
 
+from shared import request_body
 from shared.adapters.providers.common import sns
 from shared.domain.errors import RetryLater
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Suppression, Transition
@@ -25,13 +27,13 @@ PROOFS = {
     "VONAGE_SIGNATURE_SECRET": "s1gning",
     "SENDGRID_WEBHOOK_PUBLIC_KEY": signed.sendgrid_public_key(),
     "MAILGUN_SIGNING_KEY": "s1gning",
-    "POSTMARK_WEBHOOK_TOKEN": "h00k",
+    "POSTMARK_WEBHOOK_TOKEN": signed.HOOK,
     "SES_TOPIC_ARN": signed.TOPIC,
     "AWS_SMS_TOPIC_ARN": signed.TOPIC,
     "EMAIL_FROM": "relay@example.com",
     "RECEIPTS_BASE_URL": providers.RECEIPTS,
     "GOOGLE_CLOUD_PROJECT": "p",
-    "ADDRESS_SECRET": "key",
+    "ADDRESS_SECRET": "key" * 11,
 }
 SMS = ("twilio", "vonage", "aws")
 
@@ -154,6 +156,16 @@ def test_a_ledger_out_of_reach_gets_503_so_that_the_provider_repeats(
 ) -> None:
     backend.documents.races = 99
     assert post(kit[1].request("delivered")).status_code == 503
+
+
+@pytest.mark.parametrize("kit", ["sendgrid"], indirect=True)
+def test_a_large_body_beside_many_others_gets_429_and_when_to_come_again(
+    kit: tuple[str, ReceiptKit], backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_body, "_places", BoundedSemaphore(1))
+    with request_body._place():
+        answer = post(kit[1].request("delivered"), b"x" * 100_000)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "10")
 
 
 def test_a_body_without_end_gets_413(kit: tuple[str, ReceiptKit], backend: Backend) -> None:

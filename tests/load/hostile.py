@@ -13,7 +13,7 @@ import msgspec
 
 from tests.security.receive_server import ReceiveServer, status
 
-SLOW, LARGE, MALFORMED = 32, 5, 3  # connections of each kind, again and again
+SLOW, LARGE, LARGEST, MALFORMED = 32, 5, 10, 3  # connections of each kind, again and again
 PAUSE = 0.1  # seconds between the bytes of a slow one
 CALLERS = 4  # honest ones
 
@@ -69,12 +69,14 @@ def _timed(server: ReceiveServer, call: Call) -> tuple[int, float]:
 class Attack:
     """Goes on while it is entered. answers: how often each status came."""
 
-    def __init__(self, server: ReceiveServer, start: bytes, malformed: Sequence[bytes]) -> None:
-        """start: request line and headers of a call of 64 KB. malformed: whole calls."""
-        self._server, self._start, self._malformed = server, start, malformed
+    def __init__(self, server: ReceiveServer, start: bytes, malformed: Sequence[bytes], largest: int) -> None:
+        """start: request line and headers of a call of 64 KB. malformed: whole calls. largest: bytes that it takes."""
+        self._server, self._start, self._malformed, self._largest = server, start, malformed, largest
         self._over, self._lock = threading.Event(), threading.Lock()
         self.answers: Counter[int] = Counter()
-        kinds = [*[self._slow] * SLOW, *[self._large] * LARGE, *[self._spoilt] * MALFORMED]
+        kinds = (
+            [self._slow] * SLOW + [self._large] * LARGE + [self._largest_taken] * LARGEST + [self._spoilt] * MALFORMED
+        )
         self._threads = [threading.Thread(target=self._again, args=(kind,), daemon=True) for kind in kinds]
 
     def __enter__(self) -> "Attack":
@@ -110,9 +112,16 @@ class Attack:
 
     def _large(self, connection: socket.socket) -> None:
         """A form of a million fields, as fast as it goes."""
-        start = self._start.replace(b"Content-Length: 65000", b"Content-Length: 4000000")
+        self._whole(connection, b"a=&" * 1_333_333)
+
+    def _largest_taken(self, connection: socket.socket) -> None:
+        """As large as is read of it, which needs one of the places."""
+        self._whole(connection, b"a" * self._largest)
+
+    def _whole(self, connection: socket.socket, body: bytes) -> None:
+        start = self._start.replace(b"Content-Length: 65000", b"Content-Length: %d" % len(body))
         with suppress(OSError):
-            connection.sendall(start + b"a=&" * 1_333_333)
+            connection.sendall(start + body)
 
     def _spoilt(self, connection: socket.socket) -> None:
         for call in self._malformed:

@@ -1,8 +1,9 @@
 """Hostile calls against the public functions: memory stays as it was, honest callers are answered, nothing is a 500.
 
-How long an honest call takes is printed, and held to a wide bound only: it depends on the machine. HOSTILE=60 runs for
-a minute each, and also attacks an instance beside the one that is called: that shows what the attackers' own share of
-the processors costs, which in the cloud is not ours.
+How long an honest call takes is printed, and held to a wide bound only: it depends on the machine. That it is no more
+than twice what it is in calm has not been shown (docs/adr/0012-slow-senders.md). HOSTILE=60 runs for a minute each, and
+also attacks an instance beside the one that is called: that shows what the attackers' own share of the processors
+costs, which in the cloud is not ours.
 """
 
 import os
@@ -21,9 +22,11 @@ from tests.security.receive_server import TOKEN, ReceiveServer, hook
 SECONDS = float(os.environ.get("HOSTILE") or 6)
 THREADS = 32  # as deployed
 WITHIN = 2.0  # seconds for 99 of 100 honest calls on a busy machine
-GROWTH = 1.2  # times the memory after honest calls
-STACKS = THREADS * 1_000_000  # bytes: of each thread's stack, deep nesting touches so much, once
-BASE, CODE = "https://receipts.test", "c" * 22
+GROWTH = 1.2  # times the memory after honest calls, and
+STACKS = (
+    THREADS * 320_000
+)  # bytes: what 1,000 nested lists, the deepest that is parsed, touch of a thread's stack, once
+BASE, CODE, HOOK = "https://receipts.test", "c" * 22, signed_receipts.HOOK
 JSON = {"Content-Type": "application/json"}
 NESTED = b'{"signature":' + b"[" * 30_000
 
@@ -43,6 +46,30 @@ def vonage() -> Call:
     return Call("POST", "/vonage", dict(sent.headers), sent.body, 200)
 
 
+def sendgrid() -> Call:
+    sent = signed_receipts.sendgrid(f"{BASE}/sendgrid", [{"event": "delivered"}], datetime.now(UTC))
+    return Call("POST", "/sendgrid", dict(sent.headers), sent.body, 200)
+
+
+def mailgun() -> Call:
+    sent = signed_receipts.mailgun(f"{BASE}/mailgun", {"event": "delivered"}, "s1gning", datetime.now(UTC))
+    return Call("POST", "/mailgun", dict(sent.headers), sent.body, 200)
+
+
+def postmark() -> Call:
+    sent = signed_receipts.postmark(f"{BASE}/postmark", {"RecordType": "Delivery"}, HOOK)
+    return Call("POST", "/postmark", dict(sent.headers), sent.body, 200)
+
+
+def ses() -> Call:
+    sent = signed_receipts.sns(f"{BASE}/ses", {"eventType": "Delivery"}, datetime.now(UTC))
+    return Call("POST", "/ses", dict(sent.headers), sent.body, 200)
+
+
+def by_email(provider: str, setting: str, value: str, **more: str) -> dict[str, str]:
+    return {"EMAIL_PROVIDER": provider, "EMAIL_FROM": "relay@example.com", setting: value, **more}
+
+
 def webhook() -> Call:
     return Call("POST", "/", {**JSON, "Pactsafe-Webhook-Token": TOKEN}, hook("honest"), 200)
 
@@ -52,6 +79,8 @@ def link() -> Call:
 
 
 RECEIPTS = {"RECEIPTS_BASE_URL": BASE, "GOOGLE_CLOUD_PROJECT": "p", "ADDRESS_SECRET": "s" * 32, "LOG_LEVEL": "ERROR"}
+LARGEST = {"sendgrid": 1_048_576}  # bytes that are read of a call with a place; of others:
+LARGE = 262_144
 CASES: dict[str, tuple[str, dict[str, str], Callable[[], Call], list[str]]] = {
     # function, settings, honest call, header lines of the hostile ones: the proof is there, and wrong where it can be
     "receive": ("receive", {}, webhook, [f"Pactsafe-Webhook-Token: {TOKEN}", "Content-Type: application/json"]),
@@ -60,6 +89,25 @@ CASES: dict[str, tuple[str, dict[str, str], Callable[[], Call], list[str]]] = {
     "twilio": ("receipts", {"SMS_PROVIDER": "twilio", "TWILIO_AUTH_TOKEN": "t0ken"}, twilio, ["X-Twilio-Signature: x"]),
     "twilio, unsigned": ("receipts", {"SMS_PROVIDER": "twilio", "TWILIO_AUTH_TOKEN": "t0ken"}, twilio, []),
     "vonage": ("receipts", {"SMS_PROVIDER": "vonage", "VONAGE_SIGNATURE_SECRET": "s1gning"}, vonage, []),
+    "sendgrid": (
+        "receipts",
+        by_email("sendgrid", "SENDGRID_WEBHOOK_PUBLIC_KEY", signed_receipts.sendgrid_public_key()),
+        sendgrid,
+        ["X-Twilio-Email-Event-Webhook-Signature: x"],
+    ),
+    "mailgun": ("receipts", by_email("mailgun", "MAILGUN_SIGNING_KEY", "s1gning"), mailgun, []),
+    "postmark": (
+        "receipts",
+        by_email("postmark", "POSTMARK_WEBHOOK_TOKEN", HOOK),
+        postmark,
+        ["Authorization: Basic eDp4"],
+    ),
+    "amazon": (
+        "receipts",
+        by_email("ses", "SES_TOPIC_ARN", signed_receipts.TOPIC, SNS_CERTIFICATE=signed_receipts.sns_certificate()),
+        ses,
+        [f"x-amz-sns-topic-arn: {signed_receipts.TOPIC}"],
+    ),
 }
 
 
@@ -69,7 +117,7 @@ def test_honest_calls_are_answered_while_strangers_attack(name: str, tmp_path: P
     function, settings, make, lines = CASES[name]
     call = make()
     path = call.path.replace(CODE, "x" * 22)
-    length = "Content-Length: 65000"
+    length, largest = "Content-Length: 65000", LARGEST.get(name, LARGE)
     start = "\r\n".join([f"POST {path} HTTP/1.1", "Host: x", length, *lines, "", ""]).encode()
     malformed = [whole(f"POST {path} HTTP/1.1", body, *lines) for body in (NESTED, b"\xff\x00", b"{}")]
     given = {**(RECEIPTS if function != "receive" else {}), **settings}
@@ -78,10 +126,10 @@ def test_honest_calls_are_answered_while_strangers_attack(name: str, tmp_path: P
         honest(server, call, 1, callers=THREADS)  # every thread has begun, and has memory of its own
         calm = honest(server, call, SECONDS / 2)
         idle = server.memory()
-        with Attack(server, start, malformed) as attack:
+        with Attack(server, start, malformed, largest) as attack:
             hostile = honest(server, call, SECONDS)
             used = server.memory()
-        beside = _attacked_beside(server, call, start, malformed, tmp_path / "other", function, given)
+        beside = _attacked_beside(server, call, (start, malformed, largest), tmp_path / "other", function, given)
     print(f"\n{name:18} calm p99 {calm.at(0.99) * 1000:.0f} ms of {len(calm.took)};", end=" ")
     print(f"attacked p99 {hostile.at(0.99) * 1000:.0f} ms of {len(hostile.took)};", end=" ")
     print(f"another attacked p99 {beside.at(0.99) * 1000:.0f} ms;" if beside else "", end=" ")
@@ -89,18 +137,18 @@ def test_honest_calls_are_answered_while_strangers_attack(name: str, tmp_path: P
     assert set(calm.statuses) | set(hostile.statuses) == {call.status}
     assert hostile.at(0.99) < WITHIN
     assert used <= GROWTH * idle + STACKS
-    assert not {s for s in attack.answers if s >= 500} - {503}
+    assert not {s for s in attack.answers if s >= 500}
     assert "Traceback" not in server.log()
 
 
 def _attacked_beside(
-    server: ReceiveServer, call: Call, start: bytes, malformed: list[bytes], path: Path, function: str, given: Any
+    server: ReceiveServer, call: Call, attack: tuple[bytes, list[bytes], int], path: Path, function: str, given: Any
 ) -> Told | None:
     """The honest calls to `server` while the same strangers attack another instance; None without HOSTILE."""
     if "HOSTILE" not in os.environ:
         return None
     path.mkdir()
-    with ReceiveServer(path, THREADS, function, **given) as other, Attack(other, start, malformed):
+    with ReceiveServer(path, THREADS, function, **given) as other, Attack(other, *attack):
         return honest(server, call, SECONDS)
 
 

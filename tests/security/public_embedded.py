@@ -45,6 +45,12 @@ class LateBackend:
 
 bootstrap.use(LateBackend())  # type: ignore[arg-type]
 
+if "SNS_CERTIFICATE" in os.environ:  # in the place of Amazon's
+    from shared.adapters.providers.common import sns
+    from tests import signed_receipts
+
+    sns.certificates.keep(signed_receipts.CERTIFICATE, os.environ["SNS_CERTIFICATE"].encode())
+
 # Each looks for its backend when imported, and only the one that is served has its settings.
 if os.environ["FUNCTION_TARGET"] == "receive":
     from functions.receive.main import receive as receive

@@ -9,32 +9,48 @@ from tests.fakes import START, World, answer, seen
 from tests.merge_steps import COMPLETE, EXPIRED, SENT, SIGNED, SILENT, later, sent, states
 from tests.security.forged_events import APIS, FORGED, STATES, Row, row, rows
 
+# of the API for each forged event, within a day
 MOST_CALLS = {"made up": 6, "never met": 40, "adopted": 40, "open": 33, "complete": 1, "never met, complete": 11}
+SAYING = ("full", "new")
 # Everything that a holder of the token can make a signer hear. All other rows: nothing.
 HEARD = {
-    ("sent", "never met", "full"): ("invitation",),  # it is open, and this service might have missed it
-    ("sent", "never met", "silent"): ("invitation",),
+    **{
+        ("sent", "never met", api): ("invitation",) for api in APIS
+    },  # it is open, and this service might have missed it
     ("sent", "never met, complete", "silent"): ("invitation",),  # the API does not say that it is complete
-    ("signed", "open", "silent"): ("progress",),  # where the API does not say, there is no other source
-    ("signed", "adopted", "silent"): ("progress",),
+    # where the API does not say, there is no other source
+    **{(e, s, "silent"): ("progress",) for e in ("signed", "all signed") for s in ("adopted", "open")},
     ("complete", "open", "silent"): ("completion",),  # after ten minutes, with an alert
+    **{("all signed, complete", s, "silent"): ("completion", "progress") for s in ("adopted", "open")},
+    ("all signed, complete", "never met", "silent"): ("completion",),
+    **{("all signed, complete", "never met, complete", api): ("completion",) for api in APIS},  # which is true
 }
-SILENCED = {  # whose reminders stop
-    ("complete", "adopted", "silent"),
-    ("complete", "open", "silent"),
-    ("expired", "adopted", "silent"),
-    ("expired", "open", "silent"),
+# Whose reminders stop: where the API says, only until it first shows a signature of the account.
+SILENCED = {
+    **{("signed", s, api): ("a",) for s in ("adopted", "open") for api in ("new", "silent")},
+    **{
+        (e, s, api): ("a", "b")
+        for e in ("all signed", "all signed, complete")
+        for s in ("adopted", "open")
+        for api in ("new", "silent")
+    },
+    **{(e, s, "silent"): ("a", "b") for e in ("complete", "expired") for s in ("adopted", "open")},
 }
-ALERTS = {
-    **{(e, "made up", a): "absent" for e in FORGED for a in APIS},
-    **{(e, "never met, complete", "full"): "unheard" for e in FORGED},
-    **{("signed, unknown id", s, a): "unmatched" for s in STATES[1:] for a in APIS},
-    **{("complete", s, "full"): "disputed" for s in ("never met", "adopted", "open")},
-    **{("complete", s, "silent"): "unheard" for s in ("never met", "adopted", "never met, complete")},
-    **{("signed", s, "full"): "believed" for s in ("never met", "adopted", "open")},
-    **{("sent", "adopted", a): "late_sent" for a in APIS},
-    ("complete", "open", "silent"): "unproven",
-    **{("expired", s, "silent"): "expired_unproven" for s in ("never met", "adopted", "open", "never met, complete")},
+# Every alert, and no other: where no row stands here, none is raised.
+UNMET = ("never met", "adopted", "open")
+ALERTS: dict[tuple[str, str, str], tuple[str, ...]] = {
+    **{(e, "made up", api): ("absent",) for e in FORGED for api in APIS},
+    **{(e, "never met, complete", api): ("unheard",) for e in FORGED for api in SAYING},
+    **{("signed, unknown id", s, api): ("unmatched",) for s in STATES[1:] for api in APIS},
+    **{("signed, unknown id", "never met, complete", api): ("unheard", "unmatched") for api in SAYING},
+    **{("complete", s, api): ("disputed",) for s in UNMET for api in SAYING},
+    **{("complete", s, "silent"): ("unheard",) for s in ("never met", "adopted", "never met, complete")},
+    **{(e, s, api): ("believed",) for e in ("signed", "all signed") for s in UNMET for api in SAYING},
+    **{("all signed, complete", s, api): ("believed", "disputed") for s in UNMET for api in SAYING},
+    **{("sent", "adopted", api): ("late_sent",) for api in APIS},
+    ("complete", "open", "silent"): ("unproven",),
+    **{("expired", s, api): ("expired_denied",) for s in UNMET for api in SAYING},
+    **{("expired", s, "silent"): ("expired_unproven",) for s in (*UNMET, "never met, complete")},
 }
 
 
@@ -53,9 +69,9 @@ def test_a_forged_event_does_no_more_than_the_table_says(
 ) -> None:
     found = table[key]
     assert found.told == HEARD.get(key, ())
-    assert found.calls <= MOST_CALLS[found.state]
-    assert found.reminded is (key not in SILENCED)
-    assert ALERTS.get(key, "") in found.alerts or key not in ALERTS
+    assert found.calls <= MOST_CALLS[found.state] * len(FORGED[found.event])
+    assert found.silenced == SILENCED.get(key, ())
+    assert found.alerts == ALERTS.get(key, ())
 
 
 def test_a_sent_of_a_request_adopted_long_ago_invites_nobody() -> None:

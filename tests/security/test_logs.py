@@ -10,7 +10,7 @@ from tests.stand_in import Reply, StandIn
 
 SECRETS = {
     "CLICKWRAP_WEBHOOK_TOKENS": "tok-webhook-31415",
-    "ADDRESS_SECRET": "tok-address-16180",
+    "ADDRESS_SECRET": "tok-address-16180-and-enough-of-it",
     "LINKS_SECRET": "tok-links-27182",
     "CLICKWRAP_API_TOKEN": "tok-api-16180",
 }

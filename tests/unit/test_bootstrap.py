@@ -34,7 +34,7 @@ CLOUD = {
     "REMIND_URL": "https://remind.example",
     "RESOLVE_URL": "https://resolve.example",
     "LINKS_BASE_URL": "https://l.example",
-    "ADDRESS_SECRET": "secret",
+    "ADDRESS_SECRET": "a-secret-of-thirty-two-characters",
     "LINKS_SECRET": "a-secret-of-thirty-two-characters",
     "TASKS_SERVICE_ACCOUNT": "relay-tasks@p.iam.gserviceaccount.com",
 }
@@ -74,6 +74,25 @@ def test_each_function_is_composed_for_the_cloud_without_a_call(given: Any, func
 def test_what_is_missing_is_named(given: Any, function: str, variable: str) -> None:
     given(**{k: v for k, v in {**CLOUD, **TWILIO, **SMTP}.items() if k != variable})
     with pytest.raises(SettingError, match=variable):
+        getattr(bootstrap, function)()
+
+
+@pytest.mark.parametrize(
+    ("function", "variable", "value"),
+    [
+        ("receive", "CLICKWRAP_WEBHOOK_TOKENS", "a-secret-of-thirty-two-characters,old"),
+        ("deliver", "LINKS_SECRET", "short"),
+        ("deliver", "ADDRESS_SECRET", "short"),
+        ("receipts", "ADDRESS_SECRET", "short"),
+        ("console", "ADDRESS_SECRET", "short"),
+        ("receipts", "POSTMARK_WEBHOOK_TOKEN", "short"),
+    ],
+)
+def test_a_short_secret_of_our_own_stops_what_is_deployed(given: Any, function: str, variable: str, value: str) -> None:
+    given(**{**CLOUD, "EMAIL_PROVIDER": "postmark", "EMAIL_FROM": "r@example.com", "POSTMARK_SERVER_TOKEN": "t"})
+    getattr(bootstrap, function)()  # that it lacks a token of Postmark's stops nothing
+    given(**{**CLOUD, "EMAIL_PROVIDER": "postmark", "EMAIL_FROM": "r@example.com", variable: value})
+    with pytest.raises(SettingError, match=f"{variable} must have 32 characters"):
         getattr(bootstrap, function)()
 
 

@@ -242,7 +242,7 @@ def test_a_short_secret_of_our_own_is_refused_where_the_relay_is_deployed(backen
     from shared.adapters.shorteners.links import SECRET
 
     given = Settings(
-        {"BACKEND": backend, "CLICKWRAP_WEBHOOK_TOKENS": f"{'y' * length},old", "LINKS_SECRET": "z" * length}
+        {"BACKEND": backend, "CLICKWRAP_WEBHOOK_TOKENS": f"{'y' * 32},{'x' * length}", "LINKS_SECRET": "z" * length}
     )
     reads = {"CLICKWRAP_WEBHOOK_TOKENS": lambda: given.webhook_tokens, "LINKS_SECRET": lambda: given.strong(SECRET)}
     for name, read in reads.items():

@@ -607,6 +607,37 @@ def test_masking_leaves_enough_to_tell_people_apart():
     assert masked("notice 13175550101 of day 3") == "notice 13175550101 of day 3"
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("+1 317 123 1234", "+1•••34"),
+        ("+1 (317) 123-1234", "+1•••34"),
+        ("call 317-123-1234 now", "call 31•••34 now"),
+        ("(317) 123-1234", "(3•••34"),
+        ("1-317-123-1234", "1-•••34"),
+        ("06.12.34.56.78", "06•••78"),
+        ("0171/1234567", "01•••67"),
+        *[
+            (text, text)
+            for text in ("2026-11-26 06:52", "on 12.10.2026", "HTTP 400 (21211)", "550 5.7.30", "SM1234567-1234")
+        ],
+    ],
+)
+def test_a_number_is_masked_however_it_is_spaced(given, shown):
+    assert masked(given) == shown
+
+
+def test_a_signers_name_in_a_title_is_masked_on_every_page(world):
+    world.api.truth["r1"] = replace(world.api.truth["r1"], title="Contract of Eric Smith, +1 317 555 0101")
+    world.hear(SENT, key="again")
+    client = made(world)
+    for path in ("/", "/requests", "/requests/r1", "/messages?state=accepted", "/requests.csv", "/attention.csv"):
+        page = client.get(path)
+        assert (page.status_code, "Eric" in page.text, "0101" in page.text) == (200, False, False), path
+    assert "Contract of E. S., +1•••01" in client.get("/requests/r1").text
+    assert "Contract of Eric Smith, +1 317 555 0101" in press(client, "/requests/r1/unmask").text
+
+
 def sentences(page: str) -> list[str]:
     """The verdicts of a page, in their order."""
     found = re.findall(r'<p class="verdict [^>]*><bdi>(.*?)</bdi></p>', page)

@@ -193,9 +193,13 @@ class TestExpiredAgainstTheApi:
         assert request.next_at == request.checked_at + timedelta(minutes=15)  # it may be extended
 
     def test_is_ignored_where_the_api_denies(self):
-        request = later(sent(*TWO), answer(*TWO), EXPIRED).request
-        assert request.status is Status.OPEN
-        assert all(s.reminders for s in request.signers.values())
+        """After two minutes, in which the answer may lag, and with an alert."""
+        open_ = sent(*TWO)
+        with pytest.raises(RetryLater):
+            later(open_, answer(*TWO), EXPIRED, age=119)
+        merged = later(open_, answer(*TWO), EXPIRED, age=120)
+        assert (merged.request.status, [a.split(":")[0] for a in merged.alerts]) == (Status.OPEN, ["expired_denied"])
+        assert all(s.reminders for s in merged.request.signers.values())
 
     def test_by_its_own_date_needs_no_event(self):
         said = answer(*SILENT, status=None, expires_at=START)

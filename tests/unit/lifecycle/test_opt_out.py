@@ -35,7 +35,7 @@ VALUES = Values(
         "SES_TOPIC_ARN": signed.TOPIC,
         "SENDGRID_WEBHOOK_PUBLIC_KEY": signed.sendgrid_public_key(),
         "MAILGUN_SIGNING_KEY": "s1gning",
-        "POSTMARK_WEBHOOK_TOKEN": "h00k",
+        "POSTMARK_WEBHOOK_TOKEN": signed.HOOK,
     }
 )
 VERIFIERS: dict[str, ReceiptVerifier] = {
@@ -296,7 +296,7 @@ def by_mailgun(event: dict[str, Any], notice: str, at: datetime) -> ReceiptReque
 
 def by_postmark(event: dict[str, Any], notice: str, at: datetime) -> ReceiptRequest:
     told = {"MessageID": "m1", "Metadata": {"notice": notice}, "BouncedAt": at.isoformat(), "ChangedAt": at.isoformat()}
-    return signed.postmark(f"{BASE}/postmark", told | event, "h00k")
+    return signed.postmark(f"{BASE}/postmark", told | event, signed.HOOK)
 
 
 def by_ses(event: dict[str, Any], notice: str, at: datetime) -> ReceiptRequest:

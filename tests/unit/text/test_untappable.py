@@ -24,7 +24,11 @@ def test_an_address_is_broken(given: str, shown: str) -> None:
     assert untappable(given) == shown
 
 
-@pytest.mark.parametrize("text", WORDS)
+# A number that is tapped is shown first and called only if confirmed; a name without a dot leads out of no network.
+LEFT = ["tel:+19005550100", "call 317-555-0100", "user@localhost"]
+
+
+@pytest.mark.parametrize("text", [*WORDS, *LEFT])
 def test_other_words_stay_as_they_are(text: str) -> None:
     assert untappable(text) == text
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hashes import HashAlgorithm
 
 TOPIC = "x-amz-sns-topic-arn"
-LIMITS = ReceiptLimits(headers=(TOPIC,), max_body=256 * 1024)  # the largest message that SNS takes
+LIMITS = ReceiptLimits(headers=(TOPIC,))  # an event repeats the headers of our own message, and no more of it
 ARN = re.compile(r"arn:aws(-[a-z-]+)?:sns:(?P<region>[a-z0-9-]+):\d{12}:[A-Za-z0-9_-]{1,256}")
 CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{1,64}\.pem")
 MOST_CERTIFICATES = 8  # Amazon changes its own now and then

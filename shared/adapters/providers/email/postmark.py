@@ -163,7 +163,7 @@ class ReceiptVerifier:
     limits = ReceiptLimits(headers=("Authorization", TOKEN_HEADER), max_body=256 * 1024)
 
     def __init__(self, values: Values) -> None:
-        self._token = values[WEBHOOK_TOKEN].encode()
+        self._token = values.strong(WEBHOOK_TOKEN).encode()
 
     def receipts(self, request: ReceiptRequest, now: datetime) -> list[Receipt]:
         """One event. Raises InvalidSignature."""

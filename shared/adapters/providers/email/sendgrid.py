@@ -163,7 +163,7 @@ class Sender:
 
 class ReceiptVerifier:
     name = "sendgrid"
-    limits = ReceiptLimits(headers=(SIGNATURE,), max_body=4 * 1024 * 1024)  # a batch of events
+    limits = ReceiptLimits(headers=(SIGNATURE,), max_body=1024 * 1024)  # a batch is posted once it has 768 kB
 
     def __init__(self, values: Values) -> None:
         self._public_key = values[WEBHOOK_PUBLIC_KEY]

@@ -108,7 +108,7 @@ STRANGERS: dict[str, Callable[[], ReceiptVerifier]] = {
     "vonage sig": lambda: proven_by(vonage, VONAGE_SIGNATURE_SECRET="0ther"),
     "sendgrid": lambda: proven_by(sendgrid, SENDGRID_WEBHOOK_PUBLIC_KEY=OTHER_KEY),
     "mailgun": lambda: proven_by(mailgun, MAILGUN_SIGNING_KEY="0ther"),
-    "postmark": lambda: proven_by(postmark, POSTMARK_WEBHOOK_TOKEN="0ther"),
+    "postmark": lambda: proven_by(postmark, POSTMARK_WEBHOOK_TOKEN="0ther" * 7),
     "ses": lambda: proven_by(ses, SES_TOPIC_ARN=signed.TOPIC.replace("relay", "other")),
     "aws": lambda: proven_by(aws, AWS_SMS_TOPIC_ARN=signed.TOPIC.replace("us-east-1", "us-east-2")),
 }
@@ -364,7 +364,7 @@ def test_a_vonage_token_for_another_body_is_forged() -> None:
 
 def test_postmarks_token_may_come_in_a_header_of_its_own() -> None:
     genuine = KITS["postmark"].request("delivered")
-    request = signed.request(genuine.url, genuine.body, X_Webhook_Token="h00k")
+    request = signed.request(genuine.url, genuine.body, X_Webhook_Token=signed.HOOK)
     assert KITS["postmark"].reader().receipts(request, NOW)
     with pytest.raises(InvalidSignature):
         KITS["postmark"].reader().receipts(signed.request(genuine.url, genuine.body, X_Webhook_Token="h00"), NOW)
@@ -372,7 +372,7 @@ def test_postmarks_token_may_come_in_a_header_of_its_own() -> None:
 
 def test_a_complaint_means_it_arrived_and_that_nothing_more_may_be_sent() -> None:
     event = {"RecordType": "SpamComplaint", "MessageID": "m", "Metadata": {"notice": NOTICE}, "BouncedAt": "never"}
-    [receipt] = KITS["postmark"].reader().receipts(signed.postmark("https://r.example", event, "h00k"), NOW)
+    [receipt] = KITS["postmark"].reader().receipts(signed.postmark("https://r.example", event, signed.HOOK), NOW)
     assert receipt == Receipt(
         notice=NOTICE,
         provider_id="m",
@@ -409,11 +409,11 @@ def test_an_address_that_postmark_stops_is_suppressed_here_and_a_reactivated_one
         "SuppressionReason": why,
         "Metadata": {"notice": NOTICE},
     }
-    [receipt] = KITS["postmark"].reader().receipts(signed.postmark("https://r.example", event, "h00k"), NOW)
+    [receipt] = KITS["postmark"].reader().receipts(signed.postmark("https://r.example", event, signed.HOOK), NOW)
     assert (receipt.notice, receipt.state, receipt.suppress, receipt.asks) == (NOTICE, state, True, asks)
     assert receipt.at == NOW.replace(hour=10, minute=53, second=34)
     again = {**event, "SuppressSending": False, "SuppressionReason": None}
-    assert KITS["postmark"].reader().receipts(signed.postmark("https://r.example", again, "h00k"), NOW) == []
+    assert KITS["postmark"].reader().receipts(signed.postmark("https://r.example", again, signed.HOOK), NOW) == []
 
 
 def test_no_reason_repeats_the_recipients_address() -> None:
