@@ -8,11 +8,22 @@ from msgspec.structs import replace
 from shared.domain.errors import RetryLater
 from shared.domain.identity import keys_of
 from shared.domain.merge import merge
-from shared.domain.model import AccountAnswers, ApiSigner, Request, Role, Signer, SignerState, Status
+from shared.domain.model import (
+    AccountAnswers,
+    ApiRequest,
+    ApiSigner,
+    EventType,
+    Request,
+    Role,
+    Signer,
+    SignerState,
+    Status,
+)
+from shared.domain.policy import Policy
 from shared.domain.signatures import MAX_UNMATCHED
 from shared.domain.signing_order import ahead, is_due
 from tests.fakes import START, answer, seen
-from tests.merge_steps import COMPLETE, POLICY, SENT, SIGNED, SILENT, TWO, later, sent, states, who
+from tests.merge_steps import COMPLETE, POLICY, SENT, SIGNED, SILENT, TWO, event, later, sent, states, who
 
 
 def row(text: str, *, signed: bool | None = False) -> ApiSigner:
@@ -237,6 +248,7 @@ class TestRounds:
 
     def test_a_young_or_unconfirmed_signature_is_not_doubted(self):
         assert later(self.signed(), answer(*TWO), minutes=10.9).request.unconfirmed_since is None
+        assert later(self.signed(), answer(*TWO), minutes=11).request.unconfirmed_since == START + timedelta(minutes=11)
         believed = later(sent(*TWO), answer(*TWO), SIGNED, "a", age=120).request
         assert later(believed, answer(*TWO), minutes=20).request.unconfirmed_since is None
 
@@ -316,14 +328,17 @@ class TestWhoIsWho:
         with pytest.raises(RetryLater):
             later(sent(*rows), answer(*rows), SIGNED, "f@x", age=119)
 
-    def test_an_address_is_gone_once_answers_have_lacked_it_for_an_hour(self):
-        stored = sent(seen("a", email="a@x.org"))
-        first = later(stored, answer(seen("a", mobile="", email="a@x.org"))).request
-        assert who(first, "a").mobile == "+13175550101"
-        again = later(first, answer(seen("a", email="a@x.org")), minutes=3).request
+    @pytest.mark.parametrize("lacking", ["mobile", "email"])
+    def test_an_address_is_gone_once_answers_have_lacked_it_for_an_hour(self, lacking):
+        whole = seen("a", email="a@x.org")
+        without = answer(replace(whole, **{lacking: ""}))
+        first = later(sent(whole), without).request
+        assert getattr(who(first, "a"), lacking) == getattr(whole, lacking)
+        again = later(first, answer(whole), minutes=3).request
         assert who(again, "a").lacking_since is None
-        second = later(first, answer(seen("a", mobile="", email="a@x.org")), minutes=61).request
-        assert (who(second, "a").mobile, who(second, "a").lacking_since) == ("", None)
+        second = later(first, without, minutes=61).request
+        assert (getattr(who(second, "a"), lacking), who(second, "a").lacking_since) == ("", None)
+        assert [second.signers.keys(), len(who(second, "a").channels)] == [first.signers.keys(), 1]
 
     @pytest.mark.parametrize(
         ("before", "after", "anew"),
@@ -417,3 +432,28 @@ class TestWhoIsWho:
         rechecked = later(sent(*TWO), half).request
         request = later(rechecked, half, SIGNED, "?", minutes=30, age=900).request
         assert states(request) == ["signed", "invited"]
+
+
+class TestADayOfTenSeconds:
+    """As in a demo: a span is never shorter than what it must outlast."""
+
+    @staticmethod
+    def after(seconds: float, stored: Request, said: ApiRequest, kind: EventType | None = None) -> Request:
+        now = START + timedelta(seconds=seconds)
+        return merge(stored, said, event(kind, "a", at=now) if kind else None, now, Policy(day=10)).request
+
+    def test_a_signature_is_doubted_after_two_seconds_and_undone_a_second_later(self):
+        signed = self.after(1, sent(*TWO), answer(seen("a", signed=True), seen("b")), SIGNED)
+        assert self.after(2.9, signed, answer(*TWO)).unconfirmed_since is None
+        doubted = self.after(3, signed, answer(*TWO))
+        assert doubted.unconfirmed_since
+        assert [self.after(s, doubted, answer(*TWO)).round for s in (3.9, 4)] == [1, 2]
+
+    def test_an_absent_signer_leaves_after_a_second(self):
+        once = self.after(1, sent(*TWO), answer(TWO[0]))
+        assert [states(self.after(s, once, answer(TWO[0])))[1] for s in (1.9, 2)] == ["invited", "removed"]
+
+    def test_an_address_that_is_lacking_goes_after_two_seconds(self):
+        said = answer(seen("a", mobile="", email="a@x.org"))
+        first = self.after(1, sent(seen("a", email="a@x.org")), said)
+        assert [bool(who(self.after(s, first, said), "a").mobile) for s in (2.9, 3)] == [True, False]
