@@ -499,3 +499,212 @@ def test_the_number_of_a_thousand_signers_costs_no_thousand_plans() -> None:
     records = {f"n{k}": record(S.DELIVERED, signer=k) for k in many}
     found = verdicts(state, Known(records=records, now=START, policy=Policy()))
     assert {v.reach for v in found.values()} == {Reach.REACHED}
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def of(request: dict[str, Any], known: dict[str, Any] | None = None, **signers: Signer) -> dict[str, Verdict]:
+    state = Request(id="r1", **{"signers": signers, **request})
+    return verdicts(state, Known(**{"records": {}, "now": START, "policy": Policy(), **(known or {})}))
+
+
+def test_each_signer_has_the_verdict_of_their_own_messages_in_their_order() -> None:
+    waiting = {"invited_at": START, "mobile": PHONES["b"]}
+    found = of(
+        {},
+        {"records": {"n1": record(S.DELIVERED, signer="k"), "n2": record(S.FAILED, "landline", signer="j")}},
+        k=signer(number=3),
+        j=signer(number=2, mobile=PHONES["c"], invited_at=START - 8 * 24 * HOUR),
+        i=signer(number=1, **waiting),
+    )
+    assert [(key, v.reach, v.channel) for key, v in found.items()] == [
+        ("i", Reach.WAITING, SMS),
+        ("j", Reach.NOT_REACHED, SMS),
+        ("k", Reach.REACHED, SMS),
+    ]
+
+
+def test_whoever_shares_an_address_is_named_by_number_but_for_those_who_left() -> None:
+    shared = {"email": "a@x.org", "mobile": ""}
+    gone = signer(number=6, state=SignerState.REMOVED, **shared)
+    found = of({}, None, **{f"k{n}": signer(number=n, **shared) for n in range(1, 6)}, k6=gone, k7=signer(number=7))
+    assert [v.because.partition("; signer ")[2] for v in found.values()] == [
+        "2, 3, 4 has the same address",
+        "1, 3, 4 has the same address",
+        "1, 2, 4 has the same address",
+        "1, 2, 3 has the same address",
+        "1, 2, 3 has the same address",
+        "",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "ordered", "because"),
+    [
+        (3, True, "it is not their turn: 2 signers before them have not signed"),
+        (2, True, "it is not their turn: one signer before them has not signed"),
+        (1, True, "the next recheck of the request invites them"),
+        (None, True, "the next recheck of the request invites them"),
+        (3, False, "the next recheck of the request invites them"),
+    ],
+)
+def test_in_an_order_those_before_are_counted(place, ordered, because) -> None:
+    others = {f"j{n}": signer(number=n + 2, mobile="", order=n) for n in (1, 2)} | {"j3": signer(number=9, mobile="")}
+    late = signer(state=SignerState.WAITING, order=place)
+    assert of({"ordered": ordered}, None, k=late, **others)["k"].because == because
+
+
+@pytest.mark.parametrize(
+    ("wait", "noticed"),
+    [
+        (timedelta(0), "within 1 minutes"),
+        (90 * MINUTE, "within 90 minutes"),
+        (90 * MINUTE + timedelta(seconds=1), "within 2 hours, or a minute after 'Read the API now'"),
+        (180 * MINUTE, "within 3 hours, or a minute after 'Read the API now'"),
+        (None, "a minute after 'Read the API now'"),
+    ],
+)
+def test_how_soon_a_correction_is_noticed(wait, noticed) -> None:
+    advice = told(record(S.UNDELIVERED, "landline"), next_at=None if wait is None else START + wait).advice
+    assert advice == f"Correct it in Clickwrap; it is noticed {noticed}."
+
+
+@pytest.mark.parametrize(
+    ("records", "though"),
+    [
+        ([], ", though no message of ours had arrived"),
+        ([record(S.FAILED)], ", though no message of ours had arrived"),
+        ([record(S.FAILED, "landline"), record(S.ACCEPTED, channel=EMAIL)], ""),
+        ([record(S.DELIVERED), record(S.FAILED, "full", channel=EMAIL)], ""),
+        (
+            [
+                record(S.FAILED, "the last", history=(Transition(at=START, state=S.FAILED),)),
+                record(S.FAILED, "the first", channel=EMAIL),
+            ],
+            ", though no message of ours had arrived: the last",
+        ),
+    ],
+)
+def test_of_whoever_has_signed_it_is_said_whether_a_message_had_arrived(records, though) -> None:
+    assert told(*records, who=signer(state=SignerState.SIGNED)).because == "has signed" + though
+    assert told(*records, status=Status.EXPIRED).because == "the request has expired" + though
+
+
+def test_the_last_message_of_a_channel_counts_whatever_their_order() -> None:
+    newer = record(S.ACCEPTED, history=(Transition(at=START, state=S.ACCEPTED),))
+    assert [told(*two).reach for two in ([newer, record(S.FAILED)], [record(S.FAILED), newer])] == [Reach.SENT] * 2
+    nothing = record(S.FAILED, "no channel", channel=NONE)
+    assert told(nothing, newer).reach is told(newer, nothing).reach is Reach.SENT
+
+
+@pytest.mark.parametrize(
+    ("state", "because"),
+    [
+        (S.ACCEPTED, "the provider took the invitation by SMS and has not said that it arrived"),
+        (S.SENDING, "the invitation by SMS is being handed to the provider"),
+        (S.UNKNOWN, "the invitation by SMS may have left: the answer of the provider was lost"),
+    ],
+)
+def test_a_provider_without_a_name_is_the_provider(state, because) -> None:
+    found = told(record(state, provider="", history=UNKNOWN_TWICE if state is S.UNKNOWN else (UNKNOWN_TWICE[0],)))
+    assert (found.because, found.channel) == (because, SMS)
+
+
+@pytest.mark.parametrize(("ago", "at"), [(5, 10), (15, 0), (20, 0)])
+def test_a_second_try_is_made_after_a_quarter_of_an_hour_or_now(ago, at) -> None:
+    lost = record(S.UNKNOWN, history=(Transition(at=START - ago * MINUTE, state=S.UNKNOWN),))
+    assert told(lost).at == START + at * MINUTE
+
+
+@pytest.mark.parametrize(("waited", "cause"), [(15 * MINUTE, Cause.QUEUED), (15.1 * MINUTE, Cause.OVERDUE)])
+def test_a_quarter_of_an_hour_in_the_queue_is_long(waited, cause) -> None:
+    found = told(who=signer(invited_at=START - waited))
+    assert (found.cause, found.channel) == (cause, SMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "until", "down"),
+    [
+        ("sms twilio", START + MINUTE, True),
+        ("sms twilio", START, False),
+        ("email smtp", START + MINUTE, False),
+    ],
+)
+def test_an_outage_of_the_channel_counts_while_it_lasts(name, until, down) -> None:
+    found = told(who=signer(invited_at=START), extra={"outages": {name: replace(OUTAGE, until=until)}})
+    assert (found.cause, found.at) == ((Cause.PROVIDER_DOWN, until) if down else (Cause.QUEUED, None))
+    assert found.channel is SMS
+
+
+def test_each_of_several_outages_is_looked_at() -> None:
+    outages = {"email smtp": OUTAGE, "sms twilio": replace(OUTAGE, until=START), "sms vonage": OUTAGE}
+    assert told(extra={"outages": outages}).because.startswith("vonage has failed since 02 Mar 14:00 UTC")
+
+
+def test_the_next_reminder_is_the_first_that_is_still_ahead() -> None:
+    due = {str(n): Reminder(due_at=START + n * HOUR, task="t") for n in (-1, 0, 5, 2)}
+    assert told(record(S.DELIVERED), who=signer(reminders=due)).reminder == START + 2 * HOUR
+    assert told(record(S.DELIVERED), who=signer(reminders=due), status=Status.PAUSED).reminder == START + 2 * HOUR
+    for over in ({"status": Status.EXPIRED}, {"who": signer(reminders=due, state=SignerState.WAITING)}):
+        found = told(record(S.DELIVERED), **{"who": signer(reminders=due), **over})
+        assert (found.reminder, found.no_reminder) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("channels", "email", "why"),
+    [
+        ("sms-first", "a@x.org", ""),
+        ("sms-first", "", f"the address is blocked: {BLOCKED.reason}"),
+        ("sms", "a@x.org", f"the address is blocked: {BLOCKED.reason}"),
+    ],
+)
+def test_a_reminder_can_arrive_on_the_channel_that_takes_over(channels, email, why) -> None:
+    found = of(
+        {},
+        {
+            "records": {"n": record(S.DELIVERED, address=KEY)},
+            "policy": Policy(channels=channels),
+            "blocked": {KEY: BLOCKED},
+        },
+        k=signer(email=email),
+    )["k"]
+    assert (found.no_reminder, found.blocked) == (why, bool(why))
+
+
+def test_a_block_that_the_sentence_names_is_not_named_twice() -> None:
+    failed = record(S.FAILED, BLOCKED.reason, address=KEY)
+    found = told(failed, extra={"blocked": {KEY: BLOCKED}})
+    assert (found.because, found.no_reminder, found.blocked) == (BLOCKED.reason, "the address is blocked", True)
+
+
+def test_the_address_that_was_last_written_to_counts() -> None:
+    old = record(S.DELIVERED, address=KEY)
+    new = record(S.DELIVERED, address="new", history=(Transition(at=START, state=S.DELIVERED),), **REMINDER)
+    other = record(S.DELIVERED, address="other", history=(Transition(at=START + MINUTE, state=S.DELIVERED),))
+    blocked = {"blocked": {KEY: BLOCKED}}
+    assert told(old, new, extra=blocked).no_reminder == ""
+    assert told(new, old, extra={"blocked": {"new": BLOCKED}}).blocked
+    assert told(old, replace(other, channel=EMAIL), extra=blocked).blocked
+
+
+@pytest.mark.parametrize(
+    ("who", "status", "cause", "because"),
+    [
+        ({}, Status.COMPLETE, Cause.OVER, "the request is complete"),
+        ({"channels": ()}, Status.COMPLETE, Cause.OVER, "the request is complete"),
+        ({"adopted": True}, Status.OPEN, Cause.ADOPTED, None),
+        ({"adopted": True, "channels": (), "mobile": ""}, Status.OPEN, Cause.NO_ADDRESS, None),
+    ],
+)
+def test_without_any_message_the_state_says_why(who, status, cause, because) -> None:
+    found = told(who=signer(**who), status=status)
+    assert found.cause is cause
+    assert because is None or found.because == because
+
+
+def test_the_sentence_gives_the_time_as_the_reader_writes_it() -> None:
+    found = told(record(S.PLANNED, "busy", lease_until=START + HOUR))
+    assert found.sentence("ten past") == "Will be tried at ten past: busy."
+    assert (found.at, found.channel) == (START + HOUR, SMS)
