@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.model import ChannelName, Request, Signer
-from shared.domain.search import MAX_PART, MOST, matches, words_in, words_of
+from shared.domain.search import MAX_PART, MOST, folded, matches, words_in, words_of
 
 ERIC = Signer(number=1, name="Eric Müller-Smith", email="eric@example.com", mobile="+13175550101")
 WRONG = Signer(number=2, unusable={ChannelName.SMS: "123-45"})
@@ -60,3 +60,55 @@ def test_nothing_typed_is_no_word() -> None:
 def test_a_thousand_signers_do_not_break_the_database() -> None:
     many = {str(n): Signer(number=n, name=f"Name{n} Family{n}", email=f"s{n}@example.com") for n in range(1000)}
     assert len(words_of(Request(id="r", signers=many))) == MOST
+
+
+def test_the_words_of_a_request_are_its_whole_words_in_their_order_and_then_how_they_begin():
+    signer = Signer(
+        number=1,
+        name="Éva (O'Neil-Smithers)",
+        email="eva.o+x_y@mail.org",
+        mobile="+13175550101",
+        unusable={ChannelName.SMS: "12 34-5"},
+    )
+    whole = """req-1 lease eva-&-co eva o'neil-smithers eva.o+x_y@mail.org o x y mail org mail.org
+        13175550101 3175550101 0101 12 34-5 12345"""
+    beginnings = """req req- lea leas eva- eva-& eva-&- o'n o'ne o'nei o'neil eva. eva.o eva.o+ mai mail. mail.o
+        131 1317 13175 131755 317 3175 31755 317555 010 34- 123 1234"""
+    found = words_of(Request(id="Req-1", title='"Lease" Éva-&-Co &', signers={"k": signer}))
+    assert found == (*whole.split(), *beginnings.split())
+
+
+def test_a_signer_without_a_name_an_address_or_a_number_adds_no_word():
+    assert words_of(Request(id="r", signers={"k": Signer(number=1)})) == ("r",)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("317 555 0", ("3175550",)),  # seven digits are a number
+        ("317 555", ("317", "555")),
+        ("+1 (317) 555-0101", ("13175550101",)),
+        ("  00 1.317/555 0101 ", ("13175550101",)),
+        ("0000000", ("0000000",)),  # nothing but prefixes
+        ("Lease, lease  LEASE", ("lease",)),
+        ("'Agreement' & (Co.)", ("agreement", "co")),
+        ("room 3175550101", ("room", "3175550101")),
+    ],
+)
+def test_what_is_typed_is_one_number_or_each_of_its_words(typed, words):
+    assert words_in(typed) == words
+
+
+def test_a_word_counts_up_to_its_hundredth_character_and_loses_the_marks_around_it():
+    assert folded("x" * 101) == "x" * 100
+    assert folded(".,;:!?\"'()[]{}<>“”’&Straße-ﬁx&’”“><}{][)('\"?!:;,.") == "strasse-fix"
+
+
+def test_all_words_that_are_typed_must_begin_one_of_the_requests():
+    request = Request(id="r", search=("alpha", "beta"))
+    assert [matches(request, words) for words in (("al", "be"), ("al", "x"), ("lpha",), ())] == [
+        True,
+        False,
+        False,
+        True,
+    ]
