@@ -66,7 +66,8 @@ def _claimed_complete(r: Reading, said: Status | None) -> Status:
 
 def _claimed_expired(r: Reading, old: Status) -> Status:
     if not trust.says_status(r.usual):
-        r.alerts += [] if old is Status.EXPIRED else [trust.ALERT_EXPIRED]
+        if old is not Status.EXPIRED:
+            r.alerts.append(trust.ALERT_EXPIRED)
         return Status.EXPIRED
     r.alerts.append(trust.ALERT_HELD)
     return _kept(old)
