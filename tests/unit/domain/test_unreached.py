@@ -89,7 +89,7 @@ def test_what_arrives_on_the_other_channel_or_still_may_is_not_told(other, expec
 
 @pytest.mark.parametrize(
     ("state_of_mail", "after", "still"),
-    [(ACCEPTED, 0, 0), (FAILED, 0, 0), (UNKNOWN, 0, 0), (PLANNED, 0, 1), (ACCEPTED, 20, 0), (ACCEPTED, 30, 1)],
+    [(ACCEPTED, 0, 0), (FAILED, 0, 0), (UNKNOWN, 0, 0), (PLANNED, 0, 1), (ACCEPTED, 20, 0), (ACCEPTED, 24, 1)],
 )
 def test_what_a_mail_has_told_is_not_told_again_nor_the_same_cause_for_a_day(state_of_mail, after, still):
     """after: hours from the mail to a reminder that fails in the same way; 0 for none."""
@@ -314,3 +314,5 @@ def test_of_a_signer_without_a_channel_nothing_is_told_once_they_have_one():
     has_one = {k: replace(s, channels=(EMAIL,)) for k, s in nowhere.signers.items()}
     assert told(nowhere, found) == [("none", "no address")]
     assert told(replace(nowhere, signers=has_one), found) == []
+    by_mail = records(replace(nowhere, signers=has_one), email=(FAILED, "no such mailbox"))
+    assert told(replace(nowhere, signers=has_one), found | by_mail) == [("email", "address unusable")]

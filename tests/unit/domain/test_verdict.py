@@ -27,7 +27,7 @@ from shared.domain.model import (
     Suppression,
     Transition,
 )
-from shared.domain.planner import notice_for
+from shared.domain.planner import notice_for, resent
 from shared.domain.policy import Policy
 from shared.domain.verdict import Known, Reach, Verdict, verdicts
 from tests.fakes import PHONES, START
@@ -639,8 +639,8 @@ def test_an_outage_of_the_channel_counts_while_it_lasts(name, until, down) -> No
 
 
 def test_each_of_several_outages_is_looked_at() -> None:
-    outages = {"email smtp": OUTAGE, "sms twilio": replace(OUTAGE, until=START), "sms vonage": OUTAGE}
-    assert told(extra={"outages": outages}).because.startswith("vonage has failed since 02 Mar 14:00 UTC")
+    outages = {"email smtp": OUTAGE, "sms twilio": replace(OUTAGE, until=START), "sms vonage 2": OUTAGE}
+    assert told(extra={"outages": outages}).because.startswith("vonage 2 has failed since 02 Mar 14:00 UTC")
 
 
 def test_the_next_reminder_is_the_first_that_is_still_ahead() -> None:
@@ -708,3 +708,12 @@ def test_the_sentence_gives_the_time_as_the_reader_writes_it() -> None:
     found = told(record(S.PLANNED, "busy", lease_until=START + HOUR))
     assert found.sentence("ten past") == "Will be tried at ten past: busy."
     assert (found.at, found.channel) == (START + HOUR, SMS)
+
+
+def test_what_an_operator_sent_once_more_is_not_sent_where_the_address_has_changed_since() -> None:
+    state = Request(id="r1", signers={"k": signer(invited_at=START - 240 * HOUR)})
+    again = resent(state, notice_for(state, "k", Kind.INVITATION, SMS), START - HOUR)
+    moved = replace(again, signers={"k": signer(invited_at=START - 240 * HOUR, mobile=PHONES["b"])})
+    found = verdicts(moved, Known(records={}, now=START, policy=Policy()))["k"]
+    assert (found.reach, found.cause, found.channel) == (Reach.NOT_REACHED, Cause.REFUSED, SMS)
+    assert found.because == "the invitation by SMS is not sent: the address has changed or is no longer to be used"
