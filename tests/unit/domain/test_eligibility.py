@@ -162,6 +162,8 @@ class TestReminder:
     def test_waits_for_the_send_window(self, two):
         late = START + 3 * DAY + timedelta(hours=11)  # 21:00 in Indiana
         assert self.at(two, late) == Defer("outside the send window", 11 * 3600)
+        western = state(seen("a", mobile="+12135550123"))  # 7:00 in Los Angeles
+        assert self.at(western, START + 3 * DAY) == Defer("outside the send window", 3600)
 
     def test_waits_while_a_signature_is_unmatched(self, two):
         assert isinstance(self.at(replace(two, unmatched=("x",)), START + 3 * DAY), Defer)
