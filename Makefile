@@ -69,7 +69,7 @@ simulate-faults: $(STAMP) ## Put faults into the relay, one at a time, and show 
 	@FAULTS="$(FAULTS)" $(BIN)/python -m tests.simulation.faults
 
 .PHONY: mutate
-mutate: $(STAMP) ## Change the rules one operator at a time, and show what no test finds (MODULES=file or folder, SHARE=4 for each fourth, LIMIT, WORKERS)
+mutate: $(STAMP) ## Change the rules one operator at a time, and show what no test finds (MODULES=file or folder, SHARE=4 for each fourth, LIMIT, WORKERS, TESTS, AGAIN)
 	@MODULES="$(MODULES)" SHARE=$(SHARE) LIMIT=$(LIMIT) $(BIN)/python -m tests.mutation
 
 .PHONY: restore-drill

@@ -1,7 +1,7 @@
 """Changes the rules one operator at a time, and shows the changes that no test finds.
 
 mutmut makes the changes. Its runner collects all tests again for each of them; here they are collected once, and each
-change is tried in a fork of that process, in which the code of one function is replaced.
+change is tried in a fork of that process, in which the code of one function is replaced, with the tests of its line.
 """
 
 import difflib
@@ -20,18 +20,21 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import libcst
 import pytest
 from _pytest.runner import runtestprotocol
+from coverage import Coverage
+from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.configuration import config
 from mutmut.mutation import file_mutation, mutators
 
 REASONS = Path(__file__).with_suffix(".toml")
 SLOW = 1.0  # seconds of processor time: a test of more is left out
 LIMIT = float(os.environ.get("LIMIT") or 5)  # seconds of processor time for the tests of one change
+AGAIN = set(Path(again).read_text().splitlines()) if (again := os.environ.get("AGAIN")) else set()  # only these
 SENTENCE = re.compile(r"""f?(["'])(?:(?!\1)[^\n])* (?:(?!\1)[^\n])*\1""")  # for people to read: not changed
 
 
@@ -42,10 +45,11 @@ def one_per_text(node: libcst.BaseString) -> Iterator[libcst.BaseString]:
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one function. name: `Class.method`."""
+    """One change of one function. name: `Class.method`. spans: the lines of the changed node, and of the function."""
 
     path: Path
     name: str
+    spans: tuple[range, range]
     node: libcst.CSTNode
     mutated: libcst.CSTNode
     source: libcst.Module
@@ -59,7 +63,9 @@ class Mutant:
 
     def lines(self) -> list[str]:
         """What is different, as lines with their sign."""
-        differ = difflib.ndiff(self.source.code.splitlines(), self.code().splitlines())
+        old, new, (place, _) = self.source.code.splitlines(), self.code().splitlines(), self.spans
+        end = len(new) - len(old) + place.stop - 1
+        differ = difflib.ndiff(old[place.start - 1 : place.stop - 1], new[place.start - 1 : end])
         return [f"{line[0]} {line[2:].strip()}" for line in differ if line[0] in "+-"]
 
     def key(self) -> str:
@@ -72,9 +78,14 @@ def mutants(path: Path) -> list[Mutant]:
     """All changes of a file."""
     found = file_mutation.create_mutations(str(path), path.read_text())
     names = dict(_functions(found[0]))
+    places = MetadataWrapper(found[0], unsafe_skip_copy=True).resolve(PositionProvider)
+
+    def span(node: libcst.CSTNode) -> range:
+        return range(places[node].start.line, places[node].end.line + 1)
+
     plain = [(m.original_node, m.mutated_node, m.contained_by_top_level_function) for m in found[1]]
     return [
-        Mutant(path, names[within], old, new, found[0])
+        Mutant(path, names[within], (span(old), span(within)), old, new, found[0])
         for old, new, within in plain
         if within in names and _said(found[0], old) != _said(found[0], new)
     ]
@@ -113,11 +124,11 @@ def apply(mutant: Mutant) -> None:
 class Plugin:
     """Replaces pytest's loop over the tests."""
 
-    def __init__(self, wanted: list[Mutant]) -> None:
-        self.wanted, self.survived, self.tried = wanted, list[Mutant](), Counter[str]()
+    def __init__(self, paths: list[Path], share: int) -> None:
+        self.paths, self.share, self.survived = paths, share, list[Mutant]()
         self.found = Counter[tuple[str, str]]()  # by module and test: those that found most come first
-        self.breadth = dict[str, int]()  # of a test: how many functions it runs; those that run few come next
-        self.tests = defaultdict[CodeType, list[str]](list)  # of a function
+        self.seconds = dict[str, float]()  # of a test: the shortest come next
+        self.tests = defaultdict[tuple[str, int], set[str]](set)  # that run a line of a file
         self.running = dict[int, tuple[Mutant, int]]()
 
     def pytest_configure(self) -> None:
@@ -127,46 +138,57 @@ class Plugin:
         settings.register_profile("mutation", phases=[Phase.explicit, Phase.generate])
         settings.load_profile("mutation")
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> pytest.TestReport:
+        """Without the text of a failure: it takes longer than most tests."""
+        skipped = call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)
+        outcome = "passed" if call.excinfo is None else "skipped" if skipped else "failed"
+        return pytest.TestReport(item.nodeid, item.location, {}, outcome, None, call.when)
+
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self.items = {item.nodeid: item for item in session.items}
-        self._measure_all()
+        self._measure()
         gc.freeze()
-        for mutant in self.wanted:
+        for path in self.paths:
+            self._try_all(path, [m for m in mutants(path)[:: self.share] if not AGAIN or _once_more(m)])
+        return True
+
+    def _measure(self) -> None:
+        """Notes which lines each test runs, unless it fails or takes long."""
+        measured = Coverage(data_file=None, config_file=False, source=["shared"])
+        measured.start()
+        for name, item in self.items.items():
+            measured.switch_context(name)
+            started = time.process_time()
+            if not _passes(item):
+                print(f"left out: {name} fails without any change", file=sys.__stdout__)
+                started = -math.inf
+            self.seconds[name] = time.process_time() - started
+        measured.stop()
+        data = measured.get_data()
+        for file in data.measured_files():
+            for line, names in data.contexts_by_lineno(file).items():
+                self.tests[file, line] = {name for name in names if self.seconds.get(name, math.inf) <= SLOW}
+
+    def _try_all(self, path: Path, wanted: list[Mutant]) -> None:
+        before = len(self.survived)
+        for mutant in wanted:
             if len(self.running) == int(os.environ.get("WORKERS") or os.cpu_count() or 1):
                 self._await_one()
             self._start(mutant)
         while self.running:
             self._await_one()
-        return True
+        report(path, len(wanted), self.survived[before:])
 
-    def _measure_all(self) -> None:
-        """Which tests run which function."""
-        for name, item in self.items.items():
-            seconds, codes = self._measure(item)
-            self.breadth[name] = len(codes)
-            for code in codes if seconds <= SLOW else ():
-                self.tests[code].append(name)
-
-    def _measure(self, item: pytest.Item) -> tuple[float, set[CodeType]]:
-        codes = set[CodeType]()
-
-        def note(frame: FrameType, event: str, arg: object) -> None:
-            if event == "call":
-                codes.add(frame.f_code)
-
-        started = time.process_time()
-        sys.setprofile(note)
-        passed = _passes(item)
-        sys.setprofile(None)
-        if not passed:
-            print(f"left out: {item.nodeid} fails without any change", file=sys.__stdout__)
-            return math.inf, set()
-        return time.process_time() - started, {code for code in codes if "/shared/" in code.co_filename}
+    def _tests_of(self, mutant: Mutant) -> list[str]:
+        """Those that run its line; where a line is never a step of its own, as of a default, those of its function."""
+        file = function(importlib.import_module(mutant.module), mutant.name).__code__.co_filename
+        near = (set().union(*(self.tests[file, line] for line in span)) for span in mutant.spans)
+        tests = next(filter(None, near), set())
+        return sorted(tests, key=lambda t: (-self.found[mutant.module, t], self.seconds[t]))
 
     def _start(self, mutant: Mutant) -> None:
-        self.tried[mutant.module] += 1
-        live = function(importlib.import_module(mutant.module), mutant.name)
-        tests = sorted(self.tests[live.__code__], key=lambda t: (-self.found[mutant.module, t], self.breadth[t]))
+        tests = self._tests_of(mutant)
         reads, writes = os.pipe()
         if pid := os.fork():
             os.close(writes)
@@ -207,32 +229,33 @@ class Plugin:
             print(f"\n{mutant.key()}", *mutant.lines(), found, sep="\n  ", file=sys.__stdout__, flush=True)
 
 
+def _once_more(mutant: Mutant) -> bool:
+    within = f"{mutant.path.stem} {mutant.name}:"
+    return any(key.startswith(within) for key in AGAIN) and mutant.key() in AGAIN
+
+
 def _passes(item: pytest.Item) -> bool:
     return not any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
 
 
 def main() -> None:
-    """MODULES: files or folders, all of `only_mutate` without. SHARE=4: each fourth change. LIMIT, WORKERS."""
+    """MODULES: files or folders, all of `only_mutate` without. SHARE=4: each fourth change. LIMIT, WORKERS, AGAIN."""
     operators = [(t, one_per_text if o is mutators.operator_string else o) for t, o in file_mutation.mutation_operators]
     file_mutation.mutation_operators[:] = operators
     paths = [p for pattern in config().only_mutate for p in sorted(Path().glob(pattern))]
-    modules = os.environ.get("MODULES", "").split()
-    paths = [p for p in paths if not modules or any(p.is_relative_to(m) for m in modules)]
-    share = int(os.environ.get("SHARE") or 1)
-    plugin = Plugin([m for path in paths for m in mutants(path)[::share]])
-    pytest.main(["-q", "-s", "-p", "no:xdist", "-p", "no:cov", *config().pytest_add_cli_args_test_selection], [plugin])
-    report(plugin)
+    modules = os.environ.get("MODULES", "").split() or ["."]
+    plugin = Plugin([p for m in modules for p in paths if p.is_relative_to(m)], int(os.environ.get("SHARE") or 1))
+    tests = os.environ.get("TESTS", "").split() or config().pytest_add_cli_args_test_selection
+    pytest.main(["-q", "-s", "-p", "no:xdist", "-p", "no:cov", *tests], [plugin])
 
 
-def report(plugin: Plugin) -> None:
-    """A line for each module."""
+def report(path: Path, tried: int, survived: list[Mutant]) -> None:
+    """A line for a module."""
     listed = {key for group in tomllib.loads(REASONS.read_text()).values() for key in group}
-    left, reasoned = Counter(m.module for m in plugin.survived), Counter[str]()
-    for mutant in plugin.survived:
-        reasoned[mutant.module] += mutant.key() in listed
-    for module, tried in plugin.tried.items():
-        found, of = tried - left[module], tried - reasoned[module]
-        print(f"{module}: {tried} changes, {found} found, {reasoned[module]} listed, {found / max(of, 1):.1%}")
+    reasoned = sum(mutant.key() in listed for mutant in survived)
+    found, of = tried - len(survived), tried - reasoned
+    line = f"{path}: {tried} changes, {found} found, {reasoned} listed, {found / max(of, 1):.1%}"
+    print(line, file=sys.__stdout__, flush=True)
 
 
 if __name__ == "__main__":

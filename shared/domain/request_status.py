@@ -1,7 +1,5 @@
 """How a request stands by an answer and an event: open, complete, expired, or disputed between the two."""
 
-from datetime import datetime
-
 from msgspec.structs import replace
 
 from shared.domain import trust
@@ -60,7 +58,7 @@ def _claimed_complete(r: Reading, said: Status | None) -> Status:
     if r.before.status is Status.COMPLETE:
         return Status.COMPLETE
     if said is None and not trust.says_complete(r.usual):
-        return _settled(r, said, r.before.status)  # `with_proof` decides
+        return _kept(r.before.status)  # `with_proof` decides
     r.wait(COMPLETE_LAG, f"a webhook says complete, the API says {said}")
     r.alerts.append(trust.ALERT_HELD if said is None else DISPUTED)
     return Status.DISPUTED
@@ -73,20 +71,26 @@ def _claimed_expired(r: Reading, said: Status | None, old: Status) -> Status:
     if said is not None:
         return _settled(r, said, old)
     if not trust.says_status(r.usual):
-        r.alerts += [] if old is Status.EXPIRED else [trust.ALERT_EXPIRED]
+        if old is not Status.EXPIRED:
+            r.alerts.append(trust.ALERT_EXPIRED)
         return Status.EXPIRED
     r.alerts.append(trust.ALERT_HELD)
-    return _settled(r, None, old)
+    return _kept(old)
 
 
 def _settled(r: Reading, said: Status | None, old: Status) -> Status:
     if said is None:
-        return Status.OPEN if old in (Status.GONE, Status.DORMANT) else old
+        return _kept(old)
     if said is not Status.COMPLETE and old is Status.COMPLETE:
         return old  # only a new round undoes a completion; its date of expiry may pass
     if old is Status.DISPUTED and said in (Status.OPEN, Status.PAUSED) and _may_lag(r):
         return old
     return said
+
+
+def _kept(old: Status) -> Status:
+    """Where nothing says how the request stands now: it is alive."""
+    return Status.OPEN if old in (Status.GONE, Status.DORMANT) else old
 
 
 def _may_lag(r: Reading) -> bool:
@@ -102,19 +106,19 @@ def with_proof(r: Reading, request: Request) -> Request:
     if heard_at is None or request.status is Status.COMPLETE:
         return trust.heard_complete(request, None)
     waited = trust.has_waited(heard_at, r.now, r.policy)
-    if r.said() is not None or False in r.flags:
-        return _denied(r, request, heard_at, waited=waited)
+    if r.said() is not None:
+        return _denied(r, request, waited=waited)
     proven = trust.every_signed_heard(request, r.signers)
     if trust.says_complete(r.usual) or not (proven or waited):
         return trust.heard_complete(request, heard_at)
     return _believed_complete(r, request, proven=proven)
 
 
-def _denied(r: Reading, request: Request, heard_at: datetime, *, waited: bool) -> Request:
+def _denied(r: Reading, request: Request, *, waited: bool) -> Request:
     """The API has spoken meanwhile."""
     if waited and request.complete_heard_at:
         r.alerts.append(DISPUTED)
-    return trust.heard_complete(request, None if waited or r.said() else heard_at)
+    return trust.heard_complete(request, None)
 
 
 def _believed_complete(r: Reading, request: Request, *, proven: bool) -> Request:

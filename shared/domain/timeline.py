@@ -96,7 +96,7 @@ def timeline(
     return sorted(moments, key=lambda m: m.at)
 
 
-def answers(signers: Iterable[str], moments: list[Moment], now: datetime) -> list[SignerSummary]:
+def answers(signers: Iterable[str], moments: list[Moment]) -> list[SignerSummary]:
     """One a signer, in the order given."""
     found, of = [], dict[str, list[Moment]]()
     for moment in moments:
@@ -104,7 +104,7 @@ def answers(signers: Iterable[str], moments: list[Moment], now: datetime) -> lis
     for key in signers:
         mine = of.get(key, [])
         last = {m.record.channel: m for m in mine if m.record is not None}
-        ahead = [m for m in mine if m.at > now and m.mark == "due"]
+        ahead = [m for m in mine if m.mark == "due"]
         found.append(SignerSummary(signer=key, last=tuple(last.values()), next=ahead[0] if ahead else None))
     return found
 
@@ -131,7 +131,7 @@ def _of_request(request: Request, now: datetime) -> Iterator[Moment]:
 
 
 def _webhooks(request: Request) -> Iterator[Moment]:
-    handled = Counter((at, request.event_types.get(key, "")) for key, at in request.events.items())
+    handled = Counter((at, request.event_types.get(key)) for key, at in request.events.items())
     for (at, kind), times in handled.items():
         what = f"webhook {kind}" if kind else "webhook"
         yield Moment(at=at, what=f"{what.capitalize()} handled" if times == 1 else f"{times} × {what} handled")

@@ -250,7 +250,7 @@ class OperatorQueries:
         chosen, more = (choice or Choice(size=len(found))).of(found)
         records = {k: r for k, r in known.records.items() if r.signer in chosen or not r.signer}
         moments = timeline(request, records, known.now, self._policy, chosen)
-        told, owners = answers(chosen, moments, known.now), _owners(known)
+        told, owners = answers(chosen, moments), _owners(known)
         return Case(request, records, moments, told, found, more, dict(known.blocked), owners, known.now)
 
     def reached(

@@ -57,7 +57,10 @@ class TestInvitation:
 
     def test_waits_while_another_signer_comes_first_again(self, two):
         assert invitation(with_signer(two, 1, request_url="")) == Defer("not this signer's turn", 840)
-        assert isinstance(invitation(with_signer(two, 1, role=Role.RECIPIENT)), Suppress)
+        assert invitation(with_signer(two, 1, role=Role.RECIPIENT)) == Suppress("not this signer's turn")
+        second = with_signer(with_signer(two, 1, order=2), 2, order=1)
+        assert invitation(replace(second, ordered=True)) == Defer("not this signer's turn", 840)
+        assert invitation(second) == Send()
 
     def test_waits_for_an_address_that_one_answer_lacked(self, two):
         assert isinstance(invitation(with_signer(two, 1, mobile=""), of=two), Defer)
@@ -86,7 +89,9 @@ class TestInvitation:
         wait = (again - age) * 60
         assert invitation(replace(two, status=status), START + age * MINUTE) == Defer(f"the request is {status}", wait)
 
-    @pytest.mark.parametrize(("age", "wait"), [(839, 61), (840, 960), (7 * 86_400 - 70, 70)])
+    @pytest.mark.parametrize(
+        ("age", "wait"), [(839, 61), (840, 960), (7 * 86_400 - 70, 70), (7 * 86_400 - 1.5, 1.5), (7 * 86_400 - 0.5, 1)]
+    )
     def test_waits_for_a_minute_at_least_and_until_it_is_too_late(self, two, age, wait):
         found = invitation(replace(two, status=Status.PAUSED), START + timedelta(seconds=age))
         assert found == Defer("the request is paused", wait)
@@ -128,6 +133,7 @@ class TestReminder:
             ([("sending", 70), ("accepted", 71), ("delivered", 72)], 11 * 3600),
             ([("sending", 71), ("unknown", 71)], 11 * 3600),
             ([("sending", 70), ("delivered", 71)], 11 * 3600),
+            ([("sending", 70), ("delivered", 71), ("undelivered", 72)], 11 * 3600),
             ([("sending", 1), ("unknown", 1), ("planned", 2), ("sending", 70), ("accepted", 70)], 10 * 3600),
             ([("failed", 0)], 0),
         ],
@@ -138,6 +144,7 @@ class TestReminder:
         records = [replace(first, state=history[-1].state, history=history)] if history else []
         given = after_invitation(two, notice(two, Kind.REMINDER, step=3), records, START + 3 * DAY, POLICY)
         assert (given.after if isinstance(given, Defer) else 0) == wait
+        assert isinstance(given, Send) is (wait == 0)
 
     @pytest.mark.parametrize(
         ("days", "fields", "waits"),
@@ -165,6 +172,8 @@ class TestReminder:
     def test_waits_for_the_send_window(self, two):
         late = START + 3 * DAY + timedelta(hours=11)  # 21:00 in Indiana
         assert self.at(two, late) == Defer("outside the send window", 11 * 3600)
+        western = state(seen("a", mobile="+12135550123"))  # 7:00 in Los Angeles
+        assert self.at(western, START + 3 * DAY) == Defer("outside the send window", 3600)
 
     def test_waits_while_a_signature_is_unmatched(self, two):
         assert isinstance(self.at(replace(two, unmatched=("x",)), START + 3 * DAY), Defer)

@@ -328,6 +328,11 @@ class TestAnswers:
         untitled = replace(answer(seen("a")), title="")
         assert merge(None, untitled, hint, START, POLICY).request.title == "Lease 7"
 
+    def test_without_a_title_or_a_hint_there_is_none(self):
+        said = replace(answer(*TWO), title="")
+        merged = later(None, said)
+        assert (merged.request.title, merged.answer) == ("", said)
+
     def test_only_so_many_events_are_remembered(self):
         request = sent(seen("a"))
         crowded = replace(request, events={str(n): START for n in range(600)} | {"old": START - timedelta(days=32)})

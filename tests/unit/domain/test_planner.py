@@ -12,6 +12,7 @@ from shared.domain.model import (
     Event,
     EventType,
     Kind,
+    Notice,
     NoticeRecord,
     NoticeState,
     Request,
@@ -273,6 +274,8 @@ def test_progress_goes_to_the_others_who_were_at_it_before():
     request = signed(state(seen("a"), seen("b"), seen("c")), 1)
     progress = [p for p in planned(request, START + MINUTE) if p[0] == "progress"]
     assert progress == [("progress", 2, 1, "sms"), ("progress", 3, 1, "sms")]
+    of_the_last = planned(signed(state(seen("a"), seen("b"), seen("c")), 3), START + MINUTE)
+    assert [p for p in of_the_last if p[0] == "progress"] == [("progress", 1, 3, "sms"), ("progress", 2, 3, "sms")]
 
 
 @pytest.mark.parametrize(("choice", "readers"), [("others", [2]), ("all", [1, 2]), ("none", [])])
@@ -357,3 +360,39 @@ def test_what_is_healed_is_what_nobody_is_at_work_on(found, idle):
     records = dict.fromkeys(implied, found)
     assert bool(planner.unsent(implied, records, START, POLICY)) is idle
     assert planner.unsent(implied, {}, START, POLICY) == list(implied.values())
+
+
+COPIES = frozenset({Kind.COPY_SIGNED, Kind.COPY_COMPLETE, Kind.COPY_EXPIRED})
+
+
+@pytest.mark.parametrize(
+    ("changes", "days", "kind", "about"),
+    [
+        ({"status": Status.OPEN}, 1, Kind.COPY_SIGNED, 2),
+        ({"status": Status.PAUSED}, 1, Kind.COPY_SIGNED, 2),
+        ({"status": Status.COMPLETE, "completed_at": START}, 7, Kind.COPY_COMPLETE, 0),
+        ({"status": Status.EXPIRED, "status_sequence": 2, "status_at": START}, 7, Kind.COPY_EXPIRED, 0),
+        ({"status": Status.EXPIRED, "status_sequence": 1, "status_at": START}, 0, None, 0),
+        ({"status": Status.COMPLETE}, 0, None, 0),
+        ({"status": Status.DISPUTED}, 0, None, 0),
+    ],
+)
+def test_the_sender_gets_the_copies_they_want_while_they_are_news(changes, days, kind, about):
+    request = replace(signed(state(*TWO), 2, at=START), round=2, **changes)
+
+    def copies(after: timedelta, wanted: frozenset[Kind] = COPIES, **policy) -> list[Notice]:
+        return [*planner.copies(request, START + after, Policy(sender_copies=wanted, **policy))]
+
+    expected = Notice(
+        notice=digest(kind, "r1", 2, about),
+        request="r1",
+        signer="",
+        kind=kind or Kind.PROGRESS,
+        about=about,
+        channel=ChannelName.EMAIL,
+        round=2,
+    )
+    assert copies(MINUTE) == ([expected] if kind else [])
+    assert copies(days * DAY - MINUTE) == ([expected] if kind else [])
+    assert copies(days * DAY) == []
+    assert copies(MINUTE, COPIES - {kind}) == copies(MINUTE, available=frozenset({ChannelName.SMS})) == []

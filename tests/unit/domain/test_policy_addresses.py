@@ -3,7 +3,15 @@
 import pytest
 
 from shared.domain.model import ChannelName, digest
-from shared.domain.policy import Policy, address_key, choose_channels, normal_email, normal_mobile
+from shared.domain.policy import (
+    Policy,
+    address_key,
+    beside,
+    choose_channels,
+    normal_email,
+    normal_mobile,
+    other_channel,
+)
 
 SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL
 
@@ -89,6 +97,28 @@ def test_the_channels_that_each_policy_chooses(policy, send_to, addresses, expec
 def test_a_channel_without_a_provider_is_never_chosen():
     policy = Policy(channels="all", available=frozenset({EMAIL}))
     assert choose_channels(policy, {}, "jo@x.org", "+13175551234") == (EMAIL,)
+
+
+def test_a_number_with_its_country_code_needs_no_region() -> None:
+    assert normal_mobile("13175551234", "") == "+13175551234"
+
+
+def test_each_channel_has_another_beside_it() -> None:
+    assert [beside(SMS), beside(EMAIL)] == [EMAIL, SMS]
+
+
+@pytest.mark.parametrize(
+    ("channels", "available", "of_sms", "of_email"),
+    [
+        ("sms-first", {SMS, EMAIL}, EMAIL, SMS),
+        ("email-first", {SMS, EMAIL}, EMAIL, SMS),
+        ("sms-first", {SMS}, None, SMS),
+        ("all", {SMS, EMAIL}, None, None),
+    ],
+)
+def test_only_where_one_channel_comes_first_the_other_takes_over(channels, available, of_sms, of_email) -> None:
+    policy = Policy(channels=channels, available=frozenset(available))
+    assert [other_channel(policy, SMS), other_channel(policy, EMAIL)] == [of_sms, of_email]
 
 
 def test_a_number_that_only_its_own_town_can_dial_is_none() -> None:

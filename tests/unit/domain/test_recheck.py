@@ -5,7 +5,18 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain.model import ChannelName, Event, EventType, Reminder, Request, Role, Signer, SignerState, Status
+from shared.domain.model import (
+    ChannelName,
+    Event,
+    EventType,
+    Reminder,
+    Request,
+    Role,
+    Signer,
+    SignerState,
+    Status,
+    digest,
+)
 from shared.domain.policy import Policy
 from shared.domain.recheck import (
     EVENTS_KEPT,
@@ -17,6 +28,7 @@ from shared.domain.recheck import (
     stub,
     unread,
 )
+from shared.domain.search import words_of
 from tests.fakes import START
 
 POLICY, OPENS = Policy(), Policy(opens_seen=True)
@@ -199,3 +211,18 @@ def test_a_reminder_is_out_once_those_due_by_then_are():
     reminder = Reminder(due_at=START, task="t")
     out = [is_out(replace(OPEN, reminded_until=at), reminder) for at in (None, START - SECOND, START, START + SECOND)]
     assert out == [False, False, True, True]
+
+
+def test_each_reading_stores_the_words_by_which_the_request_is_found():
+    request = replace(OPEN, title="Lease", search=("old",))
+    assert record_reading(request, OPEN, None, START, POLICY).search == words_of(request)
+
+
+@pytest.mark.parametrize(("days", "status"), [((), Status.DORMANT), ((1,), Status.OPEN)])
+def test_a_request_falls_silent_thirty_days_past_its_last_step(days, status):
+    now = START + 30 * DAY + SECOND
+    assert record_reading(OPEN, OPEN, None, now, Policy(reminder_days=days)).status is status
+
+
+def test_the_key_of_an_event_is_no_longer_than_a_field_of_the_database_needs():
+    assert event_key("any text/é") == digest("any text/é")[:24]

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.model import ChannelName, Request, Signer
-from shared.domain.search import MAX_PART, MOST, matches, words_in, words_of
+from shared.domain.search import MAX_PART, MOST, folded, matches, words_in, words_of
 
 ERIC = Signer(number=1, name="Eric Müller-Smith", email="eric@example.com", mobile="+13175550101")
 WRONG = Signer(number=2, unusable={ChannelName.SMS: "123-45"})
@@ -83,3 +83,55 @@ def test_every_signer_of_a_large_request_is_found(signers: int) -> None:
 
 def test_a_domain_is_found_with_and_without_its_at_sign() -> None:
     assert words_in("@example.com") == words_in("example.com")
+
+
+def test_the_words_of_a_request_are_its_whole_words_in_their_order_and_then_how_they_begin():
+    signer = Signer(
+        number=1,
+        name="Éva (O'Neil-Smithers)",
+        email="eva.o+x_y@mail.org",
+        mobile="+13175550101",
+        unusable={ChannelName.SMS: "12 34-5"},
+    )
+    whole = """req-1 lease eva-&-co 13175550101 3175550101 eva.o+x_y@mail.org eva o'neil-smithers 0101 o x y mail org
+        mail.org 12 34-5 12345"""
+    beginnings = """req req- lea leas eva- eva-& eva-&- 131 1317 13175 131755 317 3175 31755 317555 eva. eva.o eva.o+
+        o'n o'ne o'nei o'neil 010 mai mail. mail.o 34- 123 1234"""
+    found = words_of(Request(id="Req-1", title='"Lease" Éva-&-Co &', signers={"k": signer}))
+    assert found == (*whole.split(), *beginnings.split())
+
+
+def test_a_signer_without_a_name_an_address_or_a_number_adds_no_word():
+    assert words_of(Request(id="r", signers={"k": Signer(number=1)})) == ("r",)
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("317 555 0", ("3175550",)),  # seven digits are a number
+        ("317 555", ("317", "555")),
+        ("+1 (317) 555-0101", ("13175550101",)),
+        ("  00 1.317/555 0101 ", ("13175550101",)),
+        ("0000000", ("0000000",)),  # nothing but prefixes
+        ("Lease, lease  LEASE", ("lease",)),
+        ("'Agreement' & (Co.)", ("agreement", "co")),
+        ("room 3175550101", ("room", "3175550101")),
+    ],
+)
+def test_what_is_typed_is_one_number_or_each_of_its_words(typed, words):
+    assert words_in(typed) == words
+
+
+def test_a_word_counts_up_to_its_hundredth_character_and_loses_the_marks_around_it():
+    assert folded("x" * 101) == "x" * 100
+    assert folded("@.,;:!?\"'()[]{}<>“”’&Straße-ﬁx&’”“><}{][)('\"?!:;,.") == "strasse-fix"
+
+
+def test_all_words_that_are_typed_must_begin_one_of_the_requests():
+    request = Request(id="r", search=("alpha", "beta"))
+    assert [matches(request, words) for words in (("al", "be"), ("al", "x"), ("lpha",), ())] == [
+        True,
+        False,
+        False,
+        True,
+    ]

@@ -78,6 +78,18 @@ class TestProviders:
         assert (record.state, record.reason) == (NoticeState.FAILED, "landline")
         assert world.told() == []
 
+    def test_a_message_to_an_address_not_to_be_used_goes_by_the_other_channel_and_its_record_says_so(self):
+        world = World(Policy(channels="sms-first"))
+        world.sms.outcomes = [PermanentFailure("landline", suppress=True)]
+        world.says(seen("a", email="a@x.org"))
+        world.hear(SENT)
+        world.advance(3.1 * DAY, reconcile=True)
+        reminders = {k: r for k, r in world.ledger.all(NoticeRecord).items() if r.kind is Kind.REMINDER}
+        (closed,) = [r for r in reminders.values() if r.channel is ChannelName.SMS]
+        assert (closed.state, closed.reason) == (NoticeState.SUPPRESSED, "the address is not to be used: landline")
+        assert closed.address == address_key(ChannelName.SMS, PHONES["a"], world.policy)
+        assert reminders[closed.fallback].state is NoticeState.ACCEPTED
+
     @pytest.mark.parametrize("lost", [OutcomeUnknown("time-out"), RuntimeError("bug")])
     def test_a_lost_answer_is_unknown_and_tried_once_more_after_15_minutes(self, lost):
         world = World()
