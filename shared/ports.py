@@ -14,6 +14,7 @@ from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
 
 if TYPE_CHECKING:  # for few functions, and the most rules of all
+    from shared.domain.daily import Summary
     from shared.domain.unreached import Unreached
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -277,8 +278,16 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Render(Protocol):
-    """The words of a notice, true to the state at hand. unreached: whom a mail to the sender tells of."""
+    """The words of a notice, true to the state at hand.
+
+    unreached: whom a mail to the sender tells of. summary: what a mail of the day tells.
+    """
 
     def __call__(
-        self, request: Request, notice: Notice, link: str, unreached: "Sequence[Unreached]" = ()
+        self,
+        request: Request,
+        notice: Notice,
+        link: str,
+        unreached: "Sequence[Unreached]" = (),
+        summary: "Summary | None" = None,
     ) -> Wording: ...

@@ -202,5 +202,5 @@ class _NoShortener:
         return target.url
 
 
-def _words(request: object, notice: Notice, link: str, unreached: object = ()) -> Wording:
+def _words(request: object, notice: Notice, link: str, unreached: object = (), summary: object = None) -> Wording:
     return Wording(text=link, segments=1)

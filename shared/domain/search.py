@@ -3,7 +3,8 @@
 import re
 import unicodedata
 
-from shared.domain.model import Request, Signer
+from shared.domain.model import Request, Signer, digest
+from shared.domain.policy import normal_email
 
 MOST = 1_000  # words of a request; each is an entry of two indexes
 MAX_WORD = 100  # characters of a word that count
@@ -12,14 +13,24 @@ PHONE = re.compile(r"[\d\s()+./-]*\d[\d\s()+./-]*")
 
 
 def words_of(request: Request) -> tuple[str, ...]:
-    """Its id, every word of its title, and of its signers' names, e-mail addresses and numbers; then how they begin."""
+    """Its sender's; its id, every word of its title, of its signers' names, addresses and numbers; how these begin."""
     found = [request.id, *request.title.split()]
     for signer in request.signers.values():
         mail = [signer.email, *re.split(r"[._+@-]", signer.email), signer.email.partition("@")[2]]
         found += [*signer.name.split(), *mail, *_numbers(signer.mobile), *_as_given(signer)]
     whole = dict.fromkeys(folded(w) for w in found if folded(w))
     parts = (w[:n] for w in whole for n in range(MIN_PART, min(len(w), MAX_PART) + 1))
-    return tuple(whole | dict.fromkeys(parts))[:MOST]
+    return tuple({sender_word(request.site, normal_email(request.sender_email)): None} | whole | dict.fromkeys(parts))[
+        :MOST
+    ]
+
+
+def sender_word(site: str, address: str) -> str:
+    """What all requests of a sender on a site have. No title or name holds it, since their words have no space.
+
+    address: "" for none.
+    """
+    return f"sender {digest(site, address)[:32]}"
 
 
 def matches(request: Request, words: tuple[str, ...]) -> bool:
