@@ -15,7 +15,7 @@ from shared.domain.model import ChannelName, Kind
 from shared.setting_types import SettingError
 from shared.settings import CLICKWRAP_FIELDS, TEMPLATES_DIR, TEMPLATES_LANGUAGE, Settings
 from shared.text.check import WITHOUT_LINK, check_templates
-from shared.text.render import MAX_SEGMENTS, Context, Rendered, Texts, render
+from shared.text.render import MAX_SEGMENTS, Context, Group, Rendered, Texts, render
 from shared.text.segments import Segments, segments
 
 HERE = Path(__file__).parent
@@ -30,6 +30,7 @@ SAMPLE = Context(
     expires=datetime(2026, 3, 31, 17, tzinfo=ZoneInfo("America/New_York")),
     opt_out=True,
 )
+GROUPS = tuple(Group(name=name, count=1, titles=(SAMPLE.title,)) for name in ("complete", "open"))
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -86,6 +87,8 @@ def offered(settings: Settings, prefix: str) -> dict[str, str]:
 def shown(context: Context, texts: Texts, language: str) -> list[Shown]:
     def one(kind: Kind) -> Shown:
         told = replace(context, opt_out=kind is Kind.INVITATION, link="" if kind in WITHOUT_LINK else context.link)
+        if kind is Kind.COPY_DAILY:
+            told = replace(told, day=SAMPLE.expires, signatures=2, groups=GROUPS)
         sms = render(kind, ChannelName.SMS, told, texts, language).text
         return Shown(kind, sms, segments(sms), render(kind, ChannelName.EMAIL, told, texts, language))
 

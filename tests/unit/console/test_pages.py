@@ -24,6 +24,7 @@ from shared.domain.model import (
     ApiSigner,
     ChannelName,
     EventType,
+    Kind,
     NoticeRecord,
     NoticeState,
     Outage,
@@ -492,6 +493,14 @@ class TestHealth:
         page = made(world, local=False, environ={"GOOGLE_CLOUD_PROJECT": "acme"}).get("/health").text
         assert "console.cloud.google.com/cloudtasks?project=acme" in page
         assert "Sandbox" not in page
+
+
+def test_a_mail_of_the_day_is_listed_though_it_is_of_no_request(world, client):
+    sent = next(r for r in world.records() if r.state is NoticeState.ACCEPTED)
+    world.ledger.put("d" * 64, replace(sent, request_id="d" * 64, signer="", kind=Kind.COPY_DAILY), None)
+    page = client.get("/messages?state=accepted").text
+    assert "Mail of the day to the sender" in page
+    assert f'href="/requests/{"d" * 64}"' not in page
 
 
 def test_messages_are_listed_by_state_with_their_reason(client):
