@@ -19,7 +19,7 @@ from shared.settings import Settings
 from shared.settings.clickwrap import CLICKWRAP_FIELDS
 from shared.settings.messages import TEMPLATES_DIR, TEMPLATES_LANGUAGE
 from shared.text.check import WITHOUT_LINK, check_templates
-from shared.text.render import MAX_SEGMENTS, Context, Rendered, Texts, render
+from shared.text.render import MAX_SEGMENTS, Context, Group, Rendered, Texts, render
 from shared.text.segments import Segments, segments
 
 HERE = Path(__file__).parent
@@ -33,6 +33,7 @@ SAMPLE = Context(
     sender="Ann Sender",
     expires=datetime(2026, 3, 31, 17, tzinfo=ZoneInfo("America/New_York")),
 )
+GROUPS = tuple(Group(name=name, count=1, titles=(SAMPLE.title,)) for name in ("complete", "open"))
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -121,6 +122,8 @@ def offered(settings: Settings, prefix: str) -> dict[str, str]:
 def shown(context: Context, texts: Texts, language: str) -> list[Shown]:
     def one(kind: Kind) -> Shown:
         told = replace(context, link="" if kind in WITHOUT_LINK else context.link)
+        if kind is Kind.COPY_DAILY:
+            told = replace(told, day=SAMPLE.expires, signatures=2, groups=GROUPS)
         by_sms = [] if KINDS[kind].to_sender else [sms(kind, first, told) for first in (True, False)]
         return Shown(kind, by_sms, render(kind, ChannelName.EMAIL, told, texts, language))
 

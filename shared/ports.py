@@ -14,6 +14,7 @@ from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
 
 if TYPE_CHECKING:  # for few functions, and the most rules of all
+    from shared.domain.daily import Summary
     from shared.domain.unreached import Unreached
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -288,7 +289,8 @@ class Wording(msgspec.Struct, frozen=True, kw_only=True):
 class Render(Protocol):
     """The words of a notice, true to the state at hand.
 
-    unreached: whom a mail to the sender tells of. first_text: whether no SMS is known to have arrived there before.
+    unreached: whom a mail to the sender tells of. summary: what a mail of the day tells.
+    first_text: whether no SMS is known to have arrived there before.
     """
 
     def __call__(
@@ -297,6 +299,7 @@ class Render(Protocol):
         notice: Notice,
         link: str,
         unreached: "Sequence[Unreached]" = (),
+        summary: "Summary | None" = None,
         *,
         first_text: bool = False,
     ) -> Wording: ...

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from shared.adapters.clickwrap.webhook import ClickwrapWebhook
 from shared.adapters.collections import CHANGED
+from shared.domain.daily import Summary
 from shared.domain.eligibility import needed
 from shared.domain.errors import Accepted, PermanentFailure, RetryLater
 from shared.domain.kinds import KINDS
@@ -241,11 +242,23 @@ class FakeShortener:
 
 
 def render(
-    request: Request, notice: Notice, link: str, unreached: Sequence[Unreached] = (), *, first_text: bool = False
+    request: Request,
+    notice: Notice,
+    link: str,
+    unreached: Sequence[Unreached] = (),
+    summary: Summary | None = None,
+    *,
+    first_text: bool = False,
 ) -> Wording:
     if notice.kind is Kind.UNREACHED:
         named = (f"{request.signers[one.signer].name} {one.channel}: {one.cause}" for one in unreached)
         return Wording(text="; ".join(named), subject="not reached")
+    if summary:
+        titles = (f"{n} {getattr(summary, n)}" for n in ("complete", "expired", "open"))
+        people = [f"{r.title}: {r.signers[one.signer].name} {one.cause}" for r, one in summary.unreached]
+        return Wording(
+            text="; ".join((f"signatures {summary.signatures}", *titles, *sorted(set(people)))), subject="day"
+        )
     if KINDS[notice.kind].to_sender:
         return Wording(text=f"{notice.kind} {notice.about}", subject="copy")
     return Wording(text=f"{notice.kind} {needed(request)} needed {link}".strip(), segments=1)

@@ -13,7 +13,7 @@ from msgspec.structs import asdict, replace
 from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind
 from shared.text.check import WITHOUT_LINK
-from shared.text.render import BUILT_IN_TEXTS, CAUSE_WORDS, Context, Person, Rendered, render, template_values
+from shared.text.render import BUILT_IN_TEXTS, CAUSE_WORDS, Context, Group, Person, Rendered, render, template_values
 from shared.text.segments import segments
 
 GOLDEN = Path(__file__).parent / "golden" / "texts"
@@ -34,6 +34,12 @@ UNREACHED = tuple(
     Person(name="Eric Smith" if n % 2 else "", number=n, channel=list(ChannelName)[n % 3], cause=cause)
     for n, cause in enumerate(sorted(set(CAUSE_WORDS.values())), 1)
 )
+PEOPLE_OF_DAY = tuple(replace(person, title="Lease of Flat 4") for person in UNREACHED[:2])
+GROUPS = (
+    Group(name="complete", count=2, titles=("Lease of Flat 4", "PS Employment Agreement")),
+    Group(name="expired", count=1),
+    Group(name="open", count=22, titles=("Lease of Flat 4",), more=True),
+)
 
 
 def written(kind: Kind, channel: ChannelName, language: str, context: Context = SEED, first: bool = False) -> Rendered:
@@ -43,6 +49,10 @@ def written(kind: Kind, channel: ChannelName, language: str, context: Context = 
     if KINDS[kind].to_sender:  # as `wording` fills it
         people = UNREACHED if kind is Kind.UNREACHED else ()
         told = replace(told, signer_name="", sender="", expires=None, people=people, more=len(people[:1]))
+    if kind is Kind.COPY_DAILY:
+        told = replace(
+            told, title="", who="", people=PEOPLE_OF_DAY, day=datetime(2026, 3, 1), signatures=5, groups=GROUPS
+        )
     return render(kind, channel, told, language=language)
 
 

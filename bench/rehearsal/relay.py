@@ -207,5 +207,5 @@ class _NoShortener:
         return target.url
 
 
-def _words(request: object, notice: Notice, link: str, unreached: object = (), **_: bool) -> Wording:
+def _words(request: object, notice: Notice, link: str, *_: object, **__: object) -> Wording:
     return Wording(text=link, segments=1)

@@ -65,6 +65,7 @@ KINDS: dict[Kind, KindFacts] = {
     Kind.COPY_SIGNED: KindFacts(useful_days=1, due_since=_never, link="", to_sender=True, words=Kind.PROGRESS),
     Kind.COPY_COMPLETE: KindFacts(useful_days=7, due_since=_never, link="", to_sender=True, words=Kind.COMPLETION),
     Kind.COPY_EXPIRED: KindFacts(useful_days=7, due_since=_never, link="", to_sender=True),
+    Kind.COPY_DAILY: KindFacts(useful_days=2, due_since=_never, link="", to_sender=True),
 }
 COPIES = {kind.removeprefix("copy_"): kind for kind in Kind if kind.startswith("copy_")}  # by what SENDER_COPIES names
 
@@ -85,6 +86,8 @@ def described(item: Notice | NoticeRecord) -> str:
     """The kind in words, with the day of a reminder or the signer that a progress notice is about."""
     if item.kind is Kind.UNREACHED:
         return "Mail to the sender about signers not reached"
+    if item.kind is Kind.COPY_DAILY:
+        return "Mail of the day to the sender"
     if KINDS[item.kind].to_sender:
         about = f", about signer {item.about}" if item.about else ""
         return f"Copy to the sender: {item.kind.removeprefix('copy_')}{about}"

@@ -50,6 +50,7 @@ class Kind(StrEnum):
     COPY_SIGNED = "copy_signed"  # to the sender, where SENDER_COPIES asks for it
     COPY_COMPLETE = "copy_complete"
     COPY_EXPIRED = "copy_expired"
+    COPY_DAILY = "copy_daily"  # about all their requests of a day
 
 
 class ChannelName(StrEnum):
@@ -208,6 +209,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status_at: datetime | None = None  # time of the last of them
     next_at: datetime | None = None
     opened_at: datetime | None = None  # when a signer last opened their link, or the sender was told of one
+    unreached_at: datetime | None = None  # when the sender was last told of a signer who was not reached
     reminded_until: datetime | None = None  # the reminders due by then have been published
     search: tuple[str, ...] = ()
     reminders_stopped: bool = False  # by an operator

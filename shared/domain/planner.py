@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from shared.domain import daily
 from shared.domain.kinds import useful_for
 from shared.domain.model import (
     ChannelName,
@@ -218,6 +219,8 @@ def copies(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
 
     A request that was complete or expired when it was first met is no news.
     """
+    if Kind.COPY_DAILY in policy.sender_copies and ChannelName.EMAIL in policy.available:
+        yield from daily.notices(request, now, policy)
     useful = {kind: useful_for(kind, policy) for kind in policy.sender_copies if ChannelName.EMAIL in policy.available}
     for kind, about, at in _news(request):
         if kind in useful and at and now - at < useful[kind]:

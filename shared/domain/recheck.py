@@ -131,6 +131,12 @@ def _trimmed(events: dict[str, datetime], now: datetime, policy: Policy) -> dict
     return dict(newest)
 
 
+def sender_told(request: Request, now: datetime, policy: Policy) -> Request | None:
+    """The state once the sender was told of somebody not reached: an address may be corrected soon."""
+    told = replace(request, unreached_at=now)
+    return None if request.forgotten else announced(told, now, policy) or told
+
+
 def announced(request: Request, now: datetime, policy: Policy) -> Request | None:
     """The state once a change may follow: a signer opened their link, or the sender was told of somebody not reached.
 

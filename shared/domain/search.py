@@ -5,7 +5,8 @@ import unicodedata
 
 import msgspec
 
-from shared.domain.model import Request, Signer
+from shared.domain.model import Request, Signer, digest
+from shared.domain.policy import normal_email
 
 MOST = 5_500  # words of a request; each is an entry of two indexes, of which Firestore allows 40,000
 FEW, LARGE = 800, 800_000  # so many words, where the signers take more bytes than these: the document has a limit too
@@ -15,7 +16,7 @@ PHONE = re.compile(r"[\d\s()+./-]*\d[\d\s()+./-]*")
 
 
 def words_of(request: Request) -> tuple[str, ...]:
-    """Its id, every word of its title, and of its signers' names, e-mail addresses and numbers; then how they begin.
+    """Its sender's; its id, every word of its title, its signers' names, addresses and numbers; then how these begin.
 
     Where there are more than MOST, the least telling of all signers are left out first: with 1,000 signers how a word
     begins, parts of an address and the last digits of a number.
@@ -32,11 +33,20 @@ def words_of(request: Request) -> tuple[str, ...]:
         ]
     whole = dict.fromkeys(filter(None, map(folded, (*telling, *others))))
     parts = (w[:n] for w in whole for n in range(MIN_PART, min(len(w), MAX_PART) + 1))
-    return tuple(whole | dict.fromkeys(parts))[: _room(request)]
+    first = {sender_word(request.site, normal_email(request.sender_email)): None}
+    return tuple(first | whole | dict.fromkeys(parts))[: _room(request)]
 
 
 def _room(request: Request) -> int:
     return FEW if len(msgspec.json.encode(request.signers)) > LARGE else MOST
+
+
+def sender_word(site: str, address: str) -> str:
+    """What all requests of a sender on a site have. No title or name holds it, since their words have no space.
+
+    address: "" for none.
+    """
+    return f"sender {digest(site, address)[:32]}"
 
 
 def matches(request: Request, words: tuple[str, ...]) -> bool:

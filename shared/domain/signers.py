@@ -140,6 +140,11 @@ def counted_signers(request: Request) -> list[Signer]:
     return [s for s in request.signers.values() if s.role is Role.SIGNER and s.state is not SignerState.REMOVED]
 
 
+def sender_address(request: Request, policy: Policy) -> str:
+    """Where the sender is told; "" where nothing says."""
+    return normal_email(request.sender_email) or policy.sender_fallback
+
+
 def address_of(signer: Signer, channel: ChannelName) -> str:
     """Their address on a channel; "" when they have none."""
     return {ChannelName.SMS: signer.mobile, ChannelName.EMAIL: signer.email}.get(channel, "")

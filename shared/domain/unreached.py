@@ -25,7 +25,7 @@ from shared.domain.model import (
     digest,
 )
 from shared.domain.notice_record import is_idle, notice_of, wait_after_lost_answer
-from shared.domain.policy import Policy, normal_email
+from shared.domain.policy import Policy
 
 COLLECT = 30.0  # seconds after the first cause: what fails meanwhile is told in the same mail, what arrives is not
 NOT_AGAIN_DAYS = 1.0  # for so long one cause at one address is not told a second time
@@ -43,11 +43,6 @@ class Unreached(msgspec.Struct, frozen=True, kw_only=True):
     channel: ChannelName
     cause: Cause
     at: datetime
-
-
-def sender_address(request: Request, policy: Policy) -> str:
-    """Where the sender is told; "" where nothing says."""
-    return normal_email(request.sender_email) or policy.sender_fallback
 
 
 def begun_by(key: str, record: NoticeRecord, now: datetime, policy: Policy) -> Notice | None:
@@ -93,12 +88,15 @@ def wait(people: list[Unreached], now: datetime, policy: Policy) -> timedelta:
 def untold(request: Request, records: Records, now: datetime, policy: Policy, but: str = "") -> list[Unreached]:
     """Everybody not reached now and in no mail yet, the first first. but: the mail of which that does not matter."""
     told = _Told(records, but, policy)
+    return [one for one in lost(request, records, now, policy) if not told.of(one.notice, records[one.notice])]
+
+
+def lost(request: Request, records: Records, now: datetime, policy: Policy) -> list[Unreached]:
+    """Everybody not reached now, told of or not, the first first."""
     current = {k: r for k, r in records.items() if r.signer in request.signers and _matters(request, k, r)}
     alike = _by_effect(current, planner.notices(request, now, policy))
     found = [
-        _unreached(request, key, r)
-        for key, r in current.items()
-        if not told.of(key, r) and _lost(r, current, alike[_effect(r)], now, policy)
+        _unreached(request, key, r) for key, r in current.items() if _lost(r, current, alike[_effect(r)], now, policy)
     ]
     return sorted(found, key=lambda one: (one.at, one.notice))
 

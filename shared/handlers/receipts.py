@@ -119,7 +119,8 @@ class Receipts:
             self._outcomes.tell(records)
         except RetryLater:
             for key, record in records.items():
-                self._leave_to_recheck(key, record.request_id)
+                if record.signer:  # of a mail to the sender nothing is told
+                    self._leave_to_recheck(key, record.request_id)
             raise
 
     def _leave_to_recheck(self, key: str, request: str) -> None:

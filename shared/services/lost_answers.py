@@ -10,8 +10,7 @@ from shared.domain.kinds import KINDS
 from shared.domain.model import Notice, NoticeRecord, NoticeState, Request
 from shared.domain.notice_record import ask_wait, wait_after_lost_answer
 from shared.domain.policy import Policy, address_key
-from shared.domain.signers import address_of
-from shared.domain.unreached import sender_address
+from shared.domain.signers import address_of, sender_address
 from shared.ports import Ledger, MessageFinder, Sought, Stored
 from shared.services.claims import log_outcome
 

@@ -136,7 +136,7 @@ SENDER_FALLBACK: Setting[str] = Setting(
 )
 SENDER_COPIES: Setting[frozenset[Kind]] = Setting(
     name="SENDER_COPIES",
-    meaning="comma-separated, of `signed`, `complete`, `expired`: what else the sender is told by e-mail",
+    meaning="comma-separated, of `signed`, `complete`, `expired`, `daily`: what else the sender is told by e-mail",
     parse=lambda value: frozenset(COPIES[word] for word in split(value)),
-    wanted="some of signed, complete, expired, comma-separated",
+    wanted="some of signed, complete, expired, daily, comma-separated",
 )

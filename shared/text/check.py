@@ -9,7 +9,7 @@ from shared.domain.brands import Brand
 from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind
 from shared.text.pages import link_page
-from shared.text.render import BUILT_IN, CAUSE_WORDS, Context, Person, Rendered, Texts, render
+from shared.text.render import BUILT_IN, CAUSE_WORDS, Context, Group, Person, Rendered, Texts, render
 
 FULL = Context(
     title="Title",
@@ -27,6 +27,8 @@ FULL = Context(
         for n, (channel, cause) in enumerate(itertools.product(ChannelName, sorted(set(CAUSE_WORDS.values()))), 1)
     ),
     more=1,
+    day=datetime(2026, 3, 1, tzinfo=UTC),
+    groups=tuple(Group(name=name, count=2, titles=("Title",), more=True) for name in ("complete", "expired", "open")),
 )
 BARE = Context(link=FULL.link)
 WITHOUT_LINK = {kind for kind, facts in KINDS.items() if not facts.link}

@@ -30,7 +30,7 @@ ENGLISH = "en"
 MAX_SEGMENTS = 2
 MAX_SUBJECT = 150
 MAX_TITLE = 300
-MAX_NAME = 60
+MAX_NAME = MAX_LISTED = 60  # MAX_LISTED: of a title among others
 SHORTEST_TITLE = 8  # a title is never cut below this, whatever the message costs
 # Direction marks let a name reorder the text around it; the others are invisible and make an SMS UCS-2, twice the cost.
 HIDDEN = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u2060\ufeff\u00ad")
@@ -83,6 +83,16 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     channel: ChannelName
     cause: str
+    title: str = ""  # of their request, where the mail is about several
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """The requests of a mail of the day of which one thing is true. name: a key of the words `copy_daily_groups`."""
+
+    name: str
+    count: int
+    titles: tuple[str, ...] = ()
+    more: bool = False  # whether there are more titles than these
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +111,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     opt_out: bool = False  # whether an SMS has to say how to opt out
     people: tuple[Person, ...] = ()  # of a mail to the sender: who was not reached
     more: int = 0  # how many more
+    day: datetime | None = None  # of a mail of the day: which; in words: date
+    signatures: int = 0  # of that day
+    groups: tuple[Group, ...] = ()
     metadata: Mapping[str, str] = {}  # of the request: CLICKWRAP_METADATA; "" for what is missing
     signer: Mapping[str, str] = {}  # of the reader: its names that begin with "signer."
 
@@ -179,7 +192,14 @@ def _cleaned(context: Context, direction: str) -> Context:
         signer_name=free(context.signer_name, MAX_NAME),
         who=free(context.who, MAX_NAME),
         sender=free(context.sender, MAX_NAME),
-        people=tuple(msgspec.structs.replace(p, name=free(p.name, MAX_NAME)) for p in context.people),
+        people=tuple(
+            msgspec.structs.replace(p, name=free(p.name, MAX_NAME), title=free(p.title, MAX_LISTED))
+            for p in context.people
+        ),
+        groups=tuple(
+            msgspec.structs.replace(g, titles=tuple(free(title, MAX_LISTED) for title in g.titles))
+            for g in context.groups
+        ),
         metadata=all_of(context.metadata),
         signer=all_of(context.signer),
     )

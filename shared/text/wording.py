@@ -1,22 +1,34 @@
 """Implements the port Render with the templates: the text of a notice from the state of its request."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from shared.domain import eligibility
 from shared.domain.brands import Brand, Brands
+from shared.domain.daily import Summary
 from shared.domain.kinds import KINDS, signed_by
 from shared.domain.model import ChannelName, Notice, Request
 from shared.domain.policy import Policy, zone_of
 from shared.domain.unreached import Unreached
 from shared.ports import Wording
-from shared.text.render import BUILT_IN_TEXTS, CAUSE_WORDS, MAX_SEGMENTS, Context, Person, Rendered, Texts, render
+from shared.text.render import (
+    BUILT_IN_TEXTS,
+    CAUSE_WORDS,
+    MAX_SEGMENTS,
+    Context,
+    Group,
+    Person,
+    Rendered,
+    Texts,
+    render,
+)
 from shared.text.segments import segments
 
 MAX_PEOPLE = 100  # that a mail to the sender names
+MAX_TITLES = 20  # of each group that a mail of the day names
 NORTH_AMERICA = "+1"  # CTIA's messaging principles, which its carriers enforce: the first text says how to opt out
 
 log = logging.getLogger(__name__)
@@ -34,11 +46,13 @@ class Words:
         notice: Notice,
         link: str,
         unreached: Sequence[Unreached] = (),
+        summary: Summary | None = None,
         *,
         first_text: bool = False,
     ) -> Wording:
         if KINDS[notice.kind].to_sender:
-            return self._to_sender(request, notice, unreached)
+            people = summary.unreached if summary else [(request, one) for one in unreached]
+            return self._to_sender(request, notice, people, summary)
         signer, brand = request.signers[notice.signer], self._brands.of(request.site)
         language = self._texts.choose(signer.language, request.language, brand.language)
         opt_out = first_text and signer.mobile.startswith(NORTH_AMERICA)
@@ -48,15 +62,13 @@ class Words:
             return Wording(text=rendered.text, segments=_counted(rendered.text, notice), sender=brand.sms_from)
         return _mail(rendered, brand)
 
-    def _to_sender(self, request: Request, notice: Notice, unreached: Sequence[Unreached]) -> Wording:
-        brand, who = self._brands.of(request.site), signed_by(request, notice)
-        people = sorted({_person(request, one) for one in unreached}, key=lambda p: (p.number, p.channel, p.cause))
+    def _to_sender(
+        self, request: Request, notice: Notice, unreached: Iterable[tuple[Request, Unreached]], summary: Summary | None
+    ) -> Wording:
+        brand = self._brands.of(request.site)
+        people = sorted({_person(of, one, summary) for of, one in unreached}, key=_place)
         shown, more = tuple(people[:MAX_PEOPLE]), max(len(people) - MAX_PEOPLE, 0)
-        told: dict[str, Any] = {
-            "title": request.title,
-            "who": who.name if who else "",
-            "needed": eligibility.needed(request),
-        }
+        told = _of_day(summary) if summary else _of_request(request, notice)
         context = Context(brand=brand.name, contact=brand.contact, people=shown, more=more, **told)
         language = self._texts.choose(request.language, brand.language)
         return _mail(render(notice.kind, ChannelName.EMAIL, context, self._texts, language), brand)
@@ -89,9 +101,29 @@ def _mail(rendered: Rendered, brand: Brand) -> Wording:
     )
 
 
-def _person(request: Request, one: Unreached) -> Person:
+def _of_request(request: Request, notice: Notice) -> dict[str, Any]:
+    who = signed_by(request, notice)
+    return {"title": request.title, "who": who.name if who else "", "needed": eligibility.needed(request)}
+
+
+def _of_day(summary: Summary) -> dict[str, Any]:
+    groups = (_group(name, getattr(summary, name)) for name in ("complete", "expired", "open"))
+    return {"day": summary.day, "signatures": summary.signatures, "groups": tuple(g for g in groups if g.count)}
+
+
+def _group(name: str, titles: Sequence[str]) -> Group:
+    named = tuple(sorted(filter(None, titles)))
+    return Group(name=name, count=len(titles), titles=named[:MAX_TITLES], more=len(named) > MAX_TITLES)
+
+
+def _person(request: Request, one: Unreached, summary: Summary | None) -> Person:
     signer = request.signers[one.signer]
-    return Person(name=signer.name, number=signer.number, channel=one.channel, cause=CAUSE_WORDS[one.cause])
+    person = Person(name=signer.name, number=signer.number, channel=one.channel, cause=CAUSE_WORDS[one.cause])
+    return replace(person, title=request.title) if summary else person
+
+
+def _place(person: Person) -> tuple[object, ...]:
+    return person.title, person.number, person.channel, person.cause
 
 
 def _counted(text: str, notice: Notice) -> int:

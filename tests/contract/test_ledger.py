@@ -83,6 +83,7 @@ FULL_REQUEST = Request(
     changed_at=NOW,
     next_at=NOW,
     search=("ann", "möbelkauf"),
+    unreached_at=NOW,
     reminders_stopped=True,
     resends=(Resend(at=NOW, notice=NOTICE), Resend(at=NOW, notice=replace(NOTICE, instead_of="n0"))),
     notes=(Note(at=NOW, who="ops@example.com", what="resend", why="the signer asked"),),
@@ -99,6 +100,7 @@ RECORD = NoticeRecord(
 FULL_RECORD = replace(
     RECORD,
     attempts=3,
+    untold=True,
     lease_until=NOW,
     provider="twilio",
     provider_id="SM1",

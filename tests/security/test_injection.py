@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.adapters.providers.common.mail import Letterhead
 from shared.domain.brands import Brand, Brands
 from shared.domain.causes import Cause
+from shared.domain.daily import Summary
 from shared.domain.errors import PermanentFailure
 from shared.domain.kinds import KINDS
 from shared.domain.model import ChannelName, Kind, Notice, Request, Signer, SignerState, Status
@@ -60,6 +61,11 @@ def worded(kind: Kind, channel: ChannelName, text: str) -> Wording:
     subject = {Kind.REMINDER: {"reminder_day": 3}, Kind.PROGRESS: {"about": 2}}.get(kind, {})
     notice = Notice(notice="n" * 64, request="r1", signer="a", kind=kind, channel=channel, **subject, round=1)
     people = [Unreached(notice="n", signer=key, channel=channel, cause=Cause.UNUSABLE, at=NOW) for key in signers]
+    if kind is Kind.COPY_DAILY:
+        named = [text, f"{text} again"]
+        missed = [(request, person) for person in people]
+        day = Summary(day=NOW, signatures=1, complete=named, expired=named, open=named, unreached=missed)
+        return Words(Brands(Brand(name="Brand")), Policy())(request, notice, "", summary=day)
     return Words(Brands(Brand(name="Brand")), Policy())(request, notice, LINK, people)
 
 

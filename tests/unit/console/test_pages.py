@@ -561,6 +561,14 @@ class TestHealth:
         assert "Sandbox" not in page
 
 
+def test_a_mail_of_the_day_is_listed_though_it_is_of_no_request(world, client):
+    sent = next(r for r in world.records() if r.state is NoticeState.ACCEPTED)
+    world.ledger.put("d" * 64, replace(sent, request_id="d" * 64, signer="", kind=Kind.COPY_DAILY), None)
+    page = client.get("/messages?state=accepted").text
+    assert "Mail of the day to the sender" in page
+    assert f'href="/requests/{"d" * 64}"' not in page
+
+
 def test_messages_are_listed_by_state_with_their_reason(client):
     page = client.get("/messages").text
     assert "the number +1•••01 is a landline" in page

@@ -25,6 +25,7 @@ from shared.domain.recheck import (
     is_out,
     next_check_at,
     record_reading,
+    sender_told,
     stub,
     unread,
 )
@@ -140,6 +141,15 @@ def test_on_a_short_day_a_recheck_leaves_time_for_what_it_waits_for(fields, wait
 def test_what_announces_a_change_brings_the_recheck_forward_once_in_twenty_minutes(fields, wait):
     found = announced(replace(OPEN, **fields), START, POLICY)
     assert (found and (found.opened_at, found.next_at)) == (wait and (START, START + wait * SECOND))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [({}, True), ({"opened_at": START}, True), ({"status": Status.COMPLETE}, True), ({"forgotten": True}, False)],
+)
+def test_that_the_sender_was_told_is_kept_of_every_request_that_is_not_forgotten(fields, told):
+    found = sender_told(replace(OPEN, next_at=START + DAY, **fields), START, POLICY)
+    assert (found.unreached_at if found else None) == (START if told else None)
 
 
 @pytest.mark.parametrize(("hours", "again"), [(23.9, True), (24, False)])

@@ -153,7 +153,7 @@ def test_wherever_the_process_dies_the_sender_is_told_once():
 
 
 def test_each_copy_is_a_kind_of_its_own():
-    assert sorted(COPIES) == ["complete", "expired", "signed"]
+    assert sorted(COPIES) == ["complete", "daily", "expired", "signed"]
     assert replace(Policy(), sender_copies=frozenset(COPIES.values())).sender_copies == SENDER_COPIES.parse(
-        "signed,complete,expired"
+        "signed,complete,expired,daily"
     )

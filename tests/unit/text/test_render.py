@@ -14,14 +14,17 @@ from msgspec.structs import replace
 
 from shared import bootstrap
 from shared.domain.brands import Brand, Brands
+from shared.domain.causes import Cause
+from shared.domain.daily import Summary
 from shared.domain.model import ChannelName, Kind, Notice, Request, Signer
 from shared.domain.policy import Policy
+from shared.domain.unreached import Unreached
 from shared.ports import Wording
 from shared.setting_types import SettingError
 from shared.text.check import check_templates
 from shared.text.render import Context, Rendered, Texts, clean, render
 from shared.text.segments import GSM7, UCS2, segments
-from shared.text.wording import Words
+from shared.text.wording import MAX_TITLES, Words
 
 SMS, EMAIL = ChannelName.SMS, ChannelName.EMAIL
 LINK = "https://short.example/l/0123456789abcdefghijkl"
@@ -494,6 +497,22 @@ def test_a_sites_mail_comes_from_its_own_addresses() -> None:
     assert (own.sender, own.reply_to) == ("", "")
     assert "Questions: legal@acme.example" in own.text
     assert Words(BRANDS, Policy())(replace(REQUEST, site="8"), NOTICE, LINK).sender == "+13175550100"
+
+
+def test_the_mail_of_the_day_names_each_signer_once_with_their_document_and_not_all_of_many_titles() -> None:
+    titles = [f"Lease {n:02}" for n in reversed(range(MAX_TITLES + 1))]
+    one = Unreached(notice="n", signer="s", channel=ChannelName.SMS, cause=Cause.UNUSABLE, at=datetime.now(UTC))
+    missed = [(replace(REQUEST, title=title), one) for title in ("NDA http://evil.example", "Lease 01", "Lease 01")]
+    day = Summary(day=datetime(2026, 3, 1), signatures=3, complete=["", "NDA"], open=titles, unreached=missed)
+    mail = Words(BRANDS, Policy())(
+        replace(REQUEST, site="7"), replace(MAIL, signer="", kind=Kind.COPY_DAILY), "", (), day
+    )
+    assert (mail.subject, mail.sender) == ("Your requests on March 1, 2026", "Other <hi@other.example>")
+    assert '- Signatures: 3\n- Complete: 2 ("NDA")\n- Still open: 21 ("Lease 00", "Lease 01", ' in mail.text
+    assert '"Lease 19", ...)\n\nNot reached so far:\n\n- "Lease 01": ' in mail.text
+    assert mail.text.count('- "') == 2
+    assert "Expired" not in mail.text
+    assert "evil.example" not in mail.text + mail.html
 
 
 @pytest.mark.parametrize("kind", [Kind.INVITATION, Kind.REMINDER, Kind.COMPLETION])
