@@ -84,7 +84,7 @@ def _parts(language: str) -> Iterator[tuple[str, str]]:
 
 def phrases(language: str) -> set[str]:
     """Every text that the words of a language make, with all there is to tell and with the least."""
-    full = replace(SEED, title="Lease", brand="Acme", who="Eric", needed=2, more=3, link="")
+    full = replace(SEED, title="Lease", brand="Acme", who="Eric", needed=2, more=3, link="", day=SEED.expires)
     bare = replace(full, title="", signer_name="", who="", sender="", needed=1, opt_out=True)
     found: set[str] = set()
     for context in (full, bare):

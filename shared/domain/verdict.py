@@ -140,7 +140,7 @@ class _Signer:
         at = None if self._request.status is Status.COMPLETE else self._request.next_at
         minutes = ceil(max((at - self._known.now) / timedelta(minutes=1), 1)) if at else 0
         if 0 < minutes <= SOON:
-            return f"within {minutes} minutes"
+            return f"within {minutes} minutes" if minutes > 1 else "within a minute"
         within = f"within {ceil(minutes / 60)} hours, or " if minutes else ""
         return f"{within}a minute after 'Read the API now'"
 

@@ -804,10 +804,10 @@ class TestHome:
             put_failed(world, f"q{n}", "the number is a landline", next_at=world.now + timedelta(minutes=minutes))
         page = made(world).get("/").text
         assert 'class="advice"' not in page
-        assert re.findall(r"it is noticed within (\d) minutes", page) == ["8", "1"]
+        assert re.findall(r"it is noticed within (\w+) minute", page) == ["8", "a"]
         put_failed(world, "q0", "the number is a landline", next_at=world.now + timedelta(minutes=1))
         page = made(world).get("/").text
-        assert '<p class="advice">Correct it in Clickwrap; it is noticed within 1 minutes.</p>' in page
+        assert '<p class="advice">Correct it in Clickwrap; it is noticed within a minute.</p>' in page
         assert page.count("it is noticed") == 1
 
     def test_tells_how_many_messages_wait_and_until_when(self, world):

@@ -616,7 +616,7 @@ def test_in_an_order_those_before_are_counted(place, ordered, because) -> None:
 @pytest.mark.parametrize(
     ("wait", "noticed"),
     [
-        (timedelta(0), "within 1 minutes"),
+        (timedelta(0), "within a minute"),
         (90 * MINUTE, "within 90 minutes"),
         (90 * MINUTE + timedelta(seconds=1), "within 2 hours, or a minute after 'Read the API now'"),
         (180 * MINUTE, "within 3 hours, or a minute after 'Read the API now'"),
