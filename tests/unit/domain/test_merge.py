@@ -221,6 +221,7 @@ class TestStatus:
         request = gone(stored, kind and event(kind, age=600), "r9", START, POLICY)
         assert (request.id, request.adopted, request.met_at) == ("r1" if met else "r9", adopted, START)
         assert (request.status, request.not_found_since) == (Status.GONE if kind else Status.OPEN, START)
+        assert len(request.events) == bool(met) + bool(kind)
         with pytest.raises(RetryLater) as e:
             gone(stored, event(SIGNED, age=100), "r9", START, POLICY)
         assert e.value.after == (60 if met else 400)
