@@ -49,6 +49,11 @@ class TestSignedAgainstTheApi:
         assert who(merged.request, "a").confirmed is bool(flag)
         assert merged.alerts == ()
 
+    def test_comes_again_after_as_long_as_it_has_waited(self):
+        with pytest.raises(RetryLater) as e:
+            later(sent(*TWO), answer(*TWO), SIGNED, "a", age=30)
+        assert e.value.after == 30
+
     def test_waits_while_the_event_is_younger_than_two_minutes_and_the_api_denies(self):
         with pytest.raises(RetryLater) as e:
             later(sent(*TWO), answer(*TWO), SIGNED, "a", age=119)
