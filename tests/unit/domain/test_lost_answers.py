@@ -131,3 +131,9 @@ def test_a_text_is_known_again_by_its_letters_and_digits(text: str, listed: str,
 
 def test_a_text_without_any_has_no_fingerprint() -> None:
     assert fingerprint("") == fingerprint("***") == ""
+
+
+def test_what_the_provider_lists_was_accepted_under_its_id_and_says_how_that_is_known():
+    found = answered(lost(), FOUND, START, LAG, POLICY)
+    assert (found.state, found.provider_id, found.ask_at) == (NoticeState.ACCEPTED, "SM1", None)
+    assert found.reason == found.history[-1].why == "found at the provider, which was asked"

@@ -50,6 +50,11 @@ class TestSignedAgainstTheApi:
         assert who(merged.request, "a").confirmed is bool(flag)
         assert merged.alerts == ()
 
+    def test_comes_again_after_as_long_as_it_has_waited(self):
+        with pytest.raises(RetryLater) as e:
+            later(sent(*TWO), answer(*TWO), SIGNED, "a", age=30)
+        assert e.value.after == 30
+
     def test_waits_while_the_event_is_younger_than_two_minutes_and_the_api_denies(self):
         with pytest.raises(RetryLater) as e:
             later(sent(*TWO), answer(*TWO), SIGNED, "a", age=119)
@@ -260,6 +265,7 @@ class TestStatus:
         request = gone(stored, kind and event(kind, age=600), "r9", START, POLICY)
         assert (request.id, request.adopted, request.met_at) == ("r1" if met else "r9", adopted, START)
         assert (request.status, request.not_found_since) == (Status.GONE if kind else Status.OPEN, START)
+        assert len(request.events) == bool(met) + bool(kind)
         with pytest.raises(RetryLater) as e:
             gone(stored, event(SIGNED, age=100), "r9", START, POLICY)
         assert e.value.after == (60 if met else 400)

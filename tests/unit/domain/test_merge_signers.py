@@ -199,6 +199,7 @@ class TestRounds:
     def test_a_request_sent_that_was_received_before_the_signature_settles_nothing(self):
         unconfirmed = later(self.signed(), answer(*TWO), minutes=20).request
         assert later(unconfirmed, answer(*TWO), SENT, minutes=21, age=25 * 60).request.round == 1
+        assert later(unconfirmed, answer(*TWO), SENT, minutes=21, age=20 * 60).request.round == 2  # with it
 
     def test_a_signed_that_was_received_before_the_request_was_sent_anew_is_not_believed_against_the_api(self):
         revised = later(sent(*TWO), answer(*TWO), SENT, minutes=14).request
