@@ -27,7 +27,7 @@ class UnknownIds:
     def __init__(self, calls: float, clock: Callable[[], datetime]) -> None:
         self._most = {"first": max(1.0, calls * FIRST_SHARE), "again": max(1.0, calls * AGAIN_SHARE)}
         self._clock, self._began, self._lock = clock, clock(), threading.Lock()
-        self._counted = {"first": 0, "again": 0, "missed": 0}  # of the kinds: not found, or still under way
+        self._under_way, self._missed = dict.fromkeys(self._most, 0), dict.fromkeys(self._most, 0)
 
     @contextmanager
     def call(self, event: Event) -> Iterator[None]:
@@ -37,32 +37,31 @@ class UnknownIds:
         try:
             yield
         except NotFound:
-            self._missed(kind)
+            self._miss(kind)
             raise
         finally:
-            self._ended(kind)
+            with self._lock:
+                self._under_way[kind] -= 1
 
     def _admit(self, kind: str) -> None:
         with self._lock:
             self._turn()
-            if self._counted[kind] >= self._most[kind]:
-                left = self._began + MINUTE - self._clock()
-                raise RetryLater("too many unknown requests in this minute", after=max(1.0, left.total_seconds()))
-            self._counted[kind] += 1
+            if self._missed[kind] + self._under_way[kind] >= self._most[kind]:
+                raise RetryLater("too many unknown requests in this minute", after=self._wait(kind))
+            self._under_way[kind] += 1
 
-    def _ended(self, kind: str) -> None:
-        with self._lock:
-            self._counted[kind] = max(0, self._counted[kind] - 1)  # a new minute may have begun
+    def _wait(self, kind: str) -> float:
+        """Seconds until another may be admitted: those under way may find theirs."""
+        over = self._missed[kind] >= self._most[kind]
+        return max(1.0, (self._began + MINUTE - self._clock()).total_seconds()) if over else 1.0
 
-    def _missed(self, kind: str) -> None:
+    def _miss(self, kind: str) -> None:
         with self._lock:
             self._turn()
-            self._counted[kind] += 1
-            self._counted["missed"] += 1
-            if self._counted["missed"] == MANY:
+            self._missed[kind] += 1
+            if sum(self._missed.values()) == MANY:
                 log.error("many webhooks name requests that do not exist", extra={"json": {"alert": "unknown_ids"}})
 
     def _turn(self) -> None:
         if self._clock() - self._began >= MINUTE:
-            self._began = self._clock()
-            self._counted = dict.fromkeys(self._counted, 0)
+            self._began, self._missed = self._clock(), dict.fromkeys(self._missed, 0)

@@ -55,8 +55,9 @@ class TestUnknownIds:
         with ExitStack() as under_way:
             for n in range(most):
                 under_way.enter_context(unknown.call(self.ids(world, f"{n}", age)))
-            with pytest.raises(RetryLater):
+            with pytest.raises(RetryLater) as refused:
                 self.asked(unknown, self.ids(world, "one more", age), found=True)
+            assert refused.value.after == 1  # those under way may find theirs
         self.asked(unknown, self.ids(world, "one more", age), found=True)
 
     def test_raise_one_alert_a_minute_when_they_are_many(self, world, caplog):
