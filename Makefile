@@ -36,9 +36,10 @@ run: $(STAMP) ## Run the whole system on http://127.0.0.1:8080 until Ctrl-C (BAC
 trigger: $(STAMP) ## Bring about an event at the sandbox of `make run` (EVENT=signed REQUEST=id; ONLY=1: its webhook alone)
 	@EVENT=$(EVENT) ONLY=$(ONLY) $(BIN)/python -m local.trigger
 
+# Hundreds of processes start there: without bytecode on disk each would compile all that it imports.
 .PHONY: test
 test: $(STAMP) ## Run all tests, on the embedded backend and on Google's emulators, with coverage
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
 
 .PHONY: test-quick
 test-quick: $(STAMP) ## Run the unit and contract tests (PYTHON=python3.13 VENV=.local/on-3.13 for another Python)

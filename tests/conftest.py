@@ -19,7 +19,18 @@ from tests.composition import composed
 TABLE = "table"  # the property of a test whose value is printed at the end
 TESTS = Path(__file__).parent
 # Their files start first, so that no worker is left with one of them at the end.
-SLOWEST_FOLDERS = ("faults", "e2e", "contract", "browser", "load", "security", "infra", "integration", "local")
+SLOWEST_FOLDERS = (
+    "faults",
+    "e2e",
+    "simulation",
+    "contract",
+    "browser",
+    "load",
+    "security",
+    "infra",
+    "integration",
+    "local",
+)
 TOOLS = re.compile(r"Skipped: (.*(?:was not found|there is no chromium).*)|Skipped: (.*is missing)")
 
 

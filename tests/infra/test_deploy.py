@@ -263,6 +263,10 @@ def test_two_projects_deployed_at_once_have_a_file_of_settings_each(here: Tools)
     assert first.source == second.source
 
 
+def test_the_new_revisions_answer_also_after_a_rollback(deployed: Tools) -> None:
+    assert all("--serve-all-traffic-latest-revision" in asked.command for asked in deployed.asked("functions deploy"))
+
+
 def test_compiled_code_is_bound_to_its_source_and_not_to_times(deployed: Tools) -> None:
     assert flags(deployed, "links")["--set-build-env-vars"] == "SOURCE_DATE_EPOCH=1"
 

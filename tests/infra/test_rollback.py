@@ -90,12 +90,6 @@ def test_only_so_many_releases_are_kept(here: Tools) -> None:
     assert len(json.loads(kept.text)) == revisions.KEPT
 
 
-def test_a_deployment_lets_the_new_revisions_answer_also_after_a_rollback(here: Tools) -> None:
-    here.with_secrets()
-    assert deploy.deploy() == 0
-    assert all("--serve-all-traffic-latest-revision" in asked.command for asked in here.asked("functions deploy"))
-
-
 # -- canary
 
 

@@ -97,6 +97,7 @@ def test_the_placeholder_of_a_secret_is_in_the_form_that_each_login_wants(login:
     smtp.Sender(Values({**names, **placeholders(["SMTP_URL"])}), lambda: datetime.now(UTC))
 
 
+@cache
 def imported(module: str) -> set[str]:
     """Names that a module of ours imports, whenever it does; not for the type checker alone."""
     path = ROOT / (module.replace(".", "/") + ".py")
