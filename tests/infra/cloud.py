@@ -1,4 +1,5 @@
-"""gcloud with a memory, in this process: bucket, service agents, revisions, traffic, releases.
+"""gcloud and terraform with a memory, in this process: bucket, service agents, secrets, revisions, traffic, releases,
+and the resources of Terraform's state, which are made and deleted one by one.
 
 It refuses what it does not know, and can be interrupted before and after each change.
 """
@@ -10,6 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 NAMES = ("receive", "links")
+TOKENS = "clickwrap-webhook-tokens"
+DATABASE = "google_firestore_database.relay"  # protected from deletion until an apply lifts that
+RESOURCES = (DATABASE, "google_pubsub_topic.relay")
 GOOD, BAD = 5, 7  # the numbers of revisions: the release to go back to, and what answers now
 
 
@@ -33,6 +37,10 @@ class Cloud:
         self.newest = dict.fromkeys(NAMES, False)  # whether each new revision answers at once
         self.tags: dict[str, str] = {}  # function -> the revision that has a URL of its own
         self.logged = ""  # the revision that logs errors
+        self.secrets: dict[str, str] | None = None  # secret -> its newest value; None: each has one
+        self.reads: dict[str, str] = {}  # function -> the tokens that its instances have read
+        self.resources: list[str] = []
+        self.protected = True
         self.releases = [release(BAD), release(GOOD), release(3)]
 
     def run(self, command: Sequence[str], environ: object, **streams: Any) -> "subprocess.CompletedProcess[str]":
@@ -44,22 +52,20 @@ class Cloud:
 
     def answer(self, line: str, words: list[str], flags: dict[str, str], text: str) -> tuple[str, str]:
         name = words[4] if len(words) > 4 else ""
-        if line.startswith("gcloud run services describe"):
-            return self.described(name, flags["format"])
-        if line.startswith("gcloud storage cat"):
-            return json.dumps(self.releases), ""
-        if line.startswith("gcloud logging read"):
-            return self.logged, ""
-        if line.startswith(("gcloud storage buckets describe", "gcloud projects describe")):
-            return "4711", ""
-        if line.startswith(("gcloud secrets versions list", "gcloud config", "terraform")):
-            return ("1" if "secrets" in line else ""), ""
+        for begins, read in READS.items():
+            if line.startswith(begins):
+                return read(self, name, flags)
         if line.startswith("gcloud storage buckets create") and self.bucket:
             return "", "ERROR: HTTPError 409: Your previous request to create the bucket succeeded."
+        if words[2] in ("apply", "destroy"):
+            return "", self.by_terraform(words[2], aimed=any(word.startswith("-target") for word in words))
         self.interrupted()
         self.change(line, words, flags, text)
         self.interrupted()
         return "", ""
+
+    def has_value(self, name: str) -> tuple[str, str]:
+        return ("1" if self.secrets is None or name in self.secrets else ""), ""
 
     def described(self, name: str, wanted: str) -> tuple[str, str]:
         if name not in NAMES:
@@ -80,24 +86,50 @@ class Cloud:
         name = words[4] if len(words) > 4 else ""
         if line.startswith("gcloud functions deploy"):
             self.deployed(words[3], at_once="serve-all-traffic-latest-revision" in flags)
+        elif line.startswith("gcloud functions delete"):
+            self.traffic.pop(words[3], None)
         elif line.startswith("gcloud run services update-traffic"):
-            self.newest[name] = "to-latest" in flags
-            shares = f"{name}-{self.revisions[name]}=100" if self.newest[name] else flags["to-revisions"]
-            self.traffic[name] = {r: int(p) for r, _, p in (share.partition("=") for share in shares.split(","))}
-            self.tags.pop(name, None)
-            if tag := flags.get("update-tags"):
-                self.tags[name] = tag.removeprefix("canary=")
+            self.shifted(name, flags)
+        elif line.startswith("gcloud secrets versions add"):
+            self.secrets = {**(self.secrets or {}), name: text}
         elif line.startswith("gcloud storage cp"):
             self.releases = json.loads(text)
-        elif line.startswith("gcloud storage buckets"):
+        else:
+            self.prepared(line, flags)
+
+    def shifted(self, name: str, flags: dict[str, str]) -> None:
+        self.newest[name] = "to-latest" in flags
+        shares = f"{name}-{self.revisions[name]}=100" if self.newest[name] else flags["to-revisions"]
+        self.traffic[name] = {r: int(p) for r, _, p in (share.partition("=") for share in shares.split(","))}
+        self.tags.pop(name, None)
+        if tag := flags.get("update-tags"):
+            self.tags[name] = tag.removeprefix("canary=")
+
+    def prepared(self, line: str, flags: dict[str, str]) -> None:
+        if line.startswith("gcloud storage buckets"):
             self.bucket |= {flag: value for flag, value in flags.items() if flag not in ("location", "project")}
         elif line.startswith("gcloud beta services identity create"):
             self.agents.add(flags["service"])
         else:
             assert line.startswith(("gcloud services enable", "gcloud run services add-iam-policy-binding")), line
 
+    def by_terraform(self, verb: str, *, aimed: bool) -> str:
+        """Returns the error."""
+        if aimed:
+            self.protected = False
+            self.interrupted()
+            return ""
+        if verb == "destroy" and self.protected and DATABASE in self.resources:
+            return "Error: delete protection is enabled"
+        for name in RESOURCES:
+            self.interrupted()
+            self.resources = [other for other in self.resources if other != name] + [name] * (verb == "apply")
+        self.interrupted()
+        return ""
+
     def deployed(self, name: str, *, at_once: bool) -> None:
-        self.revisions[name] += 1
+        self.reads[name] = (self.secrets or {}).get(TOKENS, "")
+        self.revisions[name] = self.revisions.get(name, 0) + 1
         if at_once or self.newest[name]:
             self.newest[name], self.traffic[name] = True, {f"{name}-{self.revisions[name]}": 100}
 
@@ -111,9 +143,32 @@ class Cloud:
             for name, parts in self.traffic.items()
             for revision, part in parts.items()
         }
+        of_tokens = {"tokens": len((self.secrets or {}).get(TOKENS, "").split(",")), "secrets": {*(self.secrets or {})}}
+        current = all(read == (self.secrets or {}).get(TOKENS, "") for read in self.reads.values())
         kept = {"bucket": self.bucket, "agents": self.agents, "releases": releases}
-        return {"traffic": traffic, "tags": self.tags, **kept}
+        return {
+            "traffic": traffic,
+            "tags": self.tags,
+            "resources": self.resources,
+            "current": current,
+            **of_tokens,
+            **kept,
+        }
 
+
+# What changes nothing: how a command begins -> its output and its error.
+READS: dict[str, Callable[[Cloud, str, dict[str, str]], tuple[str, str]]] = {
+    "gcloud run services describe": lambda cloud, name, flags: cloud.described(name, flags["format"]),
+    "gcloud storage cat": lambda cloud, *_: (json.dumps(cloud.releases), ""),
+    "gcloud logging read": lambda cloud, *_: (cloud.logged, ""),
+    "gcloud storage buckets describe": lambda *_: ("4711", ""),
+    "gcloud projects describe": lambda *_: ("4711", ""),
+    "gcloud secrets versions list": lambda cloud, name, _: cloud.has_value(name),
+    "gcloud secrets versions access": lambda cloud, _, flags: ((cloud.secrets or {}).get(flags["secret"], ""), ""),
+    "gcloud config": lambda *_: ("", ""),
+    "terraform -chdir=infra state list": lambda cloud, *_: ("\n".join(cloud.resources), ""),
+    **{f"terraform -chdir=infra {verb}": lambda *_: ("", "") for verb in ("init", "output", "plan", "state pull")},
+}
 
 Command = Callable[[], int | None]
 Runner = Callable[[Command, Cloud], int | None]

@@ -24,17 +24,7 @@ def test_behind_the_domain_stands_the_function_links_with_tls_1_2_at_least() -> 
 
 
 def test_every_resource_names_its_project_since_the_module_has_no_provider() -> None:
-    files = [*INFRA.glob("*.tf"), *(INFRA / "optional").glob("*.tf")]
-    found = [(kind, body) for path in files for block in load(path).get("resource", []) for kind, body in block.items()]
-    lacking = {kind for kind, named in found for body in named.values() if "project" not in body}
-    assert lacking == {
-        "google_billing_budget",  # of a billing account
-        "google_kms_crypto_key",  # these name what they belong to in full
-        "google_kms_crypto_key_iam_member",
-        "google_service_account_iam_member",
-        "google_storage_bucket_iam_member",
-        "google_storage_bucket_object",
-    }
+    assert {body.get("project") for body in resources().values()} == {"${var.project}"}
 
 
 def test_the_records_to_enter_are_an_output() -> None:
