@@ -192,7 +192,7 @@ def _age(since: datetime, now: datetime, policy: Policy) -> float:
 
 def _rechecks(request: Request, age: float, now: datetime, policy: Policy) -> Iterator[datetime]:
     """Those that the state asks for. age: seconds since the last change."""
-    if _second_reading_due(request):
+    if _second_reading_due(request, now):
         yield now + policy.span(SECOND_READING, floor=1)
     if request.complete_heard_at and request.status is not Status.DISPUTED:
         yield now + policy.span(max(PROOF_WAIT - age, 0.0), floor=2)
@@ -210,9 +210,11 @@ def _lacks_url(request: Request) -> bool:
     return wanted and any(pending(s) and not s.request_url for s in request.signers.values())
 
 
-def _second_reading_due(request: Request) -> bool:
+def _second_reading_due(request: Request, now: datetime) -> bool:
     """Whether one answer alone said something that a second one must confirm."""
-    not_found = request.not_found_since is not None and request.status is not Status.GONE
+    absent = request.not_found_since
+    first = absent == now and not request.signers  # never seen alive: its one recheck
+    not_found = first or (absent is not None and request.status is not Status.GONE)
     missing = any(s.missing_since and s.state is not SignerState.REMOVED for s in request.signers.values())
     return bool(request.unconfirmed_since) or not_found or missing
 

@@ -51,7 +51,7 @@ def test_without_a_window_any_hour_will_do():
 )
 def test_what_waits_for_the_opening_is_spread_over_the_time_after_it(mobile, at, window, moved):
     policy = Policy(window=(time(window[0]), time(window[1])), spread=timedelta(hours=3))
-    assert spread_in_window(utc(at), 0.5, mobile, policy) == utc(moved)
+    assert spread_in_window([utc(at)], 0.5, mobile, policy) == [utc(moved)]
 
 
 def test_what_was_moved_is_inside_and_stays():

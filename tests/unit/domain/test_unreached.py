@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from shared.domain import unreached
+from shared.domain import signers, unreached
 from shared.domain.causes import NOT_TO_BE_USED, Cause
 from shared.domain.model import (
     ChannelName,
@@ -151,7 +151,7 @@ def mail_of(request: Request, found: dict[str, NoticeRecord], state_of_mail: Not
 )
 def test_the_sender_is_told_where_the_request_says_or_else_the_setting(sender, fallback, address):
     request = Request(id="r1", sender_email=sender)
-    assert unreached.sender_address(request, Policy(sender_fallback=fallback)) == address
+    assert signers.sender_address(request, Policy(sender_fallback=fallback)) == address
 
 
 def test_a_mail_is_of_the_request_and_its_round_and_named_after_the_message_that_began_it():

@@ -134,35 +134,35 @@ STATES: list[tuple[str, Callable[[], Verdict], Reach, Cause, str]] = [
     ),
     (
         "planned, long overdue",
-        told(record(S.PLANNED, "503", lease_until=START - 48 * HOUR)),
+        partial(told, record(S.PLANNED, "503", lease_until=START - 48 * HOUR)),
         Reach.WAITING,
         Cause.OVERDUE,
         "Waiting: the invitation by SMS is in the queue; if it is lost, the next recheck publishes it again.",
     ),
     (
         "planned without a reason",
-        told(record(S.PLANNED, lease_until=START)),
+        partial(told, record(S.PLANNED, lease_until=START)),
         Reach.SCHEDULED,
         Cause.RETRY,
         "Will be tried at 2026-03-02 15:00 UTC: the invitation by SMS is tried again.",
     ),
     (
         "planned, and paused since",
-        told(record(S.PLANNED, "503", lease_until=START), status=Status.PAUSED),
+        partial(told, record(S.PLANNED, "503", lease_until=START), status=Status.PAUSED),
         Reach.WAITING,
         Cause.HELD,
         "Waiting: the invitation by SMS is held back: the request is paused.",
     ),
     (
         "planned, too late since",
-        told(record(S.PLANNED, "503"), who=signer(invited_at=START - 240 * HOUR)),
+        partial(told, record(S.PLANNED, "503"), who=signer(invited_at=START - 240 * HOUR)),
         Reach.NOT_REACHED,
         Cause.TOO_LATE,
         "Not reached: the invitation by SMS is not sent: too late.",
     ),
     (
         "planned, and they texted STOP since",
-        told(record(S.PLANNED, "503", address=KEY, lease_until=START), extra={"blocked": {KEY: BLOCKED}}),
+        partial(told, record(S.PLANNED, "503", address=KEY, lease_until=START), extra={"blocked": {KEY: BLOCKED}}),
         Reach.NOT_REACHED,
         Cause.OPTED_OUT,
         f"Not reached: the address is not to be used: {BLOCKED.reason}.",
@@ -240,7 +240,8 @@ STATES: list[tuple[str, Callable[[], Verdict], Reach, Cause, str]] = [
     ),
     (
         "accepted, and the reminders were stopped",
-        told(
+        partial(
+            told,
             record(S.ACCEPTED),
             record(S.SUPPRESSED, "an operator has stopped the reminders", **REMINDER, history=LATEST_HISTORY),
         ),
@@ -250,7 +251,8 @@ STATES: list[tuple[str, Callable[[], Verdict], Reach, Cause, str]] = [
     ),
     (
         "accepted, and a planned reminder was stopped",
-        told(
+        partial(
+            told,
             record(S.ACCEPTED),
             record(S.PLANNED, "503", **REMINDER, history=LATEST_HISTORY),
             reminders_stopped=True,

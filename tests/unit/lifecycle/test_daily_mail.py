@@ -11,7 +11,7 @@ from shared.domain.model import Event, NoticeRecord, NoticeState, Request, Statu
 from shared.domain.policy import Policy
 from shared.services.daily_summary import MAX_CHECKED, MAX_REQUESTS
 from shared.services.erasure import Erasure
-from shared.settings import SENDER_COPIES
+from shared.settings.messages import SENDER_COPIES
 from tests.fakes import Crash, World, answer, seen
 from tests.lifecycles import COMPLETE, DAY, EXPIRED, HOUR, MINUTE, SENT, SIGNED
 

@@ -129,11 +129,20 @@ class TestInvitations:
         world.api.truth["r1"] = NotFound()
         world.hear(SENT)
         world.advance(20 * MINUTE, reconcile=True)
-        assert (world.request().status, world.api.calls) == (Status.GONE, 6)
+        assert (world.request().status, world.api.calls) == (Status.GONE, 7)
         world.says(seen("a"))
         world.advance(DAY, reconcile=True)
-        assert world.api.calls == 6  # it may have been made up: it is not rechecked
+        assert world.api.calls == 7  # it may have been made up: it is rechecked only once, after five minutes
         world.hear(SENT, key="resent")
+        assert world.told() == [INVITED]
+
+    def test_leave_though_a_late_event_met_a_single_404(self):
+        world = World()
+        world.api.truth["r1"] = NotFound()
+        late = replace(world.event(SENT), received_at=world.now - timedelta(minutes=30))
+        world.resolve.event(late)
+        world.says(seen("a"))
+        world.advance(6 * MINUTE, reconcile=True)
         assert world.told() == [INVITED]
 
     def test_leave_within_minutes_once_the_signing_url_is_there(self):
