@@ -256,6 +256,8 @@ class TestRounds:
         given = later(unconfirmed, answer(seen("a"), seen("b", signed=True)), SIGNED, "b", minutes=24).request
         again = later(given, answer(*TWO), minutes=25).request
         assert (again.round, states(again)) == (2, ["invited", "signed"])
+        at_once = later(self.signed(), answer(seen("a"), seen("b", signed=True)), SIGNED, "b", minutes=20).request
+        assert states(later(at_once, answer(*TWO), minutes=25).request) == ["invited", "invited"]
 
     def test_ends_an_adoption_since_nobody_else_has_invited_for_it(self):
         adopted = later(None, answer(seen("a", signed=True), seen("b"))).request
