@@ -19,7 +19,7 @@ def with_signatures(r: Reading, request: Request) -> Request:
         if seen.signed is True:
             heard = key == whose or r.signers[key].doubted_since is not None
             _sign(r, key, request, by_event=heard, confirmed=True)
-    if whose is not None and r.flag(whose) is not True:
+    if whose is not None:
         _believe(r, whose, request)
     if request.status is Status.COMPLETE:
         sign_all(r, request)

@@ -121,14 +121,28 @@ class TestSignatures:
         heard = who(later(adopted, answer(*SILENT, status=None), SIGNED, "a", minutes=2).request, "a")
         assert (heard.signed_at, heard.confirmed) == (START + timedelta(minutes=2), False)
 
+    @pytest.mark.parametrize("rows", [[SILENT[1]], [seen("c", role=Role.RECIPIENT, signed=False)]])
+    def test_one_is_believed_at_once_where_an_answer_that_lacks_the_signer_says_nothing_of_the_others(self, rows):
+        stored = sent(*SILENT, seen("c", role=Role.RECIPIENT))
+        heard = later(stored, answer(*rows, status=None), SIGNED, "a")
+        assert (who(heard.request, "a").state, heard.alerts) == (SignerState.SIGNED, ())
+
+    def test_one_of_a_signer_who_has_left_fits_nobody(self):
+        left = later(later(sent(*TWO), answer(TWO[0])).request, answer(TWO[0]), minutes=7).request
+        heard = later(left, answer(TWO[0]), SIGNED, "b", minutes=9)
+        assert (states(heard.request), heard.alerts[0][:9]) == (["invited", "removed"], "unmatched")
+
+    def test_one_under_an_unknown_id_is_the_only_signers_where_the_first_answer_shows_it(self):
+        assert states(later(None, answer(seen("a", signed=True)), SIGNED, "?").request) == ["signed"]
+
     def test_those_that_only_the_completion_tells_are_not_confirmed(self):
         done = later(sent(*TWO), answer(*SILENT, status=Status.COMPLETE), COMPLETE).request
         assert [(s.state, s.confirmed) for s in done.signers.values()] == [(SignerState.SIGNED, False)] * 2
 
     def test_where_the_api_usually_tells_and_is_silent_now_a_webhook_is_held(self):
-        def heard(stored: Request, age: float) -> tuple[str, tuple[str, ...]]:
+        def heard(stored: Request, age: float, rows=SILENT) -> tuple[str, tuple[str, ...]]:
             now, usual = START + timedelta(minutes=3), AccountAnswers(read=20, signed=1.0)
-            told = merge(stored, answer(*SILENT), event(SIGNED, "a", age=age, at=now), now, POLICY, usual)
+            told = merge(stored, answer(*rows), event(SIGNED, "a", age=age, at=now), now, POLICY, usual)
             return who(told.request, "a").state, told.alerts
 
         with pytest.raises(RetryLater):
@@ -136,6 +150,7 @@ class TestSignatures:
         assert heard(sent(*TWO), 120) == ("invited", (trust.ALERT_HELD,))
         known = later(sent(*TWO), answer(seen("a", signed=True), seen("b")), SIGNED, "a").request
         assert heard(known, 0) == ("signed", ())
+        assert heard(sent(*TWO), 120, TWO) == ("signed", ("believed: a webhook says signed, the API denies it",))
 
 
 class TestOrder:
@@ -220,6 +235,13 @@ class TestRounds:
         assert states(fallen)[0] == after
         assert (fallen.round, who(fallen, "a").doubted_since is None) == (1, other)
 
+    def test_with_it_goes_the_time_at_which_it_was_believed_where_the_api_was_silent_then(self):
+        believed = later(sent(*SILENT), answer(*SILENT, status=None), SIGNED, "a").request
+        said = answer(seen("a"), seen("b", signed=True))
+        assert who(later(believed, said, minutes=24 * 60).request, "a").signed_at == START + timedelta(minutes=1)
+        fallen = who(later(believed, said, minutes=24 * 60 + 1).request, "a")
+        assert (fallen.state, fallen.signed_at, fallen.reminders.keys()) == ("invited", None, {"3", "7", "14"})
+
     @pytest.mark.parametrize("shown", ["in this request", "in an earlier round", "in another request", "never"])
     def test_and_where_the_api_has_shown_a_signature_before(self, shown):
         shows = AccountAnswers(shown=shown == "in another request")
@@ -256,6 +278,8 @@ class TestRounds:
         given = later(unconfirmed, answer(seen("a"), seen("b", signed=True)), SIGNED, "b", minutes=24).request
         again = later(given, answer(*TWO), minutes=25).request
         assert (again.round, states(again)) == (2, ["invited", "signed"])
+        at_once = later(self.signed(), answer(seen("a"), seen("b", signed=True)), SIGNED, "b", minutes=20).request
+        assert states(later(at_once, answer(*TWO), minutes=25).request) == ["invited", "invited"]
 
     def test_ends_an_adoption_since_nobody_else_has_invited_for_it(self):
         adopted = later(None, answer(seen("a", signed=True), seen("b"))).request

@@ -59,6 +59,7 @@ class TestAddresses:
             ("a b@x.org", ""),
             ("a@x.org\nBcc: z@x.org", ""),
             ("<a@x.org>", ""),
+            ("=?utf-8?q?a?=@x.org", ""),
             ("a@x.org,b@x.org", ""),
             ("a" * 250 + "@x.org", ""),
         ],

@@ -31,7 +31,8 @@ def utc(text: str) -> datetime:
     ],
 )
 def test_a_time_is_moved_into_the_signers_own_day(mobile, at, moved):
-    assert into_window(utc(at), mobile, POLICY) == utc(moved)
+    found = into_window(utc(at), mobile, POLICY)
+    assert (found, found.tzinfo) == (utc(moved), UTC)
 
 
 def test_without_a_window_any_hour_will_do():
@@ -46,6 +47,7 @@ def test_without_a_window_any_hour_will_do():
         ("", "2026-03-02T12:00", (8, 10), "2026-03-02T14:30"),
         ("", "2026-03-02T12:00", (8, 9), "2026-03-02T13:00"),  # the window would be over
         (LOS_ANGELES, "2026-03-02T15:30", (8, 21), "2026-03-02T17:30"),
+        (LOS_ANGELES, "2026-03-02T15:30", (8, 10), "2026-03-02T17:30"),  # over in New York by then
         (LOS_ANGELES, "2026-03-02T23:30", (8, 15), "2026-03-03T17:30"),
     ],
 )

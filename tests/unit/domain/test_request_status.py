@@ -92,4 +92,16 @@ def test_a_dispute_lasts_a_day_from_its_own_webhook_and_no_other():
     disputed = later(sent(*TWO), answer(*TWO), COMPLETE, minutes=12, age=600).request
     assert later(disputed, answer(*TWO), minutes=DAY + 11.9).request.status is Status.DISPUTED
     young = later(replace(disputed, status=Status.DISPUTED), answer(*TWO), SENT, minutes=DAY).request
-    assert later(replace(young, status=Status.DISPUTED), answer(*TWO), minutes=DAY + 13).request.status is Status.OPEN
+    assert later(replace(young, status=Status.DISPUTED), answer(*TWO), minutes=DAY + 12).request.status is Status.OPEN
+
+
+def test_a_completion_is_news_with_any_event_or_after_a_dispute_and_else_of_no_request_that_was_not_followed():
+    adopted = later(None, answer(*TWO)).request
+    done = answer(*[replace(s, signed=True) for s in TWO], status=Status.COMPLETE)
+    disputed = replace(adopted, status=Status.DISPUTED)
+    merged = [later(adopted, done, SIGNED, "a"), later(adopted, done), later(disputed, done)]
+    assert [bool(m.request.completed_at) for m in merged] == [True, False, True]
+
+
+def test_a_request_that_is_complete_when_its_first_webhook_comes_raises_an_alert():
+    assert later(None, answer(*TWO, status=Status.COMPLETE), SENT).alerts == (trust.ALERT_UNHEARD,)

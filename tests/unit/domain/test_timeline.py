@@ -20,6 +20,7 @@ from shared.domain.model import (
     Transition,
 )
 from shared.domain.policy import Policy
+from shared.domain.signing_order import steps
 from shared.domain.timeline import Moment, answers, timeline
 from shared.domain.verdict import ADOPTED
 from shared.services.operator_actions import OperatorActions, Why
@@ -310,6 +311,15 @@ def test_each_reminder_that_is_not_planned_is_called_off_with_a_reason(signer, r
     assert [(m.at, m.what, m.why, m.signer) for m in called] == [
         (one.invited_at + 3 * DAY, "Reminder of day 3 called off", why, "k")
     ]
+
+
+def test_a_reminder_is_called_off_at_the_time_at_which_it_was_planned():
+    signer = Signer(number=1, state=SignerState.SIGNED, invited_at=START - timedelta(hours=5))  # at night
+    policy = Policy(reminder_days=(3,), spread=timedelta(hours=2))
+    (called,) = [
+        m for m in timeline(Request(id="r1", signers={"k": signer}), {}, START, policy) if m.mark == "cancelled"
+    ]
+    assert called.at == steps("r1", signer, policy)[3]
 
 
 @pytest.mark.parametrize(
