@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 
+from shared import trace
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.inbound import InboundText, Keyword
 from shared.domain.model import ChannelName, NoticeRecord, NoticeState
@@ -103,6 +104,7 @@ class Receipts:
         """The record with this receipt. What follows comes before the write: after a crash it is only repeated."""
         if record is None or record.provider != provider:
             return None  # another sender's on the same account, or purged
+        trace.resume(record.trace)
         self._mark_address(record, receipt)
         after = settled(record, receipt, self._clock())
         if after and after.state is NoticeState.UNDELIVERED:
