@@ -9,7 +9,8 @@ locals {
   }
 
   # Our metrics as queries name them, in which a prefix's hyphen is an underscore.
-  checks_seen = "${local.queried}${replace(google_logging_metric.counted["checks"].name, "-", "_")}{monitored_resource=\"cloud_run_revision\"}"
+  checks_seen = format(local.counts, "checks", "")
+  counts      = "${local.queried}${replace(var.prefix, "-", "_")}relay_%s{monitored_resource=\"cloud_run_revision\"%s}"
   api_calls   = "${local.queried}${replace(google_logging_metric.measured["api_calls"].name, "-", "_")}_sum{monitored_resource=\"cloud_run_revision\"}"
   queried     = "logging_googleapis_com:user_"
 }
@@ -136,38 +137,54 @@ resource "google_monitoring_alert_policy" "check" {
   }
 }
 
-# The objective: of a month's requests to the public functions, no more than `1 - availability` fail (5xx). At a burn rate of
-# 14.4 the month's share is used up in two days, at 6 in five. The shorter window ends the alert soon after the repair.
+# The objectives: of a month's requests to the public functions, no more than `1 - availability` fail (5xx); of its messages, no
+# more than `1 - punctuality` leave late. At a burn rate of 14.4 the month's share is used up in two days, at 6 in five. The
+# shorter window ends the alert soon after the repair.
 locals {
   burns = {
     fast = { rate = 14.4, windows = ["1h", "5m"] }
     slow = { rate = 6, windows = ["6h", "30m"] }
   }
 
-  requests_of_all = "run_googleapis_com:request_count{monitored_resource=\"cloud_run_revision\",service_name=~\"${join("|", local.public_services)}\"%s}[%s]"
-  failing         = "sum(rate(${format(local.requests_of_all, ",response_code_class=\"5xx\"", "%s")})) / sum(rate(${format(local.requests_of_all, "", "%s")})) > %g"
+  requests_of_all = "run_googleapis_com:request_count{monitored_resource=\"cloud_run_revision\",service_name=~\"${join("|", local.public_services)}\"%s}"
+
+  # few: how many may fail in the longer window whatever their share is: of three messages a night, one is a third.
+  objectives = {
+    "objective at risk" = { bad = format(local.requests_of_all, ",response_code_class=\"5xx\""), all = format(local.requests_of_all, ""), allowed = 1 - var.availability, few = 0 }
+    "messages late"     = { bad = format(local.counts, "late", ""), all = format(local.counts, "notices", ",state=\"accepted\""), allowed = 1 - var.punctuality, few = 2 }
+  }
+
+  burning = merge([for name, o in local.objectives : { for speed, burn in local.burns : "${name}, ${speed}" => {
+    name = name, speed = speed, rate = burn.rate
+    query = join(" and ", concat(
+      [for window in burn.windows : "(sum(rate(${o.bad}[${window}])) / sum(rate(${o.all}[${window}])) > ${format("%.6g", burn.rate * o.allowed)})"],
+      o.few == 0 ? [] : ["(sum(increase(${o.bad}[${burn.windows[0]}])) > ${o.few})"],
+    ))
+  } }]...)
 }
 
 resource "google_monitoring_alert_policy" "objective" {
-  for_each = local.burns
+  for_each = local.burning
 
   project               = var.project
-  display_name          = "Relay: objective at risk, ${each.key}"
-  severity              = each.key == "fast" ? "CRITICAL" : "WARNING"
+  display_name          = "Relay: ${each.key}"
+  severity              = each.value.speed == "fast" ? "CRITICAL" : "WARNING"
   combiner              = "OR"
   notification_channels = local.told
 
   documentation {
-    content = "What it means and what to do: docs/runbook.md, \"objective at risk\"."
+    content = "What it means and what to do: docs/runbook.md, \"${each.value.name}\"."
   }
 
   conditions {
     display_name = "failures at ${each.value.rate} times the allowed rate"
 
     condition_prometheus_query_language {
-      query               = join(" and ", [for window in each.value.windows : "(${format(local.failing, window, window, each.value.rate * (1 - var.availability))})"])
+      query               = each.value.query
       evaluation_interval = "60s"
       duration            = "0s"
     }
   }
+
+  depends_on = [google_logging_metric.counted]
 }

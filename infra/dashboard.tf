@@ -25,10 +25,10 @@ locals {
       align  = "ALIGN_RATE"
       by     = ["resource.label.service_name", "metric.label.response_code_class"]
     }
-    "Notices by state" = {
+    "Notices by state and channel" = {
       filter = local.notice_metric
       align  = "ALIGN_SUM"
-      by     = ["metric.label.state"]
+      by     = ["metric.label.state", "metric.label.channel"]
     }
     "Logged alerts by kind" = {
       filter = local.alert_metric

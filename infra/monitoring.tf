@@ -96,12 +96,13 @@ resource "google_monitoring_notification_channel" "email" {
 
 # With LOG_LEVEL above INFO all but "alerts" count nothing.
 locals {
-  # How many log lines have the first field, by the value of the second.
+  # How many log lines there are of a kind, by the values of fields.
   counted = {
-    alerts  = { filter = "jsonPayload.alert:*", by = "alert", says = "api_credentials, api_unavailable, dead_letter, overdue_reminders, or what is odd about a request" }
-    notices = { filter = "jsonPayload.notice:* AND jsonPayload.state:*", by = "state", says = "accepted, failed, unknown, planned ...: one line an attempt, and planned means that it is tried again" }
-    events  = { filter = "jsonPayload.message=\"event resolved\"", by = "type", says = "request_sent, request_signed ..." }
-    checks  = { filter = "jsonPayload.check:*", by = "check", says = "the channel on which a check of the whole relay arrived" }
+    alerts  = { filter = "jsonPayload.alert:*", by = { alert = "api_credentials, api_unavailable, dead_letter, overdue_reminders, or what is odd about a request" } }
+    notices = { filter = "jsonPayload.notice:* AND jsonPayload.state:*", by = { state = "accepted, failed, unknown, planned ...: one line an attempt, and planned means that it is tried again", channel = "sms or email" } }
+    late    = { filter = "jsonPayload.state=\"accepted\" AND jsonPayload.waited>${var.late_seconds}", by = { channel = "sms or email" } }
+    events  = { filter = "jsonPayload.message=\"event resolved\"", by = { type = "request_sent, request_signed ..." } }
+    checks  = { filter = "jsonPayload.check:*", by = { check = "the channel on which a check of the whole relay arrived" } }
   }
 
   # What numbers in log lines amount to.
@@ -116,19 +117,23 @@ resource "google_logging_metric" "counted" {
 
   project          = var.project
   name             = "${var.prefix}relay_${each.key}"
-  description      = "Log lines with a field ${each.value.by}, by its value"
+  description      = "Log lines, by ${join(" and ", keys(each.value.by))}"
   filter           = "${local.from_functions} AND ${each.value.filter}"
-  label_extractors = { (each.value.by) = "EXTRACT(jsonPayload.${each.value.by})" }
+  label_extractors = { for field, says in each.value.by : field => "EXTRACT(jsonPayload.${field})" }
   depends_on       = [google_project_service.required]
 
   metric_descriptor {
     metric_kind = "DELTA"
     value_type  = "INT64"
 
-    labels {
-      key         = each.value.by
-      value_type  = "STRING"
-      description = each.value.says
+    dynamic "labels" {
+      for_each = each.value.by
+
+      content {
+        key         = labels.key
+        value_type  = "STRING"
+        description = labels.value
+      }
     }
   }
 }

@@ -266,6 +266,28 @@ variable "availability" {
   }
 }
 
+variable "punctuality" {
+  description = "Part of the messages that must leave on time, over a month."
+  type        = number
+  default     = 0.99
+
+  validation {
+    condition     = var.punctuality >= 0.9 && var.punctuality <= 0.9999
+    error_message = "punctuality must lie between 0.9 and 0.9999."
+  }
+}
+
+variable "late_seconds" {
+  description = "A message is late that a provider takes so many seconds after it was published, or later."
+  type        = number
+  default     = 300
+
+  validation {
+    condition     = var.late_seconds >= 60
+    error_message = "late_seconds must be 60 or more: one try that failed takes that long."
+  }
+}
+
 variable "webhook_silence_hours" {
   description = "Alert when no webhook was accepted for so many hours, 1 to 23 (Cloud Monitoring looks back no further); 0 for no alert."
   type        = number

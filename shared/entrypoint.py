@@ -43,6 +43,7 @@ def private(function: str) -> Callable[[Callable[[T], R]], Callable[[T], R]]:
     def decorate(entry: Callable[[T], R]) -> Callable[[T], R]:
         @wraps(entry)
         def guarded(call: T) -> R:
+            follow(flask.request)
             if reason := callers().refusal(headers(flask.request), time.time()):
                 log.error("a caller is refused", extra={"json": {"alert": "caller_refused", "reason": reason}})
                 flask.abort(403, reason)
@@ -51,6 +52,11 @@ def private(function: str) -> Callable[[Callable[[T], R]], Callable[[T], R]]:
         return guarded
 
     return decorate
+
+
+def follow(request: flask.Request) -> None:
+    """What is logged and published from now on has the trace that this call brings."""
+    trace.follow(request.headers.get(trace.TRACEPARENT))
 
 
 def subscriber(
@@ -98,7 +104,7 @@ def nack(reason: str) -> None:
 
 def webhook(request: flask.Request, limit: int, receive: "Receive") -> flask.Response:
     """Hands a webhook's body to `receive`. limit: bytes."""
-    trace.follow(request.headers.get(trace.TRACEPARENT))
+    follow(request)
     try:
         return reply(200, {"status": receive.accept(_posted(request, limit, receive))})
     except WebhookRejected as e:

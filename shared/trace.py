@@ -1,5 +1,7 @@
 """What is being handled: its trace, from a webhook through every message that follows, and since when it waits.
 
+A notice's record keeps its trace, so that a later try and its receipts have the same.
+
 Source: https://www.w3.org/TR/trace-context and https://docs.cloud.google.com/logging/docs/structured-logging
 """
 
@@ -24,8 +26,18 @@ def follow(*given: str | None, since: datetime | None = None) -> None:
     _since.set(since)
 
 
+def current() -> str:
+    """This call's trace, to be stored; "" for none."""
+    return _current.get()
+
+
+def resume(stored: str) -> None:
+    """Goes on with a trace that was stored, if there is one."""
+    _current.set(stored or _current.get())
+
+
 def attributes() -> dict[str, str]:
-    """What a message carries of it; empty without a trace."""
+    """What a message and a call of an API carry of it; empty without a trace."""
     return {TRACEPARENT: _current.get()} if _current.get() else {}
 
 

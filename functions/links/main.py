@@ -16,6 +16,7 @@ entrypoint.start(bootstrap.link_page)
 
 @functions_framework.http
 def links(request: flask.Request) -> flask.Response:
+    entrypoint.follow(request)
     if request.method not in ("GET", "HEAD"):
         return entrypoint.reply(405, {"error": "only GET and HEAD"}, Allow="GET, HEAD")
     return answer(follow(entrypoint.tail(request)), request.host)

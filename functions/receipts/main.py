@@ -14,6 +14,7 @@ entrypoint.start(bootstrap.receipts)
 @functions_framework.http
 def receipts(request: flask.Request) -> flask.Response:
     """Nothing of a body is read before its provider's signature header is there."""
+    entrypoint.follow(request)
     provider, handler = entrypoint.tail(request), bootstrap.receipts()
     try:
         body = request_body.read(request, handler.limit(provider, entrypoint.headers(request)))

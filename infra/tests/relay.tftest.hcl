@@ -655,16 +655,34 @@ run "the_objective" {
 
   variables {
     availability = 0.99
+    punctuality  = 0.95
+    late_seconds = 120
+    prefix       = "eu-"
   }
 
   assert {
-    condition     = strcontains(google_monitoring_alert_policy.objective["fast"].conditions[0].condition_prometheus_query_language[0].query, "> 0.144")
+    condition     = strcontains(google_monitoring_alert_policy.objective["objective at risk, fast"].conditions[0].condition_prometheus_query_language[0].query, "> 0.144")
     error_message = "14.4 times the allowed rate."
   }
 
   assert {
-    condition     = strcontains(google_monitoring_alert_policy.objective["slow"].conditions[0].condition_prometheus_query_language[0].query, "[6h]")
+    condition     = strcontains(google_monitoring_alert_policy.objective["objective at risk, slow"].conditions[0].condition_prometheus_query_language[0].query, "[6h]")
     error_message = "The slow one looks back six hours."
+  }
+
+  assert {
+    condition     = google_monitoring_alert_policy.objective["messages late, slow"].conditions[0].condition_prometheus_query_language[0].query == join(" and ", concat([for window in ["6h", "30m"] : "(sum(rate(logging_googleapis_com:user_eu_relay_late{monitored_resource=\"cloud_run_revision\"}[${window}])) / sum(rate(logging_googleapis_com:user_eu_relay_notices{monitored_resource=\"cloud_run_revision\",state=\"accepted\"}[${window}])) > 0.3)"], ["(sum(increase(logging_googleapis_com:user_eu_relay_late{monitored_resource=\"cloud_run_revision\"}[6h])) > 2)"]))
+    error_message = "Six times the allowed part of the messages is late."
+  }
+
+  assert {
+    condition     = endswith(google_logging_metric.counted["late"].filter, "jsonPayload.waited>120")
+    error_message = "Late is what the root says."
+  }
+
+  assert {
+    condition     = toset(keys(google_logging_metric.counted["notices"].label_extractors)) == toset(["channel", "state"])
+    error_message = "Messages are counted by state and channel."
   }
 }
 
@@ -863,6 +881,8 @@ run "wrong_values_are_refused" {
     availability           = 1
     github_repository_id   = "owner/name"
     ingress                = "internal"
+    punctuality            = 1
+    late_seconds           = 1
   }
 
   expect_failures = [
@@ -884,5 +904,7 @@ run "wrong_values_are_refused" {
     var.availability,
     var.github_repository_id,
     var.ingress,
+    var.punctuality,
+    var.late_seconds,
   ]
 }

@@ -259,6 +259,7 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     ask_at: datetime | None = None  # of an unknown outcome: when the provider is asked what became of it
     unanswered: int = 0  # questions about it to which the provider gave no answer
     missing_since: datetime | None = None  # when the provider first said that it has no such message
+    trace: str = ""  # of the first delivery: later tries and receipts go on with it
     changed_at: datetime | None = None  # time of the last step
     purge_at: datetime | None = None
 

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
+from shared import trace
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.inbound import InboundText, Keyword
 from shared.domain.model import ChannelName, NoticeRecord
@@ -110,6 +111,7 @@ class Receipts:
     def _next(self, record: NoticeRecord | None, provider: str, receipt: Receipt) -> NoticeRecord | None:
         if record is None or record.provider != provider:
             return None  # another sender's on the same account, or purged
+        trace.resume(record.trace)
         self._mark_address(record, receipt)
         return settled(record, receipt, self._clock())
 

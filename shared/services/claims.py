@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from shared import trace
 from shared.domain import notice_record
 from shared.domain.errors import RetryLater
 from shared.domain.lost_answers import ask_after
@@ -66,8 +67,8 @@ class Claims:
         if not self._in_time(read_at):
             raise RetryLater(TOO_SLOW, after=1)
         fields["lease_until"] = read_at + self.lease()
-        sending = NoticeState.SENDING
-        fresh = notice_record.first_record(notice, sending, now, self._policy, attempts=1, **fields)
+        begun = {"attempts": 1, "trace": trace.current(), **fields}
+        fresh = notice_record.first_record(notice, NoticeState.SENDING, now, self._policy, **begun)
         version = self._ledger.put(notice.notice, fresh, None)
         if version is not None:
             return Claim(notice, Stored(fresh, version), read_at)
@@ -82,6 +83,7 @@ class Claims:
     ) -> Claim:
         if not self._in_time(read_at):  # frozen since: a claim written now might be left for good
             raise RetryLater(TOO_SLOW, after=1)
+        trace.resume(stored.item.trace)
         attempts = stored.item.attempts + 1
         again = notice_record.changed_to(stored.item, NoticeState.SENDING, self._clock(), attempts=attempts, **fields)
         version = self._ledger.put(notice.notice, again, stored.version)
@@ -189,5 +191,11 @@ class Claims:
 
 def log_outcome(key: str, record: NoticeRecord) -> None:
     """A notice's new state, for the log and the metrics that count it."""
-    told = {"notice": key[:12], "state": record.state, "reason": record.reason, "provider": record.provider}
+    told = {
+        "notice": key[:12],
+        "state": record.state,
+        "reason": record.reason,
+        "channel": record.channel,
+        "provider": record.provider,
+    }
     log.info("notice %s", record.state.value, extra={"json": told})

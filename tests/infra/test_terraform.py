@@ -184,7 +184,7 @@ def test_what_terraform_tells_the_functions_are_settings_they_know() -> None:
 def policies() -> list[str]:
     named = [body["display_name"] for name, body in resources("google_monitoring_alert_policy").items()]
     own = (name.removeprefix("Relay: ").partition(", ${")[0] for name in named)
-    return [*local("alerts"), *(name for name in own if "${" not in name)]
+    return [*local("alerts"), *local("objectives"), *(name for name in own if "${" not in name)]
 
 
 def runbook() -> dict[str, str]:
@@ -236,7 +236,11 @@ def keys_of(dictionary: ast.Dict) -> set[str]:
 def test_log_based_metrics_count_fields_that_the_code_logs() -> None:
     read = str([local("counted"), local("measured")])
     fields = {field for metric in local("measured").values() for field in (metric["field"],)}
-    named = {*re.findall(r"jsonPayload\.(\w+)", read), *fields, *(m["by"] for m in local("counted").values())}
+    named = {
+        *re.findall(r"jsonPayload\.(\w+)", read),
+        *fields,
+        *(by for m in local("counted").values() for by in m["by"]),
+    }
     assert named <= logged_fields() | {"message", "waited"}
 
 

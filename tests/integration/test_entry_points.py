@@ -12,7 +12,7 @@ import functions_framework
 import msgspec
 import pytest
 
-from shared import bootstrap
+from shared import bootstrap, trace
 from shared.callers import Callers
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import Event
@@ -165,6 +165,16 @@ def test_a_reminder_whose_request_cannot_be_read_comes_again_and_says_why(
     assert answer.status_code == 500  # 503 would slow the reminders of other requests
     assert "cannot be read" in answer.json["error"]
     assert [r.getMessage() for r in caplog.records] == ["a reminder cannot be published"]
+
+
+@pytest.mark.parametrize("name", ["receipts", "links", "remind", "reconcile"])
+def test_a_call_goes_on_with_the_trace_that_it_brings(client_of: Any, name: str) -> None:
+    given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    client = client_of(name, **{name: lambda: None})
+    trace.follow()
+    client.post("/nothing", json={}, headers={"traceparent": given})
+    assert trace.current() == given
+    trace.follow()
 
 
 def test_links_answer_get_and_head_with_no_trace_left(client_of: Any) -> None:

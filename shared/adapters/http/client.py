@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shared import trace
 from shared.adapters.http.deadline import Deadline
 from shared.domain.errors import OutcomeUnknown, RetryLater
 
@@ -122,6 +123,7 @@ class Http:
     def _exchange(self, method: str, url: str, request: dict[str, Any]) -> HttpResponse:
         from shared.adapters.http.transport import call
 
+        request = {**request, "headers": {**request["headers"], **trace.attributes()}}
         timeout = (min(CONNECT, self._deadline), self._deadline)
         with call(method, url, timeout, request) as response:
             _last.status = response.status_code

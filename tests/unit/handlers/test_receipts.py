@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+from shared import trace
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import EventType, NoticeRecord, NoticeState
 from shared.domain.notice_record import settled
@@ -26,6 +27,36 @@ def relay() -> ReceiptWorld:
 def receipt(relay: ReceiptWorld, number: int) -> Receipt:
     """That an SMS was delivered."""
     return Receipt(notice=relay.sms.sent[number].notice, provider_id="", state=DELIVERED, at=relay.now)
+
+
+FIRST, LATER = (f"00-{n * 32}-{n * 16}-01" for n in "ab")
+
+
+class TestTrace:
+    """One id in every log line of a message's life."""
+
+    @pytest.fixture
+    def followed(self):
+        yield trace.follow
+        trace.follow()
+
+    def test_a_receipt_and_what_it_causes_have_that_of_the_delivery(self, followed):
+        relay = ReceiptWorld()
+        followed(FIRST)
+        relay.hear(SENT)
+        followed(LATER)
+        relay.told_of(UNDELIVERED)
+        assert {r.trace for r in relay.records()} == {FIRST}, "that of the other channel too"
+
+    def test_a_later_try_has_that_of_the_first(self, followed):
+        relay = ReceiptWorld()
+        relay.sms.outcomes = [RetryLater("busy", after=90)]
+        followed(FIRST)
+        relay.hear(SENT)
+        followed(LATER)
+        relay.advance(timedelta(minutes=5))
+        (record,) = [r for r in relay.records() if r.attempts == 2]
+        assert (record.trace, trace.current()) == (FIRST, FIRST)
 
 
 class TestReceipts:

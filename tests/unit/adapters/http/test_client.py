@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shared import trace
 from shared.adapters.http.client import LONGEST_WAIT, Http, HttpResponse, basic, last_status, parse_retry_after
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from tests.smtp_stand_in import certificate
@@ -37,6 +38,15 @@ def test_an_answer_that_is_the_callers_to_judge_is_returned_as_it_is(server: Sta
     answer = post(server)
     assert (answer.status, answer.json(), answer.headers["x-id"]) == (status, {"a": 1}, "7")
     assert len(server.asked) == 1, "neither a redirect nor a retry"
+
+
+def test_a_call_carries_the_trace_of_what_is_being_handled(server: StandIn) -> None:
+    of = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    trace.follow(of)
+    post(server)
+    trace.follow()
+    post(server)
+    assert [asked.headers.get("traceparent") for asked in server.asked] == [of, None]
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"\xff\xfe", b'{"a":', b"null", b'"x"'])
