@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import PermanentFailure, RetryLater
-from shared.domain.merge import gone, merge
+from shared.domain.merge import MAX_BYTES, gone, merge
 from shared.domain.model import ApiRequest, ApiSigner, Role, Status
 from shared.domain.policy import Policy
 from shared.domain.reading import wait_for
@@ -333,6 +333,12 @@ class TestAnswers:
         assert merge(None, answer(seen("a")), hint, START, POLICY).request.title == "Lease"
         untitled = replace(answer(seen("a")), title="")
         assert merge(None, untitled, hint, START, POLICY).request.title == "Lease 7"
+
+    def test_that_outgrow_the_database_later_are_stored_if_they_can_be(self):
+        large = replace(answer(*TWO), download_url="u" * MAX_BYTES)
+        with pytest.raises(PermanentFailure, match=r"would take 90.,... bytes in the database; at most 900,000 may"):
+            later(None, large, SENT)
+        assert later(sent(*TWO), large).request.download_url == large.download_url
 
     def test_without_a_title_or_a_hint_there_is_none(self):
         said = replace(answer(*TWO), title="")
