@@ -244,5 +244,5 @@ def _with_requests(
 ) -> Iterator[tuple[str, NoticeRecord, Request | None]]:
     """Each with its request; the requests are read TOGETHER at a time."""
     while some := list(islice(records, TOGETHER)):
-        requests = requests_of(record.request_id for _, record in some)
-        yield from ((key, record, requests.get(record.request_id)) for key, record in some)
+        found = requests_of(record.request_id for _, record in some)
+        yield from ((key, record, found.get(record.request_id)) for key, record in some)
