@@ -231,6 +231,16 @@ class TestStatus:
             gone(stored, event(SIGNED, age=100), "r9", START, POLICY)
         assert e.value.after == (60 if met else 400)
 
+    def test_the_first_404_changes_no_status_that_is_told(self):
+        before = sent(*TWO)
+        assert gone(before, None, "r1", START, POLICY).status_sequence == before.status_sequence
+
+    def test_only_another_sent_is_remembered_as_a_revision(self):
+        assert later(sent(*TWO), answer(*SILENT), SIGNED, "a").request.resent_at is None
+        assert later(sent(*TWO), answer(*TWO), SENT, minutes=5, age=60).request.resent_at == START + timedelta(
+            minutes=4
+        )
+
     def test_one_stray_404_silences_nobody(self):
         unpublished_tasks = gone(sent(*TWO), None, "r1", START, POLICY)
         assert unpublished_tasks.status is Status.OPEN
