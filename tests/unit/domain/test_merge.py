@@ -52,7 +52,7 @@ class TestSignedAgainstTheApi:
     def test_comes_again_after_as_long_as_it_has_waited(self):
         with pytest.raises(RetryLater) as e:
             later(sent(*TWO), answer(*TWO), SIGNED, "a", age=30)
-        assert e.value.after == 30
+        assert (e.value.after, e.value.reason) == (30, "a webhook says signed, the API does not yet")
 
     def test_waits_while_the_event_is_younger_than_two_minutes_and_the_api_denies(self):
         with pytest.raises(RetryLater) as e:
@@ -168,8 +168,9 @@ class TestExpiredAgainstTheApi:
         assert all(s.reminders for s in request.signers.values())
 
     def test_by_its_own_date_needs_no_event(self):
-        said = answer(*SILENT, status=None, expires_at=START)
-        assert later(sent(*TWO), said).request.status is Status.EXPIRED
+        said = answer(*SILENT, status=None, expires_at=START + timedelta(minutes=1))
+        assert later(sent(*TWO), said, minutes=0.9).request.status is Status.OPEN
+        assert later(sent(*TWO), said, minutes=1).request.status is Status.EXPIRED
 
     def test_keeps_its_reminders_for_a_later_answer_that_shows_it_open(self):
         open_ = sent(*TWO)
