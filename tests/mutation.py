@@ -254,7 +254,7 @@ def report(path: Path, tried: int, survived: list[Mutant]) -> None:
     listed = {key for group in tomllib.loads(REASONS.read_text()).values() for key in group}
     reasoned = sum(mutant.key() in listed for mutant in survived)
     found, of = tried - len(survived), tried - reasoned
-    line = f"{path}: {tried} changes, {found} found, {reasoned} listed, {found / max(of, 1):.1%}"
+    line = f"{path}: {tried} changes, {found} found, {reasoned} listed, {found / of if of else 1:.1%}"
     print(line, file=sys.__stdout__, flush=True)
 
 

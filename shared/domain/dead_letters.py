@@ -51,7 +51,7 @@ def letter(
         data=data,
         at=datetime.fromtimestamp(at.timestamp(), UTC),
         attempts=int(count) if count.isdecimal() else 1,
-        reason=attributes.get(REASON, "") or f"not handled in {count} deliveries; the function's log says why",
+        reason=attributes.get(REASON) or f"not handled in {count} deliveries; the function's log says why",
         trace=attributes.get(TRACEPARENT, "")[3:35],
         handle=handle,
     )

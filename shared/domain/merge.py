@@ -51,7 +51,7 @@ def merge(
     if not answer.signers:
         raise RetryLater("the API's answer names no signer")
     check_count(len(answer.signers))
-    before = stored or Request(id=answer.id, adopted=not is_sent(event), met_at=now)
+    before = stored or Request(id=answer.id, adopted=True, met_at=now)
     reading = Reading(before, answer, event, now, policy, usual)
     request = _merged(reading)
     if not before.signers and (size := len(msgspec.json.encode(request))) > MAX_BYTES:

@@ -173,8 +173,7 @@ def _by_age(
     wait = policy.span(min(max(row.least, row.growth * age), row.most), floor=2)
     if waits is not ANNOUNCED or reminder is None or wait < policy.span(row.most, floor=2):
         return [now + wait]
-    parts = ceil((reminder - now) / wait)
-    return [now + (reminder - now) / parts] if parts > 1 else []
+    return [now + (reminder - now) / ceil((reminder - now) / wait)]
 
 
 def _waits(request: Request, policy: Policy) -> tuple[Wait, ...]:

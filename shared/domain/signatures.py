@@ -17,8 +17,7 @@ def with_signatures(r: Reading, request: Request) -> Request:
     whose = _signer_of_event(r)
     for key, seen in r.seen.items():
         if seen.signed is True:
-            heard = key == whose or r.signers[key].doubted_since is not None
-            _sign(r, key, request, by_event=heard, confirmed=True)
+            _sign(r, key, request, by_event=r.signers[key].doubted_since is not None, confirmed=True)
     if whose is not None:
         _believe(r, whose, request)
     if request.status is Status.COMPLETE:

@@ -23,7 +23,7 @@ from shared.domain.notice_record import first_record
 from shared.domain.planner import notice_for
 from shared.domain.policy import Policy
 from tests.fakes import START, seen
-from tests.unit.domain.test_planner import DAY, MINUTE, POLICY, signed, state
+from tests.unit.domain.test_planner import DAY, MINUTE, POLICY, SECOND, signed, state
 
 NEXT = START + MINUTE
 
@@ -73,6 +73,15 @@ class TestInvitation:
         assert isinstance(invitation(with_signer(two, 1, mobile="+13175550199"), of=two), Suppress)
         assert isinstance(invitation(with_signer(two, 1, channels=()), of=two), Suppress)
         assert invitation(replace(two, round=2), of=two) == Suppress("a new signing round has begun")
+
+    def test_is_suppressed_on_the_other_channel_unless_it_stands_in(self):
+        policy = Policy(channels="sms-first")
+        request = state(seen("a", email="a@x.org"), policy=policy)
+        other = notice_for(request, *request.signers, Kind.INVITATION, ChannelName.EMAIL)
+        changed = Suppress("the address has changed or is no longer to be used")
+        assert evaluate(request, other, NEXT, policy) == changed
+        assert evaluate(request, replace(other, instead_of="n"), NEXT, policy) == Send()
+        assert evaluate(request, replace(other, instead_of="n"), NEXT, Policy(channels="sms")) == changed
 
     @pytest.mark.parametrize("status", [Status.EXPIRED, Status.GONE])
     def test_waits_while_an_end_may_not_last(self, two, status):
@@ -132,6 +141,7 @@ class TestReminder:
             ([("sending", 59), ("accepted", 60)], 0),  # 12 hours before
             ([("sending", 70), ("accepted", 71), ("delivered", 72)], 11 * 3600),
             ([("sending", 71), ("unknown", 71)], 11 * 3600),
+            ([("sending", 60), ("accepted", 60 + 1 / 3600)], 1),
             ([("sending", 70), ("delivered", 71)], 11 * 3600),
             ([("sending", 70), ("delivered", 71), ("undelivered", 72)], 11 * 3600),
             ([("sending", 1), ("unknown", 1), ("planned", 2), ("sending", 70), ("accepted", 70)], 10 * 3600),
@@ -168,6 +178,8 @@ class TestReminder:
     def test_waits_the_longer_the_longer_it_is_due(self, two):
         found = self.at(replace(two, status=Status.PAUSED), START + 3 * DAY + 16 * MINUTE)
         assert found == Defer("the request is paused", 14 * 60)
+        last = self.at(replace(two, status=Status.PAUSED), START + 7 * DAY - 70 * SECOND)
+        assert last == Defer("the request is paused", 70)
 
     def test_waits_for_the_send_window(self, two):
         late = START + 3 * DAY + timedelta(hours=11)  # 21:00 in Indiana

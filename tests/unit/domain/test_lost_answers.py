@@ -137,3 +137,8 @@ def test_what_the_provider_lists_was_accepted_under_its_id_and_says_how_that_is_
     found = answered(lost(), FOUND, START, LAG, POLICY)
     assert (found.state, found.provider_id, found.ask_at) == (NoticeState.ACCEPTED, "SM1", None)
     assert found.reason == found.history[-1].why == "found at the provider, which was asked"
+
+
+def test_what_is_planned_again_begins_anew():
+    again = told(lost(), None, None)
+    assert (again.state, again.missing_since, again.ask_at) == (PLANNED, None, None)

@@ -53,7 +53,7 @@ class TestSignedAgainstTheApi:
     def test_comes_again_after_as_long_as_it_has_waited(self):
         with pytest.raises(RetryLater) as e:
             later(sent(*TWO), answer(*TWO), SIGNED, "a", age=30)
-        assert e.value.after == 30
+        assert (e.value.after, e.value.reason) == (30, "a webhook says signed, the API does not yet")
 
     def test_waits_while_the_event_is_younger_than_two_minutes_and_the_api_denies(self):
         with pytest.raises(RetryLater) as e:
@@ -207,8 +207,9 @@ class TestExpiredAgainstTheApi:
         assert all(s.reminders for s in merged.request.signers.values())
 
     def test_by_its_own_date_needs_no_event(self):
-        said = answer(*SILENT, status=None, expires_at=START)
-        assert later(sent(*TWO), said).request.status is Status.EXPIRED
+        said = answer(*SILENT, status=None, expires_at=START + timedelta(minutes=1))
+        assert later(sent(*TWO), said, minutes=0.9).request.status is Status.OPEN
+        assert later(sent(*TWO), said, minutes=1).request.status is Status.EXPIRED
 
     def test_keeps_its_reminders_for_a_later_answer_that_shows_it_open(self):
         open_ = sent(*TWO)
@@ -269,6 +270,16 @@ class TestStatus:
         with pytest.raises(RetryLater) as e:
             gone(stored, event(SIGNED, age=100), "r9", START, POLICY)
         assert e.value.after == (60 if met else 400)
+
+    def test_the_first_404_changes_no_status_that_is_told(self):
+        before = sent(*TWO)
+        assert gone(before, None, "r1", START, POLICY).status_sequence == before.status_sequence
+
+    def test_only_another_sent_is_remembered_as_a_revision(self):
+        assert later(sent(*TWO), answer(*SILENT), SIGNED, "a").request.resent_at is None
+        assert later(sent(*TWO), answer(*TWO), SENT, minutes=5, age=60).request.resent_at == START + timedelta(
+            minutes=4
+        )
 
     def test_one_stray_404_silences_nobody(self):
         unpublished_tasks = gone(sent(*TWO), None, "r1", START, POLICY)

@@ -115,6 +115,7 @@ class TestSignatures:
         doubted = later(sent(*TWO), answer(*TWO), SIGNED, "a", minutes=3, age=120).request
         agreed = who(later(doubted, answer(seen("a", signed=True), seen("b")), minutes=9).request, "a")
         assert (agreed.state, agreed.confirmed, agreed.doubted_since) == (SignerState.SIGNED, True, None)
+        assert agreed.signed_at == START + timedelta(minutes=9)
 
     def test_one_that_only_a_webhook_tells_is_news_of_an_adopted_request_too(self):
         adopted = later(None, answer(*SILENT, status=None)).request

@@ -187,3 +187,9 @@ def test_a_lease_holds_while_it_is_being_sent_and_is_waited_for(state):
         assert is_idle(made, now, POLICY) is (state in (PLANNED, SENDING) and seconds >= 60)
     assert lease_left(replace(made, lease_until=None), START) == 0
     assert not is_idle(replace(made, lease_until=None), START, POLICY)
+
+
+def test_a_bounce_from_before_the_delivery_says_nothing_new():
+    delivered = record(SENDING, ACCEPTED, DELIVERED)
+    bounces = (Receipt(notice=None, provider_id="", state=UNDELIVERED, at=START + s * SECOND) for s in (90, 121))
+    assert [settled(delivered, bounce, START) is None for bounce in bounces] == [True, False]

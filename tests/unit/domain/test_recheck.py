@@ -228,6 +228,11 @@ def test_each_reading_stores_the_words_by_which_the_request_is_found():
     assert record_reading(request, OPEN, None, START, POLICY).search == words_of(request)
 
 
+def test_a_reading_ends_the_time_without_an_answer_and_tells_a_new_status_at_its_own():
+    told = record_reading(replace(OPEN, status=Status.PAUSED, unread_since=START), OPEN, None, START + HOUR, POLICY)
+    assert (told.unread_since, told.status_at, told.status_sequence) == (None, START + HOUR, 1)
+
+
 @pytest.mark.parametrize(("days", "status"), [((), Status.DORMANT), ((1,), Status.OPEN)])
 def test_a_request_falls_silent_thirty_days_past_its_last_step(days, status):
     now = START + 30 * DAY + SECOND

@@ -26,6 +26,7 @@ def test_a_key_is_of_the_id_alone_so_that_a_request_met_anew_repeats_no_message(
     twins = sent(seen("a"), seen("a", mobile="+13175550199"))
     assert {k: s.name for k, s in both.signers.items()} == {k: s.name for k, s in turned.signers.items()}
     assert len(both.signers.keys() & twins.signers.keys()) == 1
+    assert len(sent(seen("a"), *[seen("a", mobile=f"+1317555019{n}") for n in range(3)]).signers) == 4
     assert {len(key) for key in [*both.signers, *twins.signers]} == {16}
 
 

@@ -195,6 +195,13 @@ def test_a_mail_that_was_begun_and_left_is_missing_while_it_is_worth_sending(fie
     assert [*missing(request, found, START + after, Policy())] == []
 
 
+def test_a_mail_whose_answer_was_lost_is_missing_once_it_may_be_sent_again():
+    request = state(seen("a"), policy=POLICY)
+    found = {"m": mail_of(request, records(request, sms=(FAILED, "landline")), UNKNOWN)}
+    after = (15 * MINUTE - MINUTE, 15 * MINUTE)
+    assert [len([*missing(request, found, START + wait, POLICY)]) for wait in after] == [0, 1]
+
+
 def test_a_mail_that_has_begun_is_itself_and_takes_the_others_in():
     found = records(BOTH, sms=(FAILED, "landline"), email=(FAILED, "no such mailbox"))
     begun = [begun_by(key, record, START, POLICY) for key, record in found.items()]
@@ -233,6 +240,8 @@ def test_what_one_mail_has_told_is_told_again_where_that_mail_does_not_count():
     assert untold(request, every, START, POLICY) == []
     assert [one.notice for one in untold(request, every, START, POLICY, but="m")] == [key]
     assert [one.notice for one in untold(request, every, START, POLICY, but="another")] == []
+    changed = {**every, key: replace(found[key], reason="carrier filter")}
+    assert untold(request, changed, START, POLICY) == []
     assert [one.notice for one in untold(request, {**found, "m": replace(mail, state=PLANNED)}, START, POLICY)] == [key]
 
 
