@@ -1,5 +1,5 @@
-"""`make demo`: two weeks of a request with two signers, in about fifteen seconds: one second is one day. Then one whose
-signer has no valid number: the sender is told.
+"""`make demo`: two weeks of a request with two signers, in about fifteen seconds: one second is one day, or two seconds
+on the emulators, which are slower. Then one whose signer has no valid number: the sender is told.
 
 Prints each message when it is sent, and a table at the end. Exits 1 if a message is missing, duplicated or late.
 If SMS_PROVIDER or EMAIL_PROVIDER is set without an API URL, a stand-in for that provider runs on this machine.
@@ -21,7 +21,7 @@ import msgspec
 
 from local.emulation.google_emulators import free_port
 
-SECONDS_PER_DAY = 1.0
+SECONDS_PER_DAY = {"embedded": 1.0, "emulators": 2.0}
 MAX_DELAY = {"embedded": 2.0, "emulators": 5.0}  # seconds after its due time
 ERIC, JANE, ANN = "+13175551234", "jane.doe@example.com", "ann.sender@example.com"
 REQUEST = {
@@ -56,6 +56,11 @@ WORDS = {
 }
 
 
+def seconds_per_day() -> float:
+    """As the stack was started."""
+    return float(os.environ["SECONDS_PER_DAY"])
+
+
 class Expected(msgspec.Struct):
     """A message that must be sent exactly once."""
 
@@ -76,7 +81,7 @@ class Demo:
         self.unexpected: list[str] = []
 
     def day(self) -> float:
-        return (time.time() - self._start) / SECONDS_PER_DAY
+        return (time.time() - self._start) / seconds_per_day()
 
     def play(self) -> None:
         """Run the scenario. New messages are printed between its steps."""
@@ -139,7 +144,7 @@ class Demo:
             self.arrived(message)
 
     def arrived(self, message: dict[str, Any]) -> None:
-        day = (datetime.fromisoformat(message["at"]).timestamp() - self._start) / SECONDS_PER_DAY
+        day = (datetime.fromisoformat(message["at"]).timestamp() - self._start) / seconds_per_day()
         first_line = message["subject"] or message["text"]
         print(f"  day {day:5.2f}  {message['channel']:5} to {message['to']:21} {first_line}", flush=True)
         fits = [e for e in self.expected if e.to == message["to"] and e.text in message["text"] and day >= e.day - 0.05]
@@ -161,7 +166,7 @@ class Demo:
         print(f"  {'due':>5} {'sent':>6}  {'to':21} what")
         errors = list(self.unexpected)
         for e in sorted(self.expected, key=lambda e: e.day):
-            error = problem(e, max_delay / SECONDS_PER_DAY)
+            error = problem(e, max_delay / seconds_per_day())
             sent = "-" if e.sent is None else f"{e.sent:.2f}"
             print(f"  {e.day:5.2f} {sent:>6}  {e.to:21} {e.what} {error}")
             errors += [f"{e.what} to {e.to}: {error}"] if error else []
@@ -179,7 +184,8 @@ def problem(e: Expected, max_delay: float) -> str:
 
 def main() -> int:
     began = datetime.now(UTC)
-    os.environ.setdefault("SECONDS_PER_DAY", f"{SECONDS_PER_DAY:g}")
+    backend = os.environ.get("BACKEND") or "embedded"
+    os.environ.setdefault("SECONDS_PER_DAY", f"{SECONDS_PER_DAY.get(backend, 1.0):g}")
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     from local.provider_stubs.start import stand_ins
     from local.sandbox.outbox import Outbox
@@ -191,8 +197,7 @@ def main() -> int:
         try:
             outbox = Outbox(directory / "outbox.db")
             with stand_ins(os.environ, outbox) as providers, Stack(directory, free_port()) as stack:
-                backend = os.environ["BACKEND"]
-                print(f"Clickwrap Relay on {backend}: two weeks of one request; one second is one day")
+                print(f"Clickwrap Relay on {backend}: two weeks of one request; a day takes {seconds_per_day():g} s")
                 print(f"through stand-ins for {' and '.join(providers)}\n" if providers else "")
                 demo = Demo(stack.base)
                 demo.play()

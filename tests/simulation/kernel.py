@@ -81,6 +81,8 @@ class Kernel:
                 how = "ok", work()
             except Crash:
                 how = "crash", None
+            except (TypeError, AttributeError, NameError):
+                raise  # of the code or of a port here: it is no fault that the relay may meet
             except Exception as e:
                 how = "error", e
             task.ended, task.ended_at = True, self.now

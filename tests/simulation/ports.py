@@ -364,7 +364,7 @@ class SimDeadLetters:
             self.letters[topic] = [letter for letter in held if letter.key not in keys]
 
 
-def words(request: Request, notice: Notice, link: str, unreached: object = (), **_: object) -> Wording:
+def words(request: Request, notice: Notice, link: str, *_: object, **__: object) -> Wording:
     """What the oracle reads in the provider's book: kind, day, round, name, link; "" of a mail to the sender."""
     if KINDS[notice.kind].to_sender:
         return Wording(text="")

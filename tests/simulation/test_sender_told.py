@@ -19,7 +19,8 @@ from tests.simulation.script import script
 
 FIRST = 21000
 MINUTE, LONGEST = timedelta(minutes=1), timedelta(minutes=10)  # the longest that a fault may last
-COPYING = ("sender_copies", frozenset(COPIES.values()))
+# The mail of the day comes after the end of most runs.
+COPYING = ("sender_copies", frozenset(COPIES.values()) - {Kind.COPY_DAILY})
 TELLING = (("tell_sender", True), ("sender_fallback", "boss@x.org"), COPYING)
 
 
