@@ -141,7 +141,7 @@ def _same_address(request: Request, notice: Notice, signer: Signer, policy: Poli
 
 def _check_invitation(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Decision:
     if signer.state is SignerState.SIGNED:
-        return Suppress("already signed")
+        return Defer("the API denies the signature") if signer.doubted_since else Suppress("already signed")
     reason = _not_now(request, signer)
     if not reason:
         return _open(request)

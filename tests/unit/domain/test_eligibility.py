@@ -55,6 +55,10 @@ class TestInvitation:
     def test_is_suppressed_once_the_signer_has_signed(self, two):
         assert invitation(signed(two, 1)) == Suppress("already signed")
 
+    def test_waits_while_the_api_denies_a_signature_that_a_webhook_told(self, two):
+        told = with_signer(two, 1, state=SignerState.SIGNED, doubted_since=START)
+        assert invitation(told) == Defer("the API denies the signature", 840)
+
     def test_waits_while_another_signer_comes_first_again(self, two):
         assert invitation(with_signer(two, 1, request_url="")) == Defer("not this signer's turn", 840)
         assert invitation(with_signer(two, 1, role=Role.RECIPIENT)) == Suppress("not this signer's turn")
