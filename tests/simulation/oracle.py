@@ -714,8 +714,8 @@ class Oracle:
         """Calls of the API within a day, when nothing happens any more: for one notice, and for all else.
 
         A recheck comes after half the time since the last news, a deferred notice after twice as long each time. A
-        completion that the API denies is asked about at each hour of a day. A recheck leaves its question to a reminder that
-        waits, so that a day of both counts as the reminder's.
+        completion that the API denies is asked about at each hour of a day. A recheck leaves its question to a reminder
+        that waits, so that a day of both counts as the reminder's.
         """
         rechecks = 40 if self.forged else 20
         calls: dict[str, list[datetime]] = defaultdict(list)
