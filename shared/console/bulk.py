@@ -35,7 +35,7 @@ def resend_all() -> PageResponse:
         return _result(console().operate.resend_all(counted.items(), why), back)
 
     rows = iter(counted.items()) if flask.request.method == "POST" else _listed(NoticeState(state))
-    found = console().operate.sort_out(rows, console().inspect.requests_of, AT_ONCE)
+    found = console().operate.sort_out(rows, AT_ONCE)
     return asked(_plan(found, state, back), act)
 
 

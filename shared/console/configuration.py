@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from shared.setting_types import split
 from shared.settings import declared
 from shared.settings.channels import EMAIL_PROVIDER, FORMER_PROVIDERS, SMS_PROVIDER
 from shared.settings.clickwrap import CLICKWRAP_WEBHOOK_TOKENS
@@ -24,8 +25,8 @@ def warnings(environ: Mapping[str, str]) -> list[str]:
 
 def providers(environ: Mapping[str, str]) -> set[str]:
     """Names of those in use and of former ones; "none" stands for what went to no provider."""
-    former = environ.get(FORMER_PROVIDERS.name, "").split(",")
-    return {"none", *(environ.get(s.name, "") for s in (SMS_PROVIDER, EMAIL_PROVIDER)), *map(str.strip, former)}
+    former = split(environ.get(FORMER_PROVIDERS.name, ""))
+    return {"none", *(environ.get(s.name, "") for s in (SMS_PROVIDER, EMAIL_PROVIDER)), *former}
 
 
 def _providers(environ: Mapping[str, str]) -> list[str]:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from shared.domain.kinds import useful_for
-from shared.domain.model import ChannelName, Kind, Notice, Request, SignerState, Status, digest
+from shared.domain.model import ChannelName, Kind, Notice, Request, SignerState, Status, digest, share_of
 from shared.domain.policy import Policy, into_window
 from shared.domain.signers import counted_signers, sender_address
 
@@ -62,8 +62,7 @@ def day_of(at: datetime, policy: Policy) -> Period:
 
 def due_at(request: Request, period: Period, policy: Policy) -> datetime:
     """When this request asks for the mail of the day: once the send window opens on the next one."""
-    share = int(digest(request.id)[:8], 16) / 2**32
-    return into_window(period.end, "", policy) + policy.span(SPREAD) * share
+    return into_window(period.end, "", policy) + policy.span(SPREAD) * share_of(request.id)
 
 
 def notices(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:

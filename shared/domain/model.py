@@ -357,3 +357,8 @@ class ApiRequest(msgspec.Struct, frozen=True, kw_only=True):
 def digest(*parts: object) -> str:
     """SHA-256 over the JSON array of the parts, hex: the form of every deterministic name here."""
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def share_of(request: str) -> float:
+    """Of a time over which requests are spread: from 0 to below 1, always the same for one request."""
+    return int(digest(request)[:8], 16) / 16**8

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from shared.domain.model import Reminder, Request, Role, Signer, SignerState, Status, digest
+from shared.domain.model import Reminder, Request, Role, Signer, SignerState, Status, digest, share_of
 from shared.domain.policy import Policy, spread_in_window
 from shared.domain.signers import Signers, pending
 
@@ -47,9 +47,9 @@ def steps(request: str, signer: Signer, policy: Policy) -> dict[int, datetime]:
     """
     if signer.invited_at is None:
         return {}
-    share = int(digest(request)[:8], 16) / 16**8
     times = [signer.invited_at + policy.days(day) for day in policy.reminder_days]
-    return dict(zip(policy.reminder_days, spread_in_window(times, share, signer.mobile, policy), strict=True))
+    spread = spread_in_window(times, share_of(request), signer.mobile, policy)
+    return dict(zip(policy.reminder_days, spread, strict=True))
 
 
 def ahead(key: str, signer: Signer, request: Request, now: datetime, policy: Policy, hop: int) -> dict[str, Reminder]:

@@ -29,7 +29,7 @@ from shared.domain.model import (
     Status,
     Suppression,
 )
-from shared.domain.notice_record import notice_of, second_try_wait
+from shared.domain.notice_record import ARRIVED_STATES, notice_of, second_try_wait
 from shared.domain.policy import Policy, other_channel
 from shared.domain.signers import address_of, pending
 
@@ -163,7 +163,7 @@ class _Signer:
     def _though(self) -> str:
         """That nothing of ours had arrived, and why."""
         mine = self._records.values()
-        if any(r.state in (NoticeState.DELIVERED, NoticeState.ACCEPTED) for r in mine):
+        if any(r.state in ARRIVED_STATES for r in mine):
             return ""
         last = max(mine, key=_last, default=None)
         return ", though no message of ours had arrived" + (f": {last.reason}" if last and last.reason else "")

@@ -59,7 +59,8 @@ class Resolve:
         if old and event is None and not old.forgotten:
             self._publisher.tell_status_again(old)
         if old and self._is_over(old):
-            return None if old == stub(old) else stub(old)
+            left = stub(old)
+            return left if left != old else None
         if old and event and event_key(event.event) in old.events:
             return None
         merged[:] = [self._merged(key, old, event)]

@@ -1,7 +1,7 @@
 """What an operator does to a request: checked first, committed with who and why, and only then published."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -113,22 +113,25 @@ class OperatorActions:
         state = planner.resent(request, notice_of(request, record), now)
         return eligibility.evaluate(state, state.resends[-1].notice, now, self._policy)
 
-    def sort_out(
-        self,
-        records: Iterator[tuple[str, NoticeRecord]],
-        requests_of: Callable[[Iterable[str]], Mapping[str, Request]],
-        most: int,
-    ) -> Sorted:
+    def sort_out(self, records: Iterator[tuple[str, NoticeRecord]], most: int) -> Sorted:
         """Which of several messages can be sent once more, and why the others cannot. Changes nothing.
 
-        It ends at `most` that can be. requests_of: reads several requests at the same time.
+        It ends at `most` that can be.
         """
         found = Sorted()
-        for key, record, request in _with_requests(records, requests_of):
+        for key, record, request in self._with_requests(records):
             if len(found.sent) == most:
                 break
             found.add(key, record, self.refusal(request, key, record) if request else "there is no such request")
         return found
+
+    def _with_requests(
+        self, records: Iterator[tuple[str, NoticeRecord]]
+    ) -> Iterator[tuple[str, NoticeRecord, Request | None]]:
+        """Each with its request; the requests are read TOGETHER at a time."""
+        while some := list(islice(records, TOGETHER)):
+            found = self._ledger.several(Request, (record.request_id for _, record in some))
+            yield from ((key, record, found.get(record.request_id)) for key, record in some)
 
     def resend_all(self, chosen: Iterable[tuple[str, NoticeRecord]], why: Why) -> Sorted:
         """Sends each once more, recorded with its request. What cannot be sent by now is left out, with its reason."""
@@ -237,12 +240,3 @@ class OperatorActions:
 def notice_of(request: Request, record: NoticeRecord) -> Notice:
     """The notice as the state has it now; its id is the record's own unless something has changed."""
     return replace(planner.as_planned(request, record), instead_of=record.instead_of or msgspec.UNSET)
-
-
-def _with_requests(
-    records: Iterator[tuple[str, NoticeRecord]], requests_of: Callable[[Iterable[str]], Mapping[str, Request]]
-) -> Iterator[tuple[str, NoticeRecord, Request | None]]:
-    """Each with its request; the requests are read TOGETHER at a time."""
-    while some := list(islice(records, TOGETHER)):
-        found = requests_of(record.request_id for _, record in some)
-        yield from ((key, record, found.get(record.request_id)) for key, record in some)

@@ -9,7 +9,7 @@ import msgspec
 
 from shared.domain.causes import cause_of
 from shared.domain.model import NoticeRecord, NoticeState, Request
-from shared.ports import Ledger, Mark, Only, Stored
+from shared.ports import Ledger, Mark, Only
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -88,12 +88,9 @@ class Lists:
 
     def _of_site(self, rows: Rows, narrow: Narrow) -> Rows:
         """Of messages those whose request belongs to the site."""
-        keys = list(dict.fromkeys(r.request_id for _, r in rows if isinstance(r, NoticeRecord)))
-        of = {key for key, stored in together(self._request, keys) if stored and narrow.fits(stored.item)}
+        requests = self._ledger.several(Request, (r.request_id for _, r in rows if isinstance(r, NoticeRecord)))
+        of = {key for key, request in requests.items() if narrow.fits(request)}
         return [(key, r) for key, r in rows if not isinstance(r, NoticeRecord) or r.request_id in of]
-
-    def _request(self, key: str) -> Stored[Request] | None:
-        return self._ledger.get(Request, key)
 
 
 def together(read: Callable[[K], V], keys: Sequence[K]) -> list[tuple[K, V]]:
