@@ -6,6 +6,7 @@ gunicorn gives each call a thread until its body is read or given up, so senders
 
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -86,9 +87,7 @@ def drop_rest(environ: dict[str, Any]) -> None:
             if length <= LARGE and not chunked:
                 environ["wsgi.input"].read(LARGE)  # all of it: the connection serves the next call
             else:
-                environ[
-                    "wsgi.input"
-                ].failed = True  # gunicorn ends the connection, and does not read on, 1 MiB at a time
+                environ["wsgi.input"].failed = True  # so gunicorn reads no further MiB, and ends the connection
                 _drain(environ["gunicorn.socket"])
 
 
@@ -97,6 +96,8 @@ def _drain(connection: socket.socket) -> None:
     for _ in range(DRAINED // CHUNK):
         if not connection.recv(CHUNK):
             break
+    # The end is a reset: a sender who waits for room in our buffer would not notice another one.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.shutdown(socket.SHUT_RD)
 
 
