@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from shared.domain.model import Event
 from tests.faults.api import Api
@@ -20,16 +21,20 @@ from tests.faults.script import Person, Play, Step
 TOKEN = "soak-token"
 LINK = re.compile(r"http://[^/\s]+(/l/[\w-]+)")
 AGAIN = 0.5  # seconds until a webhook that was not taken is posted again
-PATIENCE = 240.0  # seconds a signer waits for an invitation: a recheck that fails is followed by one hours later
-AFTER_REVISION = 60.0  # seconds, the same after a revision, which only the next recheck finds
+PATIENCE = timedelta(minutes=90)  # of the run's time; a signer waits for an invitation that several rechecks may miss
+AFTER_REVISION = timedelta(minutes=9)  # the same after a revision, which only the next recheck finds
 POSTERS = 8
 
 
 @dataclass
 class Acting:
-    """Where a play stands. ready: when its next step became possible, None while somebody waits for a message."""
+    """Where a play stands. ready: when its next step became possible, None while somebody waits for a message.
+
+    last: when its last step was taken, in the run's time.
+    """
 
     play: Play
+    last: datetime
     at: int = 0
     since: float = 0.0
     ready: float | None = None
@@ -48,7 +53,7 @@ class Director:
         self.buried = set[tuple[str, int]]()
         self.unheard = 0
         self._begun, self._ids = time.monotonic(), itertools.count()
-        self._acting = [Acting(p, since=self._begun + p.starts) for p in plays]
+        self._acting = [Acting(p, api.now(), since=self._begun + p.starts) for p in plays]
         self._hooks: list[tuple[float, int, Play, int, str]] = []
         self._due, self.posted = threading.Condition(), 0
         self.unposted = 0
@@ -70,22 +75,24 @@ class Director:
             self.over += 1
             return
         step = acting.play.steps[acting.at]
-        again = _again(acting.play, acting.at)
-        in_vain = now - acting.since > (AFTER_REVISION if again else PATIENCE)
-        if acting.ready is None and ((free := now >= acting.since and self._free(acting)) or in_vain):
+        if acting.ready is None and now >= acting.since and ((free := self._free(acting)) or self._in_vain(acting)):
             acting.ready = now
-            self.unheard += again and not free
+            self.unheard += not free and _again(acting.play, acting.at)
             self._opens(step)
         if acting.ready is not None and now >= acting.ready + step.delay:
             self._api.happens(acting.play, step.type, step.who)
             self._announce(acting.play, acting.at, step, now)
-            acting.at, acting.since, acting.ready = acting.at + 1, now, None
+            acting.last, acting.at, acting.since, acting.ready = self._api.now(), acting.at + 1, now, None
 
     def _free(self, acting: Acting) -> bool:
         """Nobody signs, and nothing expires, before the messages that this would call off have arrived."""
         rounds = 2 if _again(acting.play, acting.at) else 1
         awaited_ = awaited(acting.play, acting.at)
         return all(self._provider.count("invitation", to) >= rounds for p in awaited_ for to in p.addresses)
+
+    def _in_vain(self, acting: Acting) -> bool:
+        patience = AFTER_REVISION if _again(acting.play, acting.at) else PATIENCE
+        return self._api.now() - acting.last > patience
 
     def _opens(self, step: Step) -> None:
         """Whoever is about to sign follows the link of their last message, but for every tenth."""

@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,7 +34,7 @@ from tests.faults.verdict import Decision
 QUIET = 1.5  # seconds without a call to the provider
 HOLD = 12.0  # seconds of waiting for what is left over, before another absence; a redelivery's longest pause is 10
 ROUNDS = 15  # of them; each reaches at least to when the next deferred message comes back, for its next step
-LONGEST_LIFE = 1_200.0  # seconds a request may take: each of four signers may wait in vain
+LONGEST_LIFE = 2_700.0  # seconds a request may take: each of four signers may wait in vain
 POLICY = Policy(window=None, day=DAY)
 Tell = Callable[[str], None]
 
@@ -122,23 +122,23 @@ class Run:
         lost = [row for kind in kinds for row in self._lost(v, kind)]
         return [
             *lost,
-            Row("sent twice after a lost answer, as recorded", len(v.second_tries()), 0),
-            Row("doubled otherwise", len(v.doubled()), 0),
-            Row("sent to whom nothing was due", len(v.undue()), 0),
-            Row("sent before it was true", len(v.untrue()), 0),
-            Row("sent though the API had said signed, complete or expired", len(v.against_the_api()), 0),
+            _none("sent twice after a lost answer, as recorded", v.second_tries()),
+            _none("doubled otherwise", v.doubled()),
+            _none("sent to whom nothing was due", v.undue()),
+            _none("sent before it was true", v.untrue()),
+            _none("sent though the API had said signed, complete or expired", v.against_the_api()),
             Row("recorded as `unknown`", v.unknowns(), allowed),
             Row("  left `unknown` for good", v.unknown_for_good(), allowed // 100),
-            Row("invitations and completions without their second try", len(v.second_tries_owed()), 0),
-            Row("notices left planned or sending", len(v.not_at_rest()), 0),
-            Row("ledger and provider disagree", len(v.book_differs()), 0),
+            _none("invitations and completions without their second try", v.second_tries_owed()),
+            _none("notices left planned or sending", v.not_at_rest()),
+            _none("ledger and provider disagree", v.book_differs()),
             Row("signatures given again before the revision was noticed", self._director.unheard),
             Row("changes of status", v.changes()),
             Row("  told to another system", len(self._consumer.changes)),
-            Row("  requests that it shows otherwise than they are", len(v.shown_wrong()), 0),
-            Row("  messages that it shows otherwise than the ledger", len(v.messages_shown_wrong()), 0),
+            _none("  requests that it shows otherwise than they are", v.shown_wrong()),
+            _none("  messages that it shows otherwise than the ledger", v.messages_shown_wrong()),
             Row("mails to senders", len(self._provider.mails)),
-            Row("  signers unreached and untold", len(v.untold(self._now())), 0),
+            _none("  signers unreached and untold", v.untold(self._now())),
             Row("dead letters replayed", replayed[ReplayOutcome.REPLAY]),
             Row("dead letters that had had their effect", replayed[ReplayOutcome.SETTLED]),
             Row("dead letters left", len(self._desk().held()), 0),
@@ -146,7 +146,7 @@ class Run:
 
     def _lost(self, v: Decision, kind: str) -> list[Row]:
         due_, lost = v.due(kind, self._last_day), v.lost(kind, self._last_day)
-        return [Row(f"{kind}s due", len(due_)), Row(f"  lost {kind}s", len(lost), 0)]
+        return [Row(f"{kind}s due", len(due_)), _none(f"  lost {kind}s", lost)]
 
     # -- the phases
 
@@ -226,6 +226,11 @@ class Run:
         if replayed:
             self._come_to_rest(day)
         return replayed
+
+
+def _none(what: str, found: Sequence[object]) -> Row:
+    """A row of which there may be none."""
+    return Row(what, len(found), 0, found)
 
 
 TURNED = (("paused", "pause"), ("revised", "revise"), ("delegated", "delegate"))

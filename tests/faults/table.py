@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+SHOWN = 20  # at most, of what makes a row wrong
+
 
 @dataclass(frozen=True)
 class Row:
-    """most: the highest figure that is right; None for one that is only told."""
+    """most: the highest figure that is right; None for one that is only told. found: what is shown if it is wrong."""
 
     what: str
     count: int
     most: int | None = None
+    found: Sequence[object] = ()
 
     @property
     def right(self) -> bool:
@@ -19,7 +22,8 @@ class Row:
 
 def table(rows: Sequence[Row], seed: int) -> str:
     lines = [f"{'':58}{'found':>8}{'at most':>9}", *(_line(row) for row in rows)]
-    return "\n".join([*lines, f"seed {seed}"])
+    wrong = (f"{row.what}: {one}" for row in rows if not row.right for one in row.found[:SHOWN])
+    return "\n".join([*lines, f"seed {seed}", *wrong])
 
 
 def _line(row: Row) -> str:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from math import inf
 
 from shared.domain import unreached
 from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Request
@@ -129,8 +130,12 @@ class Decision:
             return any(f.signed & {p.number for p in play.people if p.name == sent.about} for f in facts)
         return bool(facts)
 
-    def against_the_api(self) -> list[Sent]:
-        return [s for s in self._book if not self._gate_could_pass(s)]
+    def against_the_api(self) -> list[tuple[Sent, float]]:
+        """And how many seconds before it the API last allowed it."""
+        return [(s, self._last_allowed(s)) for s in self._book if not self._gate_could_pass(s)]
+
+    def _last_allowed(self, sent: Sent) -> float:
+        return min((w for w in range(1, 1_000) if self._said_due(sent, w)), default=inf)
 
     def _gate_could_pass(self, sent: Sent) -> bool:
         """An invitation or reminder rests on an answer of the API's, progress on the state at its claim."""
