@@ -173,6 +173,15 @@ class TestMicrosoft(FinderKit):
         rows = [self.row(self.provider_id if n == NOTICE else f"<{n}@prod.outlook.com>", EMAIL.to) for n in notices]
         return [Reply(200, {"value": rows})]
 
+    @pytest.mark.parametrize("code", ["ErrorAccessDenied", "MailboxNotEnabledForRESTAPI", "ErrorAccountSuspend"])
+    def test_who_may_only_send_cannot_say_and_is_not_asked_for_a_day(self, code: str) -> None:
+        with pytest.raises(CannotSay):
+            self.ask(Reply(403, {"error": {"code": code, "message": "Access is denied. Check credentials."}}))
+
+    def test_a_token_that_is_refused_is_renewed_for_a_question_too(self) -> None:
+        refused = Reply(401, {"error": {"code": "InvalidAuthenticationToken"}})
+        assert self.ask(refused, *self.lists(NOTICE)) == Accepted(self.provider_id)
+
     @pytest.mark.parametrize(
         ("message_id", "to", "doubtful"),
         [
