@@ -70,9 +70,14 @@ class TestTwilio(FinderKit):
     def test_the_link_alone_does_not_make_it_the_same_message(self) -> None:
         assert self.ask(twilio_list(of_twilio("Completed: https://s.example/l/c0de"))) is None
 
-    def test_a_list_that_reaches_back_before_the_send_need_not_be_read_further(self) -> None:
+    def test_a_list_that_goes_on_is_no_denial_though_it_reaches_back_before_the_send(self) -> None:
+        """It is sorted by DateSent, which a queued message has not: where that stands, Twilio does not say."""
         old = of_twilio("Old", at=-timedelta(days=4))
-        assert self.ask(twilio_list(of_twilio("New"), old, more="/2010-04-01/next")) is None
+        with pytest.raises(CannotSay):
+            self.ask(twilio_list(of_twilio("New"), old, more="/2010-04-01/next"))
+
+    def test_the_message_without_its_id_is_there_all_the_same(self) -> None:
+        assert self.ask(twilio_list({**of_twilio(SMS.text), "sid": None})) == Accepted("")
 
     def test_an_account_that_keeps_no_texts_cannot_say(self) -> None:
         with pytest.raises(CannotSay):
@@ -112,7 +117,12 @@ class TestMailgun(FinderKit):
         row = {**self.row(NOTICE), "user-variables": {"notice": NOTICE}}
         assert self.ask(Reply(200, {"items": [row]})) == Accepted(self.provider_id)
 
-    @pytest.mark.parametrize("variables", ["", "{", "[]", None, 1])
+    def test_variables_that_are_cut_off_may_be_ours(self) -> None:
+        row = {**self.row(NOTICE), "user-variables": self.row(NOTICE)["user-variables"][:20]}
+        with pytest.raises(CannotSay):
+            self.ask(Reply(200, {"items": [row]}))
+
+    @pytest.mark.parametrize("variables", ["", "{}", "[]", None, 1])
     def test_variables_of_other_senders_are_not_ours(self, variables: object) -> None:
         assert self.ask(Reply(200, {"items": [{**self.row(NOTICE), "user-variables": variables}]})) is None
 
