@@ -76,6 +76,12 @@ class TestTwilio(FinderKit):
         with pytest.raises(CannotSay):
             self.ask(twilio_list(of_twilio("New"), old, more="/2010-04-01/next"))
 
+    def test_one_that_is_another_notices_is_passed_over(self) -> None:
+        known = replace(BY_SMS, others=frozenset({"SM1"}))
+        with StandIn(twilio_list(of_twilio(SMS.text, "SM1"), of_twilio(SMS.text, "SM2"))) as server:
+            assert self.make(server.url).find(known) == Accepted("SM2")
+            assert self.make(server.url).find(replace(known, others=frozenset({"SM1", "SM2"}))) is None
+
     def test_the_message_without_its_id_is_there_all_the_same(self) -> None:
         assert self.ask(twilio_list({**of_twilio(SMS.text), "sid": None})) == Accepted("")
 

@@ -146,7 +146,8 @@ class Sender:
             raise CannotSay("nothing is known of the text that was sent")
         answer = self._http.get(f"{self._url}?{urlencode({'To': sought.to, 'PageSize': MOST_LISTED})}", self._login)
         told = listed(answer, "Twilio", "messages")
-        sids = {_fingerprint(m): field_text(m.get("sid")) for m in told if _created(m) >= earliest(sought)}
+        recent = [(m, field_text(m.get("sid"))) for m in told if _created(m) >= earliest(sought)]
+        sids = {_fingerprint(m): sid for m, sid in recent if sid not in sought.others}
         if sought.fingerprint in sids:
             return Accepted(sids[sought.fingerprint])
         if answer.json().get("next_page_uri") or "" in sids:
