@@ -45,14 +45,14 @@ def office() -> Office:
 
 @pytest.fixture
 def erasure(office: Office) -> Erasure:
-    return Erasure(office.ledger, office.desk)
+    return Erasure(office.ledger, office.desk, office.clock)
 
 
 def test_the_stub_is_left_and_nothing_else(office, erasure):
     assert len(office.ledger.all(Suppression)) == 1
     before = office.request()
     assert erasure.forget("r1", "pat") == Erased(True, 2, 1, 1, 2)
-    assert office.request() == stub(before)
+    assert replace(office.request(), next_at=None) == stub(before)
     assert (kept_about(office, "r1"), kept_about(office, OTHER)) == (0, 2)
     assert not office.ledger.all(NoticeRecord)
     assert not office.ledger.all(Suppression)
@@ -79,7 +79,7 @@ def test_a_change_of_status_goes_too(office, erasure):
     for request in ("r1", OTHER):
         event = replace(status_event(office.request()), subject=request)
         office._bury(office.names.status_topic, msgspec.json.encode(event))
-    assert Erasure(office.ledger, office.desk).forget("r1", "pat").dead_letters == 3
+    assert Erasure(office.ledger, office.desk, office.clock).forget("r1", "pat").dead_letters == 3
 
 
 def test_nothing_follows_from_what_still_arrives(office, erasure):
@@ -94,6 +94,35 @@ def test_nothing_follows_from_what_still_arrives(office, erasure):
     assert office.sent() == sent
     assert not office.ledger.all(NoticeRecord) or all(not r.text for r in office.records())
     assert office.request().signers == {}
+
+
+def test_a_delivery_under_way_leaves_no_text_and_no_address(office, erasure):
+    """It has read the request before, and claims its notice after."""
+    shorten = office.shortener.shorten
+
+    def forgotten_meanwhile(target):
+        office.shortener.shorten = shorten
+        erasure.forget("r1", "pat")
+        return shorten(target)
+
+    office.shortener.shorten = forgotten_meanwhile
+    office.advance(timedelta(days=3, hours=1))
+    office.hear(COMPLETE)
+    [late] = office.records()
+    assert late.text
+    office.advance(timedelta(minutes=10), reconcile=True)
+    [late] = office.records()
+    assert (late.text, late.address, late.fingerprint) == ("", "", "")
+    assert late.purge_at <= office.now
+    assert office.request() == stub(office.request())
+
+
+def test_what_cannot_be_read_is_erased_all_the_same(office, erasure):
+    office.ledger.undecodable |= {"r1", next(iter(office.ledger.all(NoticeRecord)))}
+    erasure.forget("r1", "pat")
+    office.ledger.undecodable.clear()
+    assert kept_about(office, "r1") == 0
+    assert office.request().forgotten
 
 
 def test_after_a_crash_anywhere_it_is_repeated_and_nothing_is_left(office, erasure):
