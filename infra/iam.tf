@@ -35,7 +35,7 @@ locals {
   task_creators = {
     resolve   = ["reminders", "retries"]
     deliver   = ["retries-sms", "retries-email"]
-    forward   = ["retries"]
+    forward   = ["retries-status"]
     reconcile = ["reminders"]
     console   = ["reminders"]
   }

@@ -2,10 +2,11 @@ locals {
   # One queue of deferred messages per subscription, so that a provider that hangs delays no other channel.
   # Dispatches per second, and concurrent ones. Limited by the concurrency of `remind`, `resolve` and `deliver`.
   queues = {
-    reminders     = { rate = 50, concurrent = 40 }
-    retries       = { rate = 20, concurrent = 40 }
-    retries-sms   = { rate = 20, concurrent = 40 }
-    retries-email = { rate = 20, concurrent = 40 }
+    reminders      = { rate = 50, concurrent = 40 }
+    retries        = { rate = 20, concurrent = 40 }
+    retries-sms    = { rate = 20, concurrent = 40 }
+    retries-email  = { rate = 20, concurrent = 40 }
+    retries-status = { rate = 20, concurrent = 40 }
   }
 }
 

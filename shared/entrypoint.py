@@ -31,6 +31,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 GC_THRESHOLD = 10_000  # objects; the default of 700 costs a seventh of the time to import Google's clients
 MAX_TASK_RETRIES = 100  # of a deferred message, as many deliveries as Pub/Sub makes of the others
+UNREADABLE = {400, 413, 415}  # answers to a webhook whose sender is known: a repetition has no better one
 HINTS = {405: {"Allow": "POST"}, 429: {"Retry-After": "10"}}  # header lines of an answer; seconds
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,8 @@ def webhook(request: flask.Request, limit: int, receive: "Receive") -> flask.Res
     try:
         return reply(200, {"status": receive.accept(_posted(request, limit, receive))})
     except WebhookRejected as e:
+        if e.status in UNREADABLE:
+            log.error("a webhook cannot be read", extra={"json": {"alert": "webhook_unreadable", "reason": e.reason}})
         return refuse(e.status, e.reason)
 
 

@@ -208,12 +208,16 @@ class Channel(Protocol):
 
 
 class Sought(msgspec.Struct, frozen=True, kw_only=True):
-    """A message whose answer was lost, as its provider would know it. fingerprint: of its text, see `lost_answers`."""
+    """A message whose answer was lost, as its provider would know it. fingerprint: of its text, see `lost_answers`.
+
+    others: the provider's ids of messages known to be other notices'.
+    """
 
     notice: str
     to: str
     fingerprint: str
     since: datetime  # it left no earlier
+    others: frozenset[str] = frozenset()
 
 
 @runtime_checkable

@@ -207,10 +207,12 @@ def link_page() -> "Callable[[Followed, str], str]":
 def deferral(function: str) -> "Deferral":
     """How the messages of one function are deferred: `resolve`, `deliver` or `forward`."""
     from shared.services.deferral import Deferral
+    from shared.services.resource_names import STATUS
 
     b, names, url = backend(), settings().names(), settings().required(URLS[function])
     topics = {"resolve": names.events_topic, "deliver": names.notices_topic, "forward": names.status_topic}
-    return Deferral(b.scheduler(), names.retries, url, b.bus(), topics[function], clock)
+    queue = (lambda _: names.retries(STATUS)) if function == "forward" else names.retries
+    return Deferral(b.scheduler(), queue, url, b.bus(), topics[function], clock)
 
 
 @cache

@@ -49,7 +49,7 @@ def erasure() -> "Erasure":
     """The service behind `make forget` and the console's button."""
     from shared.services.erasure import Erasure
 
-    return Erasure(backend().ledger(), dead_letters())
+    return Erasure(backend().ledger(), dead_letters(), clock)
 
 
 @cache

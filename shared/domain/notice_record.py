@@ -95,9 +95,18 @@ def state_after(record: NoticeRecord, receipt: Receipt) -> NoticeState | None:
 
 def _of_first_try(record: NoticeRecord, receipt: Receipt) -> bool:
     """Whether it says that a try did not arrive whose answer was lost, while a later one was accepted."""
-    other = receipt.provider_id and receipt.provider_id != record.provider_id
-    lost = any(t.state is NoticeState.UNKNOWN for t in record.history)
-    return bool(other) and lost and receipt.state is NoticeState.UNDELIVERED
+    return receipt.state is NoticeState.UNDELIVERED and _of_another_try(record, record.provider_id, receipt.provider_id)
+
+
+def is_of_earlier_try(record: NoticeRecord, accepted: str) -> bool:
+    """Whether what was recorded during a try is not of it. accepted: the provider's id of that try."""
+    bounced = record.state is NoticeState.UNDELIVERED and _of_another_try(record, accepted, record.provider_id)
+    return record.state is NoticeState.UNKNOWN or bounced
+
+
+def _of_another_try(record: NoticeRecord, ours: str, told: str) -> bool:
+    """Whether a receipt's id is not that of the try which was accepted, after one whose answer was lost."""
+    return told not in ("", ours) and any(map(_is_lost, record.history))
 
 
 def shortened(history: tuple[Transition, ...]) -> tuple[Transition, ...]:

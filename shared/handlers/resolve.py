@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from shared.domain.dead_letters import STALE_DAYS
 from shared.domain.errors import PermanentFailure
 from shared.domain.merge import MergeResult, gone, merge
-from shared.domain.model import Event, Request
+from shared.domain.model import Event, NoticeRecord, Request
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key, forget_at, stub
 from shared.ports import ClickwrapApi, Ledger, NotFound
@@ -56,11 +58,12 @@ class Resolve:
 
     def _next(self, key: str, old: Request | None, event: Event | None, merged: list[MergeResult]) -> Request | None:
         """The state to commit; None where there is nothing to commit."""
-        if old and event is None and not old.forgotten:
+        if old and old.forgotten:
+            return self._swept(old, event)
+        if old and event is None:
             self._publisher.tell_status_again(old)
         if old and self._is_over(old):
-            left = stub(old)
-            return left if left != old else None
+            return stub(old)
         if old and event and event_key(event.event) in old.events:
             return None
         merged[:] = [self._merged(key, old, event)]
@@ -74,7 +77,19 @@ class Resolve:
 
     def _is_over(self, request: Request) -> bool:
         due = forget_at(request, self._policy)
-        return request.forgotten or (due is not None and due <= self._clock())
+        return due is not None and due <= self._clock()
+
+    def _swept(self, forgotten: Request, event: Event | None) -> Request | None:
+        """The stub, once what a delivery has written after it is empty; None where that has been done."""
+        if event or forgotten.next_at is None:
+            return None
+        for key in self._ledger.keys(NoticeRecord, forgotten.id):
+            self._ledger.update(NoticeRecord, key, self._emptied)
+        return stub(forgotten)
+
+    def _emptied(self, record: NoticeRecord | None) -> NoticeRecord | None:
+        """The database drops it. It is not deleted here: only the operators' functions may do that."""
+        return replace(record, text="", address="", fingerprint="", purge_at=self._clock()) if record else None
 
     def _merged(self, key: str, old: Request | None, event: Event | None) -> MergeResult:
         never_alive = old is None or not old.signers

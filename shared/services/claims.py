@@ -165,17 +165,18 @@ class Claims:
             raise RetryLater(reason, after=wait.total_seconds())
 
     def accepted(self, claim: Claim, provider_id: str) -> NoticeRecord | None:
-        """The provider took it. An `unknown` that another delivery wrote when the lease ran out is overwritten.
+        """The provider took it. An `unknown` that another delivery wrote when the lease ran out is overwritten, and
+        what a receipt says of an earlier try, whose answer was lost.
 
         Returns the record as it was written; None where a receipt was faster.
         """
         now = self._clock()
         accept = partial(notice_record.changed_to, state=NoticeState.ACCEPTED, now=now, provider_id=provider_id)
-        record, unknown = accept(claim.record), NoticeState.UNKNOWN
+        record = accept(claim.record)
         if self.record(claim, record):
             return record
-        key = claim.notice.notice
-        return self._ledger.update(NoticeRecord, key, lambda r: accept(r) if r and r.state is unknown else None)[1]
+        key, stale = claim.notice.notice, notice_record.is_of_earlier_try
+        return self._ledger.update(NoticeRecord, key, lambda r: accept(r) if r and stale(r, provider_id) else None)[1]
 
     def record(self, claim: Claim, record: NoticeRecord) -> bool:
         """Whether it was written. A receipt may have been faster, and knows better: then nothing is left to write."""

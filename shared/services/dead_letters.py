@@ -11,6 +11,7 @@ import msgspec
 
 from shared.domain import eligibility, planner
 from shared.domain.dead_letters import STALE_DAYS, DeadLetter
+from shared.domain.decodable import decodable
 from shared.domain.errors import PermanentFailure
 from shared.domain.kinds import KINDS, described
 from shared.domain.model import Event, Notice, NoticeRecord, Request
@@ -93,10 +94,10 @@ class DeadLetterService:
 
     def forget(self, request: str) -> int:
         """Drops every letter of a request, also one that cannot be read but names it. Raises RetryLater."""
-        named, count = msgspec.json.encode(request), 0
+        count = 0
         for topic in self._topics():
             with self._letters.open(topic, EVERY) as held:
-                found = [letter for letter in held if named in letter.data]
+                found = [letter for letter in held if _is_of(request, letter.data)]
                 self._letters.drop(found)
                 count += len(found)
         return count
@@ -189,6 +190,24 @@ class DeadLetterService:
 
     def _open(self, record: NoticeRecord) -> bool:
         return record.state in IN_PROGRESS or is_idle(record, self._clock(), self._policy)
+
+
+@decodable
+class _Subject(msgspec.Struct):
+    """What a letter is about: an event or a notice names its request, a change of status its subject."""
+
+    request: str = ""
+    subject: str = ""
+
+
+def _is_of(request: str, data: bytes) -> bool:
+    """Not by the id alone, where it can be read: a signer or a webhook of another request may have the same."""
+    try:
+        about = msgspec.json.decode(data, type=_Subject)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        about = _Subject()
+    readable = about.request or about.subject
+    return readable == request if readable else msgspec.json.encode(request) in data
 
 
 def _notice_id(data: bytes) -> str:

@@ -4,8 +4,10 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from shared.domain import lost_answers
-from shared.domain.errors import CannotSay, RetryLater
+from shared.domain.errors import Accepted, CannotSay, RetryLater
 from shared.domain.kinds import KINDS
 from shared.domain.model import Notice, NoticeRecord, NoticeState, Request
 from shared.domain.notice_record import ask_wait, wait_after_lost_answer
@@ -13,6 +15,8 @@ from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of, sender_address
 from shared.ports import Ledger, MessageFinder, Sought, Stored
 from shared.services.claims import log_outcome
+
+MAX_OTHERS = 5  # messages of the same words to one number that are told apart
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +52,26 @@ class LostAnswers:
         if finder is None or not to or address_key(notice.channel, to, self._policy) != record.address:
             return CannotSay("the provider or the address has changed since")
         try:
-            return finder.find(_sought(notice, record, to))
+            return self._found(finder, _sought(notice, record, to))
         except (CannotSay, RetryLater) as e:
             log.warning("a provider was asked in vain", extra={"json": {"reason": e.reason}})
             return e
         except Exception as e:  # a fault of ours: the message must not be lost to it
             log.error("unexpected failure of a provider's find", extra={"json": {"fault": type(e).__name__}})
             return CannotSay(f"unexpected {type(e).__name__} in the {record.provider} adapter")
+
+    def _found(self, finder: MessageFinder, sought: Sought) -> Accepted | None:
+        """Not what another notice has: two may have said the same, and some providers keep no reference of ours."""
+        for _ in range(MAX_OTHERS):
+            found = finder.find(sought)
+            if found is None or not self._is_of_another(found.provider_id, sought.notice):
+                return found
+            sought = replace(sought, others=sought.others | {found.provider_id})
+        raise CannotSay("the provider lists too many messages that are other notices'")
+
+    def _is_of_another(self, provider_id: str, notice: str) -> bool:
+        holders = self._ledger.newest(NoticeRecord, 2, only=("provider_id", provider_id)) if provider_id else ()
+        return any(key != notice for key, _ in holders)
 
     def _address(self, request: Request, notice: Notice) -> str:
         if KINDS[notice.kind].to_sender:

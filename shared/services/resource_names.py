@@ -2,11 +2,13 @@
 
 import msgspec
 
+STATUS = "status"  # changes of status that wait for the customer's own endpoint
+
 
 class ResourceNames(msgspec.Struct, frozen=True, kw_only=True):
     """Topics, queues and function URLs; defaults as Terraform names them.
 
-    retries_queue: of the events; that of a channel's notices has the channel's name appended.
+    retries_queue: of the events; that of a channel's notices, or of the changes of status, has that name appended.
     """
 
     events_topic: str = "clickwrap-events"
@@ -16,10 +18,10 @@ class ResourceNames(msgspec.Struct, frozen=True, kw_only=True):
     retries_queue: str = "retries"
     remind_url: str = ""
 
-    def retries(self, channel: str = "") -> str:
-        """The queue of a channel's deferred notices, or of the deferred events: no outage delays the others."""
-        return f"{self.retries_queue}-{channel}" if channel else self.retries_queue
+    def retries(self, of: str = "") -> str:
+        """The queue of what is deferred of a channel, of STATUS, or of the events: no outage delays the others."""
+        return f"{self.retries_queue}-{of}" if of else self.retries_queue
 
     def queues(self) -> tuple[str, ...]:
         """Every queue."""
-        return self.reminders_queue, *map(self.retries, ("", "sms", "email"))
+        return self.reminders_queue, *map(self.retries, ("", "sms", "email", STATUS))

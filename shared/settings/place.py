@@ -18,7 +18,9 @@ NOTICES_TOPIC = text("NOTICES_TOPIC", "topic of the notices to signers", "signer
 STATUS_TOPIC = text("STATUS_TOPIC", "topic of the requests' status, for your own systems", "request-status")
 REMINDERS_QUEUE = text("REMINDERS_QUEUE", "Cloud Tasks queue of the reminders", "reminders")
 RETRIES_QUEUE = text(
-    "RETRIES_QUEUE", "Cloud Tasks queue of the deferred events; with `-sms` and `-email`, of the notices", "retries"
+    "RETRIES_QUEUE",
+    "Cloud Tasks queue of the deferred events; with `-sms`, `-email` and `-status`, of the others",
+    "retries",
 )
 REMIND_URL = url(
     "REMIND_URL",

@@ -263,9 +263,13 @@ class FinderKit:
     @pytest.mark.parametrize(
         "reply",
         [
-            *(Reply(status) for status in (429, 500, 502, 503, 504)),
+            *(Reply(status) for status in (408, 425, 429, 500, 502, 503, 504)),
             *(Reply(fault=fault) for fault in ("hang", "reset")),
-            *(Reply(200, body) for body in (b"", b"{}", b"[]", b"<html>", b'{"messages": 1, "items": {}}')),
+            *(
+                Reply(200, body)
+                for body in (b"", b"{}", b"[]", b"<html>", b'{"messages": 1, "items": {}}', b"[" * 10_000)
+            ),
+            Reply(200, {name: [None] for name in ("messages", "items", "Messages", "value")}),
         ],
     )
     def test_no_answer_is_no_denial(self, reply: Reply) -> None:

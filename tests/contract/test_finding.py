@@ -70,9 +70,20 @@ class TestTwilio(FinderKit):
     def test_the_link_alone_does_not_make_it_the_same_message(self) -> None:
         assert self.ask(twilio_list(of_twilio("Completed: https://s.example/l/c0de"))) is None
 
-    def test_a_list_that_reaches_back_before_the_send_need_not_be_read_further(self) -> None:
+    def test_a_list_that_goes_on_is_no_denial_though_it_reaches_back_before_the_send(self) -> None:
+        """It is sorted by DateSent, which a queued message has not: where that stands, Twilio does not say."""
         old = of_twilio("Old", at=-timedelta(days=4))
-        assert self.ask(twilio_list(of_twilio("New"), old, more="/2010-04-01/next")) is None
+        with pytest.raises(CannotSay):
+            self.ask(twilio_list(of_twilio("New"), old, more="/2010-04-01/next"))
+
+    def test_one_that_is_another_notices_is_passed_over(self) -> None:
+        known = replace(BY_SMS, others=frozenset({"SM1"}))
+        with StandIn(twilio_list(of_twilio(SMS.text, "SM1"), of_twilio(SMS.text, "SM2"))) as server:
+            assert self.make(server.url).find(known) == Accepted("SM2")
+            assert self.make(server.url).find(replace(known, others=frozenset({"SM1", "SM2"}))) is None
+
+    def test_the_message_without_its_id_is_there_all_the_same(self) -> None:
+        assert self.ask(twilio_list({**of_twilio(SMS.text), "sid": None})) == Accepted("")
 
     def test_an_account_that_keeps_no_texts_cannot_say(self) -> None:
         with pytest.raises(CannotSay):
@@ -112,7 +123,12 @@ class TestMailgun(FinderKit):
         row = {**self.row(NOTICE), "user-variables": {"notice": NOTICE}}
         assert self.ask(Reply(200, {"items": [row]})) == Accepted(self.provider_id)
 
-    @pytest.mark.parametrize("variables", ["", "{", "[]", None, 1])
+    def test_variables_that_are_cut_off_may_be_ours(self) -> None:
+        row = {**self.row(NOTICE), "user-variables": self.row(NOTICE)["user-variables"][:20]}
+        with pytest.raises(CannotSay):
+            self.ask(Reply(200, {"items": [row]}))
+
+    @pytest.mark.parametrize("variables", ["", "{}", "[]", None, 1])
     def test_variables_of_other_senders_are_not_ours(self, variables: object) -> None:
         assert self.ask(Reply(200, {"items": [{**self.row(NOTICE), "user-variables": variables}]})) is None
 
@@ -172,6 +188,15 @@ class TestMicrosoft(FinderKit):
     def lists(self, *notices: str) -> list[Reply]:
         rows = [self.row(self.provider_id if n == NOTICE else f"<{n}@prod.outlook.com>", EMAIL.to) for n in notices]
         return [Reply(200, {"value": rows})]
+
+    @pytest.mark.parametrize("code", ["ErrorAccessDenied", "MailboxNotEnabledForRESTAPI", "ErrorAccountSuspend"])
+    def test_who_may_only_send_cannot_say_and_is_not_asked_for_a_day(self, code: str) -> None:
+        with pytest.raises(CannotSay):
+            self.ask(Reply(403, {"error": {"code": code, "message": "Access is denied. Check credentials."}}))
+
+    def test_a_token_that_is_refused_is_renewed_for_a_question_too(self) -> None:
+        refused = Reply(401, {"error": {"code": "InvalidAuthenticationToken"}})
+        assert self.ask(refused, *self.lists(NOTICE)) == Accepted(self.provider_id)
 
     @pytest.mark.parametrize(
         ("message_id", "to", "doubtful"),

@@ -23,7 +23,7 @@ from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.adapters.gcp.pubsub import PubSubBus
 from shared.domain.model import NoticeRecord
 from shared.ports import Bus, DeadLetters, Ledger
-from shared.services.resource_names import ResourceNames
+from shared.services.resource_names import STATUS, ResourceNames
 from tests.e2e.stack import ROOT, Running, until
 from tests.faults.consumer import SECRET
 from tests.faults.director import TOKEN
@@ -82,7 +82,7 @@ class Relay(Running):
 
     def next_retry(self) -> datetime | None:
         """When the next deferred message comes back."""
-        due = [self._next_due(ResourceNames().retries(channel)) for channel in ("", "sms", "email")]
+        due = [self._next_due(ResourceNames().retries(of)) for of in ("", "sms", "email", STATUS)]
         return min(filter(None, due), default=None)
 
     def start(self) -> None:

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from shared import bootstrap
 from shared.domain.dead_letters import dead_topic, kept_by
+from shared.domain.errors import RetryLater
+from shared.ports import Task
+from shared.services.deferral import Arrived
 from shared.services.resource_names import ResourceNames
 from tests.infra.parsed import INFRA, ROOT, functions, local, resource_kinds, resources
 
@@ -271,6 +275,27 @@ def test_a_function_has_a_role_only_for_what_it_is_wired_to(ports: Callable[[str
     rightful = {NEEDS[role] for role in roles & NEEDS.keys()}
     unused = {"scheduler"} if function == "remind" else set()  # the echo holds one; remind only publishes through it
     assert rightful == ports(function) - unused
+
+
+@pytest.mark.parametrize(
+    ("function", "channels"), [("resolve", [""]), ("deliver", ["sms", "email"]), ("forward", [""])]
+)
+def test_what_is_deferred_waits_in_a_queue_of_its_own(
+    compose: Any, monkeypatch: pytest.MonkeyPatch, function: str, channels: list[str]
+) -> None:
+    """A customer's endpoint that hangs must not hold up the webhooks' events, nor the API's outage the changes."""
+    tasks: list[Task] = []
+    scheduler = SimpleNamespace(create=tasks.extend)
+    compose(
+        {"GOOGLE_CLOUD_PROJECT": "p", "LOCATION": "l", **{f"{name}_URL": "https://f.example" for name in URLS}},
+        _local=SimpleNamespace(scheduler=lambda: scheduler, bus=lambda: None),
+    )
+    for channel in channels:
+        bootstrap.deferral(function).defer(Arrived(b"{}", {"channel": channel}), RetryLater("down", after=900))
+    granted = local("task_creators")
+    assert {task.queue for task in tasks} <= set(granted[function])
+    others = {queue for other, queues in granted.items() if other != function for queue in queues}
+    assert not {task.queue for task in tasks} & others
 
 
 def test_topics_and_queues_in_the_grants_exist() -> None:

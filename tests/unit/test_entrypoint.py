@@ -11,8 +11,10 @@ import flask
 import pytest
 
 from shared import entrypoint, trace
+from shared.adapters.clickwrap.webhook import HEADER, ClickwrapWebhook
 from shared.adapters.gcp import pubsub
 from shared.entrypoint import JsonLines, Stderr
+from shared.handlers.receive import Receive
 from shared.ports import Message
 from shared.setting_types import SettingError
 
@@ -69,6 +71,27 @@ def test_a_webhooks_trace_goes_on_to_what_it_causes(
     assert lines[1].pop("waited") > 0
     assert lines == [{"severity": "INFO", "message": "handled", **of}] * 2
     assert [m["attributes"].get("traceparent") for m in sent] == [TRACE if kept else None] * 2
+
+
+@pytest.mark.parametrize(
+    ("token", "sent", "reason"),
+    [
+        ("t", {"data": b"{}", "content_type": "application/json"}, "event_type"),
+        ("t", {"data": b"x" * 101, "content_type": "application/json"}, "larger than 100 bytes"),
+        ("t", {"data": b"<x/>", "content_type": "text/xml"}, "only plain application/json"),
+        ("forged", {"data": b"{}", "content_type": "application/json"}, ""),
+        ("t", {"method": "PUT"}, ""),
+    ],
+)
+def test_a_webhook_of_a_known_sender_that_cannot_be_read_is_seen_with_its_reason(
+    caplog: pytest.LogCaptureFixture, token: str, sent: dict[str, Any], reason: str
+) -> None:
+    receive: Any = Receive(ClickwrapWebhook(("t",)), None, "t", lambda: datetime.now(UTC))  # type: ignore[arg-type]
+    with flask.Flask("test").test_request_context("/", **{"method": "POST", "headers": {HEADER: token}, **sent}):
+        assert entrypoint.webhook(flask.request, 100, receive).status_code >= 400
+    told = [record.json for record in caplog.records]  # type: ignore[attr-defined]
+    assert [line["alert"] for line in told] == ["webhook_unreadable"] * bool(reason)
+    assert all(reason in line["reason"] for line in told)
 
 
 def test_a_line_about_a_message_tells_how_long_it_has_waited(

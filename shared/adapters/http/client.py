@@ -37,7 +37,7 @@ class HttpResponse(msgspec.Struct, frozen=True):
         """The body's object; empty when it is anything else."""
         try:
             value = msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}
 

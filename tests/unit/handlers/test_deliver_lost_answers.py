@@ -48,12 +48,32 @@ class Askable(FakeChannel):
         return Accepted("found") if there else None
 
 
+class ByText(Askable):
+    """Keeps no reference of ours, as Twilio: a message is known again by its number and text.
+
+    loses: once it has taken so many messages, the next one's answer is lost.
+    """
+
+    loses = 0
+
+    def send(self, message: Outgoing) -> Accepted:
+        if self.loses and len(self.sent) == self.loses:
+            self.loses, self.outcomes = 0, [LOST]
+        return super().send(message)
+
+    def find(self, sought: Sought) -> Accepted | None:
+        self.sought.append(sought)
+        ids = {f"sms-{n}": m for n, (_, m) in enumerate(self.listed, 1)}
+        alike = (i for i, m in ids.items() if (m.to, fingerprint(m.text)) == (sought.to, sought.fingerprint))
+        return next((Accepted(i) for i in alike if i not in sought.others), None)
+
+
 class Asked(World):
     """A world whose SMS provider can be asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: type[Askable] = Askable) -> None:
         super().__init__()
-        self.sms = self.provider = Askable(self)
+        self.sms = self.provider = provider(self)
         links = LinkService(self.shortener, self.policy.completion_link)
         channels = {"sms": self.sms, "email": self.email}
         ports = self.ledger, self.api, channels, links, render, self.fallback, self.outcomes, self.policy, self.clock
@@ -179,6 +199,25 @@ def test_a_receipt_settles_it_first_and_nobody_is_asked() -> None:
     world.advance(timedelta(hours=1), reconcile=True)
     assert (world.states("invitation"), world.left) == ([NoticeState.DELIVERED], 1)
     assert world.provider.sought == []
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_the_same_words_to_two_people_at_one_number_are_two_messages(taken: bool) -> None:
+    """Of the second the answer was lost; the first is in the list, and is not taken for it."""
+    world = Asked(ByText)
+    assert isinstance(world.provider, ByText)
+    people = [seen("a"), seen("b", mobile="+13175550101")]
+    world.says(*people, seen("c", mobile="", email="c@example.com"))
+    world.hear(EventType.SENT)
+    world.says(*people, seen("c", mobile="", email="c@example.com", signed=True))
+    world.provider.taken, world.provider.loses = taken, len(world.provider.sent) + 1
+    world.hear(EventType.SIGNED, "c")
+    texts = [m.text for m in world.provider.sent if m.text.startswith("progress")]
+    world.advance(timedelta(minutes=10))
+    told = [r for r in world.records() if r.kind == "progress" and r.channel == "sms"]
+    assert [r.state for r in told] == [NoticeState.ACCEPTED] * 2
+    assert len({r.provider_id for r in told}) == 2
+    assert [m.text for _, m in world.provider.listed].count(texts[0]) == 2
 
 
 class Verifier:

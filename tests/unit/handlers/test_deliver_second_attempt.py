@@ -1,12 +1,16 @@
 """An invitation or completion whose answer was lost is sent a second time, and not before its time."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from shared.domain import planner
-from shared.domain.errors import OutcomeUnknown, RetryLater
-from shared.domain.model import EventType, NoticeState, Request
+from shared.domain.errors import Accepted, OutcomeUnknown, RetryLater
+from shared.domain.model import EventType, NoticeRecord, NoticeState, Request
+from shared.domain.receipts import Receipt
+from shared.handlers.receipts import Receipts
+from shared.ports import Outgoing
 from tests.fakes import World, seen
 
 MINUTE = timedelta(minutes=1)
@@ -45,6 +49,31 @@ def test_after_the_second_try_nobody_waits_for_a_third() -> None:
     assert world.states("invitation") == [NoticeState.ACCEPTED]
     bring(world)
     assert len(world.told()) == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [("first", NoticeState.ACCEPTED), ("sms-1", NoticeState.UNDELIVERED), ("", NoticeState.UNDELIVERED)],
+)
+def test_a_bounce_of_the_first_try_that_comes_during_the_second_does_not_fail_it(told: str, state: NoticeState) -> None:
+    """The second try's own bounce may be faster than its answer, and then stands; so does one that names no try."""
+    world = lost()
+    send, (key,) = world.sms.send, world.ledger.all(NoticeRecord)
+    receipt = Receipt(notice=key, provider_id=told, state=NoticeState.UNDELIVERED, reason="bounced", at=world.now)
+    verifiers = {"sms": SimpleNamespace(name="sms", receipts=lambda *_: [receipt])}
+    ports = world.fallback, world.outcomes, world.clock, world.policy
+    receipts = Receipts(world.ledger, verifiers, *ports)  # type: ignore[arg-type]
+
+    def bounced_meanwhile(message: Outgoing) -> Accepted:
+        accepted = send(message)
+        receipts.take("sms", None)  # type: ignore[arg-type]
+        return accepted
+
+    world.sms.send = bounced_meanwhile  # type: ignore[method-assign]
+    world.now += 15 * MINUTE
+    bring(world)
+    assert world.states("invitation") == [state]
+    assert world.records()[0].provider_id == ("sms-1" if told else "")
 
 
 def test_what_was_lost_once_and_is_no_longer_due_stays_unknown_since_it_may_have_arrived():

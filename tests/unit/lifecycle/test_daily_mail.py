@@ -155,7 +155,7 @@ class Nothing:
 
 
 def forget(office: Office, request: str) -> None:
-    Erasure(office.ledger, Nothing()).forget(request, "me")
+    Erasure(office.ledger, Nothing(), office.clock).forget(request, "me")
 
 
 def test_it_keeps_nothing_of_a_forgotten_request_and_is_not_sent_again_for_it():

@@ -4,12 +4,15 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from infra.ops import forget as command
 from shared import bootstrap
 from shared.domain.errors import PermanentFailure
 from shared.domain.model import EventType, Link, NoticeRecord, Request, Suppression
 from shared.domain.recheck import stub
+from shared.domain.status_event import status_event
+from shared.services.dead_letters import DeadLetterService
 from shared.services.erasure import Erased, Erasure
 from tests.fakes import Crash, seen
 from tests.unit.services.test_dead_letters import Office
@@ -34,7 +37,7 @@ def office() -> Office:
     office.hear(SENT)
     office.dead_event(SIGNED)
     office.dead_event(data=b'{"request":"r1", of a newer version')
-    office.dead_event(data=msgspec.json.encode(msgspec.structs.replace(office.event(SIGNED), request=OTHER)))
+    office.dead_event(data=msgspec.json.encode(replace(office.event(SIGNED), request=OTHER)))
     for request in ("r1", OTHER):
         office.ledger.put(f"code-of-{request}", Link(request_id=request, signer="s", round=1), None)
     return office
@@ -42,17 +45,41 @@ def office() -> Office:
 
 @pytest.fixture
 def erasure(office: Office) -> Erasure:
-    return Erasure(office.ledger, office.desk)
+    return Erasure(office.ledger, office.desk, office.clock)
 
 
 def test_the_stub_is_left_and_nothing_else(office, erasure):
     assert len(office.ledger.all(Suppression)) == 1
     before = office.request()
     assert erasure.forget("r1", "pat") == Erased(True, 2, 1, 1, 2)
-    assert office.request() == stub(before)
+    assert replace(office.request(), next_at=None) == stub(before)
     assert (kept_about(office, "r1"), kept_about(office, OTHER)) == (0, 2)
     assert not office.ledger.all(NoticeRecord)
     assert not office.ledger.all(Suppression)
+
+
+def test_a_letter_of_another_request_stays_though_it_holds_the_same_id(office, erasure):
+    """Customers choose the ids of their signers, and the vendor those of webhooks."""
+    other = replace(office.event(SIGNED), request=OTHER, event="r1", signer="r1")
+    office.dead_event(data=msgspec.json.encode(other))
+    assert erasure.forget("r1", "pat").dead_letters == 2
+    assert [letter.data for letter in office.letters.letters][-1] == msgspec.json.encode(other)
+
+
+@pytest.mark.parametrize("data", [b'{"request": 1, "of": "r1"}', b'{"v": 2, "about": {"request": "r1"}}', b'"r1" \xff'])
+def test_a_letter_in_a_form_that_is_not_known_goes_if_it_names_the_request(office, erasure, data):
+    office.dead_event(data=data)
+    assert erasure.forget("r1", "pat").dead_letters == 3
+
+
+def test_a_change_of_status_goes_too(office, erasure):
+    office.desk = DeadLetterService(
+        office.ledger, office.letters, office.bus, office.names, office.policy, office.clock, forwards=True
+    )
+    for request in ("r1", OTHER):
+        event = replace(status_event(office.request()), subject=request)
+        office._bury(office.names.status_topic, msgspec.json.encode(event))
+    assert Erasure(office.ledger, office.desk, office.clock).forget("r1", "pat").dead_letters == 3
 
 
 def test_nothing_follows_from_what_still_arrives(office, erasure):
@@ -67,6 +94,35 @@ def test_nothing_follows_from_what_still_arrives(office, erasure):
     assert office.sent() == sent
     assert not office.ledger.all(NoticeRecord) or all(not r.text for r in office.records())
     assert office.request().signers == {}
+
+
+def test_a_delivery_under_way_leaves_no_text_and_no_address(office, erasure):
+    """It has read the request before, and claims its notice after."""
+    shorten = office.shortener.shorten
+
+    def forgotten_meanwhile(target):
+        office.shortener.shorten = shorten
+        erasure.forget("r1", "pat")
+        return shorten(target)
+
+    office.shortener.shorten = forgotten_meanwhile
+    office.advance(timedelta(days=3, hours=1))
+    office.hear(COMPLETE)
+    [late] = office.records()
+    assert late.text
+    office.advance(timedelta(minutes=10), reconcile=True)
+    [late] = office.records()
+    assert (late.text, late.address, late.fingerprint) == ("", "", "")
+    assert late.purge_at <= office.now
+    assert office.request() == stub(office.request())
+
+
+def test_what_cannot_be_read_is_erased_all_the_same(office, erasure):
+    office.ledger.undecodable |= {"r1", next(iter(office.ledger.all(NoticeRecord)))}
+    erasure.forget("r1", "pat")
+    office.ledger.undecodable.clear()
+    assert kept_about(office, "r1") == 0
+    assert office.request().forgotten
 
 
 def test_after_a_crash_anywhere_it_is_repeated_and_nothing_is_left(office, erasure):

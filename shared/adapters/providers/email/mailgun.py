@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -119,8 +118,8 @@ class Sender:
         answer = self._http.post_json(self._logs_url, self._query(sought), self._login, effect=False)
         told = listed(answer, "Mailgun", "items")
         found = [_message_id(event) for event in told if _notice(event) == sought.notice]
-        if not found and len(told) >= PAGE:
-            raise CannotSay("Mailgun lists too many messages to this address")
+        if not found and (len(told) >= PAGE or any(map(_is_cut, told))):
+            raise CannotSay("Mailgun lists too many messages to this address, or one whose variables cannot be read")
         return Accepted(found[0]) if found else None
 
     def _query(self, sought: Sought) -> dict[str, Any]:
@@ -208,9 +207,21 @@ def _notice(event: Mapping[str, Any]) -> str:
     """Our variable. A webhook holds an object, a row of the logs the same as text."""
     variables = event.get("user-variables")
     if isinstance(variables, str):
-        with suppress(msgspec.DecodeError):
-            variables = msgspec.json.decode(variables)
+        variables = _read(variables)
     return field_text(mapping(variables).get("notice"))
+
+
+def _is_cut(event: Mapping[str, Any]) -> bool:
+    """Whether there are variables that cannot be read, which may be ours."""
+    variables = event.get("user-variables")
+    return isinstance(variables, str) and variables != "" and _read(variables) is msgspec.UNSET
+
+
+def _read(variables: str) -> object:
+    try:
+        return msgspec.json.decode(variables)
+    except (msgspec.DecodeError, RecursionError):
+        return msgspec.UNSET
 
 
 def _message_id(event: Mapping[str, Any]) -> str:

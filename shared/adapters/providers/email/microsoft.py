@@ -74,7 +74,7 @@ PAGE = 1000  # messages; the most that one answer lists
 
 
 class Sender:
-    """deadline: seconds of wall clock for a call. A send is two at most: a token that is refused is renewed once."""
+    """deadline: seconds of wall clock for a call. Each is two at most: a token that is refused is renewed once."""
 
     name, lag = "microsoft", LAG
 
@@ -83,12 +83,16 @@ class Sender:
         mailbox = quote(values[MAILBOX] or self._letterhead.sender.addr_spec)
         self._url = f"{values[API_URL]}/v1.0/users/{mailbox}"
         self._http = Http("Microsoft 365", clock, deadline, _check)
+        self._asking = Http("Microsoft 365", clock, deadline)  # a refusal to tell is none of the send
         self._tokens = Tokens(_grant(values), clock, deadline)
 
     def send(self, message: Outgoing) -> Accepted:
         mail = self._letterhead.compose(message, self._clock())
         body = base64.b64encode(mail.as_bytes())
         answer = self._with_token(lambda login: self._http.post_text(f"{self._url}/sendMail", body, login))
+        if answer.status >= 300:
+            rule = by_status(answer.status, APPLICATION, "MICROSOFT_API_URL")
+            raise rule.error("Microsoft 365", _code(answer) or f"HTTP {answer.status}")
         if answer.status != 202:
             raise OutcomeUnknown(f"Microsoft 365 answered {answer.status}, not 202")
         return Accepted(str(mail["Message-ID"]))
@@ -101,7 +105,7 @@ class Sender:
             "$top": PAGE,
         }
         asked = f"{self._url}/messages?{urlencode(query, safe='$,', quote_via=quote)}"
-        answer = self._http.get(asked, bearer(self._tokens.current()))
+        answer = self._with_token(lambda login: self._asking.get(asked, login))
         told = listed(answer, "Microsoft 365", "value")
         ids = [field_text(row.get("internetMessageId")) for row in told]
         if found := [one for one in ids if one.startswith(f"<{sought.notice}@")]:
@@ -123,9 +127,6 @@ class Sender:
         if answer.status == 401:
             self._tokens.forget(token)
             answer = call(bearer(self._tokens.current()))
-        if answer.status >= 300:
-            rule = by_status(answer.status, APPLICATION, "MICROSOFT_API_URL")
-            raise rule.error("Microsoft 365", _code(answer) or f"HTTP {answer.status}")
         return answer
 
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from xml.sax.saxutils import escape
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
-from shared.adapters.providers.common.lookup import PAGE, earliest, listed
+from shared.adapters.providers.common.lookup import earliest, listed
 from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, form
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
@@ -37,6 +37,7 @@ MESSAGING_SERVICE_SID = text(
 )
 HELP_REPLY = text("TWILIO_HELP_REPLY", "what answers a text of HELP; empty: Twilio's own answer is the only one")
 API_URL = url("TWILIO_API_URL", "another base", "https://api.twilio.com")
+MOST_LISTED = 400  # messages to one number; the list is sorted by a date that a queued one has not, so no part will do
 LAG = 60.0  # seconds; Twilio names none, and lists a message from its creation on
 SPEC = ProviderSpec(
     title="Twilio",
@@ -143,14 +144,13 @@ class Sender:
         """By number and text: Twilio keeps no reference of ours. Its filter by date would hide what is still queued."""
         if not sought.fingerprint:
             raise CannotSay("nothing is known of the text that was sent")
-        answer = self._http.get(f"{self._url}?{urlencode({'To': sought.to, 'PageSize': PAGE})}", self._login)
+        answer = self._http.get(f"{self._url}?{urlencode({'To': sought.to, 'PageSize': MOST_LISTED})}", self._login)
         told = listed(answer, "Twilio", "messages")
-        recent = [m for m in told if _created(m) >= earliest(sought)]
-        sids = {_fingerprint(m): field_text(m.get("sid")) for m in recent}
-        if found := sids.get(sought.fingerprint):
-            return Accepted(found)
-        goes_on = len(recent) == len(told) and answer.json().get("next_page_uri")
-        if goes_on or "" in sids:
+        recent = [(m, field_text(m.get("sid"))) for m in told if _created(m) >= earliest(sought)]
+        sids = {_fingerprint(m): sid for m, sid in recent if sid not in sought.others}
+        if sought.fingerprint in sids:
+            return Accepted(sids[sought.fingerprint])
+        if answer.json().get("next_page_uri") or "" in sids:
             raise CannotSay("Twilio keeps no texts, or lists too many messages to this number")
         return None
 

@@ -49,7 +49,7 @@ def test_a_call_carries_the_trace_of_what_is_being_handled(server: StandIn) -> N
     assert [asked.headers.get("traceparent") for asked in server.asked] == [of, None]
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"\xff\xfe", b'{"a":', b"null", b'"x"'])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b"\xff\xfe", b'{"a":', b"null", b'"x"', b"[" * 10_000])
 def test_a_body_that_is_no_json_object_reads_as_an_empty_one(body: bytes) -> None:
     assert HttpResponse(200, {}, body).json() == {}
 
