@@ -249,7 +249,7 @@ class NoticeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     segments: int = 0
     text: str = ""  # as sent, the link's code masked
     address: str = ""  # key of its Suppression, should there be one: `policy.address_key`
-    untold: bool = False  # what it said last could not be published: the next recheck does it
+    untold: bool = False  # what it said last may not have been published: the next recheck does it
     fallback: str = ""  # the notice that goes by the other channel if this one does not arrive; "" for none
     instead_of: str = ""  # the notice whose fallback this one is
     told: tuple[str, ...] = ()  # of a mail to the sender: the notices that it tells of

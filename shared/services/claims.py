@@ -6,6 +6,7 @@ The claim is the last write before the provider's first byte. From there on, wha
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, NoReturn
@@ -18,6 +19,7 @@ from shared.domain.errors import RetryLater
 from shared.domain.lost_answers import ask_after
 from shared.domain.model import Notice, NoticeRecord, NoticeState
 from shared.domain.policy import Policy
+from shared.domain.recheck import UNREAD_AGAIN
 from shared.ports import Ledger, Stored
 
 # Seconds since the delivery read the state: until the provider's first byte, and until others may take over. Between
@@ -175,8 +177,25 @@ class Claims:
         record = accept(claim.record)
         if self.record(claim, record):
             return record
-        key, stale = claim.notice.notice, notice_record.is_of_earlier_try
-        return self._ledger.update(NoticeRecord, key, lambda r: accept(r) if r and stale(r, provider_id) else None)[1]
+        return self._after_all(claim.notice, provider_id, accept)
+
+    def _after_all(self, notice: Notice, provider_id: str, accept: Callable[..., NoticeRecord]) -> NoticeRecord | None:
+        """What it replaces may be told, and its message acknowledged: should we die now, a recheck tells this."""
+        untold = bool(notice.signer)  # of a mail to the sender nothing is told
+
+        def accepted(old: NoticeRecord | None) -> NoticeRecord | None:
+            if old is None or not notice_record.is_of_earlier_try(old, provider_id):
+                return None
+            if untold:
+                self._have_rechecked(notice.request)
+            return accept(old, untold=untold)
+
+        return self._ledger.update(NoticeRecord, notice.notice, accepted)[1]
+
+    def _have_rechecked(self, request: str) -> None:
+        """First, or it might never come. If it cannot be done, what became of the message matters more."""
+        with suppress(RetryLater):
+            self._ledger.postpone(request, self._clock() + self._policy.span(UNREAD_AGAIN, floor=1))
 
     def record(self, claim: Claim, record: NoticeRecord) -> bool:
         """Whether it was written. A receipt may have been faster, and knows better: then nothing is left to write."""

@@ -668,13 +668,9 @@ class Oracle:
             yield f"a consumer shows {shown}, it is {expected}"
 
     def notice_stream(self) -> Iterator[str]:
-        """So is what became of each message, but for a receipt that its provider gave up to repeat.
-
-        A thread that was frozen for hours may die just after its record, when its task is long over.
-        """
+        """So is what became of each message, but for a receipt that its provider gave up to repeat."""
         if (
             not self.at_rest
-            or ("slow", 10_800.0) in self.decided
             or self.p.end - self.settled_at < 3 * HOUR
             or any(self.p.relay.ports.letters.letters.values())
         ):

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
-from shared.domain.model import Kind, NoticeRecord, NoticeState, Status
+from shared.domain.model import Kind, Notice, NoticeRecord, NoticeState, Status
 from shared.domain.policy import Policy
+from shared.handlers.remind import Firing
 from tests.fakes import Crash, World, seen
 from tests.lifecycles import COMPLETE, DAY, HOUR, MINUTE, SENT, SIGNED
 from tests.receipt_world import MAIL, ReceiptWorld
@@ -159,6 +161,49 @@ def test_what_changed_while_a_recheck_told_of_it_is_told_by_the_next():
     relay.resolve.recheck("r1")
     assert not relay.ledger.all(NoticeRecord)[key].untold
     assert known(relay)[key]["sequence"] == relay.ledger.all(NoticeRecord)[key].changes
+
+
+def dies(*_: object) -> None:
+    raise Crash
+
+
+def hung_and_died(*, ended: bool) -> World:
+    """A reminder whose send hangs: given up as `unknown` and told so, accepted after all. Then its instance dies."""
+    world = sent(seen("a"))
+    task = min(world.scheduler.tasks.values(), key=lambda t: t.at)
+    world.now = task.at
+    world.remind.fire(msgspec.json.decode(task.body, type=Firing))
+    [(topic, data)] = world.bus.pending
+    world.bus.pending.clear()
+    send, publish = world.sms.send, world.bus.publish
+
+    def hanging(message):
+        world.sms.send, accepted = send, send(message)
+        world.now += 2 * MINUTE
+        world.bus.pending.append((topic, data))
+        world.pump()
+        if ended:
+            world.says(seen("a", signed=True), status=Status.COMPLETE)
+            world.hear(COMPLETE)
+            world.advance(DAY, reconcile=True)
+        world.bus.publish = dies
+        return accepted
+
+    world.sms.send = hanging
+    with pytest.raises(Crash):
+        world.deliver.notice(msgspec.json.decode(data, type=Notice))
+    world.bus.publish = publish
+    return world
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_an_acceptance_after_an_unknown_that_was_told_is_told_by_a_recheck_though_its_instance_died(ended):
+    world = hung_and_died(ended=ended)
+    [key] = [key for key, record in world.ledger.all(NoticeRecord).items() if record.kind is Kind.REMINDER]
+    assert (known(world)[key]["state"], recorded(world)[key]) == ("unknown", "accepted")
+    world.advance(11 * MINUTE, reconcile=True)
+    assert known(world)[key]["state"] == "accepted"
+    assert not any(record.untold for record in world.records())
 
 
 def life(at: int | None, outcomes: list[Exception], signer: dict[str, str]) -> tuple[World, bool]:

@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, RetryLater
 from shared.domain.model import ChannelName, EventType, Kind, Notice, NoticeRecord, NoticeState, Request, Status
-from shared.domain.notice_record import first_record
+from shared.domain.notice_record import first_record, settled
 from shared.domain.planner import notice_for
+from shared.domain.receipts import Receipt
 from shared.services.claims import TOO_SLOW, Claims
 from tests.fakes import START, World, seen
 
@@ -97,6 +98,42 @@ def test_an_accepted_message_is_not_lost_to_the_unknown_of_a_lease_that_ran_out_
     world.sms.send = send
     world.advance(60 * MINUTE, reconcile=True)
     assert world.told() == [("invitation", "a", 0)]
+
+
+def unreachable(*_: object) -> None:
+    raise RetryLater("unavailable")
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("kind", [Kind.INVITATION, Kind.UNREACHED])
+def test_such_an_acceptance_is_left_to_a_recheck_too_unless_it_is_a_mail_to_the_sender(kind, refused) -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    before, key = world.request().next_at, world.signer("a") if kind is Kind.INVITATION else ""
+    notice = Notice(notice="n", request="r1", signer=key, kind=kind, channel=ChannelName.SMS, round=1)
+    claims = Claims(world.ledger, world.policy, world.clock)
+    claim = claims.claim(notice, world.now)
+    world.now += 2 * MINUTE
+    with pytest.raises(RetryLater):
+        claims.is_open(notice)
+    if refused:
+        world.ledger.postpone = unreachable
+    record = claims.accepted(claim, "id")
+    assert (record.state, record.provider_id, record.untold) == (NoticeState.ACCEPTED, "id", bool(key))
+    assert world.request().next_at == (world.now + 5 * MINUTE if key and not refused else before)
+
+
+def test_an_acceptance_after_a_faster_receipt_costs_neither_a_write_nor_a_recheck() -> None:
+    world = world_of("a")
+    world.resolve.event(world.event(SENT))
+    notice = notice_for(world.request(), world.signer("a"), Kind.INVITATION, ChannelName.SMS)
+    claims = Claims(world.ledger, world.policy, world.clock)
+    claim = claims.claim(notice, world.now)
+    receipt = Receipt(notice=notice.notice, provider_id="id", state=NoticeState.DELIVERED, at=world.now)
+    world.ledger.update(NoticeRecord, notice.notice, lambda old: settled(old, receipt, world.now))
+    before = dict(world.ledger.documents)
+    assert claims.accepted(claim, "id") is None
+    assert world.ledger.documents == before
 
 
 def test_the_loser_of_a_second_claim_comes_again_instead_of_acknowledging() -> None:
