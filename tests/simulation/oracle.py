@@ -193,17 +193,30 @@ class Oracle:
         if not self.p.policy.channels.endswith("-first") or self.p.resends or "correct" in self.acts:
             return
         lies = sum(d[0].startswith("without") for of in self.p.made.values() for d in of.values())
-        told = sorted(
-            (at, honest) for _, task, _ in self.p.tasks for at, i, honest in task.told if i >= 0 or not honest
-        )
-        lies += 2 * (bool(told) and not told[0][1])  # no number was known before
         both: dict[tuple[Any, ...], set[str]] = defaultdict(set)
         for sent in self.p.book:
             both[sent.name, sent.kind, sent.day, sent.about, sent.round].add(sent.provider)
         for effect, providers in both.items():
             failed = self.refused & self.addresses(str(effect[0])) or self.failed_receipts
-            if len(providers) > 1 and not failed and lies < 2:
+            if len(providers) > 1 and not failed and lies < 2 and not self._met_without_number(effect[0]):
                 yield f"{effect}: by both channels"
+
+    def _met_without_number(self, name: str) -> bool:
+        """Whether the first answer that was stored of them lacked their number.
+
+        A number that comes back may as well be one that the sender has added, for somebody who does not read their
+        e-mail. Not to invite them by it would be worse than one invitation by both channels.
+        """
+        stored = sorted((*task.told[task.stored - 1][:2], task.label) for _, task, _ in self.p.tasks if task.stored)
+        answers = [(i, of) for _, i, of in stored if i >= 0 and self.p.versions[i].row(name)]
+        first = next((a for a in answers if not self._hidden(name, "without a signer", *a)), None)
+        return first is not None and self._hidden(name, "without a number", *first)
+
+    def _hidden(self, name: str, how: str, version: int, task: str) -> bool:
+        """Whether an answer to this task was wrong about this signer in this way."""
+        rows = self.p.versions[version].rows
+        wrong = [d[1] for d in self.p.made.get(task, {}).values() if d[0] == how]
+        return any(rows[n % len(rows)].person.name == name for n in wrong)
 
     @cached_property
     def failed_receipts(self) -> bool:

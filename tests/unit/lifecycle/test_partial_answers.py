@@ -168,6 +168,20 @@ class TestInvitations:
         world.advance(HOUR, reconcile=True)
         assert world.email.sent == []
 
+    def test_go_by_sms_too_once_whoever_was_first_shown_without_a_number_has_one(self):
+        """It may be one that the sender has added: a named limit of docs/reliability.md."""
+        world = World(Policy(channels="sms-first"))
+        world.says(seen("a", mobile="", email="a@x.org"))
+        world.hear(SENT)
+        world.says(seen("a", email="a@x.org"))
+        world.advance(HOUR, reconcile=True)
+        assert [len(world.email.sent), len(world.sms.sent)] == [1, 1]
+        world.says(seen("a", mobile="", email="a@x.org"))
+        world.resolve.recheck("r1")
+        world.says(seen("a", email="a@x.org"))
+        world.advance(HOUR, reconcile=True)
+        assert len(world.sent()) == 2
+
 
 class TestEnds:
     def test_a_notice_of_a_deleted_request_does_not_circle_for_ever(self):
