@@ -269,12 +269,16 @@ class _Message:
         values = template_values(context, self._texts, self._language)
         words = KINDS[self._kind].words or self._kind
         values |= {"kind": str(self._kind)} | {name: values.get(f"{words}_{name}", "") for name in OF_KIND}
-        return environment(self._texts.folders).select_template(self._names(layout)).render(values).strip()
+        return _template(self._texts, self._language, self._kind, layout).render(values).strip()
 
-    def _names(self, layout: str) -> list[str]:
-        named = f"{self._kind}.{layout}"
-        plain = [named] if self._language == self._texts.language else []
-        return [f"{self._language}/{named}", *plain, f"{self._language}/{layout}", layout]
+
+@cache
+def _template(texts: Texts, language: str, kind: Kind, layout: str) -> "Template":
+    """Kept, since Jinja2 keeps those that it found, but looks for the others on the disk each time."""
+    named = f"{kind}.{layout}"
+    plain = [named] if language == texts.language else []
+    names = [f"{language}/{named}", *plain, f"{language}/{layout}", layout]
+    return environment(texts.folders).select_template(names)
 
 
 OF_KIND = ("sentence", "action", "button", "subject")  # words that each kind has its own of
