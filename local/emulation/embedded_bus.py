@@ -10,7 +10,7 @@ import msgspec
 
 from local.emulation.database import Database
 from local.emulation.embedded_ledger import port_transaction
-from local.emulation.http_push import Pace, post
+from local.emulation.http_push import Pace, Post, post
 from local.emulation.topology import Subscription
 from local.emulation.worker import Job, Worker
 from local.stack.identity import PUSH, bearer
@@ -47,10 +47,10 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 class EmbeddedBus:
-    """Any process may publish. Only the process that has called `subscribe` and `start` delivers."""
+    """Any process may publish. Only the process that has called `subscribe` and `start` delivers, by `post`."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, clock: Callable[[], datetime], post: Post = post) -> None:
+        self._database, self._clock, self._post = database, clock, post
         self._workers: dict[str, Worker] = {}
 
     # -- publishing
@@ -58,10 +58,10 @@ class EmbeddedBus:
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Returns once the messages are committed, all or none. Raises RetryLater."""
         with port_transaction(self._database) as db:
-            for message in messages:
-                _add(db, topic, message, self._clock().timestamp())
-        for worker in self._workers.values():
-            worker.wake()
+            now = self._clock().timestamp()
+            waiting = {name for message in messages for name in _add(db, topic, message, now)}
+        for name in waiting & self._workers.keys():
+            self._workers[name].wake()
 
     def messages(self, topic: str) -> list[Message]:
         """The stored messages of a topic, the oldest first: the unacknowledged ones, or all without subscriptions."""
@@ -126,7 +126,7 @@ class EmbeddedBus:
 
     def _push(self, subscription: Subscription, delivery: Delivery) -> None:
         endpoint, body = subscription.endpoint, push_envelope(subscription.name, delivery)
-        reply = post(endpoint, body, bearer(subscription.audience, PUSH), subscription.ack_deadline)
+        reply = self._post(endpoint, body, bearer(subscription.audience, PUSH), subscription.ack_deadline)
         with self._database.transaction() as db:
             if reply.status in ACKS:
                 _done(db, subscription.name, delivery.id)
@@ -176,16 +176,18 @@ def _rfc3339(at: datetime) -> str:
 # -- rows
 
 
-def _add(db: sqlite3.Connection, topic: str, message: Message, now: float) -> None:
+def _add(db: sqlite3.Connection, topic: str, message: Message, now: float) -> list[str]:
+    """Returns the subscriptions that get it."""
     rows = db.execute("select json from subscriptions where topic = ?", (topic,)).fetchall()
     subscriptions = [msgspec.json.decode(json, type=Subscription) for (json,) in rows]
     matching = [s.name for s in subscriptions if s.wants(message)]
     if subscriptions and not matching:
-        return  # no filter matches: Pub/Sub acknowledges such a message
+        return []  # no filter matches: Pub/Sub acknowledges such a message
     row = (topic, message.data, msgspec.json.encode(message.attributes), now)
     cursor = db.execute("insert into messages (topic, data, attributes, published_at) values (?, ?, ?, ?)", row)
     query = "insert into deliveries (subscription, message, due) values (?, ?, ?)"
     db.executemany(query, [(name, cursor.lastrowid, now) for name in matching])
+    return matching
 
 
 def _due(db: sqlite3.Connection, subscription: str, now: float, limit: int) -> list[Delivery]:

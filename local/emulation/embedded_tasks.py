@@ -8,7 +8,7 @@ from typing import Any
 
 from local.emulation.database import Database
 from local.emulation.embedded_ledger import port_transaction
-from local.emulation.http_push import Pace, Reply, Tally, post, task_headers
+from local.emulation.http_push import Pace, Post, Reply, Tally, post, task_headers
 from local.emulation.worker import Job, Worker
 from local.stack.identity import TASKS, bearer
 from shared.ports import Task
@@ -36,8 +36,10 @@ class EmbeddedScheduler:
     pace: pauses between the attempts, for every queue. audience: of a task's identity; "" means its URL.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], datetime], pace: Pace, audience: str = "") -> None:
-        self._database, self._clock, self._pace, self._audience = database, clock, pace, audience
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], pace: Pace, audience: str = "", post: Post = post
+    ) -> None:
+        self._database, self._clock, self._pace, self._audience, self._post = database, clock, pace, audience, post
         self._worker = Worker("tasks", self._take, MAX_PARALLEL_CALLS * MAX_QUEUES)
 
     def create(self, tasks: Iterable[Task]) -> None:
@@ -86,7 +88,7 @@ class EmbeddedScheduler:
     def _call(self, task: Task, tally: Tally) -> None:
         identity = bearer(self._audience or task.url, TASKS)
         headers = task_headers(task.queue, task.name, task.at.timestamp(), tally) | identity
-        reply = post(task.url, task.body, headers, CALL_TIMEOUT)
+        reply = self._post(task.url, task.body, headers, CALL_TIMEOUT)
         if reply.done:
             self.delete(task.queue, [task.name])
         else:

@@ -2,7 +2,7 @@
 
 import http.client
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -58,6 +58,9 @@ class Tally(msgspec.Struct, frozen=True):
     def answered(self, reply: Reply) -> "Tally":
         executions = self.executions + (0 < reply.status < 500)
         return Tally(self.tries, executions, reply.status or self.previous)
+
+
+Post = Callable[[str, bytes, Mapping[str, str], float], Reply]
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> Reply:

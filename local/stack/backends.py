@@ -25,6 +25,7 @@ from shared.settings.place import OIDC_AUDIENCE
 
 if TYPE_CHECKING:
     from local.emulation.embedded import Embedded
+    from local.emulation.http_push import Post
 
 NextDue = Callable[[str], datetime | None]
 
@@ -117,21 +118,22 @@ def backoff() -> tuple[float, float]:
 
 
 @contextmanager
-def start_backend(directory: Path, base: str, clock: VirtualClock) -> Iterator[LocalBackend]:
+def start_backend(directory: Path, base: str, clock: VirtualClock, post: "Post") -> Iterator[LocalBackend]:
+    """post: how the embedded backend calls the functions."""
     starts = {"embedded": _embedded, "emulators": _emulators}
     start = starts.get(os.environ["BACKEND"])
     if start is None:
         raise SettingError("BACKEND must be embedded or emulators for the local stack")
-    with start(directory, base, clock) as backend:
+    with start(directory, base, clock, post) as backend:
         yield backend
 
 
 @contextmanager
-def _embedded(directory: Path, base: str, clock: VirtualClock) -> Iterator[LocalBackend]:
+def _embedded(directory: Path, base: str, clock: VirtualClock, post: "Post") -> Iterator[LocalBackend]:
     from local.emulation.embedded import Embedded
     from local.emulation.http_push import Pace
 
-    embedded = Embedded(directory / "relay.db", clock, Pace(*backoff()), bootstrap.settings()[OIDC_AUDIENCE])
+    embedded = Embedded(directory / "relay.db", clock, Pace(*backoff()), bootstrap.settings()[OIDC_AUDIENCE], post)
     for subscription in pushes(base):
         embedded.bus.subscribe(subscription)
     try:
@@ -154,8 +156,11 @@ def _queued(embedded: "Embedded") -> dict[str, object]:
 
 
 @contextmanager
-def _emulators(directory: Path, base: str, clock: VirtualClock) -> Iterator[LocalBackend]:
-    """Google's emulators of Pub/Sub and Firestore, our Cloud Tasks emulator, and the adapters for Google Cloud."""
+def _emulators(directory: Path, base: str, clock: VirtualClock, post: "Post") -> Iterator[LocalBackend]:
+    """Google's emulators of Pub/Sub and Firestore, our Cloud Tasks emulator, and the adapters for Google Cloud.
+
+    post: not used, since they call by HTTP.
+    """
     from local.emulation.google_emulators import Missing, emulators
     from local.emulation.provision import provision
     from local.emulation.tasks_emulator import TasksEmulator

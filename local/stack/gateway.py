@@ -22,6 +22,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from local.stack.backends import LocalBackend, start_backend
 from local.stack.clock import Calls, Travel, VirtualClock
 from local.stack.identity import PUSH, SCHEDULER, TASKS, bearer, guarded
+from local.stack.in_process import in_process
 from shared import bootstrap
 from shared.setting_types import SettingError
 from shared.settings.local import PORT
@@ -93,7 +94,8 @@ class Stack(AbstractContextManager["Stack"]):
             self._serve(stack)
             clock = VirtualClock(self.directory / "time")
             bootstrap.set_time(clock)
-            self.backend: LocalBackend = stack.enter_context(start_backend(self.directory, self.base, clock))
+            post = in_process(self._routes, self.base)
+            self.backend: LocalBackend = stack.enter_context(start_backend(self.directory, self.base, clock, post))
             bootstrap.use(self.backend)
             self.travel = Travel(clock, self._calls, bootstrap.settings().policy().day, self.backend.next_reminder)
             self._mount(stack)

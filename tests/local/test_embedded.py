@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -114,6 +115,14 @@ def test_publishing_starts_a_delivery_at_once(monkeypatch: pytest.MonkeyPatch, p
         for count in (1, 2, 3):
             ports.bus.publish("events", [Message(b"x")])
             until(lambda n=count: len(endpoint.asked) == n, within=5)  # type: ignore[misc]
+
+
+def test_publishing_wakes_only_the_subscriptions_that_get_it(path: Path, endpoint: StandIn) -> None:
+    others = to(endpoint, "other", topic="notices"), to(endpoint, "sms", attribute=("channel", "sms"))
+    with running(path, to(endpoint), *others) as ports, patch.object(worker.Worker, "wake", autospec=True) as wake:
+        ports.bus.publish("events", [Message(b"x"), Message(b"y")])
+        woken = [call.args[0] for call in wake.call_args_list]
+        assert woken == [ports.bus._workers["sub"]]
 
 
 def test_a_message_that_is_not_answered_within_the_ack_deadline_is_pushed_again(path: Path, endpoint: StandIn) -> None:
