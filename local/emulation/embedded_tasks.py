@@ -46,7 +46,8 @@ class EmbeddedScheduler:
         rows = [(t.queue, t.name, t.url, t.body, t.at.timestamp(), t.at.timestamp()) for t in tasks]
         query = "insert into tasks (queue, name, url, body, at, due) values (?, ?, ?, ?, ?, ?) on conflict do nothing"
         self._write(query, rows)
-        self._worker.wake()
+        if any(due <= self._clock().timestamp() for *_, due in rows):
+            self._worker.wake()
 
     def delete(self, queue: str, names: Iterable[str]) -> None:
         self._write(f"update tasks set due = null, body = x'' {THIS}", [(queue, name) for name in names])

@@ -50,7 +50,7 @@ class Worker:
             jobs = self._claimed(room)
             for job in jobs:
                 self._begin(job)
-            if not jobs:
+            if len(jobs) < room:
                 self._wake.wait(POLL_INTERVAL)
                 self._wake.clear()
 

@@ -21,6 +21,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from shared.adapters.http.deadline import Deadline
 
 POOL = 32
+HEADERS = {**requests.utils.default_headers(), "User-Agent": "clickwrap-relay"}
 IDLE = 20.0  # seconds a connection is kept for the next call
 
 
@@ -115,13 +116,15 @@ def session() -> requests.Session:
     made = requests.Session()
     made.mount("http://", _Adapter(pool_maxsize=POOL))
     made.mount("https://", _Adapter(pool_maxsize=POOL))
-    made.headers["User-Agent"] = "clickwrap-relay"
     return made
 
 
 def call(method: str, url: str, timeout: tuple[float, float], request: dict[str, Any]) -> requests.Response:
-    """Sends by the adapter. `Session.send` would read redirects even when told not to follow them, and keep cookies."""
-    prepared = session().prepare_request(requests.Request(method, url, auth=_as_is, **request))
+    """Sends by the adapter. `Session.send` would read redirects even when told not to follow them, and keep cookies.
+
+    The session does not prepare it either: it would look for credentials in a .netrc file, at twice the cost.
+    """
+    prepared = requests.Request(method, url, **{**request, "headers": {**HEADERS, **request["headers"]}}).prepare()
     target = prepared.url or url
     adapter: Any = session().get_adapter(target)
     response: requests.Response = adapter.send(prepared, timeout=timeout, **_environment(*urlsplit(target)[:2]))
@@ -132,8 +135,3 @@ def call(method: str, url: str, timeout: tuple[float, float], request: dict[str,
 def _environment(scheme: str, host: str) -> Mapping[str, Any]:
     """Proxies and CA bundle from the process's environment, cached: reading them is a large part of a call's cost."""
     return session().merge_environment_settings(f"{scheme}://{host}", {}, True, None, None)
-
-
-def _as_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """An `auth` that changes nothing: without one, requests would prefer credentials of a .netrc file."""
-    return request
