@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 SHAPE = re.compile(r"/requests/(n(\d+)x(\d+)-[\w-]+)")
-log: deque[tuple[float, str, str]] = deque(maxlen=20_000)
+log: deque[tuple[float, str, str]] = deque(maxlen=100_000)
 
 
 def document(key: str, signers: int, signed: int) -> dict[str, object]:
