@@ -45,6 +45,15 @@ def test_with_a_small_budget_invitations_are_late_and_nothing_is_lost():
     assert not any(s.waiting for s in late.relay.subscriptions.values())
 
 
+def test_a_provider_that_takes_less_than_comes_loses_nothing_and_no_event_waits_for_it():
+    """As 100,000 messages over a long code at 1 a second: 28 hours."""
+    slow = Rehearsal(60, lost=0.0, over=60.0, limits=Limits(provider=60 / (28 * 3_600)))
+    slow.run(3)
+    assert not slow.failed()
+    assert slow.deepest["deferred messages"] > 20
+    assert max(slow.waiting) < 10
+
+
 def test_the_arithmetic_of_a_bulk_send_is_what_the_handlers_do():
     """As docs/scale.md has it for a hundred thousand, with cold starts, fixed parts of the budget and backoffs."""
     sent = Rehearsal(3_000, lost=0.0, over=108.0)
