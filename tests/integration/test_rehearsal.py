@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from bench.rehearsal.__main__ import Rehearsal
+from bench.rehearsal.arithmetic import predicted
 from bench.rehearsal.relay import Limits
 from shared.domain.model import Kind
 
@@ -52,6 +53,12 @@ def test_a_provider_that_takes_less_than_comes_loses_nothing_and_no_event_waits_
     assert not slow.failed()
     assert slow.deepest["deferred messages"] > 20
     assert max(slow.waiting) < 10
+
+
+def test_the_arithmetic_ends_where_more_sign_than_may_be_handled():
+    """Those who sign on the first day are counted until then, and no longer."""
+    said = predicted(300_000, 800.0)
+    assert 240 < said.empty < (300_000 + 0.7 * 300_000) / 800 + 60
 
 
 def test_the_arithmetic_of_a_bulk_send_is_what_the_handlers_do():
