@@ -3,6 +3,7 @@ locals {
   deployed = { for name, f in local.functions : name => f if length(var.bundles) > 0 }
 
   api_rate = tonumber(lookup(var.settings, "API_RATE_PER_MINUTE", 1600))
+  warm     = tonumber(lookup(var.settings, "MIN_INSTANCES", 1)) # 0: no instance stays up while nothing happens
   callers  = { for name, members in local.invokers : name => replace(join(",", members), "serviceAccount:", "") }
 
   invocations = merge([for name, members in local.invokers : { for member in members : "${name}:${member}" => { function = name, member = member } } if contains(keys(local.deployed), name)]...)
@@ -67,7 +68,7 @@ resource "google_cloudfunctions2_function" "relay" {
     available_memory                 = each.value.memory
     available_cpu                    = tostring(each.value.cpu)
     max_instance_request_concurrency = each.value.concurrency
-    min_instance_count               = each.value.min_instances
+    min_instance_count               = min(each.value.min_instances, local.warm)
     max_instance_count               = each.value.max_instances
     timeout_seconds                  = each.value.timeout
     ingress_settings                 = each.value.public || each.value.caller == "operators" ? "ALLOW_ALL" : var.ingress

@@ -10,7 +10,8 @@ import gc
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,7 @@ from bench.rehearsal.relay import Limits, Relay
 from bench.rehearsal.script import DAY, HOUR, MINUTE, Script
 from bench.rehearsal.simulation import Simulation, seconds_of
 from shared.domain import policy, search, signers
-from shared.domain.model import Request
+from shared.domain.model import NoticeRecord, NoticeState, Request
 from shared.domain.policy import Policy
 
 OWN_LINKS = Policy(opens_seen=True)
@@ -70,9 +71,10 @@ class Rehearsal:
 
     def _sample(self) -> None:
         depths = {url.split("/")[2].split(".")[0]: s.waiting for url, s in self.relay.subscriptions.items()}
-        depths |= {"deferred": self.relay.tasks.deferred}
+        deferred, events = self.relay.tasks.deferred, self.relay.tasks.deferred[self.relay.names.retries("")]
+        depths |= {"deferred events": events, "deferred messages": deferred.total() - events}
         depths |= {"due for a recheck": self.relay.ledger.waiting(self._simulation.clock())}
-        self.waiting.append(depths["resolve"] + depths["deferred"])
+        self.waiting.append(depths["resolve"] + events)
         for name, depth in depths.items():
             self.deepest[name] = max(self.deepest.get(name, 0), depth)
 
@@ -89,6 +91,11 @@ class Rehearsal:
     def calls_a_request(self) -> float:
         """Of the API."""
         return sum(self.relay.calls.values()) / self.size
+
+    def failed(self) -> Counter[str]:
+        """Messages that were given up, by reason."""
+        records: Iterable[NoticeRecord] = self.relay.ledger.all(NoticeRecord)
+        return Counter(r.reason for r in records if r.state is NoticeState.FAILED)
 
     def predicted(self) -> Predicted:
         """What the arithmetic says of this send."""
@@ -117,6 +124,7 @@ class Rehearsal:
         rows.append(("API calls a minute, most", f"{max(calls.values(), default=0):,}"))
         rows.append(("API calls a request", f"{self.calls_a_request():.1f}"))
         rows.append(("cost", f"${self.cost():.2f}"))
+        rows += [(f"failed: {reason}", f"{count:,}") for reason, count in self.failed().items()]
         rows += [(f"dead letters: {reason}", f"{count:,}") for reason, count in self.relay.dead.items()]
         return rows
 

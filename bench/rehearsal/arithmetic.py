@@ -30,5 +30,5 @@ def predicted(size: int, events_a_minute: float, over: float = HOUR) -> Predicte
 def _signed(size: int, minute: float, sending: float) -> float:
     """Events a minute of those who sign on the first day."""
     share, least, most = SIGN_WITHIN[0]
-    begun = min(max(minute - least / MINUTE, 0.0) / sending, 1.0)
-    return EVENTS_A_SIGNATURE * share * size * begun / ((most - least) / MINUTE)
+    begun, ended = (min(max(minute - at / MINUTE, 0.0) / sending, 1.0) for at in (least, most))
+    return EVENTS_A_SIGNATURE * share * size * (begun - ended) / ((most - least) / MINUTE)

@@ -1,7 +1,7 @@
 """The ports in memory, with the time that each call takes and the limits of the real service."""
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
@@ -128,7 +128,7 @@ class PacedTasks:
         self._free_at: dict[str, float] = defaultdict(float)
         self._tasks: dict[str, Task] = {}
         self._names: set[str] = set()
-        self.deferred = 0  # messages that wait in the queues of retries
+        self.deferred: Counter[str] = Counter()  # messages that wait in the queues of retries, by queue
 
     def create(self, tasks: Iterable[Task]) -> None:
         fresh = [t for t in tasks if t.name not in self._names]
@@ -136,7 +136,7 @@ class PacedTasks:
         for task in fresh:
             self._names.add(task.name)
             self._tasks[task.name] = task
-            self.deferred += task.queue not in self._rates
+            self.deferred[task.queue] += task.queue not in self._rates
             self._simulation.at(seconds_of(task.at), lambda t=task: self._due(t))  # type: ignore[misc]
 
     def delete(self, queue: str, names: Iterable[str]) -> None:
@@ -145,7 +145,8 @@ class PacedTasks:
 
     def _taken(self, name: str) -> Task | None:
         task = self._tasks.pop(name, None)
-        self.deferred -= bool(task and task.queue not in self._rates)
+        if task:
+            self.deferred[task.queue] -= task.queue not in self._rates
         return task
 
     def _due(self, task: Task) -> None:
@@ -192,7 +193,7 @@ class PacedProvider:
         self._left = min(max(1.0, self._rate), self._left + max(0.0, now - self._at) * self._rate)
         self._at = max(self._at, now)
         if self._left < 1:
-            raise RetryLater("the provider answered 429", of_message=True)
+            raise RetryLater("the provider answered 429", paced=True)
         self._left -= 1
         self._sent(message)
         return Accepted("id")

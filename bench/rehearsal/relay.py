@@ -30,6 +30,7 @@ from shared.services.publisher import Publisher
 from shared.services.resource_names import ResourceNames
 
 MIN_BACKOFF, MAX_BACKOFF = 10.0, 600.0  # seconds, of the push subscriptions
+MAX_DELIVERIES = 100  # of a message, before it is dead-lettered
 QUEUES = {"reminders": 50.0}  # dispatches a second, as in infra/tasks.tf; the queues of retries 20
 RETRIES = 20.0
 URLS = {"resolve": "https://resolve.test", "deliver": "https://deliver.test", "remind": "https://remind.test"}
@@ -72,13 +73,17 @@ class Subscription:
         self.waiting += 1
         self._call(message, MIN_BACKOFF)
 
-    def _call(self, message: Arrived, backoff: float) -> None:
+    def _call(self, message: Arrived, backoff: float, deliveries: int = 1) -> None:
         def work(handler: Any) -> None:
             if self._acknowledged(handler, message):
                 self.waiting -= 1
+            elif deliveries >= MAX_DELIVERIES:
+                self.waiting -= 1
+                self._dead["delivered too often"] += 1
             else:
                 later = self._simulation.seconds() + backoff
-                self._simulation.at(later, lambda: self._call(message, min(2 * backoff, MAX_BACKOFF)))
+                again = min(2 * backoff, MAX_BACKOFF)
+                self._simulation.at(later, lambda: self._call(message, again, deliveries + 1))
 
         self._function.call(work)
 

@@ -14,11 +14,14 @@ class RetryLater(Exception):
 
     after: seconds to wait at least; None leaves the pace to whoever retries.
     of_message: this one message or recipient is the cause, so that nothing follows for the others.
+    paced: only the pace or the number of all calls is too high.
     """
 
-    def __init__(self, reason: str, after: float | None = None, *, of_message: bool = False) -> None:
+    def __init__(
+        self, reason: str, after: float | None = None, *, of_message: bool = False, paced: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.after, self.of_message = reason, after, of_message
+        self.reason, self.after, self.of_message, self.paced = reason, after, of_message, paced
 
 
 class PermanentFailure(Exception):

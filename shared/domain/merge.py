@@ -20,7 +20,7 @@ from shared.domain.signatures import with_signatures
 from shared.domain.signers import check_count
 from shared.domain.signing_order import advance_signing
 
-MAX_BYTES = 900_000  # of a request when first met, as JSON: Firestore takes 1,048,576, and a life adds a tenth
+MAX_BYTES = 900_000  # of a request until somebody is invited, as JSON: Firestore takes 1,048,576; a life adds a tenth
 GONE_LAG = 600.0  # seconds a 404 is taken for a lagging answer
 UNKNOWN_SLOWER = 4.0  # the pauses for an id never seen alive: six calls within GONE_LAG
 KEPT_UNLESS_TOLD = ("sender", "sender_email", "site", "language", "created_at", "expires_at", "download_url")
@@ -54,7 +54,8 @@ def merge(
     before = stored or Request(id=answer.id, adopted=True, met_at=now)
     reading = Reading(before, answer, event, now, policy, usual)
     request = _merged(reading)
-    if not before.signers and (size := len(msgspec.json.encode(request))) > MAX_BYTES:
+    begun = any(s.invited_at for s in before.signers.values())
+    if not begun and (size := len(msgspec.json.encode(request))) > MAX_BYTES:
         raise PermanentFailure(
             f"the request would take {size:,} bytes in the database; at most {MAX_BYTES:,} may begin"
         )

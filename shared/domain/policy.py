@@ -131,14 +131,19 @@ def _into_window(at: datetime, zone: ZoneInfo, window: tuple[time, time]) -> dat
 
 
 def spread_in_window(times: Iterable[datetime], share: float, mobile: str, policy: Policy) -> list[datetime]:
-    """Each time inside the window, else after the next opening by this share of the spread, where the window holds it.
+    """Each time inside the window, else after the next opening by this share of the spread, or of the window's length.
 
     Several at once, since to find a number's zone takes longer than all the rest.
     """
     if policy.window is None:
         return list(times)
     zone, window = zone_of(mobile, policy), policy.window
-    return [_spread(at, policy.spread * share, zone, window) for at in times]
+    spread = min(policy.spread, _length(*window))
+    return [_spread(at, spread * share, zone, window) for at in times]
+
+
+def _length(opens: time, closes: time) -> timedelta:
+    return datetime.combine(datetime.min, closes) - datetime.combine(datetime.min, opens)
 
 
 def _spread(at: datetime, by: timedelta, zone: ZoneInfo, window: tuple[time, time]) -> datetime:

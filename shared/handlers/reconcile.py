@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
@@ -10,15 +11,16 @@ from msgspec.structs import replace
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import RelayStatus, Request
 from shared.domain.policy import Policy
-from shared.domain.recheck import unread
+from shared.domain.recheck import UNREAD_AGAIN, unread
 from shared.ports import ClickwrapApi, Ledger
 from shared.services.relay_status import update_status
 
 MAX_REQUESTS = 200  # requests a pass; the next pass continues, since `next_at` orders them
 MAX_PASS = 50.0  # seconds a pass may take: the scheduler calls every minute
 UNDECODABLE_AGAIN = 3_600.0  # seconds until a document that cannot be decoded is tried again
-MAX_FAILURES_IN_A_ROW = 100  # failures in a row that end a pass
-REFUSAL_WEIGHT = 34  # a failure that names a wait (quota, credentials) counts for so many: three in a row end a pass
+MAX_FAILURES_IN_A_ROW = 100  # failures of a site in a row after which the pass asks for no more of its requests
+HEAVY = 34  # a failure that names a wait (quota, credentials), or is slow, counts for so many: three in a row suffice
+SLOW = 5.0  # seconds
 LIST_EVERY = 3_600.0  # seconds between two lists of a site's requests
 LIST_LIMIT = 1_000  # newest requests of a site that are listed
 
@@ -35,19 +37,31 @@ def one_by_one(do: Callable[[str], None], items: Iterable[str]) -> None:
 
 
 class _Pass:
-    """The counts of one pass, to which several threads add, and when it ends."""
+    """The counts of one pass, to which several threads add, the sites that do not answer, and when it ends."""
 
     def __init__(self, end: datetime) -> None:
-        self.rechecked = self.postponed = self._in_a_row = 0
+        self.rechecked = self.postponed = 0
+        self._in_a_row: Counter[str] = Counter()  # failures, by site
         self._end, self._lock = end, threading.Lock()
 
     def is_over(self, now: datetime) -> bool:
-        return self._in_a_row >= MAX_FAILURES_IN_A_ROW or now > self._end
+        return now > self._end
 
-    def count(self, failure: int) -> None:
+    @property
+    def is_failing(self) -> bool:
+        """Whether it matters of which site a request is."""
+        return bool(self._in_a_row)
+
+    def is_silent(self, site: str) -> bool:
+        return self._in_a_row[site] >= MAX_FAILURES_IN_A_ROW
+
+    def count(self, site: str, failure: int) -> None:
         with self._lock:
             self.rechecked, self.postponed = self.rechecked + (not failure), self.postponed + bool(failure)
-            self._in_a_row = self._in_a_row + failure if failure else 0
+            if failure:
+                self._in_a_row[site] += failure
+            else:
+                self._in_a_row.pop(site, None)
 
 
 class Reconcile:
@@ -85,33 +99,55 @@ class Reconcile:
 
         def one(request: str) -> None:
             if not run.is_over(self._clock()):
-                run.count(self._recheck(request))
+                site = self._site(request) if run.is_failing else ""
+                run.count(*(self._put_off(request) if run.is_silent(site) else self._recheck(request, site)))
 
         self._each(one, due)
         return {"rechecked": run.rechecked, "postponed": run.postponed}
 
-    def _recheck(self, request: str) -> int:
-        """0 when it was rechecked, else how heavily the failure counts. One request must not delay the others."""
+    def _recheck(self, request: str, site: str) -> tuple[str, int]:
+        """Its site, and 0 when it was rechecked, else how heavily the failure counts.
+
+        One request must not delay the others, nor one site.
+        """
+        began = self._clock()
         try:
             self._recheck_request(request)
         except (RetryLater, PermanentFailure) as e:
             log.warning("reconcile: not now", extra={"json": {"request": request, "reason": e.reason}})
             after = e.after if isinstance(e, RetryLater) else None
-            self._postpone(request, after or 0.0)
-            return REFUSAL_WEIGHT if after else 1
+            slow = self._clock() - began > timedelta(seconds=SLOW)
+            return self._unread(request, after or 0.0), HEAVY if after or slow else 1
         except Exception as e:  # nor may a fault of ours
             fault = {"alert": "reconcile_fault", "request": request, "fault": type(e).__name__}
             log.error("reconcile: unexpected", extra={"json": fault})
-            self._postpone(request, 0.0)
-            return 1
-        return 0
+            return self._unread(request, 0.0), 1
+        return site, 0
 
-    def _postpone(self, request: str, after: float) -> None:
+    def _unread(self, request: str, after: float) -> str:
         now = self._clock()
+        return self._postpone(request, lambda old: unread(old, now, self._policy, after))
+
+    def _put_off(self, request: str) -> tuple[str, int]:
+        """Without a call, so that those behind it have their turn."""
+        at = self._clock() + self._policy.span(UNREAD_AGAIN, floor=1)
+        return self._postpone(request, lambda old: replace(old, next_at=at)), 1
+
+    def _postpone(self, request: str, change: Callable[[Request], Request]) -> str:
+        """Returns its site."""
         try:
-            self._ledger.update(Request, request, lambda old: unread(old, now, self._policy, after) if old else None)
+            old, _ = self._ledger.update(Request, request, lambda old: change(old) if old else None)
         except PermanentFailure:  # not even its document can be read
-            self._ledger.postpone(request, now + self._policy.span(UNDECODABLE_AGAIN, floor=1))
+            self._ledger.postpone(request, self._clock() + self._policy.span(UNDECODABLE_AGAIN, floor=1))
+            return ""
+        return old.site if old else ""
+
+    def _site(self, request: str) -> str:
+        try:
+            stored = self._ledger.get(Request, request)
+        except (PermanentFailure, RetryLater):
+            return ""
+        return stored.item.site if stored else ""
 
     # -- requests never heard of
 

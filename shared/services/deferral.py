@@ -15,6 +15,7 @@ from shared.ports import PUBLISHED_AT, Bus, Message, Scheduler, Task
 
 NACK_DELAY = 10.0  # seconds until Pub/Sub brings a nacked message again: a longer wait that is asked for is a task
 NACK_UP_TO = 60.0  # seconds; a wait that nobody asked for is left to Pub/Sub's own backoff up to here
+NACKED_FOR = 28_800.0  # seconds; Pub/Sub brings a message 100 times, in about 16 hours
 MIN_WAIT_OF_TASK = 15.0  # seconds; in less than NACK_DELAY, the new task could have the name of the one under way
 MAX_WAIT = 86_400.0  # seconds until the message is tried again
 MAX_UNSTATED_WAIT = 900.0  # seconds
@@ -59,15 +60,17 @@ class Deferral:
         A message that a task brought is always deferred: 503 would lower the rate of its whole queue.
         """
         now, published_at = self._clock(), message.published_at
-        if published_at and now - published_at > timedelta(days=STALE_DAYS):
+        age = now - published_at if published_at else timedelta(0)
+        if age > timedelta(days=STALE_DAYS):
             self.dead_letter(
                 message.data, f"stale: it has waited for more than {STALE_DAYS} days; last: {retry.reason}"
             )
             return True
         after = _after(now, message, retry)
-        if after <= (NACK_UP_TO if retry.after is None else NACK_DELAY) and not message.by_task:
+        by_task = message.by_task or age > timedelta(seconds=NACKED_FOR)
+        if after <= (NACK_UP_TO if retry.after is None else NACK_DELAY) and not by_task:
             return False
-        after = max(after, MIN_WAIT_OF_TASK if message.by_task else 0.0)
+        after = max(after, MIN_WAIT_OF_TASK if by_task else 0.0)
         self._create(message, retry, now, now + timedelta(seconds=min(after, MAX_WAIT)))
         return True
 

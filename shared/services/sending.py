@@ -18,6 +18,7 @@ from shared.services.claims import Claim, Claims
 from shared.services.fallback import Fallback
 
 FIRST_PAUSE, MAX_PAUSE = 10.0, 3_600.0  # seconds between two attempts of one notice, doubling
+PACED_PAUSE = 900.0  # seconds, the most between two attempts of a notice where the provider's pace is the limit
 
 log = logging.getLogger(__name__)
 
@@ -88,15 +89,23 @@ class Sending:
         return record
 
     def _try_later(self, claim: Claim, retry: RetryLater) -> None:
-        """A provider that is down uses up no attempts: its outage may outlast any number of them."""
+        """A provider that is down, or takes no more now, uses up no attempts: that may outlast any number of them."""
         down = not retry.of_message and self._circuits[claim.notice.channel].failed()
-        attempts = claim.record.attempts - down
+        attempts = claim.record.attempts - (down or retry.paced)
         if attempts >= self._policy.max_attempts:
             return self._fail(claim, PermanentFailure(f"given up after {attempts} attempts: {retry.reason}"))
-        after = self._pause(attempts) if retry.after is None else retry.after
+        after = self._wait(claim, retry, attempts)
         free_at = self._clock() + self._policy.span(after, floor=after) + self._claims.lease()
         self._back_to_planned(claim, retry.reason, attempts=attempts, lease_until=free_at)
         raise RetryLater(retry.reason, after=after)
+
+    def _wait(self, claim: Claim, retry: RetryLater, attempts: int) -> float:
+        """Seconds. Where many wait for the pace, each comes more rarely the longer it has waited."""
+        if not retry.paced:
+            return self._pause(attempts) if retry.after is None else retry.after
+        half = (self._clock() - claim.record.history[0].at) / 2
+        longest = max(min(half, self._policy.span(PACED_PAUSE, floor=1)).total_seconds(), self._pause(1))
+        return max(longest, retry.after or 0.0)
 
     def _pause(self, attempts: int) -> float:
         seconds = min(FIRST_PAUSE * 2 ** (attempts - 1), MAX_PAUSE)

@@ -41,7 +41,9 @@ SHORTENER = choice(
 EMAIL_FROM, EMAIL_REPLY_TO = common.EMAIL_FROM, common.EMAIL_REPLY_TO  # declared where the providers read them
 RECEIPTS_BASE_URL = common.RECEIPTS_BASE_URL
 MAX_ATTEMPTS = whole(
-    "MAX_ATTEMPTS", "sends of one notice before it is `failed`; those while the whole provider is down do not count", 20
+    "MAX_ATTEMPTS",
+    "sends of one notice before it is `failed`; those while the provider is down, or over its pace, do not count",
+    20,
 )
 MAX_DELIVERY_ATTEMPTS = whole(
     "MAX_DELIVERY_ATTEMPTS",

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bench.rehearsal import relay
 from infra.ops.deploy import KEEP_BYTECODE
 from infra.ops.lock import RUNTIME
 from local.emulation.embedded_tasks import CALL_TIMEOUT
@@ -106,6 +107,16 @@ def test_the_queues_are_those_of_the_code_and_retry_for_ever() -> None:
     ours, retry = Queue(name=""), queue["retry_config"][0]
     assert (retry["max_attempts"], retry["max_retry_duration"]) == (-1, "0s")
     assert (retry["min_backoff"], retry["max_backoff"]) == (f"{ours.min_backoff:.0f}s", f"{ours.max_backoff:.0f}s")
+
+
+def test_the_rehearsal_has_the_rates_and_backoffs_of_the_infrastructure() -> None:
+    """The others of its limits it reads from functions.json."""
+    rates = dict.fromkeys(NAMES.queues(), relay.RETRIES) | relay.QUEUES
+    assert {name: queue["rate"] for name, queue in local("queues").items()} == rates
+    (push,) = [body for body in resources("google_pubsub_subscription").values() if "push_config" in body]
+    shortest, longest = f"{relay.MIN_BACKOFF:.0f}s", f"{relay.MAX_BACKOFF:.0f}s"
+    assert push["retry_policy"] == [{"minimum_backoff": shortest, "maximum_backoff": longest}]
+    assert blocks("variable")["max_delivery_attempts"]["default"] == relay.MAX_DELIVERIES
 
 
 def test_reconcile_is_called_every_minute_with_an_identity() -> None:
@@ -311,6 +322,13 @@ def test_terraform_builds_the_functions_as_make_deploy_does() -> None:
     (build,) = resources("google_cloudfunctions2_function")["relay"]["build_config"]
     assert build["runtime"] == f"python{RUNTIME.replace('.', '')}"
     assert "".join(f"{name}={value}" for name, value in build["environment_variables"].items()) == KEEP_BYTECODE
+
+
+def test_warm_instances_are_a_setting_of_the_module_as_of_make_deploy() -> None:
+    (service,) = resources("google_cloudfunctions2_function")["relay"]["service_config"]
+    assert service["min_instance_count"] == "${min(each.value.min_instances, local.warm)}"
+    assert local("warm") == '${tonumber(lookup(var.settings, "MIN_INSTANCES", 1))}'
+    assert max(f["min_instances"] for f in functions().values()) == 1
 
 
 def test_infra_can_be_a_module() -> None:

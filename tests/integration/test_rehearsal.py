@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from bench.rehearsal.__main__ import Rehearsal
+from bench.rehearsal.arithmetic import predicted
 from bench.rehearsal.relay import Limits
 from shared.domain.model import Kind
 
@@ -43,6 +44,21 @@ def test_with_a_small_budget_invitations_are_late_and_nothing_is_lost():
     assert max(late.script.lateness[Kind.INVITATION]) > 60
     assert not late.relay.dead
     assert not any(s.waiting for s in late.relay.subscriptions.values())
+
+
+def test_a_provider_that_takes_less_than_comes_loses_nothing_and_no_event_waits_for_it():
+    """As 100,000 messages over a long code at 1 a second: 28 hours."""
+    slow = Rehearsal(60, lost=0.0, over=60.0, limits=Limits(provider=60 / (28 * 3_600)))
+    slow.run(3)
+    assert not slow.failed()
+    assert slow.deepest["deferred messages"] > 20
+    assert max(slow.waiting) < 10
+
+
+def test_the_arithmetic_ends_where_more_sign_than_may_be_handled():
+    """Those who sign on the first day are counted until then, and no longer."""
+    said = predicted(300_000, 800.0)
+    assert 240 < said.empty < (300_000 + 0.7 * 300_000) / 800 + 60
 
 
 def test_the_arithmetic_of_a_bulk_send_is_what_the_handlers_do():

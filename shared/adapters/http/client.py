@@ -140,7 +140,7 @@ class Http:
         self._check(answer)
         said = f"{self._who} answered {answer.status}"
         if answer.status in SAFE_TO_REPEAT or (answer.status >= 500 and not effect):
-            raise RetryLater(said, parse_retry_after(answer.headers, self._clock()))
+            raise RetryLater(said, parse_retry_after(answer.headers, self._clock()), paced=answer.status == 429)
         if answer.status >= 500:  # 502, 504: a gateway gave up waiting, but the server behind it may have acted
             raise OutcomeUnknown(said)
         return answer

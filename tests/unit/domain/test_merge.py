@@ -331,6 +331,18 @@ class TestAnswers:
         request = later(request, answer(*half)).request
         assert _stored_size(request) < 1_048_576
 
+    @pytest.mark.parametrize(
+        ("told", "status"),
+        [({"request_url": ""}, Status.OPEN), ({"name": ""}, Status.PAUSED)],
+        ids=["linkless", "paused"],
+    )
+    def test_that_would_outgrow_it_only_once_everybody_is_invited_fails_before_that(self, told, status):
+        people = [_person(n, 400) for n in range(MAX_SIGNERS)]
+        begun = later(None, answer(*(replace(p, **told) for p in people), status=status), SENT).request
+        assert set(states(begun)) == {"waiting"}
+        with pytest.raises(PermanentFailure, match="bytes in the database"):
+            later(begun, answer(*people))
+
     def test_silence_keeps_what_was_known(self):
         full = sent(seen("a"), ordered=True, created_at=START, expires_at=START + timedelta(days=9), download_url="d")
         bare = ApiRequest(id="r1", signers=(ApiSigner(ids=("a",)),))

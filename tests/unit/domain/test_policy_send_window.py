@@ -45,16 +45,24 @@ def test_without_a_window_any_hour_will_do():
     [
         ("", "2026-03-02T15:00", (8, 21), "2026-03-02T15:00"),  # inside: as it is
         ("", "2026-03-02T12:00", (8, 21), "2026-03-02T14:30"),  # half of three hours after the opening
-        ("", "2026-03-02T12:00", (8, 10), "2026-03-02T14:30"),
-        ("", "2026-03-02T12:00", (8, 9), "2026-03-02T13:00"),  # the window would be over
+        ("", "2026-03-02T12:00", (8, 10), "2026-03-02T14:00"),  # half of the window
+        ("", "2026-03-02T12:00", (8, 9), "2026-03-02T13:30"),
         (LOS_ANGELES, "2026-03-02T15:30", (8, 21), "2026-03-02T17:30"),
-        (LOS_ANGELES, "2026-03-02T15:30", (8, 10), "2026-03-02T17:30"),  # over in New York by then
+        (LOS_ANGELES, "2026-03-02T15:30", (8, 10), "2026-03-02T17:00"),  # over in New York by then
         (LOS_ANGELES, "2026-03-02T23:30", (8, 15), "2026-03-03T17:30"),
     ],
 )
 def test_what_waits_for_the_opening_is_spread_over_the_time_after_it(mobile, at, window, moved):
     policy = Policy(window=(time(window[0]), time(window[1])), spread=timedelta(hours=3))
     assert spread_in_window([utc(at)], 0.5, mobile, policy) == [utc(moved)]
+
+
+def test_a_spread_longer_than_the_window_is_one_over_the_window():
+    """Else most would leave at its opening after all."""
+    policy = Policy(window=(time(8), time(9)), spread=timedelta(hours=24))
+    shares = [n / 100 for n in range(100)]
+    moved = [spread_in_window([utc("2026-03-02T04:00")], share, "", policy)[0] for share in shares]
+    assert moved == [utc("2026-03-02T13:00") + timedelta(hours=share) for share in shares]
 
 
 def test_what_was_moved_is_inside_and_stays():

@@ -52,6 +52,21 @@ class TestProviders:
         world.advance(HOUR, reconcile=True)
         assert world.told() == []
 
+    @pytest.mark.parametrize("after", [None, 1.0, 60.0])
+    def test_a_provider_that_takes_no_more_now_uses_up_no_attempt_and_is_asked_more_and_more_rarely(self, after):
+        """Of a bulk send over a slow provider each message may be refused for a day."""
+        world = World(Policy(max_attempts=3))
+        world.sms.always = RetryLater("429", after=after, paced=True)
+        world.says(seen("a"))
+        world.hear(SENT)
+        world.advance(timedelta(days=2))
+        (record,) = world.records()
+        assert (record.state, record.attempts) == (NoticeState.PLANNED, 0)
+        assert record.changes < 2 * 240  # a try in a quarter of an hour, and some more at first
+        world.sms.always = None
+        world.advance(timedelta(minutes=16))
+        assert world.told() == [("invitation", "a", 0)]
+
     @pytest.mark.parametrize("outcome", [None, RetryLater("x"), PermanentFailure("x"), OutcomeUnknown("x"), KeyError()])
     def test_whatever_it_says_its_status_and_its_time_are_recorded(self, outcome):
         world = World()

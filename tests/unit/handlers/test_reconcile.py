@@ -46,15 +46,36 @@ class TestAPass:
         assert world.reconcile.run() == {"rechecked": 1, "postponed": 1}
         assert world.ledger.all(Request)["poison"].next_at == world.now + timedelta(seconds=UNREAD_AGAIN)
 
-    def test_stops_when_nothing_can_be_read_and_goes_on_a_minute_later(self):
+    def test_asks_no_more_when_nothing_can_be_read_and_goes_on_a_minute_later(self):
         world = World()
-        names = [f"r{n}" for n in range(2 * reconcile.MAX_FAILURES_IN_A_ROW + 2)]
+        names = [f"r{n}" for n in range(reconcile.MAX_REQUESTS + 2)]
         for name in names:
             due(world, name)
         world.api.truth = dict.fromkeys(names, RetryLater("the API is down"))
-        assert world.reconcile.run() == {"rechecked": 0, "postponed": reconcile.MAX_FAILURES_IN_A_ROW}
-        assert world.reconcile.run()["postponed"] == reconcile.MAX_FAILURES_IN_A_ROW
-        assert world.api.calls == 2 * reconcile.MAX_FAILURES_IN_A_ROW
+        assert world.reconcile.run() == {"rechecked": 0, "postponed": reconcile.MAX_REQUESTS}
+        assert world.api.calls == reconcile.MAX_FAILURES_IN_A_ROW
+        assert world.reconcile.run()["postponed"] == 2
+        assert set(world.ledger.due(world.now + timedelta(seconds=UNREAD_AGAIN), 500)) == set(names)
+
+    @pytest.mark.parametrize(("fault", "seconds"), [(RetryLater("403", after=900.0), 0), (RetryLater("no answer"), 15)])
+    def test_a_site_that_does_not_answer_costs_the_others_little(self, fault, seconds):
+        """Its requests were due first; what it was not asked is put off, not counted as unread."""
+        world = World()
+        silent = [f"silent{n}" for n in range(150)]
+        for n, name in enumerate(silent):
+            world.ledger.put(name, Request(id=name, site="1", next_at=START - n * MINUTE - HOUR), None)
+        due(world, *[f"own{n}" for n in range(40)])
+        world.api.truth = dict.fromkeys(silent, fault) | {f"own{n}": answer(seen("a")) for n in range(40)}
+        fetch = world.api.fetch
+
+        def slow(request: str, after=None):
+            world.now += timedelta(seconds=seconds if request in silent else 0)
+            return fetch(request)
+
+        world.api.fetch = slow
+        assert world.reconcile.run() == {"rechecked": 40, "postponed": 150}
+        assert world.api.calls == 43
+        assert sum(bool(r.unread_since) for r in world.ledger.all(Request).values()) == 3
 
     def test_a_fault_of_ours_stops_one_request_alone_and_is_told_of(self, caplog):
         world = World()
@@ -74,12 +95,13 @@ class TestAPass:
         assert world.ledger.due(world.now + 59 * MINUTE, 9) == ["r1"]
         assert world.ledger.due(world.now + HOUR, 9)[-1] == "newer"
 
-    def test_three_refusals_in_a_row_end_it_since_they_concern_every_call(self):
+    def test_three_refusals_in_a_row_suffice_since_they_concern_every_call(self):
         world = World()
         names = [f"r{n}" for n in range(200)]
         due(world, *names)
         world.api.truth = dict.fromkeys(names, RetryLater("the API answered 429", after=600.0))
-        assert world.reconcile.run() == {"rechecked": 0, "postponed": 3}
+        assert world.reconcile.run() == {"rechecked": 0, "postponed": 200}
+        assert world.api.calls == 3
         postponed = [r.next_at for r in world.ledger.all(Request).values() if r.unread_since]
         assert postponed == [world.now + timedelta(seconds=600)] * 3
 

@@ -65,6 +65,14 @@ def test_a_longer_wait_is_a_task_that_brings_the_same_message(world, retry, age,
     assert len(world.scheduler.tasks) == 1
 
 
+def test_what_pub_sub_would_soon_have_brought_for_the_last_time_is_a_task_however_short_its_wait(world):
+    """A backlog of the API's budget may last for days, and 100 deliveries take 16 hours."""
+    assert not defer(world, RetryLater("our own budget is used up", after=6), aged(world, 7 * HOUR))
+    assert defer(world, RetryLater("our own budget is used up", after=6), aged(world, 9 * HOUR))
+    (task,) = world.scheduler.tasks.values()
+    assert task.at == world.now + timedelta(seconds=MIN_WAIT_OF_TASK)
+
+
 def test_deferred_events_have_a_queue_of_their_own(world):
     assert defer(world, RetryLater("x", after=90), Arrived(b"{}", {"type": "request_sent"}))
     assert [task.queue for task in world.scheduler.tasks.values()] == ["retries"]

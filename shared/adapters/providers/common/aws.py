@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from shared.adapters.http.client import Http, HttpResponse, field_text
-from shared.adapters.providers.common.rules import AGAIN, SETTINGS, Rule, by_status
+from shared.adapters.providers.common.rules import PACED, SETTINGS, Rule, by_status
 from shared.setting_types import Probe, Setting, Values, secret, text, url
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -98,7 +98,7 @@ class AwsAccount:
         if found := known.get(name) or known.get(name.partition("/")[0]):
             return found
         if BUSY.search(name):
-            return AGAIN("too many requests")
+            return PACED("too many requests")
         if OF_CREDENTIALS.search(name):
             return SETTINGS(f"it refuses the credentials; check {self.credentials}")
         return by_status(answer.status, self.credentials, self.url.name)

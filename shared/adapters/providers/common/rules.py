@@ -27,12 +27,13 @@ class Rule(msgspec.Struct, frozen=True):
     after: float | None = None  # seconds; the least wait before a retry
     suppress: bool = False  # the address itself is at fault
     of_message: bool = False  # of a retry: only this message is held up
+    paced: bool = False  # of a retry: the pace or the number of all messages is too high
     asks: Keyword | None = None  # of a receipt: what the recipient wants
 
     def error(self, who: str, code: object) -> RetryLater | PermanentFailure:
         text = f"{who}: {self.reason} ({code})"
         return (
-            RetryLater(text, self.after, of_message=self.of_message)
+            RetryLater(text, self.after, of_message=self.of_message, paced=self.paced)
             if self.retry
             else PermanentFailure(text, suppress=self.suppress)
         )
@@ -43,6 +44,7 @@ ADDRESS = partial(Rule, suppress=True)
 OPT_OUT = partial(Rule, suppress=True, asks=Keyword.STOP)
 OPT_IN = Rule("subscribed again", asks=Keyword.START)
 AGAIN = partial(Rule, retry=True)
+PACED = partial(Rule, retry=True, paced=True)
 # The message is right and a setting is wrong: the message waits for the operator instead of being lost.
 SETTINGS = partial(Rule, retry=True, after=SETTINGS_WAIT)
 SENDER = SETTINGS("it refuses the sender's address; check EMAIL_FROM")

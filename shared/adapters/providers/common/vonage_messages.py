@@ -11,7 +11,17 @@ from datetime import datetime
 from typing import Any
 
 from shared.adapters.http.client import HttpResponse, field_text
-from shared.adapters.providers.common.rules import ADDRESS, AGAIN, OPT_OUT, REFUSED, SETTINGS, Rule, by_status, mapping
+from shared.adapters.providers.common.rules import (
+    ADDRESS,
+    AGAIN,
+    OPT_OUT,
+    PACED,
+    REFUSED,
+    SETTINGS,
+    Rule,
+    by_status,
+    mapping,
+)
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.inbound import InboundText, keyword_of
 from shared.domain.model import NoticeState
@@ -21,7 +31,7 @@ from shared.text.segments import GSM7, segments
 
 # At the end of an error's `type`, and in `title` of a status; of a refusal as of a message that was not delivered.
 CODES: dict[str, Rule] = {
-    "1000": AGAIN("too many messages a second"),
+    "1000": PACED("too many messages a second"),
     "1030": AGAIN("a fault at Vonage"),
     "1040": REFUSED("it cannot be routed"),
     "1050": ADDRESS("the number is barred"),

@@ -190,7 +190,7 @@ class ReceiptVerifier:
 def _check(answer: HttpResponse) -> None:
     """The wait stands in the body of a 429."""
     if answer.status == 429 and (wait := WAIT.search(field_text(answer.json().get("message")))):
-        raise RetryLater("Mailgun answered 429", min(float(wait[1]), LONGEST_WAIT))
+        raise RetryLater("Mailgun answered 429", min(float(wait[1]), LONGEST_WAIT), paced=True)
 
 
 def _refusal(answer: HttpResponse) -> Exception:

@@ -21,7 +21,7 @@ from shared.adapters.http.client import DEADLINE, Http, HttpResponse, bearer, fi
 from shared.adapters.providers.common.lookup import earliest, listed
 from shared.adapters.providers.common.mail import Letterhead, as_sent
 from shared.adapters.providers.common.oauth import LOGIN_URL, Grant, Tokens, client_credentials
-from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, mapping
+from shared.adapters.providers.common.rules import ADDRESS, PACED, REFUSED, SETTINGS, Rule, by_status, mapping
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown
 from shared.ports import Outgoing, Sought
@@ -64,7 +64,7 @@ REFUSALS: dict[str, Rule] = {
     "ErrorMessageSubmissionBlocked": BLOCKED,
     "ErrorExceededMessageLimit": BLOCKED,
     "ErrorQuotaExceeded": SETTINGS("the mailbox is full; check its Sent Items"),
-    "ErrorSubmissionQuotaExceeded": AGAIN("the mailbox has sent as much as it may for now", after=3600),
+    "ErrorSubmissionQuotaExceeded": PACED("the mailbox has sent as much as it may for now", after=3600),
     "ErrorInvalidRecipients": ADDRESS("the address is not valid"),
     "ErrorMessageSizeExceeded": REFUSED("the message is too large"),
 }
@@ -139,7 +139,7 @@ def _grant(values: Values) -> Grant:
 def _check(answer: HttpResponse) -> None:
     rule = REFUSALS.get(_code(answer)) if answer.status >= 400 else None
     if rule is None and answer.status == THROTTLED:
-        rule = AGAIN("it is asked too much")
+        rule = PACED("it is asked too much")
     if rule:
         raise rule.error("Microsoft 365", _code(answer) or answer.status)
 

@@ -16,7 +16,16 @@ from typing import Any
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, field_text
 from shared.adapters.providers.common.aws import AwsAccount, AwsApi, error_of
 from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
-from shared.adapters.providers.common.rules import ADDRESS, AGAIN, OPT_OUT, REFUSED, SENDER, SETTINGS, Rule, mapping
+from shared.adapters.providers.common.rules import (
+    ADDRESS,
+    OPT_OUT,
+    PACED,
+    REFUSED,
+    SENDER,
+    SETTINGS,
+    Rule,
+    mapping,
+)
 from shared.adapters.providers.common.settings import EMAIL_FROM, EMAIL_REPLY_TO
 from shared.adapters.providers.common.sns import LIMITS, Topic, topic_arn
 from shared.domain.errors import Accepted, OutcomeUnknown
@@ -41,7 +50,7 @@ SPEC = ProviderSpec(
 
 QUOTA_WAIT = 3600.0  # seconds; the quota is of the last 24 hours, and grows back with each
 NO_TRACKING = {"Tracking": {"ClickTrackingEnabled": "DISABLED", "OpenTrackingEnabled": "DISABLED"}}
-QUOTA = AGAIN("the account's quota of a day is used up", after=QUOTA_WAIT)
+QUOTA = PACED("the account's quota of a day is used up", after=QUOTA_WAIT)
 DAILY = re.compile(r"daily", re.IGNORECASE)
 SUSPENDED = SETTINGS("the account may not send; ask Amazon")
 

@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
 from shared.adapters.providers.common.lookup import earliest, listed
-from shared.adapters.providers.common.rules import ADDRESS, AGAIN, REFUSED, SETTINGS, Rule, by_status, form
+from shared.adapters.providers.common.rules import ADDRESS, AGAIN, PACED, REFUSED, SETTINGS, Rule, by_status, form
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.inbound import InboundText, Keyword, keyword_of
@@ -61,7 +61,7 @@ REFUSALS: dict[int, Rule] = {
     14107: AGAIN("too many messages between the two numbers within 30 s", after=60.0, of_message=True),
     20003: SETTINGS(f"it refuses the credentials; check {CREDENTIALS}"),
     20404: SETTINGS(f"no such account; check {CREDENTIALS}"),
-    20429: AGAIN("too many requests"),
+    20429: PACED("too many requests"),
     21211: ADDRESS("the number is not valid"),
     21408: REFUSED("the account may not send to this country"),
     21602: REFUSED("the text is empty"),
@@ -69,7 +69,7 @@ REFUSALS: dict[int, Rule] = {
     21606: SETTINGS(f"the sender cannot send messages; check {SENDER}"),
     21608: REFUSED("a trial account sends to verified numbers only"),
     21610: ADDRESS("the recipient has opted out (STOP)"),
-    21611: AGAIN("the sender's queue is full", after=300.0),
+    21611: PACED("the sender's queue is full", after=300.0),
     21612: REFUSED("no way from this sender to this number"),
     21614: ADDRESS("the number is not a mobile one"),
     21617: REFUSED("the text is longer than 1600 characters"),
@@ -79,8 +79,8 @@ REFUSALS: dict[int, Rule] = {
     21703: SETTINGS(f"the Messaging Service has no number; check {SENDER}"),
     21704: SETTINGS(f"the Messaging Service has no number; check {SENDER}"),
     21705: SETTINGS(f"no such Messaging Service; check {SENDER}"),
-    30001: AGAIN("the queue is full"),
-    63038: AGAIN("the account's daily limit is reached", after=3600.0),
+    30001: PACED("the queue is full"),
+    63038: PACED("the account's daily limit is reached", after=3600.0),
 }
 
 # ErrorCode of a status callback. Twilio does not retry these; `reason` tells the operator whether one could.

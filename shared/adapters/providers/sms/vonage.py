@@ -29,6 +29,7 @@ from shared.adapters.providers.common import vonage_messages
 from shared.adapters.providers.common.rules import (
     ADDRESS,
     AGAIN,
+    PACED,
     REFUSED,
     RETRIES,
     SETTINGS,
@@ -79,7 +80,7 @@ CREDENTIALS = "VONAGE_API_KEY, VONAGE_API_SECRET"
 LONGEST_CALLBACK = 100  # characters
 
 REFUSALS: dict[str, Rule] = {
-    "1": AGAIN("too many messages a second"),
+    "1": PACED("too many messages a second"),
     "2": REFUSED("a parameter is missing"),
     "3": REFUSED("a parameter is not valid"),
     "4": SETTINGS(f"it refuses the credentials; check {CREDENTIALS}"),
@@ -88,7 +89,7 @@ REFUSALS: dict[str, Rule] = {
     "7": ADDRESS("the number is barred"),
     "8": SETTINGS("the account is barred; ask Vonage"),
     "9": SETTINGS("the account has no credit left"),
-    "10": AGAIN("too many connections at once"),
+    "10": PACED("too many connections at once"),
     "11": SETTINGS("the account may not use the HTTP API; ask Vonage"),
     "12": REFUSED("the text is too long"),
     "14": SETTINGS(f"it refuses the signature; check {CREDENTIALS}"),

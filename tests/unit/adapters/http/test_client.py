@@ -72,7 +72,7 @@ def test_a_status_that_promises_nothing_happened_is_worth_a_retry(server: StandI
     server.answer(Reply(status))
     with pytest.raises(RetryLater, match=f"Provider answered {status}") as raised:
         post(server)
-    assert raised.value.after is None
+    assert (raised.value.after, raised.value.paced) == (None, status == 429)
     assert len(server.asked) == 1
 
 
