@@ -37,12 +37,16 @@ FIRING = b'{"request": "none", "signer": "s1", "reminder_day": 3, "task": "t"}'
 
 
 class Cold(msgspec.Struct, frozen=True):
-    """One function. requests: each makes the function call every service it needs. clients: its Google clients."""
+    """One function. requests: each makes the function call every service it needs. clients: its Google clients.
+
+    backend: with "emulators" no caller needs a token, and the console shows dead letters, as it does not deployed.
+    """
 
     function: str
     clients: str
     requests: Iterator[bytes]
     expected: int = 200
+    backend: str = "emulators"
 
 
 def run(harness: Harness) -> list[Row]:
@@ -80,7 +84,7 @@ def functions(project: str) -> list[Cold]:
         Cold("remind", "firestore", iter(lambda: post("/", FIRING), b"")),
         Cold("links", "firestore", iter(lambda: get(f"/{'x' * 22}"), b""), expected=404),
         Cold("receipts", "firestore", iter(receipt, b"")),
-        Cold("console", "firestore", iter(lambda: get("/"), b"")),
+        Cold("console", "firestore", iter(lambda: get("/"), b""), backend="gcp"),
         Cold("reconcile", "firestore", iter(lambda: post("/", b"{}"), b"")),
     ]
 
@@ -136,7 +140,7 @@ def stale(harness: Harness, cold: Cold, environ: Mapping[str, str]) -> Other:
 
 def compared(harness: Harness, cold: Cold, environ: Mapping[str, str], other: Other) -> Row:
     source = built(harness.directory, cold.function, keep=True) / "main.py"
-    here = {**environ, "PYTHONPATH": str(source.parent)}
+    here = {**environ, "PYTHONPATH": str(source.parent), "BACKEND": cold.backend}
 
     def one(of: str) -> float:
         if of == "theirs":

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +23,7 @@ from shared.domain.notice_record import attempts
 from shared.domain.timeline import spoken
 from shared.domain.trust import in_words
 from shared.domain.verdict import Reach
-from shared.services.operator_lists import NOT_ARRIVED, Page
+from shared.services.operator_lists import NOT_ARRIVED, Page, together
 from shared.services.operator_queries import COUNTED, MOST, Case, Choice
 
 E = TypeVar("E", bound=StrEnum)
@@ -58,13 +58,16 @@ def script() -> flask.Response:
 @pages.get("/")
 def home() -> str:
     """What needs attention: signers who were not reached, by cause, and whatever else is wrong."""
-    c = console()
+    c, dead = console(), dead_notices()
+    reads: dict[str, Callable[[], object]] = {
+        "attention": lambda: c.inspect.attention(dead),
+        "backlog": c.inspect.backlog,
+        "counts": c.inspect.request_counts,
+        "control": c.inspect.control,
+    }
     return flask.render_template(
         "home.html",
-        attention=c.inspect.attention(dead_notices()),
-        backlog=c.inspect.backlog(),
-        counts=c.inspect.request_counts(),
-        control=c.inspect.control(),
+        **dict(together(lambda name: reads[name](), list(reads))),
         dead=_dead_letters() if c.local else None,
         now=c.clock(),
         most=MOST,

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -278,12 +279,15 @@ class OperatorQueries:
 
     def _suspects(self) -> tuple[dict[str, Request], set[Cause]]:
         """Requests that may need attention, and the causes of which more may be found in others."""
-        found, more = self._with_troubled_messages()
-        for status in (Status.OPEN, Status.DISPUTED):
-            latest = self._ledger.newest(Request, LATEST, only=("status", status.value))
-            more |= {*Cause} - {*OF_MESSAGES} if len(latest) == LATEST else set()
-            found |= dict(latest)
-        return found, more
+        reads: list[Callable[[], tuple[dict[str, Request], set[Cause]]]] = [self._with_troubled_messages]
+        reads += [partial(self._latest, status) for status in (Status.OPEN, Status.DISPUTED)]
+        parts = [part for _, part in together(lambda read: read(), reads)]
+        found = {key: request for requests, _ in parts for key, request in requests.items()}
+        return found, set[Cause]().union(*(more for _, more in parts))
+
+    def _latest(self, status: Status) -> tuple[dict[str, Request], set[Cause]]:
+        latest = self._ledger.newest(Request, LATEST, only=("status", status.value))
+        return dict(latest), {*Cause} - {*OF_MESSAGES} if len(latest) == LATEST else set()
 
     def _with_troubled_messages(self) -> tuple[dict[str, Request], set[Cause]]:
         states, keys, more = (*NOT_ARRIVED, NoticeState.PLANNED), list[str](), set[Cause]()
