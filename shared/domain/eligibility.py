@@ -7,7 +7,7 @@ import msgspec
 
 from shared.domain.kinds import KINDS, signed_by, useful_for
 from shared.domain.model import Kind, Notice, NoticeRecord, NoticeState, Request, Role, Signer, SignerState, Status
-from shared.domain.notice_record import NOT_SENT_STATES, SENT_STATES
+from shared.domain.notice_record import ARRIVED_STATES, NOT_SENT_STATES, SENT_STATES, second_try_left
 from shared.domain.planner import as_planned, latest_due, resent_at
 from shared.domain.policy import Policy, into_window, other_channel
 from shared.domain.signers import address_of, pending
@@ -25,9 +25,11 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Suppress(msgspec.Struct, frozen=True):
-    """No longer due; recorded with its reason."""
+    """No longer due; recorded with its reason. for_good: otherwise it may become due again, and one that has not begun
+    leaves no record."""
 
     reason: str
+    for_good: bool = True
 
 
 class Fail(msgspec.Struct, frozen=True):
@@ -72,6 +74,17 @@ def after_invitation(
     if signer.adopted or _never_leaves(signer, mine, now, policy):
         return Send()
     return Defer("the invitation has not left yet", wait_for_cause(request, notice, now, policy))
+
+
+def instead(first: NoticeRecord, now: datetime) -> Decision:
+    """Whether a notice is needed that stands in for another, of which `first` is the record.
+
+    A bounce that began it may be of a first try whose answer was lost, while a second one was accepted.
+    """
+    if first.state in ARRIVED_STATES:
+        return Suppress("what it stands in for was accepted after all", for_good=False)
+    left = second_try_left(first, now)
+    return Defer("what it stands in for may be accepted yet", left) if left > 0 else Send()
 
 
 def _left_at(record: NoticeRecord) -> datetime | None:
