@@ -25,8 +25,8 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Suppress(msgspec.Struct, frozen=True):
-    """No longer due; recorded with its reason. for_good: otherwise it may become due again, and one that has not begun
-    leaves no record."""
+    """No longer due; recorded with its reason. for_good: otherwise one that has not begun leaves no record, as it may
+    become due again, or nothing is to be kept of it."""
 
     reason: str
     for_good: bool = True
@@ -50,6 +50,8 @@ Decision = Send | Suppress | Fail | Defer
 
 def evaluate(request: Request, notice: Notice, now: datetime, policy: Policy) -> Decision:
     """A reminder that may leave waits for its invitation besides: `after_invitation`."""
+    if request.forgotten:
+        return Suppress("the request's data has been deleted", for_good=False)
     signer = request.signers.get(notice.signer)
     if signer is None or signer.state is SignerState.REMOVED:
         return Suppress("the signer is no longer on the request")

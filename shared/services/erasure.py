@@ -29,7 +29,9 @@ class Erased(msgspec.Struct, frozen=True):
 
 
 class Erasure:
-    """Deletes what is known of a request. Nothing is sent for it any more, and its events have no effect.
+    """Deletes what is known of a request. Its events have no effect any more, and nothing is sent for it but what a
+    delivery has composed already, which leaves within `claims.SEND_WITHIN`: to read the request again after the claim
+    would cost every message a read.
 
     Its reminder tasks stay until they are due: they hold ids only, and `remind` obeys the state.
     """

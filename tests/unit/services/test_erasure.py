@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from infra.ops import forget as command
 from shared import bootstrap
-from shared.domain.errors import PermanentFailure
-from shared.domain.model import EventType, Link, NoticeRecord, Request, Suppression
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.model import EventType, Kind, Link, NoticeRecord, NoticeState, Request, Suppression
+from shared.domain.policy import Policy
 from shared.domain.recheck import stub
 from shared.domain.status_event import status_event
 from shared.services.dead_letters import DeadLetterService
@@ -92,8 +93,33 @@ def test_nothing_follows_from_what_still_arrives(office, erasure):
     office.hear(COMPLETE)
     office.advance(timedelta(days=20), reconcile=True)
     assert office.sent() == sent
-    assert not office.ledger.all(NoticeRecord) or all(not r.text for r in office.records())
+    assert not office.ledger.all(NoticeRecord)
     assert office.request().signers == {}
+
+
+def test_a_copy_to_the_sender_that_still_arrives_leaves_no_record():
+    office = Office(Policy(sender_fallback="sales@acme.test", sender_copies=frozenset({Kind.COPY_SIGNED})))
+    office.says(seen("a", signed=True), seen("b"))
+    office.resolve.event(office.event(SIGNED, "a"))
+    assert any(b"copy_signed" in data for _, data in office.bus.pending)
+    Erasure(office.ledger, office.desk, office.clock).forget("r1", "pat")
+    office.pump()
+    assert not office.ledger.all(NoticeRecord)
+
+
+def test_what_was_on_its_way_and_has_begun_ends(office, erasure):
+    """Its record is one that a delivery under way has written since."""
+    office.sms.outcomes = [RetryLater("busy", after=600)]
+    office.says(seen("a", signed=True), seen("b"))
+    office.resolve.event(office.event(SIGNED, "a"))
+    request = office.ledger.documents[Request, "r1"]
+    erasure.forget("r1", "pat")
+    stub, office.ledger.documents[Request, "r1"] = office.ledger.documents[Request, "r1"], request
+    office.pump()
+    office.ledger.documents[Request, "r1"] = stub
+    assert NoticeState.PLANNED in office.states("progress")
+    office.advance(timedelta(hours=1))
+    assert {r.state for r in office.records()} == {NoticeState.SUPPRESSED}
 
 
 def test_a_delivery_under_way_leaves_no_text_and_no_address(office, erasure):
@@ -103,6 +129,8 @@ def test_a_delivery_under_way_leaves_no_text_and_no_address(office, erasure):
     def forgotten_meanwhile(target):
         office.shortener.shorten = shorten
         erasure.forget("r1", "pat")
+        public = Link(request_id="r1", signer=target.signer, round=1, short_url="https://short.test/x")
+        office.ledger.put("late", public, None)
         return shorten(target)
 
     office.shortener.shorten = forgotten_meanwhile
@@ -114,6 +142,9 @@ def test_a_delivery_under_way_leaves_no_text_and_no_address(office, erasure):
     [late] = office.records()
     assert (late.text, late.address, late.fingerprint) == ("", "", "")
     assert late.purge_at <= office.now
+    link = office.ledger.all(Link)["late"]
+    assert link.short_url == ""
+    assert link.purge_at <= office.now
     assert office.request() == stub(office.request())
 
 
