@@ -1,5 +1,6 @@
 """Erasure on request leaves the stub and nothing else, whatever was kept about the request."""
 
+from contextlib import contextmanager
 from datetime import timedelta
 
 import msgspec
@@ -13,6 +14,7 @@ from shared.domain.model import EventType, Kind, Link, NoticeRecord, NoticeState
 from shared.domain.policy import Policy
 from shared.domain.recheck import stub
 from shared.domain.status_event import status_event
+from shared.services import dead_letters
 from shared.services.dead_letters import DeadLetterService
 from shared.services.erasure import Erased, Erasure
 from tests.fakes import Crash, seen
@@ -52,7 +54,7 @@ def erasure(office: Office) -> Erasure:
 def test_the_stub_is_left_and_nothing_else(office, erasure):
     assert len(office.ledger.all(Suppression)) == 1
     before = office.request()
-    assert erasure.forget("r1", "pat") == Erased(True, 2, 1, 1, 2)
+    assert erasure.forget("r1", "pat") == Erased(True, 2, 1, 1, 2, True)
     assert replace(office.request(), next_at=None) == stub(before)
     assert (kept_about(office, "r1"), kept_about(office, OTHER)) == (0, 2)
     assert not office.ledger.all(NoticeRecord)
@@ -65,6 +67,29 @@ def test_a_letter_of_another_request_stays_though_it_holds_the_same_id(office, e
     office.dead_event(data=msgspec.json.encode(other))
     assert erasure.forget("r1", "pat").dead_letters == 2
     assert [letter.data for letter in office.letters.letters][-1] == msgspec.json.encode(other)
+
+
+def test_a_letter_that_somebody_else_holds_for_a_moment_is_found_when_it_is_back(office, erasure, monkeypatch):
+    """The console holds what it shows for some seconds, and Pub/Sub gives it to nobody else meanwhile."""
+    give, held = office.letters.open, []
+
+    @contextmanager
+    def leased(topic, limit):
+        held.append(topic)
+        with give(topic, limit) as found:
+            yield [] if held.count(topic) == 1 else found
+
+    monkeypatch.setattr(office.letters, "open", leased)
+    assert erasure.forget("r1", "pat").dead_letters == 2
+
+
+def test_it_says_when_there_are_more_letters_than_it_looks_at(office, erasure, monkeypatch, capsys):
+    monkeypatch.setattr(dead_letters, "EVERY", 1)
+    monkeypatch.setattr(bootstrap, "erasure", lambda: erasure)
+    assert command.run("r1", confirmed=True) == 1
+    assert "not all were looked at" in capsys.readouterr().err
+    office.letters.letters.clear()
+    assert command.run("r1", confirmed=True) == 0
 
 
 @pytest.mark.parametrize("data", [b'{"request": 1, "of": "r1"}', b'{"v": 2, "about": {"request": "r1"}}', b'"r1" \xff'])
