@@ -165,6 +165,8 @@ def _status(top: Reader) -> Status | None:
         return status
     if top.flag("expired"):  # a flag beside the status, which keeps its former value
         return Status.EXPIRED
+    if status is Status.OPEN and top.flag("archived"):  # put away by its sender: nobody is reminded; it may be undone
+        return Status.PAUSED
     return Status.PAUSED if top.flag("paused") else status
 
 
