@@ -13,7 +13,13 @@ from local.stack.offline import offline_ports
 from shared import bootstrap
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import Request
+from shared.services.dead_letters import EVERY
 from shared.setting_types import SettingError
+
+MORE = (
+    f"forget: a topic holds {EVERY:,} dead letters or more, and not all were looked at. "
+    "Replay or drop some, then repeat it."
+)
 
 
 def run(request: str, *, confirmed: bool) -> int:
@@ -33,7 +39,10 @@ def run(request: str, *, confirmed: bool) -> int:
         f"records of messages, {erased.links} links, {erased.suppressions} blocked addresses, "
         f"{erased.dead_letters} dead letters"
     )
-    return 0
+    print("Dead letters that somebody was replaying meanwhile were not seen: then repeat it after a minute.")
+    if not erased.whole:
+        print(MORE, file=sys.stderr)
+    return 0 if erased.whole else 1
 
 
 def main() -> int:

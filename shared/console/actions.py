@@ -90,8 +90,9 @@ def forget(key: str) -> PageResponse:
     """Deletes what is known of a request."""
     case_of(key)
 
-    def act(why: Why) -> None:
-        console().erasure.forget(key, why.who, why.why)
+    def act(why: Why) -> PageResponse | None:
+        erased = console().erasure.forget(key, why.who, why.why)
+        return None if erased.whole else flask.redirect(f"{_page(key)}?done=forget-part", 303)
 
     plan = Plan(
         title="Delete its personal data",

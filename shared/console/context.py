@@ -26,6 +26,8 @@ DONE = {
     "drop": "Forgotten.",
     "read": "The API is read within a minute.",
     "forget": "Its personal data is deleted: only this stub is left.",
+    "forget-part": "Its personal data is deleted, but there are too many dead letters to look at all: "
+    "replay or drop some, then run make forget for it.",
 }
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from shared.domain.kinds import KINDS, signed_by, useful_for
 from shared.domain.model import Kind, Notice, NoticeRecord, NoticeState, Request, Role, Signer, SignerState, Status
-from shared.domain.notice_record import NOT_SENT_STATES, SENT_STATES
+from shared.domain.notice_record import ARRIVED_STATES, NOT_SENT_STATES, SENT_STATES, second_try_left
 from shared.domain.planner import as_planned, latest_due, resent_at
 from shared.domain.policy import Policy, into_window, other_channel
 from shared.domain.signers import address_of, pending
@@ -25,9 +25,11 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Suppress(msgspec.Struct, frozen=True):
-    """No longer due; recorded with its reason."""
+    """No longer due; recorded with its reason. for_good: otherwise one that has not begun leaves no record, as it may
+    become due again, or nothing is to be kept of it."""
 
     reason: str
+    for_good: bool = True
 
 
 class Fail(msgspec.Struct, frozen=True):
@@ -48,9 +50,11 @@ Decision = Send | Suppress | Fail | Defer
 
 def evaluate(request: Request, notice: Notice, now: datetime, policy: Policy) -> Decision:
     """A reminder that may leave waits for its invitation besides: `after_invitation`."""
+    if request.forgotten:
+        return Suppress("the request's data has been deleted", for_good=False)
     signer = request.signers.get(notice.signer)
     if signer is None or signer.state is SignerState.REMOVED:
-        return Suppress("the signer is no longer on the request")
+        return Suppress("the signer is no longer on the request", for_good=False)
     if notice.round != request.round:
         return Suppress("a new signing round has begun")
     decision = _by_state(request, notice, signer, now, policy)
@@ -72,6 +76,17 @@ def after_invitation(
     if signer.adopted or _never_leaves(signer, mine, now, policy):
         return Send()
     return Defer("the invitation has not left yet", wait_for_cause(request, notice, now, policy))
+
+
+def instead(first: NoticeRecord, now: datetime) -> Decision:
+    """Whether a notice is needed that stands in for another, of which `first` is the record.
+
+    A bounce that began it may be of a first try whose answer was lost, while a second one was accepted.
+    """
+    if first.state in ARRIVED_STATES:
+        return Suppress("what it stands in for was accepted after all", for_good=False)
+    left = second_try_left(first, now)
+    return Defer("what it stands in for may be accepted yet", left) if left > 0 else Send()
 
 
 def _left_at(record: NoticeRecord) -> datetime | None:
@@ -104,7 +119,7 @@ def _by_state(request: Request, notice: Notice, signer: Signer, now: datetime, p
     if KINDS[notice.kind].waits and not address_of(signer, notice.channel):
         decision: Decision = Defer("the API's answer lacks the signer's address")
     elif not _same_address(request, notice, signer, policy):
-        decision = Suppress("the address has changed or is no longer to be used")
+        decision = Suppress("the address has changed or is no longer to be used", for_good=False)
     else:
         decision = CHECKS[notice.kind](request, notice, signer, now, policy)
     if isinstance(decision, Defer) and decision.after is None:

@@ -15,6 +15,9 @@ LONGEST_PAUSE = (
     900.0  # seconds between two of them; the first follow each other after `lag`, then twice that, and so on
 )
 SHORTEST_LAG = 5.0  # seconds, however short a day is
+# Seconds after which a question needs no further call: with the last one (20 s), and the API's before them, it ends
+# within the function's 60 s, so that what got no answer is counted.
+ASK_WITHIN = 15.0
 FOUND = "found at the provider, which was asked"
 
 Answer = Accepted | CannotSay | RetryLater | None  # None: it has no such message

@@ -195,6 +195,12 @@ def lease_left(record: NoticeRecord, now: datetime) -> float:
     return ((record.lease_until or now) - now).total_seconds() if record.state is NoticeState.SENDING else 0.0
 
 
+def second_try_left(record: NoticeRecord, now: datetime) -> float:
+    """Seconds for which a second try may be under way although the record tells of a bounce: the first's."""
+    bounced = record.state is NoticeState.UNDELIVERED and any(map(_is_lost, record.history))
+    return ((record.lease_until or now) - now).total_seconds() if bounced else 0.0
+
+
 def notice_of(key: str, record: NoticeRecord) -> Notice:
     """The notice that a record is about."""
     return Notice(

@@ -69,9 +69,11 @@ class Deliver:
         decision, channel = self._evaluate(request, notice), self._channels.get(notice.channel)
         if isinstance(decision, eligibility.Defer):
             self._defer(notice, decision)
-        elif not isinstance(decision, eligibility.Send):
-            failed = isinstance(decision, eligibility.Fail)
-            self._claims.close(notice, NoticeState.FAILED if failed else NoticeState.SUPPRESSED, decision.reason)
+        elif isinstance(decision, eligibility.Fail):
+            self._claims.close(notice, NoticeState.FAILED, decision.reason)
+        elif isinstance(decision, eligibility.Suppress):
+            if decision.for_good or self._claims.has_begun(notice):
+                self._claims.close(notice, NoticeState.SUPPRESSED, decision.reason)
         elif channel is None:
             self._claims.close(notice, NoticeState.FAILED, f"no provider is set for {notice.channel}")
         elif composed := self._compose(request, notice, channel):
@@ -118,10 +120,16 @@ class Deliver:
 
     def _evaluate(self, request: Request, notice: Notice) -> eligibility.Decision:
         decision = eligibility.evaluate(request, notice, self._clock(), self._policy)
+        if notice.instead_of and isinstance(decision, eligibility.Send) and not planner.resent_at(request, notice):
+            decision = self._instead(notice.instead_of)
         if notice.kind is not Kind.REMINDER or not isinstance(decision, eligibility.Send):
             return decision
         records = self._ledger.records(request.id, signer=notice.signer).values()
         return eligibility.after_invitation(request, notice, records, self._clock(), self._policy)
+
+    def _instead(self, first: str) -> eligibility.Decision:
+        stored = self._ledger.get(NoticeRecord, first)
+        return eligibility.instead(stored.item, self._clock()) if stored else eligibility.Send()
 
     def _defer(self, notice: Notice, decision: eligibility.Defer) -> None:
         if self._claims.is_open(notice):

@@ -1,16 +1,19 @@
 """An event, or a due recheck: read the request's state, ask the API, merge, commit, and only then publish."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from datetime import datetime
+from functools import partial
+from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from shared.domain.dead_letters import STALE_DAYS
 from shared.domain.errors import PermanentFailure
 from shared.domain.merge import MergeResult, gone, merge
-from shared.domain.model import Event, NoticeRecord, Request
+from shared.domain.model import Event, Link, NoticeRecord, Request
 from shared.domain.policy import Policy
 from shared.domain.recheck import event_key, forget_at, stub
 from shared.ports import ClickwrapApi, Ledger, NotFound
@@ -18,6 +21,11 @@ from shared.services.account_answers import AnswerHistory
 from shared.services.publisher import Publisher
 from shared.services.unknown_ids import UnknownIds
 
+# What a delivery may write after its request was forgotten, and what of it must not stay.
+LATE_WRITTEN: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
+    NoticeRecord: dict.fromkeys(("text", "address", "fingerprint"), ""),
+    Link: {"short_url": ""},
+}
 log = logging.getLogger(__name__)
 
 
@@ -83,13 +91,15 @@ class Resolve:
         """The stub, once what a delivery has written after it is empty; None where that has been done."""
         if event or forgotten.next_at is None:
             return None
-        for key in self._ledger.keys(NoticeRecord, forgotten.id):
-            self._ledger.update(NoticeRecord, key, self._emptied)
+        for kind, blank in LATE_WRITTEN.items():
+            emptied = partial(self._emptied, blank)
+            for key in self._ledger.keys(kind, forgotten.id):
+                self._ledger.update(kind, key, emptied)
         return stub(forgotten)
 
-    def _emptied(self, record: NoticeRecord | None) -> NoticeRecord | None:
+    def _emptied(self, blank: Mapping[str, str], item: Any) -> Any:
         """The database drops it. It is not deleted here: only the operators' functions may do that."""
-        return replace(record, text="", address="", fingerprint="", purge_at=self._clock()) if record else None
+        return replace(item, **blank, purge_at=self._clock()) if item else None
 
     def _merged(self, key: str, old: Request | None, event: Event | None) -> MergeResult:
         never_alive = old is None or not old.signers

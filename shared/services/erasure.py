@@ -19,17 +19,23 @@ log = logging.getLogger(__name__)
 
 
 class Erased(msgspec.Struct, frozen=True):
-    """How many documents and messages were deleted. known: whether there was such a request."""
+    """How many documents and messages were deleted. known: whether there was such a request.
+
+    whole: whether all dead letters were looked at.
+    """
 
     known: bool
     notices: int
     links: int
     suppressions: int
     dead_letters: int
+    whole: bool
 
 
 class Erasure:
-    """Deletes what is known of a request. Nothing is sent for it any more, and its events have no effect.
+    """Deletes what is known of a request. Its events have no effect any more, and nothing is sent for it but what a
+    delivery has composed already, which leaves within `claims.SEND_WITHIN`: to read the request again after the claim
+    would cost every message a read.
 
     Its reminder tasks stay until they are due: they hold ids only, and `remind` obeys the state.
     """
@@ -47,9 +53,9 @@ class Erasure:
         self._ledger.delete(Suppression, addresses)
         known = self._reduced(request)
         links, notices = self._delete(Link, request), self._delete(NoticeRecord, request)
-        letters = self._dead_letters.forget(request)
+        letters, whole = self._dead_letters.forget(request)
         log.info("operator: request forgotten", extra={"json": {"request": request, "who": who, "why": why}})
-        return Erased(known, notices, links, len(addresses), letters)
+        return Erased(known, notices, links, len(addresses), letters, whole)
 
     def _reduced(self, request: str) -> bool:
         """Whether there was such a request. One that cannot be read leaves a stub too, which does not say its end."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
@@ -62,7 +62,10 @@ class LostAnswers:
 
     def _found(self, finder: MessageFinder, sought: Sought) -> Accepted | None:
         """Not what another notice has: two may have said the same, and some providers keep no reference of ours."""
-        for _ in range(MAX_OTHERS):
+        until = self._clock() + timedelta(seconds=lost_answers.ASK_WITHIN)
+        for turn in range(MAX_OTHERS):
+            if turn and self._clock() >= until:
+                raise RetryLater("the provider takes too long to tell several messages apart")
             found = finder.find(sought)
             if found is None or not self._is_of_another(found.provider_id, sought.notice):
                 return found

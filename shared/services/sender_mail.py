@@ -80,7 +80,8 @@ class SenderMail:
             **({"request_id": mail.notice} if mail.kind is Kind.COPY_DAILY else {}),
         }
         if reason := self._not_due(request, mail, told) or self._obstacle(to, str(fields["address"])):
-            self._close(mail, reason, fields)
+            if not request.forgotten or self._claims.has_begun(mail):
+                self._close(mail, reason, fields)
             return None
         return self._sending.send(mail, self._composed(request, mail, told, to, fields), read_at)
 

@@ -54,6 +54,7 @@ class ChannelKit:
     provider_id: str
     credentials: str  # a variable the operator is told to check
     secrets: tuple[str, ...] = ()
+    says_500_did_nothing = False  # its documentation, of a fault inside the provider
 
     @pytest.fixture
     def stage(self) -> Iterator[Stage]:
@@ -130,6 +131,9 @@ class ChannelKit:
     def test_a_gateway_that_lost_the_answer_is_unknown(self, stage: Stage) -> None:
         self.lost(stage, "bad gateway")
 
+    def test_a_fault_inside_the_provider_is_unknown_unless_it_says_that_nothing_happened(self, stage: Stage) -> None:
+        (self.later if self.says_500_did_nothing else self.lost)(stage, "fault inside")
+
     def test_a_success_that_makes_no_sense_is_unknown(self, stage: Stage) -> None:
         self.lost(stage, "garbage")
 
@@ -162,6 +166,7 @@ class HttpStage:
             "hang": Reply(fault="hang"),
             "reset": Reply(fault="reset"),
             "bad gateway": Reply(502),
+            "fault inside": Reply(500),
             "garbage": Reply(200, b"<html>It works!</html>"),
         }
     )

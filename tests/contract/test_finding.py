@@ -1,8 +1,10 @@
 """Each provider that can be asked what it took, against the kit: the answers are those its documentation shows."""
 
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,6 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from shared.adapters.providers import registry
+from shared.adapters.providers.common.lookup import Patience
 from shared.domain.errors import Accepted, CannotSay, RetryLater
 from shared.domain.lost_answers import fingerprint
 from shared.ports import MessageFinder, Sought
@@ -162,6 +165,19 @@ class TestSendGrid(FinderKit):
     def test_a_message_that_is_listed_and_not_shown_yet_is_asked_for_again(self) -> None:
         with pytest.raises(RetryLater):
             self.ask(self.lists("other")[0], Reply(404))
+
+    def test_a_list_that_is_shown_slowly_is_left_in_time_for_the_failure_to_be_counted(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Eleven calls of 20 s would outlast the function."""
+        slept = (time.sleep(0.1) for _ in range(11))
+        monkeypatch.setattr("shared.adapters.providers.email.sendgrid.Patience", partial(Patience, seconds=0.25))
+        with StandIn(*self.lists(*(f"other-{n}" for n in range(10)))) as server:
+            answer = server.next
+            monkeypatch.setattr(server, "next", lambda: next(slept) or answer())
+            with pytest.raises(RetryLater, match="too long"):
+                self.make(server.url).find(self.sought)
+        assert 1 <= len(server.asked) <= 3
 
     def test_a_message_shown_without_its_arguments_may_be_ours(self) -> None:
         with pytest.raises(CannotSay):

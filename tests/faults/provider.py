@@ -35,7 +35,7 @@ QUESTIONS = (
     ("hang", 0.002),
 )
 LATEST = 4.5  # seconds of the run's clock until a message is listed; less than the shortest lag that is waited for
-CLEAR = ("429", "500", "503")  # nothing was accepted, and the caller knows it
+CLEAR = ("429", "503")  # nothing was accepted, and the caller knows it
 BOSS = "boss@example.com"  # the sender, who is told of signers who were not reached
 KINDS = (
     ("could not reach everyone", "unreached"),
@@ -94,8 +94,8 @@ class Provider:
         return self._reply(path, fault, number)
 
     def _reply(self, path: str, fault: str, number: int) -> Reply:
-        if fault in ("502", "504"):
-            return Reply(int(fault), b"gateway")
+        if fault in ("500", "502", "504"):
+            return Reply(int(fault), b"lost")
         twilio = "/Messages.json" in path
         body = {"sid": f"SM{number}"} if twilio else {"id": f"<{number}@mg.example.com>", "message": "Queued"}
         return Reply(201 if twilio else 200, body, manner=fault)

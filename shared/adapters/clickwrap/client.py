@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from shared.adapters.clickwrap.fields import Fields
 from shared.adapters.clickwrap.ids import REQUEST_ID
 from shared.adapters.clickwrap.link_hosts import Hosts, on_loopback
-from shared.adapters.clickwrap.payload import read, unwrap
+from shared.adapters.clickwrap.payload import ids, read, unwrap
 from shared.adapters.http.client import Http, HttpResponse, bearer, parse_retry_after
 from shared.domain import model
 from shared.domain.errors import PermanentFailure, RetryLater
@@ -109,14 +109,32 @@ class ClickwrapClient:
         self._url, self._token, self._fields, self._bucket = url, token, fields, Bucket(rate)
         self._hosts = Hosts(link_hosts, loopback=on_loopback(url))
         self._http = Http("the API", _now, deadline, self._hold_back, most=MAX_BODY)
+        self._names_request = False  # whether an answer has named the request that was asked for
+        self._told = False
 
     def fetch(self, request: str, after: datetime | None = None) -> model.ApiRequest:
         """Asks every time, which satisfies any `after`."""
+        document = self.document(request)
         try:
-            answer = read(self.document(request), self._fields, self._hosts)
+            answer = read(document, self._fields, self._hosts)
         except ValueError as e:
             raise RetryLater(f"the API's answer cannot be read: {e}") from e
+        self._check_id(request, ids(document, self._fields))
         return replace(answer, id=request)
+
+    def _check_id(self, request: str, told: list[str]) -> None:
+        """Raises RetryLater for an answer about another request: its signers are other people.
+
+        The vendor does not document the ids of an answer. Where none has been the one that was asked for, they are of
+        another kind, and say nothing.
+        """
+        if request.casefold() in map(str.casefold, told):
+            self._names_request = True
+        elif told and (self._names_request or not self._told):
+            self._told = True
+            log.error("the API's answer has another id", extra={"json": {"alert": "api_other_request"}})
+            if self._names_request:
+                raise RetryLater("the API's answer is about another request")
 
     def document(self, request: str) -> Any:
         """The raw answer, signers given as bare ids filled in. Raises NotFound, RetryLater, PermanentFailure."""

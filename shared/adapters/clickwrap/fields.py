@@ -11,6 +11,7 @@ FIELDS: Fields = {
     "status": ("status", "state"),
     "expired": ("expired", "is_expired"),
     "paused": ("paused", "is_paused"),
+    "archived": ("archived", "is_archived"),
     "site": ("site.id", "site", "site_id"),
     "language": ("language", "locale", "render_data.language", "custom_data.language"),
     "sender": ("created_by.name", "sender.name", "sender", "from_name", "data.from_name"),

@@ -146,6 +146,11 @@ def read(document: Any, fields: Fields = FIELDS, hosts: Hosts = PUBLIC) -> ApiRe
     )
 
 
+def ids(document: Any, fields: Fields = FIELDS) -> list[str]:
+    """All that an answer gives as the request's id."""
+    return Reader(unwrap(document), fields).texts("id")
+
+
 def _title(top: Reader, fields: Fields, document: Any) -> str:
     for path in fields["title"]:
         found = [v.strip() for v in values(document, path) if isinstance(v, str) and v.strip()]
@@ -160,6 +165,8 @@ def _status(top: Reader) -> Status | None:
         return status
     if top.flag("expired"):  # a flag beside the status, which keeps its former value
         return Status.EXPIRED
+    if status is Status.OPEN and top.flag("archived"):  # put away by its sender: nobody is reminded; it may be undone
+        return Status.PAUSED
     return Status.PAUSED if top.flag("paused") else status
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 CONNECT = 5.0  # seconds
 DEADLINE = 20.0  # seconds for a whole call
 LONGEST_WAIT = 3600.0  # seconds
-SAFE_TO_REPEAT = {429, 500, 503}
+SAFE_TO_REPEAT = frozenset({429, 503})  # the server has not taken the call up
+AND_500 = SAFE_TO_REPEAT | {500}  # where the vendor says so of a fault inside
 MAX_BODY = 1_000_000  # bytes of an answer; the largest of a provider is a tenth of that
 
 _last = threading.local()
@@ -57,6 +58,7 @@ class Http:
         check: sees every answer first, and raises what only this API's answers can tell.
         most: bytes of an answer's body that are read.
         public_only: refuses to send to an address that is not public.
+        safe: statuses after which a call certainly had no effect.
     """
 
     def __init__(
@@ -68,9 +70,10 @@ class Http:
         *,
         most: int = MAX_BODY,
         public_only: bool = False,
+        safe: frozenset[int] = SAFE_TO_REPEAT,
     ) -> None:
         self._who, self._clock, self._deadline, self._check = who, clock, deadline, check
-        self._most, self._public_only = most, public_only
+        self._most, self._public_only, self._safe = most, public_only, safe
 
     def get(self, url: str, headers: Mapping[str, str]) -> HttpResponse:
         """Raises RetryLater when no answer came, or one that says to try again."""
@@ -139,9 +142,9 @@ class Http:
     def _settled(self, answer: HttpResponse, effect: bool) -> HttpResponse:
         self._check(answer)
         said = f"{self._who} answered {answer.status}"
-        if answer.status in SAFE_TO_REPEAT or (answer.status >= 500 and not effect):
+        if answer.status in self._safe or (answer.status >= 500 and not effect):
             raise RetryLater(said, parse_retry_after(answer.headers, self._clock()), paced=answer.status == 429)
-        if answer.status >= 500:  # 502, 504: a gateway gave up waiting, but the server behind it may have acted
+        if answer.status >= 500:  # 500: it may have failed after it acted; 502, 504: a gateway gave up waiting for it
             raise OutcomeUnknown(said)
         return answer
 

@@ -41,7 +41,7 @@ from shared.domain.planner import notice_for
 from shared.domain.policy import Policy, address_key
 from shared.domain.recheck import stub
 from shared.domain.verdict import Reach
-from shared.services import operator_actions, operator_queries
+from shared.services import dead_letters, operator_actions, operator_queries
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_lists import PAGE
@@ -385,6 +385,11 @@ class TestActions:
         page = client.get("/requests/r1?done=forget").text
         assert "only this stub is left" in page
         assert "/requests/r1/forget" not in page
+
+    def test_the_page_says_where_there_were_too_many_dead_letters(self, client, monkeypatch):
+        monkeypatch.setattr(dead_letters, "EVERY", 0)
+        there = press(client, "/requests/r1/forget", why="ticket 7").headers["Location"]
+        assert "too many dead letters" in client.get(there).text
 
     def test_evidence_is_one_click_of_an_operator_and_who_took_it_is_logged(self, world, caplog):
         with caplog.at_level(logging.INFO, "shared"):

@@ -82,7 +82,7 @@ class TestInvitation:
         policy = Policy(channels="sms-first")
         request = state(seen("a", email="a@x.org"), policy=policy)
         other = notice_for(request, *request.signers, Kind.INVITATION, ChannelName.EMAIL)
-        changed = Suppress("the address has changed or is no longer to be used")
+        changed = Suppress("the address has changed or is no longer to be used", for_good=False)
         assert evaluate(request, other, NEXT, policy) == changed
         assert evaluate(request, replace(other, instead_of="n"), NEXT, policy) == Send()
         assert evaluate(request, replace(other, instead_of="n"), NEXT, Policy(channels="sms")) == changed

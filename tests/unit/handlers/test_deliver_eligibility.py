@@ -21,6 +21,21 @@ class TestEligibility:
         suppressed = [r.reason for r in world.records() if r.state is NoticeState.SUPPRESSED]
         assert suppressed == ["already signed"]
 
+    @pytest.mark.parametrize("away", [[], [seen("a", mobile="+13175550199")]])
+    def test_who_was_away_or_had_another_number_while_it_waited_is_invited_once_they_are_back(self, away):
+        """The notice has the same id as before: a record that says "suppressed" would keep it from ever leaving."""
+        world = World()
+        world.says(seen("a"), seen("b"))
+        world.resolve.event(world.event(SENT))
+        world.says(seen("a"), seen("b"), status=Status.PAUSED)
+        world.now += 2 * MINUTE
+        world.pump()
+        world.says(*away, seen("b"), status=Status.PAUSED)
+        world.advance(8 * HOUR, reconcile=True)
+        world.says(seen("a"), seen("b"))
+        world.advance(2 * DAY, reconcile=True)
+        assert sorted(m.to for m in world.sent()) == ["+13175550101", "+13175550102"]
+
     def test_one_left_in_sending_and_no_longer_due_ends_as_unknown_too(self):
         world = World()
         world.says(seen("a"), seen("b"))

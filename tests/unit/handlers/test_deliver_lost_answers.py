@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.lost_answers import fingerprint
@@ -29,6 +30,7 @@ class Askable(FakeChannel):
         self.listed: list[tuple[datetime, Outgoing]] = []
         self.answers: list[Exception] = []
         self.sought: list[Sought] = []
+        self.slow = timedelta(0)
 
     def send(self, message: Outgoing) -> Accepted:
         try:
@@ -42,6 +44,7 @@ class Askable(FakeChannel):
 
     def find(self, sought: Sought) -> Accepted | None:
         self.sought.append(sought)
+        self.world.now += self.slow
         if self.answers:
             raise self.answers.pop(0)
         there = [m for at, m in self.listed if m.notice == sought.notice and at + self.late <= self.world.now]
@@ -218,6 +221,18 @@ def test_the_same_words_to_two_people_at_one_number_are_two_messages(taken: bool
     assert [r.state for r in told] == [NoticeState.ACCEPTED] * 2
     assert len({r.provider_id for r in told}) == 2
     assert [m.text for _, m in world.provider.listed].count(texts[0]) == 2
+
+
+def test_a_provider_that_takes_long_for_each_of_several_questions_is_asked_again_later() -> None:
+    world = invited(taken=True)
+    [key] = world.ledger.all(NoticeRecord)
+    record, version = world.ledger.documents[NoticeRecord, key]
+    world.ledger.documents[NoticeRecord, "another"] = (replace(record, provider_id="found"), version)
+    world.provider.slow = timedelta(seconds=19)
+    world.advance(timedelta(seconds=LAG + 1))
+    assert len(world.provider.sought) == 1
+    [record] = [r for k, r in world.ledger.all(NoticeRecord).items() if k == key]
+    assert (record.state, record.unanswered) == (NoticeState.UNKNOWN, 1)
 
 
 class Verifier:

@@ -4,16 +4,20 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from shared.domain import planner
 from shared.domain.errors import Accepted, OutcomeUnknown, RetryLater
-from shared.domain.model import EventType, NoticeRecord, NoticeState, Request
+from shared.domain.model import EventType, Notice, NoticeRecord, NoticeState, Request
+from shared.domain.notice_record import first_record, stand_in
 from shared.domain.receipts import Receipt
 from shared.handlers.receipts import Receipts
 from shared.ports import Outgoing
-from tests.fakes import World, seen
+from tests.fakes import START, World, seen
+from tests.receipt_world import MAIL, NOTHING, ReceiptWorld
 
 MINUTE = timedelta(minutes=1)
+BOUNCE = Receipt(notice="", provider_id="", state=NoticeState.UNDELIVERED, reason="full", at=START)
 
 
 def lost() -> World:
@@ -74,6 +78,78 @@ def test_a_bounce_of_the_first_try_that_comes_during_the_second_does_not_fail_it
     bring(world)
     assert world.states("invitation") == [state]
     assert world.records()[0].provider_id == ("sms-1" if told else "")
+
+
+class TestTheStandInOfABounceThatWasTheFirstTrys:
+    """The bounce comes while the second try is under way, and has the other channel take over."""
+
+    @staticmethod
+    def world(*, delivered_meanwhile: bool = False) -> ReceiptWorld:
+        world = ReceiptWorld()
+        world.sms.outcomes = [OutcomeUnknown("time-out")]
+        world.hear(EventType.SENT)
+        send, key = world.sms.send, next(iter(world.ledger.all(NoticeRecord)))
+
+        def bounced_meanwhile(message: Outgoing) -> Accepted:
+            world.sms.send = send  # type: ignore[method-assign]
+            world.provider.told = [replace(BOUNCE, notice=key, provider_id="first", at=world.now)]
+            world.receipts.take("sms", NOTHING)
+            if delivered_meanwhile:
+                world._handle(*world.bus.pending.pop())
+            return send(message)
+
+        world.sms.send = bounced_meanwhile  # type: ignore[method-assign]
+        return world
+
+    def test_is_not_sent_once_the_second_try_was_accepted(self) -> None:
+        world = self.world()
+        world.advance(timedelta(hours=1))
+        assert (len(world.sms.sent), world.email.sent) == (2, [])
+        assert world.first().state is NoticeState.ACCEPTED
+
+    def test_waits_while_the_second_try_is_under_way(self) -> None:
+        world = self.world(delivered_meanwhile=True)
+        world.advance(timedelta(minutes=15, seconds=1))
+        [(at, _, _)] = world.later
+        assert timedelta(0) < at - world.now <= timedelta(seconds=90)
+        world.advance(timedelta(hours=1))
+        assert world.email.sent == []
+
+    def test_is_sent_when_the_second_try_bounces_as_well(self) -> None:
+        world = self.world()
+        world.advance(timedelta(hours=1))
+        key, record = next(iter(world.ledger.all(NoticeRecord).items()))
+        world.provider.told = [replace(BOUNCE, notice=key, provider_id=record.provider_id, at=world.now)]
+        world.receipts.take("sms", NOTHING)
+        world.pump()
+        world.advance(timedelta(hours=1))
+        assert [m.to for m in world.email.sent] == [MAIL]
+
+    def test_is_closed_where_it_had_begun(self) -> None:
+        world = self.world()
+        world.advance(timedelta(hours=1))
+        notice = self.stand_in(world)
+        begun = first_record(notice, NoticeState.PLANNED, world.now, world.policy)
+        world.ledger.put(notice.notice, begun, None)
+        world.deliver.notice(notice)
+        assert world.ledger.all(NoticeRecord)[notice.notice].state is NoticeState.SUPPRESSED
+        assert world.email.sent == []
+
+    def test_is_sent_where_an_operator_sends_it_once_more(self) -> None:
+        world = self.world()
+        world.advance(timedelta(hours=1))
+        request, version = world.ledger.documents[Request, "r1"]
+        again = planner.resent(request, self.stand_in(world), world.now)
+        world.ledger.documents[Request, "r1"] = (again, version)
+        world.deliver.notice(again.resends[-1].notice)
+        assert [m.to for m in world.email.sent] == [MAIL]
+
+    @staticmethod
+    def stand_in(world: ReceiptWorld) -> Notice:
+        key, first = next(iter(world.ledger.all(NoticeRecord).items()))
+        notice = stand_in(key, first)
+        assert notice is not None
+        return notice
 
 
 def test_what_was_lost_once_and_is_no_longer_due_stays_unknown_since_it_may_have_arrived():

@@ -150,8 +150,8 @@ def test_a_request_whose_news_was_undone_leaves_the_mail_to_the_others(refusals)
 
 
 class Nothing:
-    def forget(self, request: str) -> int:
-        return 0
+    def forget(self, request: str) -> tuple[int, bool]:
+        return 0, True
 
 
 def forget(office: Office, request: str) -> None:

@@ -134,7 +134,7 @@ def test_a_stop_does_not_expire_and_takes_the_place_of_a_block_that_does(relay: 
 
 def test_a_stop_outlives_the_request_that_is_forgotten(relay: Relay) -> None:
     relay.texted("STOP")
-    letters = SimpleNamespace(forget=lambda request: 0)
+    letters = SimpleNamespace(forget=lambda request: (0, True))
     told = Erasure(relay.days.ledger, letters, relay.days.clock).forget("r1", "op@example.com")  # type: ignore[arg-type]
     assert (told.known, told.suppressions) == (True, 0)
     assert len(relay.days.ledger.all(Suppression)) == 1

@@ -215,7 +215,7 @@ class TestForgetting:
         days.hear(SENT, key="late")
         assert (days.request().forgotten, len(days.left)) == (True, sent)
 
-    def test_a_notice_that_comes_after_it_is_only_recorded_and_holds_nothing_personal(self):
+    def test_a_notice_that_comes_after_it_leaves_nothing(self):
         days = invited()
         notice = days.bus.topics[days.names.notices_topic][0]
         completed(days)
@@ -224,4 +224,4 @@ class TestForgetting:
         sent = len(days.left)
         days.ledger.documents = {k: v for k, v in days.ledger.documents.items() if k[0] is not NoticeRecord}
         days._handle(days.names.notices_topic, notice.data)
-        assert (days.states("invitation"), len(days.left)) == ([NoticeState.SUPPRESSED], sent)
+        assert (days.states("invitation"), len(days.left)) == ([], sent)

@@ -13,6 +13,7 @@ from shared import bootstrap
 from shared.domain.dead_letters import DeadLetter, dead_topic
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import EventType, Request, Status
+from shared.domain.policy import Policy
 from shared.services.dead_letters import DeadLetterService, ReplayOutcome
 from shared.services.deferral import Deferral
 from tests.fakes import START, World, seen
@@ -34,8 +35,8 @@ class Letters:
 
 
 class Office(World):
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, policy: Policy | None = None) -> None:
+        super().__init__(policy)
         self.letters = Letters()
         self.desk = DeadLetterService(self.ledger, self.letters, self.bus, self.names, self.policy, self.clock)
         self.says(seen("a"), seen("b"))

@@ -1,5 +1,6 @@
 """Erasure on request leaves the stub and nothing else, whatever was kept about the request."""
 
+from contextlib import contextmanager
 from datetime import timedelta
 
 import msgspec
@@ -8,10 +9,12 @@ from msgspec.structs import replace
 
 from infra.ops import forget as command
 from shared import bootstrap
-from shared.domain.errors import PermanentFailure
-from shared.domain.model import EventType, Link, NoticeRecord, Request, Suppression
+from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.model import EventType, Kind, Link, NoticeRecord, NoticeState, Request, Suppression
+from shared.domain.policy import Policy
 from shared.domain.recheck import stub
 from shared.domain.status_event import status_event
+from shared.services import dead_letters
 from shared.services.dead_letters import DeadLetterService
 from shared.services.erasure import Erased, Erasure
 from tests.fakes import Crash, seen
@@ -51,7 +54,7 @@ def erasure(office: Office) -> Erasure:
 def test_the_stub_is_left_and_nothing_else(office, erasure):
     assert len(office.ledger.all(Suppression)) == 1
     before = office.request()
-    assert erasure.forget("r1", "pat") == Erased(True, 2, 1, 1, 2)
+    assert erasure.forget("r1", "pat") == Erased(True, 2, 1, 1, 2, True)
     assert replace(office.request(), next_at=None) == stub(before)
     assert (kept_about(office, "r1"), kept_about(office, OTHER)) == (0, 2)
     assert not office.ledger.all(NoticeRecord)
@@ -64,6 +67,29 @@ def test_a_letter_of_another_request_stays_though_it_holds_the_same_id(office, e
     office.dead_event(data=msgspec.json.encode(other))
     assert erasure.forget("r1", "pat").dead_letters == 2
     assert [letter.data for letter in office.letters.letters][-1] == msgspec.json.encode(other)
+
+
+def test_a_letter_that_somebody_else_holds_for_a_moment_is_found_when_it_is_back(office, erasure, monkeypatch):
+    """The console holds what it shows for some seconds, and Pub/Sub gives it to nobody else meanwhile."""
+    give, held = office.letters.open, []
+
+    @contextmanager
+    def leased(topic, limit):
+        held.append(topic)
+        with give(topic, limit) as found:
+            yield [] if held.count(topic) == 1 else found
+
+    monkeypatch.setattr(office.letters, "open", leased)
+    assert erasure.forget("r1", "pat").dead_letters == 2
+
+
+def test_it_says_when_there_are_more_letters_than_it_looks_at(office, erasure, monkeypatch, capsys):
+    monkeypatch.setattr(dead_letters, "EVERY", 1)
+    monkeypatch.setattr(bootstrap, "erasure", lambda: erasure)
+    assert command.run("r1", confirmed=True) == 1
+    assert "not all were looked at" in capsys.readouterr().err
+    office.letters.letters.clear()
+    assert command.run("r1", confirmed=True) == 0
 
 
 @pytest.mark.parametrize("data", [b'{"request": 1, "of": "r1"}', b'{"v": 2, "about": {"request": "r1"}}', b'"r1" \xff'])
@@ -92,8 +118,33 @@ def test_nothing_follows_from_what_still_arrives(office, erasure):
     office.hear(COMPLETE)
     office.advance(timedelta(days=20), reconcile=True)
     assert office.sent() == sent
-    assert not office.ledger.all(NoticeRecord) or all(not r.text for r in office.records())
+    assert not office.ledger.all(NoticeRecord)
     assert office.request().signers == {}
+
+
+def test_a_copy_to_the_sender_that_still_arrives_leaves_no_record():
+    office = Office(Policy(sender_fallback="sales@acme.test", sender_copies=frozenset({Kind.COPY_SIGNED})))
+    office.says(seen("a", signed=True), seen("b"))
+    office.resolve.event(office.event(SIGNED, "a"))
+    assert any(b"copy_signed" in data for _, data in office.bus.pending)
+    Erasure(office.ledger, office.desk, office.clock).forget("r1", "pat")
+    office.pump()
+    assert not office.ledger.all(NoticeRecord)
+
+
+def test_what_was_on_its_way_and_has_begun_ends(office, erasure):
+    """Its record is one that a delivery under way has written since."""
+    office.sms.outcomes = [RetryLater("busy", after=600)]
+    office.says(seen("a", signed=True), seen("b"))
+    office.resolve.event(office.event(SIGNED, "a"))
+    request = office.ledger.documents[Request, "r1"]
+    erasure.forget("r1", "pat")
+    stub, office.ledger.documents[Request, "r1"] = office.ledger.documents[Request, "r1"], request
+    office.pump()
+    office.ledger.documents[Request, "r1"] = stub
+    assert NoticeState.PLANNED in office.states("progress")
+    office.advance(timedelta(hours=1))
+    assert {r.state for r in office.records()} == {NoticeState.SUPPRESSED}
 
 
 def test_a_delivery_under_way_leaves_no_text_and_no_address(office, erasure):
@@ -103,6 +154,8 @@ def test_a_delivery_under_way_leaves_no_text_and_no_address(office, erasure):
     def forgotten_meanwhile(target):
         office.shortener.shorten = shorten
         erasure.forget("r1", "pat")
+        public = Link(request_id="r1", signer=target.signer, round=1, short_url="https://short.test/x")
+        office.ledger.put("late", public, None)
         return shorten(target)
 
     office.shortener.shorten = forgotten_meanwhile
@@ -114,6 +167,9 @@ def test_a_delivery_under_way_leaves_no_text_and_no_address(office, erasure):
     [late] = office.records()
     assert (late.text, late.address, late.fingerprint) == ("", "", "")
     assert late.purge_at <= office.now
+    link = office.ledger.all(Link)["late"]
+    assert link.short_url == ""
+    assert link.purge_at <= office.now
     assert office.request() == stub(office.request())
 
 

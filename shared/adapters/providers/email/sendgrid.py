@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, bearer, field_text
-from shared.adapters.providers.common.lookup import earliest, listed
+from shared.adapters.providers.common.lookup import Patience, earliest, listed
 from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
@@ -127,18 +127,19 @@ class Sender:
 
     def find(self, sought: Sought) -> Accepted | None:
         """The list has no arguments of ours, so each message to the address is looked at. The key needs Email Logs."""
-        asked = {"query": _query(sought), "limit": MOST_LOOKED_AT + 1}
+        patience, asked = Patience("SendGrid"), {"query": _query(sought), "limit": MOST_LOOKED_AT + 1}
         told = listed(self._http.post_json(self._logs_url, asked, self._login, effect=False), "SendGrid", "messages")
         keys = [field_text(message.get("sg_message_id")) for message in told[:MOST_LOOKED_AT]]
-        seen = {self._argument(key): key for key in keys}
+        seen = {self._argument(key, patience): key for key in keys}
         if found := seen.get(sought.notice):
             return Accepted(_message_id(found))
         if len(told) > MOST_LOOKED_AT or None in seen:
             raise CannotSay("SendGrid lists messages to this address without telling what they are")
         return None
 
-    def _argument(self, key: str) -> str | None:
+    def _argument(self, key: str, patience: Patience) -> str | None:
         """The notice of one message; None where SendGrid shows no arguments."""
+        patience.check()
         answer = self._http.get(f"{self._logs_url}/{quote(key, safe='')}", self._login)
         if answer.status >= 300:
             raise RetryLater(f"SendGrid lists a message and does not show it (HTTP {answer.status})")

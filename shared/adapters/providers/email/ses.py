@@ -13,7 +13,7 @@ from email.headerregistry import Address
 from email.utils import formataddr
 from typing import Any
 
-from shared.adapters.http.client import DEADLINE, Http, HttpResponse, field_text
+from shared.adapters.http.client import AND_500, DEADLINE, Http, HttpResponse, field_text
 from shared.adapters.providers.common.aws import AwsAccount, AwsApi, error_of
 from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
 from shared.adapters.providers.common.rules import (
@@ -106,7 +106,9 @@ class Sender:
     name = "ses"
 
     def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
-        url, http = f"{ACCOUNT.base(values)}/v2/email/outbound-emails", Http("Amazon SES", clock, deadline, _check)
+        url = f"{ACCOUNT.base(values)}/v2/email/outbound-emails"
+        # InternalServiceErrorException: "The request couldn't be processed because an error occurred"
+        http = Http("Amazon SES", clock, deadline, _check, safe=AND_500)
         self._api = AwsApi(url, ACCOUNT.signer(values), http, clock)
         self._letterhead, self._set = Letterhead(values), values[CONFIGURATION_SET]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from shared.adapters.http.client import DEADLINE, Http, HttpResponse, field_text
+from shared.adapters.http.client import AND_500, DEADLINE, Http, HttpResponse, field_text
 from shared.adapters.providers.common.aws import AwsAccount, AwsApi, error_of
 from shared.adapters.providers.common.rules import ADDRESS, REFUSED, SETTINGS, Rule, mapping
 from shared.adapters.providers.common.sns import LIMITS, Event, Topic, topic_arn
@@ -115,7 +115,8 @@ class Sender:
     name = "aws"
 
     def __init__(self, values: Values, clock: Callable[[], datetime], deadline: float = DEADLINE) -> None:
-        http = Http("AWS End User Messaging", clock, deadline)
+        # InternalServerException: "encountered an unexpected error and couldn't complete the request"
+        http = Http("AWS End User Messaging", clock, deadline, safe=AND_500)
         self._api = AwsApi(f"{ACCOUNT.base(values)}/", ACCOUNT.signer(values), http, clock)
         self._sender = values[FROM]
         self._set = {"ConfigurationSetName": values[CONFIGURATION_SET]} if values[CONFIGURATION_SET] else {}

@@ -24,7 +24,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
+from shared.adapters.http.client import AND_500, DEADLINE, Http, HttpResponse, basic, field_text
 from shared.adapters.providers.common import vonage_messages
 from shared.adapters.providers.common.rules import (
     ADDRESS,
@@ -151,7 +151,8 @@ class Sender:
         base = values[RECEIPTS_BASE_URL]
         self._receipts = f"{base}/vonage" if base else ""
         self._callback = {"callback": self._receipts} if 0 < len(self._receipts) <= LONGEST_CALLBACK else {}
-        self._http = Http("Vonage", clock, deadline)
+        # https://developer.vonage.com/en/api-standards/http-codes/500: "Please try again shortly". It cannot be asked.
+        self._http = Http("Vonage", clock, deadline, safe=AND_500)
 
     def send(self, message: Outgoing) -> Accepted:
         sender = message.sender or self._sender

@@ -86,6 +86,26 @@ def test_a_whole_answer_is_read_under_the_id_that_was_asked_for(vendor, api):
     assert vendor.seen == [("/requests/r1", "Bearer hush")]
 
 
+def test_an_answer_about_another_request_is_refused_once_one_has_named_the_request_asked_for(vendor, api, caplog):
+    """It would send this request's messages to the signers of another."""
+    vendor.says("/requests/r1", {"_id": "x", "id": "R1", **WHOLE})
+    vendor.says("/requests/r2", {"id": "r1", **WHOLE})
+    vendor.says("/requests/r3", WHOLE)
+    api.fetch("r1")
+    with pytest.raises(RetryLater, match="another request"):
+        api.fetch("r2")
+    assert [r.json["alert"] for r in caplog.records] == ["api_other_request"]
+    assert api.fetch("r3").id == "r3"
+
+
+def test_answers_whose_ids_always_differ_are_believed_and_alert_once(vendor, api, caplog):
+    """The vendor does not say what a request's ids are in an answer."""
+    for number, request in enumerate(("r1", "r2", "r3")):
+        vendor.says(f"/requests/{request}", {"id": number, **WHOLE})
+        assert api.fetch(request).id == request
+    assert [r.json["alert"] for r in caplog.records] == ["api_other_request"]
+
+
 def test_an_answer_wrapped_in_data_is_unwrapped(vendor, api):
     vendor.says("/requests/r1", {"data": WHOLE})
     assert len(api.fetch("r1").signers) == 1

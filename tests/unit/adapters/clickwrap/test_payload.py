@@ -131,6 +131,10 @@ def test_nothing_in_the_place_of_signers_is_no_signer(rows):
         ({"status": "sent", "expired": True}, Status.EXPIRED),
         ({"status": "complete", "expired": True}, Status.COMPLETE),
         ({"is_paused": True}, Status.PAUSED),
+        ({"status": "sent", "archived": True}, Status.PAUSED),
+        ({"status": "complete", "archived": True}, Status.COMPLETE),
+        ({"status": "expired", "is_archived": True}, Status.EXPIRED),
+        ({"archived": True}, None),  # it may have been complete
         ({"expired": False, "paused": False}, None),
         ({"expired": "true"}, None),
     ],

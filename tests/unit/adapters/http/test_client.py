@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from shared import trace
-from shared.adapters.http.client import LONGEST_WAIT, Http, HttpResponse, basic, last_status, parse_retry_after
+from shared.adapters.http.client import (
+    LONGEST_WAIT,
+    SAFE_TO_REPEAT,
+    Http,
+    HttpResponse,
+    basic,
+    last_status,
+    parse_retry_after,
+)
 from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from tests.smtp_stand_in import certificate
 from tests.stand_in import Reply, StandIn, closed_port
@@ -67,7 +75,7 @@ def test_the_status_of_the_last_answer_is_known_until_it_is_asked_for(server: St
     assert last_status() == 0
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize("status", [429, 503])
 def test_a_status_that_promises_nothing_happened_is_worth_a_retry(server: StandIn, status: int) -> None:
     server.answer(Reply(status))
     with pytest.raises(RetryLater, match=f"Provider answered {status}") as raised:
@@ -76,13 +84,19 @@ def test_a_status_that_promises_nothing_happened_is_worth_a_retry(server: StandI
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize("status", [502, 504, 520])
-def test_a_gateway_that_lost_the_answer_to_a_send_leaves_it_unknown(server: StandIn, status: int) -> None:
+@pytest.mark.parametrize("status", [500, 502, 504, 520])
+def test_a_server_that_may_have_acted_leaves_a_send_unknown(server: StandIn, status: int) -> None:
     server.answer(Reply(status))
     with pytest.raises(OutcomeUnknown, match=str(status)):
         post(server)
     with pytest.raises(RetryLater):
         post(server, effect=False)
+
+
+def test_a_provider_may_say_that_nothing_happened_at_a_500(server: StandIn) -> None:
+    server.answer(Reply(500))
+    with pytest.raises(RetryLater):
+        Http("Provider", lambda: NOW, safe=SAFE_TO_REPEAT | {500}).post_json(server.url, {}, {})
 
 
 def test_a_wait_that_the_answer_asks_for_is_passed_on(server: StandIn) -> None:
