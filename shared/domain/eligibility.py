@@ -7,7 +7,14 @@ import msgspec
 
 from shared.domain.kinds import KINDS, signed_by, useful_for
 from shared.domain.model import Kind, Notice, NoticeRecord, NoticeState, Request, Role, Signer, SignerState, Status
-from shared.domain.notice_record import ARRIVED_STATES, NOT_SENT_STATES, SENT_STATES, second_try_left
+from shared.domain.notice_record import (
+    ADDRESS_GONE,
+    ARRIVED_STATES,
+    NOT_SENT_STATES,
+    SENT_STATES,
+    SIGNER_GONE,
+    second_try_left,
+)
 from shared.domain.planner import as_planned, latest_due, resent_at
 from shared.domain.policy import Policy, into_window, other_channel
 from shared.domain.signers import address_of, pending
@@ -54,7 +61,7 @@ def evaluate(request: Request, notice: Notice, now: datetime, policy: Policy) ->
         return Suppress("the request's data has been deleted", for_good=False)
     signer = request.signers.get(notice.signer)
     if signer is None or signer.state is SignerState.REMOVED:
-        return Suppress("the signer is no longer on the request", for_good=False)
+        return Suppress(SIGNER_GONE, for_good=False)
     if notice.round != request.round:
         return Suppress("a new signing round has begun")
     decision = _by_state(request, notice, signer, now, policy)
@@ -119,7 +126,7 @@ def _by_state(request: Request, notice: Notice, signer: Signer, now: datetime, p
     if KINDS[notice.kind].waits and not address_of(signer, notice.channel):
         decision: Decision = Defer("the API's answer lacks the signer's address")
     elif not _same_address(request, notice, signer, policy):
-        decision = Suppress("the address has changed or is no longer to be used", for_good=False)
+        decision = Suppress(ADDRESS_GONE, for_good=False)
     else:
         decision = CHECKS[notice.kind](request, notice, signer, now, policy)
     if isinstance(decision, Defer) and decision.after is None:

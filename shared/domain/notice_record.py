@@ -15,6 +15,8 @@ MAX_HISTORY = 60  # transitions kept of a notice
 SECOND_TRY_AFTER = 900.0  # seconds in which a receipt may still settle an unknown outcome
 NOT_AGAIN = "not sent a second time"
 NOT_THERE = "the provider has said twice that it never got it"
+SIGNER_GONE = "the signer is no longer on the request"
+ADDRESS_GONE = "the address has changed or is no longer to be used"
 IN_PROGRESS = {NoticeState.PLANNED, NoticeState.SENDING}
 SENT_STATES = {NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN}
 ARRIVED_STATES = {NoticeState.ACCEPTED, NoticeState.DELIVERED}  # as far as is known
@@ -193,6 +195,11 @@ def wait_after_lost_answer(record: NoticeRecord, now: datetime, policy: Policy) 
 def lease_left(record: NoticeRecord, now: datetime) -> float:
     """Seconds for which the current claim holds; 0 or less when it has run out or there is none."""
     return ((record.lease_until or now) - now).total_seconds() if record.state is NoticeState.SENDING else 0.0
+
+
+def may_return(record: NoticeRecord) -> bool:
+    """Whether it was dropped for a reason that may pass: its signer or their address was gone. It never left."""
+    return record.state is NoticeState.SUPPRESSED and record.reason in (SIGNER_GONE, ADDRESS_GONE)
 
 
 def second_try_left(record: NoticeRecord, now: datetime) -> float:

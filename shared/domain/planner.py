@@ -25,7 +25,7 @@ from shared.domain.model import (
     Status,
     digest,
 )
-from shared.domain.notice_record import is_idle
+from shared.domain.notice_record import is_idle, may_return
 from shared.domain.policy import Policy, other_channel
 from shared.domain.signers import address_of, counted_signers
 from shared.domain.status_event import changed_last
@@ -76,8 +76,12 @@ def aside(before: Request, read: Request, policy: Policy) -> Request | None:
 def unsent(
     implied: Mapping[str, Notice], records: Mapping[str, NoticeRecord], now: datetime, policy: Policy
 ) -> list[Notice]:
-    """Those that nobody is working on: never begun, or begun and left."""
-    return [n for key, n in implied.items() if key not in records or is_idle(records[key], now, policy)]
+    """Those that nobody is working on: never begun, begun and left, or dropped while their signer was gone."""
+    return [n for key, n in implied.items() if key not in records or _is_left(records[key], now, policy)]
+
+
+def _is_left(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
+    return is_idle(record, now, policy) or may_return(record)
 
 
 # -- one notice

@@ -108,7 +108,7 @@ class Claims:
         return False
 
     def _may_be_claimed(self, record: NoticeRecord) -> bool:
-        planned = record.state is NoticeState.PLANNED
+        planned = record.state is NoticeState.PLANNED or notice_record.may_return(record)
         return planned or notice_record.second_try_due(record, self._clock(), self._policy)
 
     def _await_second_try(self, record: NoticeRecord) -> None:

@@ -22,11 +22,15 @@ class TestEligibility:
         assert suppressed == ["already signed"]
 
     @pytest.mark.parametrize("away", [[], [seen("a", mobile="+13175550199")]])
-    def test_who_was_away_or_had_another_number_while_it_waited_is_invited_once_they_are_back(self, away):
+    @pytest.mark.parametrize("begun", [False, True])
+    def test_who_was_away_or_had_another_number_while_it_waited_is_invited_once_they_are_back(self, away, begun):
         """The notice has the same id as before: a record that says "suppressed" would keep it from ever leaving."""
         world = World()
+        world.sms.outcomes = [RetryLater("busy", after=600)] * 2 * begun
         world.says(seen("a"), seen("b"))
         world.resolve.event(world.event(SENT))
+        if begun:
+            world.pump()
         world.says(seen("a"), seen("b"), status=Status.PAUSED)
         world.now += 2 * MINUTE
         world.pump()
