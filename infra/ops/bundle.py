@@ -69,6 +69,7 @@ def contents(function: Function) -> dict[str, bytes]:
     if not lock.exists():
         raise Stop(f"infra/requirements/{lock.name} is missing: run `make lock`")
     files = _under(ROOT / "functions" / function.name) | _under(ROOT / "shared", "shared/") | _templates()
+    files |= _compiled() if function.name == "console" else {}
     return dict(sorted((files | {"requirements.txt": lock.read_bytes()}).items()))
 
 
@@ -78,6 +79,15 @@ def _templates() -> dict[str, bytes]:
     if folder and not (ROOT / folder).is_dir():
         raise Stop(f"TEMPLATES_DIR: there is no folder {folder}")
     return _under(ROOT / folder, "templates/") if folder else {}
+
+
+def _compiled() -> dict[str, bytes]:
+    """The console's templates as Python modules: to compile them took a tenth of its cold start."""
+    from shared.console.app import COMPILED, with_templates
+
+    with tempfile.TemporaryDirectory() as folder:
+        with_templates().jinja_env.compile_templates(folder, zip=None, ignore_errors=False)
+        return _under(Path(folder), f"{COMPILED.relative_to(ROOT)}/")
 
 
 def _under(folder: Path, prefix: str = "") -> dict[str, bytes]:

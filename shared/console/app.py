@@ -1,8 +1,10 @@
 """The console as one WSGI app, rendered on the server without sessions; its one script is only a comfort."""
 
 from datetime import datetime
+from pathlib import Path
 
 import flask
+from jinja2 import ModuleLoader
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
@@ -15,19 +17,30 @@ from shared.services.operator_actions import ActionRefused
 
 __all__ = ["Console", "create_console"]
 
+COMPILED = Path(__file__).parent / "compiled"  # the templates as Python modules, in a bundle only
 
-def create_console(console: Console) -> flask.Flask:
-    """The WSGI app that serves the pages of `console`."""
+
+def with_templates() -> flask.Flask:
+    """A WSGI app that has the templates and what they use, and no pages yet."""
     app = flask.Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = 100_000
-    app.extensions[KEY] = console
+    if COMPILED.is_dir():
+        app.jinja_env.loader = ModuleLoader(COMPILED)  # not `jinja_loader`: Flask asks that for the source
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.add_template_filter(when)
     app.add_template_filter(plain)
     app.add_template_filter(masked)
     app.add_template_global(security.token, "token")
     app.add_template_global(may_act, "may_act")
-    app.jinja_env.globals |= {"local": console.local, "signs": console.evidence is not None, "SHORT": SHORT}
+    app.jinja_env.globals["SHORT"] = SHORT
+    return app
+
+
+def create_console(console: Console) -> flask.Flask:
+    """The WSGI app that serves the pages of `console`."""
+    app = with_templates()
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = 100_000
+    app.extensions[KEY] = console
+    app.jinja_env.globals |= {"local": console.local, "signs": console.evidence is not None}
     app.jinja_env.globals["project"] = "" if console.local else console.environ.get("GOOGLE_CLOUD_PROJECT", "")
     app.before_request(security.check)
     app.after_request(security.add_security_headers)

@@ -34,7 +34,21 @@ def test_a_zip_holds_the_entry_point_what_all_share_and_the_lock_and_nothing_els
     made = bundle.build(WRITTEN[name], tmp_path)
     own = {p.relative_to(ROOT / "functions" / name).as_posix() for p in files(ROOT / "functions" / name)}
     shared = {p.relative_to(ROOT).as_posix() for p in files(ROOT / "shared")}
-    assert sources(made.archive) == own | shared | {"requirements.txt"}
+    compiled = {name for name in sources(made.archive) if name.startswith("shared/console/compiled/")}
+    assert sources(made.archive) - compiled == own | shared | {"requirements.txt"}
+    templates = [name for name in shared if name.startswith("shared/console/templates/")]
+    assert len(compiled) == (len(templates) if name == "console" else 0)
+
+
+def test_the_console_uses_its_compiled_templates(tmp_path: Path) -> None:
+    made = bundle.build(WRITTEN["console"], tmp_path).folder
+    names = [path.name for path in files(made / "shared" / "console" / "templates")]
+    shutil.rmtree(made / "shared" / "console" / "templates")
+    code = "import sys; from shared.console.app import with_templates\n"
+    code += "for name in sys.argv[1:]: with_templates().jinja_env.get_template(name)"
+    subprocess.run(
+        [sys.executable, "-c", code, *names], cwd=made, env={**os.environ, "PYTHONPATH": str(made)}, check=True
+    )
 
 
 def files(folder: Path) -> list[Path]:
