@@ -12,13 +12,12 @@ from bench.rehearsal.functions import Function
 from bench.rehearsal.ports import LimitedApi, MemoryLedger, PacedProvider, PacedTasks, QueueBus
 from bench.rehearsal.simulation import Simulation
 from shared.adapters.clickwrap.client import Bucket
-from shared.bootstrap import RECHECKS_AT_ONCE
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import ApiRequest, ChannelName, Event, Link, Notice, Request, Signer
 from shared.domain.policy import Policy
 from shared.handlers.deliver import Deliver
 from shared.handlers.links import Links
-from shared.handlers.reconcile import Reconcile
+from shared.handlers.reconcile import Reconcile, at_once
 from shared.handlers.remind import Firing, Remind
 from shared.handlers.resolve import Resolve
 from shared.ports import Message, Outgoing, Target, Task, Wording
@@ -192,8 +191,9 @@ class Relay:
     def _make_reconcile(self) -> Reconcile:
         api = self._api("reconcile")
         recheck = Resolve(self.ledger, api, self._publisher, self.policy, self.simulation.clock).recheck
-        each = partial(self.simulation.side_by_side, RECHECKS_AT_ONCE)
-        return Reconcile(self.ledger, recheck, api, (), self.policy, self.simulation.clock, each)
+        calls = self._part("reconcile")
+        each = partial(self.simulation.side_by_side, at_once(calls))
+        return Reconcile(self.ledger, recheck, api, (), self.policy, self.simulation.clock, calls, each)
 
     def _make_remind(self) -> Remind:
         return Remind(self.ledger, self._publisher, self.policy, self.simulation.clock)
