@@ -517,7 +517,8 @@ class Oracle:
             if not sents:
                 yield f"reminder of day {day} to {name} at {address}"
                 continue
-            apart = max(s.at for s in invited if s.at <= sents[0].at) + 12 * HOUR  # an operator may have sent it again
+            before = [s.at for s in invited if s.at <= sents[0].at]  # an operator may have sent it again, or late
+            apart = max(before, default=invited[0].at) + 12 * HOUR
             if sents[0].at > max(max(due, apart) + 10 * MINUTE, last_change + self.bound) + window:
                 yield f"reminder of day {day} to {name}: late by {sents[0].at - due}"
 
