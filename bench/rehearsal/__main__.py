@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cache
+from math import inf
 from pathlib import Path
 
 import phonenumbers
@@ -88,6 +89,10 @@ class Rehearsal:
                 found.append(seconds_of(signer.signed_at) - self.script.caused[key, n])
         return found
 
+    def rechecks_late(self, until: float = inf) -> list[float]:
+        """Seconds by which each recheck was late that began before this time."""
+        return [late for began, late in self.relay.rechecks if began < until]
+
     def calls_a_request(self) -> float:
         """Of the API."""
         return sum(self.relay.calls.values()) / self.size
@@ -117,6 +122,8 @@ class Rehearsal:
         rows = [
             (f"{kind.value}: messages, lateness p50 / p99", spread(late)) for kind, late in self.script.lateness.items()
         ]
+        rows.append(("recheck: late p50 / p99", spread(self.rechecks_late())))
+        rows.append(("recheck on the first day: late p50 / p99", spread(self.rechecks_late(DAY))))
         rows.append(("lost webhooks: noticed, after p50 / p99", spread(self.noticed())))
         rows.append(("events waiting, most: arithmetic / shown", f"{said.deepest:,.0f} / {max(self.waiting):,}"))
         rows.append(("minutes until no more wait: arithmetic / shown", f"{said.empty:.0f} / {self.empty()}"))

@@ -10,15 +10,14 @@ import msgspec
 from bench.harness import ROOT
 from bench.rehearsal.functions import Function
 from bench.rehearsal.ports import LimitedApi, MemoryLedger, PacedProvider, PacedTasks, QueueBus
-from bench.rehearsal.simulation import Simulation
+from bench.rehearsal.simulation import Simulation, seconds_of
 from shared.adapters.clickwrap.client import Bucket
-from shared.bootstrap import RECHECKS_AT_ONCE
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import ApiRequest, ChannelName, Event, Link, Notice, Request, Signer
 from shared.domain.policy import Policy
 from shared.handlers.deliver import Deliver
 from shared.handlers.links import Links
-from shared.handlers.reconcile import Reconcile
+from shared.handlers.reconcile import Reconcile, at_once
 from shared.handlers.remind import Firing, Remind
 from shared.handlers.resolve import Resolve
 from shared.ports import Message, Outgoing, Target, Task, Wording
@@ -107,6 +106,7 @@ class Relay:
         self.truth: dict[str, ApiRequest] = {}
         self.calls: dict[int, int] = defaultdict(int)
         self.dead: Counter[str] = Counter()
+        self.rechecks: list[tuple[float, float]] = []  # when each began, and how late that was
         self._buckets: dict[str, Bucket] = {}
         self.ledger, self.bus = MemoryLedger(simulation), QueueBus(simulation)
         self.tasks, self.names = (
@@ -191,9 +191,16 @@ class Relay:
 
     def _make_reconcile(self) -> Reconcile:
         api = self._api("reconcile")
-        recheck = Resolve(self.ledger, api, self._publisher, self.policy, self.simulation.clock).recheck
-        each = partial(self.simulation.side_by_side, RECHECKS_AT_ONCE)
-        return Reconcile(self.ledger, recheck, api, (), self.policy, self.simulation.clock, each)
+        resolve = Resolve(self.ledger, api, self._publisher, self.policy, self.simulation.clock)
+        recheck, calls = partial(self._recheck, resolve), self._part("reconcile")
+        each = partial(self.simulation.side_by_side, at_once(calls))
+        return Reconcile(self.ledger, recheck, api, (), self.policy, self.simulation.clock, calls, each)
+
+    def _recheck(self, resolve: Resolve, request: str) -> None:
+        now, due = self.simulation.seconds(), self.ledger.peek(Request, request).next_at
+        if due and seconds_of(due) <= now:  # an event may have been faster than the pass
+            self.rechecks.append((now, now - seconds_of(due)))
+        resolve.recheck(request)
 
     def _make_remind(self) -> Remind:
         return Remind(self.ledger, self._publisher, self.policy, self.simulation.clock)

@@ -7,7 +7,7 @@ functions-framework imports the entry point before gunicorn forks its worker, so
 
 import logging
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
@@ -57,7 +57,6 @@ URLS = {  # of the functions that only Google calls
     "remind": place.REMIND_URL,
     "reconcile": place.RECONCILE_URL,
 }
-RECHECKS_AT_ONCE = 4  # of one pass of reconcile
 log = logging.getLogger(__name__)
 
 
@@ -125,18 +124,19 @@ def remind() -> "Remind":
 @cache
 def reconcile() -> "Reconcile":
     """The handler of `reconcile`."""
-    from shared.handlers.reconcile import Reconcile
+    from shared.handlers.reconcile import Reconcile, at_once
 
     s = settings()
-    sites = s[clickwrap.RECONCILE_LIST]
-    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock, _side_by_side)
+    sites, calls = s[clickwrap.RECONCILE_LIST], s[clickwrap.API_RATE_PER_MINUTE]
+    each = partial(_side_by_side, at_once(calls))
+    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock, calls, each)
 
 
-def _side_by_side(do: Callable[[str], None], items: Iterable[str]) -> None:
+def _side_by_side(threads: int, do: Callable[[str], None], items: Iterable[str]) -> None:
     """Rechecks wait for the API most of their time."""
     from concurrent.futures import ThreadPoolExecutor
 
-    with ThreadPoolExecutor(RECHECKS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         list(pool.map(do, items))
 
 

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from math import ceil
 
 from msgspec.structs import replace
 
@@ -15,8 +16,8 @@ from shared.domain.recheck import UNREAD_AGAIN, unread
 from shared.ports import ClickwrapApi, Ledger
 from shared.services.relay_status import update_status
 
-MAX_REQUESTS = 200  # requests a pass; the next pass continues, since `next_at` orders them
-MAX_PASS = 50.0  # seconds a pass may take: the scheduler calls every minute
+MAX_PASS = 55.0  # seconds a pass may take: the scheduler calls every minute
+RECHECK, MOST_AT_ONCE = 2.0, 16  # seconds that each recheck may take while a pass makes all its calls; threads
 UNDECODABLE_AGAIN = 3_600.0  # seconds until a document that cannot be decoded is tried again
 MAX_FAILURES_IN_A_ROW = 100  # failures of a site in a row after which the pass asks for no more of its requests
 HEAVY = 34  # a failure that names a wait (quota, credentials), or is slow, counts for so many: three in a row suffice
@@ -34,6 +35,11 @@ def one_by_one(do: Callable[[str], None], items: Iterable[str]) -> None:
     """Calls `do` with each item."""
     for item in items:
         do(item)
+
+
+def at_once(calls: float) -> int:
+    """Rechecks side by side, where so many calls of the API are allowed a minute. None waits long for its turn."""
+    return max(1, min(MOST_AT_ONCE, ceil(calls * RECHECK / 60)))
 
 
 class _Pass:
@@ -67,6 +73,7 @@ class _Pass:
 class Reconcile:
     """sites: whose requests are listed too, so that a request whose every webhook was lost is found.
 
+    calls: of the API that it may make in a minute, one a request; the next pass continues, since `next_at` orders them.
     each: calls a function with every request of a pass, side by side where that is wanted.
     """
 
@@ -78,14 +85,16 @@ class Reconcile:
         sites: Sequence[str],
         policy: Policy,
         clock: Callable[[], datetime],
+        calls: float = 1_600,
         each: Each = one_by_one,
     ) -> None:
         self._ledger, self._recheck_request, self._api = ledger, recheck, api
         self._sites, self._policy, self._clock, self._each = sites, policy, clock, each
+        self._most = max(1, int(calls * MAX_PASS / 60))
 
     def run(self) -> dict[str, int]:
         """Counts of requests rechecked and of those postponed to a later pass. Raises RetryLater."""
-        counts = self._pass(self._ledger.due(self._clock(), MAX_REQUESTS))
+        counts = self._pass(self._ledger.due(self._clock(), self._most))
         now = self._clock()
         control = update_status(
             self._ledger, lambda c: replace(c, started_at=c.started_at or now, reconciled_at=now, **counts)

@@ -68,3 +68,9 @@ def test_the_arithmetic_of_a_bulk_send_is_what_the_handlers_do():
     assert max(sent.waiting) == pytest.approx(sent.predicted().deepest, rel=0.1)
     assert max(sent.relay.calls.values()) <= sent.relay.share("resolve") * 1.05
     assert sent.picture().count("<polyline") == 4
+
+
+def test_a_recheck_is_made_within_the_minute_in_which_it_is_due():
+    late = rehearsed().rechecks_late()
+    assert len(late) > 60
+    assert max(late) < 60

@@ -301,7 +301,7 @@ def test_an_instance_imports_the_adapters_it_uses_and_no_other() -> None:
 
 
 def test_the_requests_of_a_pass_are_rechecked_side_by_side() -> None:
-    together = Barrier(bootstrap.RECHECKS_AT_ONCE)
+    together = Barrier(4)
     met = []
-    bootstrap._side_by_side(lambda request: met.append((request, together.wait(10))), map(str, range(8)))
+    bootstrap._side_by_side(4, lambda request: met.append((request, together.wait(10))), map(str, range(8)))
     assert sorted(request for request, _ in met) == list("01234567")

@@ -28,6 +28,7 @@ DEADLINE = 15.0  # seconds
 MAX_BODY = 16_000_000  # bytes of an answer: a request with a thousand signers has several million
 LIMIT_WINDOW = 60.0  # seconds: the vendor counts calls by the minute
 MAX_TURN_WAIT = 5.0  # seconds that a call waits for its turn
+FILLED_IN = 50.0  # seconds within which signers given as bare ids are asked for: a delivery has 60
 PAGE = 100  # requests a page of a list, the most the vendor allows
 REFUSED_AFTER = 900.0  # seconds; an operator has to replace the token first
 log = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class ClickwrapClient:
         deadline: float = DEADLINE,
     ) -> None:
         self._url, self._token, self._fields, self._bucket = url, token, fields, Bucket(rate)
+        self._most_bare = max(1, int(rate * FILLED_IN / LIMIT_WINDOW))
         self._hosts = Hosts(link_hosts, loopback=on_loopback(url))
         self._http = Http("the API", _now, deadline, self._hold_back, most=MAX_BODY)
         self._names_request = False  # whether an answer has named the request that was asked for
@@ -142,6 +144,7 @@ class ClickwrapClient:
         rows = document.get("signers") if isinstance(document, dict) else None
         if isinstance(rows, list):
             check_count(len(rows))  # before the calls that their ids would cost
+            self._check_bare(sum(_bare(row) is not None for row in rows))
             document = {**document, "signers": [self._whole(row) for row in rows]}
         return document
 
@@ -165,14 +168,19 @@ class ClickwrapClient:
         except NotFound:
             raise PermanentFailure("the API does not list requests") from None
 
+    def _check_bare(self, count: int) -> None:
+        """Raises PermanentFailure for more than an instance can ask for in one delivery: the next begins anew."""
+        if count > self._most_bare:
+            said = f"the API gives {count} signers as ids only"
+            raise PermanentFailure(f"{said}; at most {self._most_bare} can be asked for in time")
+
     def _whole(self, row: Any) -> Any:
         """`signers[]`, or its `signer`, may be an id only: then the signer is asked for."""
-        if isinstance(row, str | int):
-            return {"signer_id": row, "signer": self._signer(str(row))}
-        inner = row.get("signer") if isinstance(row, dict) else None
-        if isinstance(inner, str | int):
-            return {"signer_id": inner, **row, "signer": self._signer(str(inner))}
-        return row
+        bare = _bare(row)
+        if bare is None:
+            return row
+        more = row if isinstance(row, dict) else {}
+        return {"signer_id": bare, **more, "signer": self._signer(str(bare))}
 
     def _signer(self, key: str) -> Any:
         try:
@@ -211,6 +219,12 @@ class ClickwrapClient:
             return msgspec.json.decode(answer.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
             raise _no_answer("the API's answer is not whole JSON") from e
+
+
+def _bare(row: Any) -> str | int | None:
+    """The id, where a row, or its `signer`, is nothing else."""
+    found = row.get("signer") if isinstance(row, dict) else row
+    return found if isinstance(found, str | int) else None
 
 
 def _no_answer(reason: str, after: float | None = None) -> RetryLater:

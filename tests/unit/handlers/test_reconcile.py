@@ -14,6 +14,7 @@ from tests.fakes import START, World, answer, seen
 
 SENT, SIGNED, COMPLETE, _ = EventType
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+MOST = int(1_600 * reconcile.MAX_PASS / 60)  # requests of a pass that may make 1,600 calls a minute
 
 
 def complete() -> World:
@@ -48,14 +49,14 @@ class TestAPass:
 
     def test_asks_no_more_when_nothing_can_be_read_and_goes_on_a_minute_later(self):
         world = World()
-        names = [f"r{n}" for n in range(reconcile.MAX_REQUESTS + 2)]
+        names = [f"r{n}" for n in range(MOST + 2)]
         for name in names:
             due(world, name)
         world.api.truth = dict.fromkeys(names, RetryLater("the API is down"))
-        assert world.reconcile.run() == {"rechecked": 0, "postponed": reconcile.MAX_REQUESTS}
+        assert world.reconcile.run() == {"rechecked": 0, "postponed": MOST}
         assert world.api.calls == reconcile.MAX_FAILURES_IN_A_ROW
         assert world.reconcile.run()["postponed"] == 2
-        assert set(world.ledger.due(world.now + timedelta(seconds=UNREAD_AGAIN), 500)) == set(names)
+        assert set(world.ledger.due(world.now + timedelta(seconds=UNREAD_AGAIN), 2_000)) == set(names)
 
     @pytest.mark.parametrize(("fault", "seconds"), [(RetryLater("403", after=900.0), 0), (RetryLater("no answer"), 15)])
     def test_a_site_that_does_not_answer_costs_the_others_little(self, fault, seconds):
@@ -138,6 +139,15 @@ class TestAPass:
         world.reconcile.run()
         assert world.request().unread_since is None
 
+    @pytest.mark.parametrize(("calls", "requests"), [(0.5, 1), (60, 55), (320, 293), (640, 586)])
+    def test_has_as_many_requests_as_it_may_make_calls_of_the_api(self, calls, requests):
+        world = World()
+        due(world, *[f"r{n}" for n in range(700)])
+        world.api.truth = {f"r{n}": answer(seen("a")) for n in range(700)}
+        ports = world.ledger, world.resolve.recheck, world.api, world.sites
+        a_pass = reconcile.Reconcile(*ports, world.policy, world.clock, calls)
+        assert a_pass.run() == {"rechecked": requests, "postponed": 0}
+
     def test_ends_before_the_next_one_begins(self):
         world = World()
         due(world, *[f"r{n}" for n in range(5)])
@@ -149,6 +159,11 @@ class TestAPass:
 
         world.api.fetch = slow
         assert sum(world.reconcile.run().values()) == 2
+
+
+@pytest.mark.parametrize(("calls", "threads"), [(10, 1), (60, 2), (320, 11), (1_000_000, reconcile.MOST_AT_ONCE)])
+def test_so_many_rechecks_at_once_that_calls_of_two_seconds_fill_the_share(calls, threads):
+    assert reconcile.at_once(calls) == threads
 
 
 class TestForgetting:

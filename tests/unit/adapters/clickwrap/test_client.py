@@ -242,6 +242,21 @@ def test_too_many_signers_are_refused_before_their_ids_are_asked_for(vendor, api
     assert [path for path, _ in vendor.seen] == ["/requests/r1"]
 
 
+def test_more_bare_ids_than_can_be_asked_for_within_the_time_out_are_refused_at_once(vendor):
+    """Each delivery would ask for the first of them again and never come to the last."""
+    whole = {"id": "a", "signer": {"email": "a@x.org"}}
+    for n in range(3):
+        vendor.says(f"/signers/id:{n}", {"data": {}})
+    slow = ClickwrapClient(vendor.url, "hush", FIELDS, rate=4)
+    vendor.says("/requests/r1", {"signers": [whole, *range(4)]})
+    with pytest.raises(PermanentFailure, match="4 signers as ids only; at most 3 can be asked for"):
+        slow.fetch("r1")
+    assert [path for path, _ in vendor.seen] == ["/requests/r1"]
+    vendor.says("/requests/r1", {"signers": [whole] * 9})
+    quick = ClickwrapClient(vendor.url, "hush", FIELDS, rate=4)
+    assert len(quick.fetch("r1").signers) == 9
+
+
 def test_an_odd_row_is_left_as_it_is(vendor, api):
     vendor.says("/requests/r1", {"signers": [None, [], {"id": "a", "signer": None}]})
     assert [s.ids for s in api.fetch("r1").signers] == [("a",)]
