@@ -104,7 +104,7 @@ bench: $(STAMP) ## Run the benchmarks (BENCH=receive,cold for some; WRITE=1 upda
 	@BENCH=$(BENCH) WRITE=$(WRITE) $(BIN)/python -m bench
 
 .PHONY: rehearse
-rehearse: $(STAMP) ## Run a bulk send and its fortnight in virtual time (SIZE=10000, SIGNERS, LOST, OPENED, LINKS, API, PROVIDER, SPREAD, DAYS, SEED, PICTURE=file.svg, ...)
+rehearse: $(STAMP) ## Run a bulk send and its fortnight in virtual time (SIZE=10000, SIGNERS, LOST, OPENED, LINKS, API, PROVIDER, QUEUES, SPREAD, DAYS, SEED, PICTURE=file.svg, ...)
 	@$(BIN)/python -m bench.rehearsal
 
 .PHONY: schedules

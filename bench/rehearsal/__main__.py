@@ -2,8 +2,9 @@
 
 SIGNERS, LOST (share of the webhooks), OPENED (share of the signatures before which the link was opened), LINKS=others
 (the schedule where the links are not our own), API (calls a minute), SHARED=1 (one budget for a function's instances),
-PROVIDER (messages a second), OVER (minutes that the sending takes), AFTER (hours from 10:00 until it begins), SPREAD
-(minutes, of the reminders), DAYS and SEED change the run; PICTURE names a file for its first hours as an SVG.
+PROVIDER (messages a second), QUEUES (share of the rates of Cloud Tasks), OVER (minutes that the sending takes), AFTER
+(hours from 10:00 until it begins), SPREAD (minutes, of the reminders), DAYS and SEED change the run; PICTURE names a
+file for its first hours as an SVG.
 """
 
 import gc
@@ -12,7 +13,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from math import inf
 from pathlib import Path
@@ -21,7 +22,7 @@ import phonenumbers
 from msgspec.structs import replace
 
 from bench.cost import BILLED_BYTES, BILLED_SECONDS, CALL, PUBSUB, READ, SECOND, TASK, WRITE
-from bench.rehearsal.arithmetic import Predicted, predicted
+from bench.rehearsal.arithmetic import LEAST, Compared, Predicted, predicted
 from bench.rehearsal.picture import picture
 from bench.rehearsal.relay import Limits, Relay
 from bench.rehearsal.script import DAY, HOUR, MINUTE, Script
@@ -29,6 +30,7 @@ from bench.rehearsal.simulation import Simulation, seconds_of
 from shared.domain import policy, search, signers
 from shared.domain.model import NoticeRecord, NoticeState, Request
 from shared.domain.policy import Policy
+from shared.handlers.reconcile import MAX_PASS
 
 OWN_LINKS = Policy(opens_seen=True)
 PURE = ((phonenumbers, "parse"), (search, "folded"), (signers, "normal_mobile"), (policy, "zone_of"))
@@ -89,6 +91,10 @@ class Rehearsal:
                 found.append(seconds_of(signer.signed_at) - self.script.caused[key, n])
         return found
 
+    def now(self) -> datetime:
+        """The time that it has come to."""
+        return self._simulation.clock()
+
     def rechecks_late(self, until: float = inf) -> list[float]:
         """Seconds by which each recheck was late that began before this time."""
         return [late for began, late in self.relay.rechecks if began < until]
@@ -104,7 +110,20 @@ class Rehearsal:
 
     def predicted(self) -> Predicted:
         """What the arithmetic says of this send."""
-        return predicted(self.size, self.relay.share("resolve"), self._over)
+        others = self.relay.share("reconcile") * MAX_PASS / MINUTE
+        others += self.relay.share("deliver") * self.relay.has_slow_sender
+        return predicted(self.size, self.relay.share("resolve"), self._over, others)
+
+    def compared(self) -> list[Compared]:
+        """Every figure that the arithmetic gives too."""
+        said, most = self.predicted(), max(self.relay.calls.values(), default=0)
+        if said.empty - self._over / MINUTE < LEAST:
+            return []
+        return [
+            Compared("events waiting, most", said.deepest, max(self.waiting)),
+            Compared("minutes until no more wait", said.empty, self.empty()),
+            Compared("API calls a minute, most", said.calls, most),
+        ]
 
     def empty(self) -> int:
         """Minutes until only a hundredth of the most waits."""
@@ -118,15 +137,14 @@ class Rehearsal:
 
     def rows(self) -> list[tuple[str, str]]:
         """What to print: a label and its figures."""
-        calls, said = self.relay.calls, self.predicted()
+        calls = self.relay.calls
         rows = [
             (f"{kind.value}: messages, lateness p50 / p99", spread(late)) for kind, late in self.script.lateness.items()
         ]
         rows.append(("recheck: late p50 / p99", spread(self.rechecks_late())))
         rows.append(("recheck on the first day: late p50 / p99", spread(self.rechecks_late(DAY))))
         rows.append(("lost webhooks: noticed, after p50 / p99", spread(self.noticed())))
-        rows.append(("events waiting, most: arithmetic / shown", f"{said.deepest:,.0f} / {max(self.waiting):,}"))
-        rows.append(("minutes until no more wait: arithmetic / shown", f"{said.empty:.0f} / {self.empty()}"))
+        rows += [(f"{c.label}: arithmetic / shown", f"{c.said:,.0f} / {c.shown:,}") for c in self.compared()]
         rows += [(f"deepest: {name}", f"{depth:,}") for name, depth in self.deepest.items()]
         rows.append(("API calls a minute, most", f"{max(calls.values(), default=0):,}"))
         rows.append(("API calls a request", f"{self.calls_a_request():.1f}"))
@@ -163,9 +181,9 @@ def _span(seconds: float) -> str:
 
 
 def hurry() -> None:
-    """Takes no part in what is shown: all numbers are one number, and a collection of garbage finds none."""
+    """Takes no part in what is shown: all numbers are one number. Garbage, mostly refusals, is collected rarely."""
     logging.disable(logging.CRITICAL)
-    gc.disable()
+    gc.set_threshold(50_000, 20, 100)
     for place, name in PURE:
         setattr(place, name, cache(getattr(place, name)))
 
@@ -173,7 +191,8 @@ def hurry() -> None:
 def main() -> None:
     hurry()
     of = os.environ.get
-    limits = Limits(api=float(of("API") or 1600), provider=float(of("PROVIDER") or 100), shared=bool(of("SHARED")))
+    rates = {"api": float(of("API") or 1600), "provider": float(of("PROVIDER") or 100)}
+    limits = Limits(**rates, queues=float(of("QUEUES") or 1), shared=bool(of("SHARED")))
     size, began = int(of("SIZE") or 10_000), time.monotonic()
     opened, policy = float(of("OPENED") or 0.95), Policy() if of("LINKS") == "others" else OWN_LINKS
     policy = replace(policy, spread=timedelta(minutes=int(of("SPREAD") or 0)))

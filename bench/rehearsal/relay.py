@@ -36,13 +36,14 @@ URLS = {"resolve": "https://resolve.test", "deliver": "https://deliver.test", "r
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """api: calls a minute for all instances. provider: messages a second.
+    """api: calls a minute for all instances. provider: messages a second. queues: share of the rates of Cloud Tasks.
 
     shared: one budget for all instances of a function, which no deployment has; else each has a fixed part.
     """
 
     api: float = 1600.0
     provider: float = 100.0
+    queues: float = 1.0
     shared: bool = False
 
 
@@ -109,10 +110,9 @@ class Relay:
         self.rechecks: list[tuple[float, float]] = []  # when each began, and how late that was
         self._buckets: dict[str, Bucket] = {}
         self.ledger, self.bus = MemoryLedger(simulation), QueueBus(simulation)
-        self.tasks, self.names = (
-            PacedTasks(simulation, QUEUES, RETRIES, self._fired),
-            ResourceNames(remind_url=URLS["remind"]),
-        )
+        rates = {queue: rate * limits.queues for queue, rate in QUEUES.items()}
+        self.tasks = PacedTasks(simulation, rates, RETRIES * limits.queues, self._fired)
+        self.names = ResourceNames(remind_url=URLS["remind"])
         self._publisher = Publisher(self.ledger, self.bus, self.tasks, self.names, policy, simulation.clock)
         self._channels = {
             channel: PacedProvider(channel.value, simulation, limits.provider, sent)
@@ -170,6 +170,11 @@ class Relay:
     def share(self, name: str) -> float:
         """API calls a minute of a function."""
         return float(self._limits.api * self._table[name]["api_share"])
+
+    @property
+    def has_slow_sender(self) -> bool:
+        """Whether messages come faster than the provider takes them, so that `deliver` asks the API at each try."""
+        return self._limits.provider * 60 < self.share("resolve")
 
     def _part(self, name: str) -> float:
         """API calls a minute of one instance, as `make deploy` sets them."""
