@@ -10,6 +10,7 @@ from shared.domain.model import Kind, Notice, NoticeRecord, NoticeState, Request
 from shared.domain.notice_record import (
     ADDRESS_GONE,
     ARRIVED_STATES,
+    NO_SIGNER,
     NOT_SENT_STATES,
     SENT_STATES,
     SIGNER_GONE,
@@ -164,10 +165,10 @@ def _same_address(request: Request, notice: Notice, signer: Signer, policy: Poli
 def _check_invitation(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Decision:
     if signer.state is SignerState.SIGNED:
         return Defer("the API denies the signature") if signer.doubted_since else Suppress("already signed")
+    if signer.role is not Role.SIGNER:
+        return Suppress(NO_SIGNER, for_good=False)
     reason = _not_now(request, signer)
-    if not reason:
-        return _open(request)
-    return Defer(reason) if signer.role is Role.SIGNER else Suppress(reason)
+    return Defer(reason) if reason else _open(request)
 
 
 def _not_now(request: Request, signer: Signer) -> str:

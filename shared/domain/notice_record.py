@@ -16,6 +16,7 @@ SECOND_TRY_AFTER = 900.0  # seconds in which a receipt may still settle an unkno
 NOT_AGAIN = "not sent a second time"
 NOT_THERE = "the provider has said twice that it never got it"
 SIGNER_GONE = "the signer is no longer on the request"
+NO_SIGNER = "they need not sign any more"  # another does in their place
 ADDRESS_GONE = "the address has changed or is no longer to be used"
 IN_PROGRESS = {NoticeState.PLANNED, NoticeState.SENDING}
 SENT_STATES = {NoticeState.ACCEPTED, NoticeState.DELIVERED, NoticeState.UNDELIVERED, NoticeState.UNKNOWN}
@@ -198,8 +199,18 @@ def lease_left(record: NoticeRecord, now: datetime) -> float:
 
 
 def may_return(record: NoticeRecord) -> bool:
-    """Whether it was dropped for a reason that may pass: its signer or their address was gone. It never left."""
-    return record.state is NoticeState.SUPPRESSED and record.reason in (SIGNER_GONE, ADDRESS_GONE)
+    """Whether it was dropped for a reason that may pass: signer, part or address were gone. It never left."""
+    return record.state is NoticeState.SUPPRESSED and record.reason in (SIGNER_GONE, NO_SIGNER, ADDRESS_GONE)
+
+
+def may_begin(record: NoticeRecord) -> bool:
+    """Whether it is still to be sent as if it had never been tried."""
+    return record.state is NoticeState.PLANNED or may_return(record)
+
+
+def is_over(record: NoticeRecord) -> bool:
+    """Whether its outcome is final, or its provider has it."""
+    return record.state not in UNSETTLED and not may_return(record)
 
 
 def second_try_left(record: NoticeRecord, now: datetime) -> float:

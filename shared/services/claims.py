@@ -108,8 +108,7 @@ class Claims:
         return False
 
     def _may_be_claimed(self, record: NoticeRecord) -> bool:
-        planned = record.state is NoticeState.PLANNED or notice_record.may_return(record)
-        return planned or notice_record.second_try_due(record, self._clock(), self._policy)
+        return notice_record.may_begin(record) or notice_record.second_try_due(record, self._clock(), self._policy)
 
     def _await_second_try(self, record: NoticeRecord) -> None:
         """Too early, it comes again: no recheck may come in time for a request that has ended."""
@@ -120,7 +119,7 @@ class Claims:
     def is_open(self, notice: Notice) -> bool:
         """Whether it is still to be sent: never begun, or to be tried again. Raises RetryLater while one holds it."""
         stored = self._ledger.get(NoticeRecord, notice.notice)
-        return stored is None or (self._is_free(notice, stored) and stored.item.state is NoticeState.PLANNED)
+        return stored is None or (self._is_free(notice, stored) and notice_record.may_begin(stored.item))
 
     def has_begun(self, notice: Notice) -> bool:
         """Whether there is a record of it."""
@@ -129,7 +128,7 @@ class Claims:
     def is_over(self, notice: Notice) -> bool:
         """Whether its outcome is final, or its provider has it."""
         stored = self._ledger.get(NoticeRecord, notice.notice)
-        return stored is not None and stored.item.state not in notice_record.UNSETTLED
+        return stored is not None and notice_record.is_over(stored.item)
 
     def holds(self, claim: Claim) -> bool:
         """Whether the provider may still be called: to be asked just before."""
@@ -153,7 +152,7 @@ class Claims:
         if self._ledger.put(notice.notice, fresh, None):
             return
         stored = self._ledger.get(NoticeRecord, notice.notice)
-        if stored and self._is_free(notice, stored) and stored.item.state is NoticeState.PLANNED:
+        if stored and self._is_free(notice, stored) and notice_record.may_begin(stored.item):
             self.record(Claim(notice, stored), notice_record.closed(stored.item, state, now, reason, **fields))
 
     def unknown(self, claim: Claim, reason: str) -> None:

@@ -57,6 +57,8 @@ class Chance:
         self._provider = r.choice((0.0, 0.03, 0.2))
         self._receipts = r.choice((0.0, 0.3, 0.9))
         self._crowd = r.random() < 0.7  # both instances are used
+        self._addresses = Random(f"{seed}/addresses")
+        self._mistaken = self._addresses.random() < 0.2  # where an address would be missing, another may be shown
         self.made: Decisions = {}
 
     def start(self, kernel: Kernel, calm: datetime) -> None:
@@ -134,7 +136,12 @@ class Chance:
             return what, r.choice((1.0, 20.0, 230.0))
         if what == "status":
             return what, r.choice(("paused", "expired"))
-        return (what, r.randrange(3)) if what.startswith("without") else (what,)
+        return (self._mistaken_for(what), r.randrange(3)) if what.startswith("without") else (what,)
+
+    def _mistaken_for(self, what: str) -> str:
+        if what == "without a signer" or not self._mistaken:
+            return what
+        return self._addresses.choice((what, "another number", "another number", "another e-mail"))
 
     def _refusal(self) -> Decision | None:
         if self._random() >= self._provider:

@@ -19,6 +19,7 @@ from tests.simulation.script import Facts, Person, Row
 ENDS = (NoticeState.ACCEPTED, NoticeState.FAILED, NoticeState.DELIVERED, NoticeState.UNDELIVERED)
 ONCE_MORE = ("invitation", "completion")  # what may be tried again after a lost answer
 SECOND, MINUTE, HOUR, DAY = (timedelta(seconds=n) for n in (1, 60, 3_600, 86_400))
+CLOCKS = timedelta(seconds=5)  # how far apart two may be
 UNDER_WAY = timedelta(seconds=175)  # a function's time-out, a lease, a provider's deadline, two clocks
 
 
@@ -129,6 +130,11 @@ class Oracle:
         rows = (f.row(name) for f in self.p.versions)
         return {a for row in rows if row for a in (row.person.mobile, row.person.email) if a}
 
+    def strangers(self, name: str, until: datetime) -> dict[str, datetime]:
+        """Addresses that are not this signer's, and when an answer last showed them as theirs."""
+        mistaken = self.p.relay.ports.api.mistaken
+        return {to: at for at, who, to in mistaken if who == name and at <= until}
+
     def channels(self, person: Person) -> list[str]:
         """The addresses at which this person is told everything."""
         wanted, _, first = self.p.policy.channels.partition("-")
@@ -227,10 +233,21 @@ class Oracle:
         for sent in self.p.book:
             if sent.name in self.unsure:
                 continue
-            if sent.to not in self.addresses(sent.name):
+            if sent.to not in self.addresses(sent.name) and self._corrected_since(sent):
                 yield f"{sent.effect}: not an address of theirs"
             if sent.link and sent.link != f"https://sign.test/{sent.name}":
                 yield f"{sent.effect}: the link of {sent.link.rpartition('/')[2]}"
+
+    def _corrected_since(self, sent: Sent) -> bool:
+        """Whether no answer had shown this address as theirs, or a whole one had been stored after it."""
+        shown = self.strangers(sent.name, sent.at).get(sent.to, self.p.end)
+        return any(shown < at < sent.task.started - SECOND for at in self.stored) or shown == self.p.end
+
+    @cached_property
+    def stored(self) -> list[datetime]:
+        """When the whole answers came that were stored."""
+        stored = [task.told[task.stored - 1] for _, task, how in self.p.tasks if how == "ok" and task.stored]
+        return [at for at, i, whole in stored if whole and i >= 0]
 
     def against_what_was_known(self) -> Iterator[str]:
         for sent in self.p.book:
@@ -386,7 +403,7 @@ class Oracle:
 
     @cached_property
     def _lied_about_signers(self) -> bool:
-        return any(d[0].startswith("without") for of in self.p.made.values() for d in of.values())
+        return any(d[0].startswith(("without", "another")) for of in self.p.made.values() for d in of.values())
 
     def _lost(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         name = row.person.name
@@ -422,13 +439,21 @@ class Oracle:
             return  # an operator can send it to the new address
         if kind == "completion" and self._corrected(name) and any(d[0] == "stale" for d in self.decided):
             return  # it went to the address that the last answer showed
+        if kind == "completion" and any(s.to in self.strangers(name, s.at) for s in self.completions):
+            return  # so did this
         sents = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, kind)]
         current = [s for s in sents if s.round == self.revisions + 1] if kind == "invitation" and self.seen else sents
         if not current and self.disturbed_tries(kind, name) < 2 and not self._stands_in(kind, name):
             yield f"{kind} to {name} at {address}"
 
+    @cached_property
+    def completions(self) -> list[Sent]:
+        return [s for s in self.p.book if s.kind == "completion"]
+
     def _corrected(self, name: str) -> bool:
-        return any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)
+        """Whether they had another address for some time, or an answer said so."""
+        said = bool(self.strangers(name, self.p.end))
+        return said or any((a.what, a.who) == ("correct", name) for a in self.p.script.acts)
 
     def _corrected_late(self, name: str) -> bool:
         acts = self.p.script.acts
@@ -509,7 +534,8 @@ class Oracle:
             later = [d for d in self.p.policy.reminder_days if d > day]
             overtaken = later and invited[0].at + later[0] * DAY <= last_change + HOUR
             window = DAY if self.p.policy.window else timedelta(0)
-            if overtaken or due < last_change + HOUR or due > self.p.end - self.bound - window:
+            counted = max(invited[0].at, self._back_by(name)) + day * DAY
+            if overtaken or due < last_change + HOUR or counted > self.p.end - self.bound - window:
                 continue
             if self.revisions or self.disturbed_tries("reminder", name, day):
                 continue
@@ -519,8 +545,18 @@ class Oracle:
                 continue
             before = (s.at for s in invited if s.at <= sents[0].at)  # an operator may send it again, also later
             apart = max(before, default=due - 12 * HOUR) + 12 * HOUR
-            if sents[0].at > max(max(due, apart) + 10 * MINUTE, last_change + self.bound) + window:
+            if sents[0].at > max(max(counted, apart) + 10 * MINUTE, last_change + self.bound) + window:
                 yield f"reminder of day {day} to {name}: late by {sents[0].at - due}"
+
+    def _back_by(self, name: str) -> datetime:
+        """When it was known at the latest that they are on the open request again: their days count from then."""
+        there = [facts.row(name) is not None for facts in self.p.versions]
+        back = [n for n, here in enumerate(there) if here and any(there[:n]) and not there[n - 1]]
+        known = [at for at, facts in self._since(back[-1]) if facts.status is Status.OPEN] if back else []
+        return min(known) + self.bound if known else self.p.start
+
+    def _since(self, version: int) -> list[tuple[datetime, Facts]]:
+        return list(zip(self.p.times, self.p.versions, strict=True))[version:]
 
     def _lost_progress(self, facts: Facts, row: Row, address: str) -> Iterator[str]:
         if self.p.policy.progress_to == "none" or self.revisions or self.p.script.silent:
@@ -533,7 +569,8 @@ class Oracle:
             if not other.signed or row.role is not Role.SIGNER or (about == row.person.name):
                 continue
             signed_at = next(t for t, f in zip(self.p.times, self.p.versions, strict=True) if _signed(f, about))
-            if not invited or invited[0] > signed_at - 5 * MINUTE or self.settled_at - signed_at > 16 * HOUR:
+            away = self._back_by(row.person.name) > signed_at
+            if not invited or away or invited[0] > signed_at - 5 * MINUTE or self.settled_at - signed_at > 16 * HOUR:
                 continue
             key = (row.person.name, address, "progress", about)
             sents = [s for s in self.p.book if (s.name, s.to, s.kind, s.about) == key]
@@ -583,8 +620,8 @@ class Oracle:
             if sent.kind == "invitation":
                 first.setdefault((sent.name, sent.to), sent.at)
             invited = first.get((sent.name, sent.to))
-            plain = not (self.revisions or self.p.resends or "correct" in self.acts or self.refused)
-            if plain and sent.kind == "reminder" and invited and sent.at - invited < 12 * HOUR:
+            plain = not (self.revisions or self.p.resends or self._corrected(sent.name) or self.refused)
+            if plain and sent.kind == "reminder" and invited and sent.at - invited < 12 * HOUR - 2 * CLOCKS:
                 yield f"{sent.effect}: {sent.at - invited} after the invitation"
 
     def stuck(self) -> Iterator[str]:
@@ -615,8 +652,8 @@ class Oracle:
         return self.request is None or self.request.forgotten
 
     def _held_back(self, notice: Any) -> bool:
-        """Lost on its way, and no longer due; or kept back for a signer whose turn may come."""
-        return self.p.disturbed_until > self.p.start or "remove" in self.acts or "delegate" in self.acts
+        """Lost on its way, and no longer due; or kept back for a signer whose turn or address may come back."""
+        return self.p.disturbed_until > self.p.start or bool({"remove", "delegate", "correct"} & self.acts)
 
     def forgotten_acceptance(self) -> Iterator[str]:
         """In the book, and the ledger says that it was not sent."""
@@ -715,6 +752,7 @@ class Oracle:
             return
         rows = [r for f in self.p.versions for r in f.rows]
         personal = {a for r in rows for a in (r.person.mobile, r.person.email) if a}
+        personal |= {address for _, _, address in self.p.relay.ports.api.mistaken}
         for (kind, key), (item, _) in self.ledger.documents.items():
             text = repr(item)
             if any(a in text for a in personal) and key != "r0":

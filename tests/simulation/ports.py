@@ -12,7 +12,7 @@ from shared.adapters.collections import CHANGED, COLLECTIONS
 from shared.domain.dead_letters import DeadLetter
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.kinds import KINDS
-from shared.domain.model import ApiRequest, Notice, NoticeRecord, Request, Status
+from shared.domain.model import ApiRequest, ApiSigner, Notice, NoticeRecord, Request, Status
 from shared.ports import Ledger, Mark, Message, NotFound, Only, Outgoing, Sought, Stored, Task, Wording
 from tests.fakes import fits
 from tests.simulation.kernel import Crash, Kernel
@@ -20,6 +20,7 @@ from tests.simulation.kernel import Crash, Kernel
 LOST = "the answer was lost"
 REFUSED = "cannot be reached"
 LONG = 60.0  # seconds
+STRANGERS = {"another number": "+13175550400", "another e-mail": "stranger@x.org"}  # shown of a signer by mistake
 ERRS_FOR, RIGHT_AFTER = timedelta(seconds=240), timedelta(hours=1)
 
 
@@ -205,6 +206,7 @@ class SimApi:
         self.versions: list[tuple[datetime, ApiRequest]] = []
         self.outage: RetryLater | None = None
         self.asked: list[tuple[datetime, str]] = []  # when, and for which notice, "" for none
+        self.mistaken: list[tuple[datetime, str, str]] = []  # when it showed of whom another's address
         self._wrong_since: datetime | None = None
         self._right_since: list[tuple[Any, int]] = []  # whom it has told the truth since then, in which of its answers
         self.silent = False
@@ -258,8 +260,18 @@ class SimApi:
         chosen = wrong[1] % len(answer.signers)
         if wrong[0] == "without a signer":
             return replace(answer, signers=(*answer.signers[:chosen], *answer.signers[chosen + 1 :]))
-        bare = replace(answer.signers[chosen], mobile="", **({"email": ""} if wrong[0] == "without addresses" else {}))
-        return replace(answer, signers=(*answer.signers[:chosen], bare, *answer.signers[chosen + 1 :]))
+        changed = self._readdressed(answer.signers[chosen], wrong[0])
+        return replace(answer, signers=(*answer.signers[:chosen], changed, *answer.signers[chosen + 1 :]))
+
+    def _readdressed(self, signer: ApiSigner, wrong: str) -> ApiSigner:
+        """Without a number, without any address, or with another's in place of one that they have."""
+        if wrong not in STRANGERS:
+            return replace(signer, mobile="", **({"email": ""} if wrong == "without addresses" else {}))
+        field = "mobile" if wrong == "another number" else "email"
+        if not getattr(signer, field):
+            return signer
+        self.mistaken.append((self._calls.kernel.now, signer.name, STRANGERS[wrong]))
+        return replace(signer, **{field: STRANGERS[wrong]})
 
     def listed(self, site: str, limit: int) -> Sequence[str]:
         raise PermanentFailure("no list")

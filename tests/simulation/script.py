@@ -1,5 +1,6 @@
 """What happens at Clickwrap and around the relay in a run, made from its seed alone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -157,9 +158,17 @@ def _delegate(facts: Facts, act: Act, people: dict[str, Person]) -> Facts:
 def _remove(facts: Facts, act: Act, people: dict[str, Person]) -> Facts:
     row = facts.row(act.who)
     others = [r for r in facts.rows if r is not row and r.role is Role.SIGNER and not r.signed]
-    if row is None or row.signed or not others or facts.status is not Status.OPEN:
+    if row is None or row.signed or not others or facts.status not in (Status.OPEN, Status.PAUSED):
         return facts
     return replace(facts, rows=tuple(r for r in facts.rows if r is not row))
+
+
+def _back(facts: Facts, act: Act, people: dict[str, Person]) -> Facts:
+    """Who was taken off is on it again, as they were at first. value: listed first (0) or last (1)."""
+    if facts.status not in (Status.OPEN, Status.PAUSED) or facts.row(act.who):
+        return facts
+    row = Row(people[act.who])
+    return replace(facts, rows=(*facts.rows, row) if act.value else (row, *facts.rows))
 
 
 def _add(facts: Facts, act: Act, people: dict[str, Person]) -> Facts:
@@ -171,12 +180,19 @@ def _add(facts: Facts, act: Act, people: dict[str, Person]) -> Facts:
 
 
 def _correct(facts: Facts, act: Act, people: dict[str, Person]) -> Facts:
-    """Another number."""
+    """Another number, or e-mail address."""
     row = facts.row(act.who)
-    if row is None or not row.person.mobile or facts.status not in (Status.OPEN, Status.PAUSED):
+    if row is None or facts.status not in (Status.OPEN, Status.PAUSED):
         return facts
-    other = replace(row.person, mobile=str(act.value))
+    other = _with_address(row.person, str(act.value))
     return replace(facts, rows=tuple(replace(r, person=other) if r is row else r for r in facts.rows))
+
+
+def _with_address(p: Person, address: str) -> Person:
+    """The same where they have none of this sort. An e-mail address that is one of their ids stays one."""
+    if "@" not in address:
+        return replace(p, mobile=address) if p.mobile else p
+    return replace(p, email=address, ids=tuple(address if i == p.email else i for i in p.ids)) if p.email else p
 
 
 RULES: dict[str, Any] = {
@@ -189,6 +205,7 @@ RULES: dict[str, Any] = {
     "delegate": _delegate,
     "remove": _remove,
     "add": _add,
+    "back": _back,
     "correct": _correct,
     "shuffle": lambda f, a, p: replace(f, rows=f.rows[::-1]) if len(f.rows) > 1 else f,
 }
@@ -202,8 +219,14 @@ NAMES = ("ann", "bob", "cem")
 
 def script(seed: int) -> Script:
     """The script of a seed."""
-    drawn, random = _Draw(Random(f"{seed}/script")).script(), Random(f"{seed}/forged")
-    return _with_forgeries(drawn, random) if random.random() < 0.2 else drawn
+    drawn, forged, returns = _Draw(Random(f"{seed}/script")).script(), *_randoms(seed, "forged", "returns")
+    if forged.random() < 0.2:
+        return _with_forgeries(drawn, forged)
+    return _with_returns(drawn, returns) if returns.random() < 0.15 else drawn
+
+
+def _randoms(seed: int, *parts: str) -> Iterator[Random]:
+    return (Random(f"{seed}/{part}") for part in parts)
 
 
 FORGED = ("request_sent", "request_signed", "request_complete", "request_expired")
@@ -240,6 +263,44 @@ def _with_forgeries(drawn: Script, r: Random) -> Script:
         silent=r.random() < 0.5,
         ordered=drawn.ordered and not plain,
     )
+
+
+def _with_returns(drawn: Script, r: Random) -> Script:
+    """A signer is taken off and put back, or corrected and corrected back; in two of three, while messages wait.
+
+    Half of these scripts hold nothing else but signatures.
+    """
+    plain = r.random() < 0.5
+    acts = [a for a in drawn.acts if not plain or a.what in ("sent", "sign")]
+    people = [p for p in drawn.people if not p.name.startswith("dan")]
+    at = r.choice((0.0, 0.0, r.random() * max(a.at for a in acts))) + r.choice((1.0, 30.0, 5 * MINUTE))
+    who = r.choice(people)
+    away, back = _there_and_back(r, who, at, alone=len(people) == 1)
+    if r.random() < 0.7:  # they are still due in the end
+        acts = [a for a in acts if (a.what, a.who) != ("sign", who.name)]
+    acts += [*_waiting(r, at, back.at), away, back]
+    later = max(0.0, max(a.at for a in acts) - drawn.calm)
+    acts = sorted((replace(a, at=round(a.at, 3)) for a in acts), key=lambda a: a.at)
+    return replace(drawn, acts=tuple(acts), calm=drawn.calm + later, ends=drawn.ends + later)
+
+
+def _there_and_back(r: Random, p: Person, at: float, *, alone: bool) -> tuple[Act, Act]:
+    back = at + r.choice((1.0, 2 * MINUTE, 12 * MINUTE, 2 * HOUR, 9 * HOUR, 2 * DAY))
+    if not alone and r.random() < 0.5:
+        return Act(at, "remove", p.name), Act(back, "back", p.name, value=r.randrange(2))
+    mobile = not p.email or (p.mobile and r.random() < 0.5)
+    there = f"+1317555030{r.randrange(3)}" if mobile else f"new{r.randrange(3)}@x.org"
+    return Act(at, "correct", p.name, value=there), Act(back, "correct", p.name, value=p.mobile if mobile else p.email)
+
+
+def _waiting(r: Random, at: float, back: float) -> list[Act]:
+    """A pause, or a provider that is down, from shortly before somebody goes until before or after they are back."""
+    begins = at - r.choice((0.5, 0.9, at))
+    over = r.choice((at + 0.5 * (back - at), back + r.choice((0.5, 3 * MINUTE, 8 * HOUR))))
+    what = r.choice(("pause", "outage", ""))
+    if what == "outage":
+        return [Act(begins, what, r.choice(("sms", "email")), value=(round(over - begins, 3), "later"))]
+    return [Act(begins, "pause"), Act(over, "resume")] if what else []
 
 
 class _Draw:

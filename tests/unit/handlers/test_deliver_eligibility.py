@@ -3,7 +3,7 @@
 import pytest
 
 from shared.domain.errors import RetryLater
-from shared.domain.model import NoticeState, Request, Status
+from shared.domain.model import NoticeState, Request, Role, Status
 from shared.domain.policy import Policy
 from tests.fakes import Crash, World, seen
 from tests.lifecycles import COMPLETE, DAY, HOUR, MINUTE, SENT, begun, sign
@@ -21,9 +21,9 @@ class TestEligibility:
         suppressed = [r.reason for r in world.records() if r.state is NoticeState.SUPPRESSED]
         assert suppressed == ["already signed"]
 
-    @pytest.mark.parametrize("away", [[], [seen("a", mobile="+13175550199")]])
+    @pytest.mark.parametrize("away", [[], [seen("a", mobile="+13175550199")], [seen("a", role=Role.RECIPIENT)]])
     @pytest.mark.parametrize("begun", [False, True])
-    def test_who_was_away_or_had_another_number_while_it_waited_is_invited_once_they_are_back(self, away, begun):
+    def test_who_was_gone_while_it_waited_is_invited_once_they_are_back(self, away, begun):
         """The notice has the same id as before: a record that says "suppressed" would keep it from ever leaving."""
         world = World()
         world.sms.outcomes = [RetryLater("busy", after=600)] * 2 * begun

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.domain.errors import OutcomeUnknown, RetryLater
 from shared.domain.model import ChannelName, EventType, Kind, Notice, NoticeRecord, NoticeState, Request, Status
-from shared.domain.notice_record import first_record, settled
+from shared.domain.notice_record import SIGNER_GONE, first_record, settled
 from shared.domain.planner import notice_for
 from shared.domain.receipts import Receipt
 from shared.services.claims import TOO_SLOW, Claims
@@ -191,6 +191,14 @@ def test_answers_that_are_lost_open_the_circuit_too() -> None:
     assert world.signer("late") not in begun
 
 
+def in_state(name: str) -> NoticeState:
+    return NoticeState.SUPPRESSED if name == "gone" else NoticeState(name)
+
+
+def why(name: str) -> dict[str, str]:
+    return {"reason": SIGNER_GONE} if name == "gone" else {}
+
+
 def claimed(claims: Claims, notice: Notice, read_at) -> bool:
     """Whether it may be sent now; and then, what is on record."""
     earlier = claims._ledger.get(NoticeRecord, notice.notice)
@@ -206,9 +214,12 @@ def claimed(claims: Claims, notice: Notice, read_at) -> bool:
 
 @pytest.mark.parametrize(
     ("state", "kind", "ago", "lease", "claim", "claimable", "is_open", "is_over"),
-    [  # ago: seconds since its last transition. lease: seconds left. A number: it comes again after so many seconds.
+    [  # gone: dropped while its signer was.
+        # ago: seconds since its last transition. lease: seconds left. A number: it comes again after so many seconds.
         (None, "invitation", 0, 0, True, True, True, False),
         ("planned", "invitation", 0, 9, True, True, True, False),
+        ("gone", "invitation", 0, 9, True, True, True, False),
+        ("gone", "reminder", 0, 9, True, True, True, False),
         ("sending", "invitation", 0, 30, 30, 30, 30, False),
         ("sending", "invitation", 0, 0.5, 0.5, 0.5, 0.5, False),
         ("sending", "invitation", 0, 500, 60, 60, 60, False),
@@ -236,8 +247,8 @@ def test_what_a_record_allows(state, kind, ago, lease, claim, claimable, is_open
     for expected, way in ways:
         world.ledger.delete(NoticeRecord, [notice.notice])
         if state:
-            told = {"lease_until": START + lease * SECOND, "attempts": 1}
-            record = first_record(notice, NoticeState(state), START - ago * SECOND, world.policy, **told)
+            told = {"lease_until": START + lease * SECOND, "attempts": 1, **why(state)}
+            record = first_record(notice, in_state(state), START - ago * SECOND, world.policy, **told)
             world.ledger.put(notice.notice, record, None)
         try:
             found = way(Claims(world.ledger, world.policy, lambda: START))
@@ -282,14 +293,14 @@ def test_a_released_claim_says_why() -> None:
     assert (found.state, found.reason, found.changed_at) == (NoticeState.PLANNED, TOO_SLOW, world.now)
 
 
-@pytest.mark.parametrize("earlier", [None, "planned", "accepted"])
+@pytest.mark.parametrize("earlier", [None, "planned", "gone", "accepted"])
 def test_what_is_closed_is_on_record_with_its_reason_unless_another_delivery_has_finished_it(earlier) -> None:
     world = world_of("a")
     world.resolve.event(world.event(SENT))
     request = world.ledger.get(Request, "r1").item
     notice = notice_for(request, next(iter(request.signers)), Kind.INVITATION, ChannelName.SMS)
     if earlier:
-        record = first_record(notice, NoticeState(earlier), START - MINUTE, world.policy)
+        record = first_record(notice, in_state(earlier), START - MINUTE, world.policy, **why(earlier))
         world.ledger.put(notice.notice, record, None)
     Claims(world.ledger, world.policy, lambda: START).close(notice, NoticeState.SUPPRESSED, "why", address="k")
     found = world.ledger.get(NoticeRecord, notice.notice).item
