@@ -48,9 +48,9 @@ def main() -> None:
         harness = Harness(stack, directory, progress)
         for name in names:
             results.benches[name] = measured(name, harness)
+            results.benches = {name: results.benches[name] for name in BENCHES if name in results.benches}
+            report.save(results)  # each, since a later one may fail
             progress.finish()
-    results.benches = {name: results.benches[name] for name in BENCHES if name in results.benches}
-    report.save(results)
     if os.environ.get("WRITE") == "1":
         report.into_page(results)
     print(report.table(results))

@@ -91,12 +91,12 @@ def ask(
         connection.close()
 
 
-def until(check: Callable[[], T | None]) -> T:
+def until(check: Callable[[], T | None], seconds: float = ARRIVAL_TIMEOUT) -> T:
     """Call `check` until its result is true, and return it. Raises TimeoutError."""
-    end = time.monotonic() + ARRIVAL_TIMEOUT
+    end = time.monotonic() + seconds
     while not (found := check()):
         if time.monotonic() > end:
-            raise TimeoutError(f"nothing arrived within {ARRIVAL_TIMEOUT:.0f} s")
+            raise TimeoutError(f"nothing arrived within {seconds:.0f} s")
         time.sleep(0.02)
     return found
 
