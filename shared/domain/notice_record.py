@@ -195,7 +195,11 @@ def wait_after_lost_answer(record: NoticeRecord, now: datetime, policy: Policy) 
 
 def lease_left(record: NoticeRecord, now: datetime) -> float:
     """Seconds for which the current claim holds; 0 or less when it has run out or there is none."""
-    return ((record.lease_until or now) - now).total_seconds() if record.state is NoticeState.SENDING else 0.0
+    return _held_for(record, now) if record.state is NoticeState.SENDING else 0.0
+
+
+def _held_for(record: NoticeRecord, now: datetime) -> float:
+    return ((record.lease_until or now) - now).total_seconds()
 
 
 def may_return(record: NoticeRecord) -> bool:
@@ -216,7 +220,7 @@ def is_over(record: NoticeRecord) -> bool:
 def second_try_left(record: NoticeRecord, now: datetime) -> float:
     """Seconds for which a second try may be under way although the record tells of a bounce: the first's."""
     bounced = record.state is NoticeState.UNDELIVERED and any(map(_is_lost, record.history))
-    return ((record.lease_until or now) - now).total_seconds() if bounced else 0.0
+    return _held_for(record, now) if bounced else 0.0
 
 
 def notice_of(key: str, record: NoticeRecord) -> Notice:

@@ -84,6 +84,11 @@ def unread(request: Request, now: datetime, policy: Policy, after: float) -> Req
     return replace(request, unread_since=since, next_at=max(at, planned or at))
 
 
+def soon(now: datetime, policy: Policy) -> datetime:
+    """When a request is read again for what could not be done or told now."""
+    return now + policy.span(UNREAD_AGAIN, floor=1)
+
+
 def _purge_at(request: Request, now: datetime, policy: Policy) -> datetime | None:
     ended = request.status in (Status.COMPLETE, Status.EXPIRED, Status.GONE, Status.DORMANT)
     return request.purge_at or now + policy.days(policy.retention_days) if ended else None

@@ -14,7 +14,7 @@ from shared.domain.model import ChannelName, NoticeRecord
 from shared.domain.notice_record import settled
 from shared.domain.policy import Policy, address_key
 from shared.domain.receipts import InvalidSignature, Receipt, ReceiptRequest
-from shared.domain.recheck import UNREAD_AGAIN
+from shared.domain.recheck import soon
 from shared.ports import Ledger, ReceiptVerifier
 from shared.services.claims import log_outcome
 from shared.services.fallback import Fallback
@@ -127,7 +127,7 @@ class Receipts:
 
     def _leave_to_recheck(self, key: str, request: str) -> None:
         self._ledger.update(NoticeRecord, key, lambda r: replace(r, untold=True) if r and not r.untold else None)
-        self._ledger.postpone(request, self._clock() + self._policy.span(UNREAD_AGAIN, floor=1))
+        self._ledger.postpone(request, soon(self._clock(), self._policy))
 
     def _mark_address(self, record: NoticeRecord, receipt: Receipt) -> None:
         if not record.address:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import RelayStatus, Request
 from shared.domain.policy import Policy
-from shared.domain.recheck import UNREAD_AGAIN, unread
+from shared.domain.recheck import soon, unread
 from shared.ports import ClickwrapApi, Ledger
 from shared.services.relay_status import update_status
 
@@ -139,7 +139,7 @@ class Reconcile:
 
     def _put_off(self, request: str) -> tuple[str, int]:
         """Without a call, so that those behind it have their turn."""
-        at = self._clock() + self._policy.span(UNREAD_AGAIN, floor=1)
+        at = soon(self._clock(), self._policy)
         return self._postpone(request, lambda old: replace(old, next_at=at)), 1
 
     def _postpone(self, request: str, change: Callable[[Request], Request]) -> str:

@@ -19,7 +19,7 @@ from shared.domain.errors import RetryLater
 from shared.domain.lost_answers import ask_after
 from shared.domain.model import Notice, NoticeRecord, NoticeState
 from shared.domain.policy import Policy
-from shared.domain.recheck import UNREAD_AGAIN
+from shared.domain.recheck import soon
 from shared.ports import Ledger, Stored
 
 # Seconds since the delivery read the state: until the provider's first byte, and until others may take over. Between
@@ -194,7 +194,7 @@ class Claims:
     def _have_rechecked(self, request: str) -> None:
         """First, or it might never come. If it cannot be done, what became of the message matters more."""
         with suppress(RetryLater):
-            self._ledger.postpone(request, self._clock() + self._policy.span(UNREAD_AGAIN, floor=1))
+            self._ledger.postpone(request, soon(self._clock(), self._policy))
 
     def record(self, claim: Claim, record: NoticeRecord) -> bool:
         """Whether it was written. A receipt may have been faster, and knows better: then nothing is left to write."""
