@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -120,11 +120,14 @@ def backoff() -> tuple[float, float]:
 @contextmanager
 def start_backend(directory: Path, base: str, clock: VirtualClock, post: "Post") -> Iterator[LocalBackend]:
     """post: how the embedded backend calls the functions."""
-    starts = {"embedded": _embedded, "emulators": _emulators}
+    starts: dict[str, Callable[[], AbstractContextManager[LocalBackend]]] = {
+        "embedded": lambda: _embedded(directory, base, clock, post),
+        "emulators": lambda: _emulators(directory, base, clock),
+    }
     start = starts.get(os.environ["BACKEND"])
     if start is None:
         raise SettingError("BACKEND must be embedded or emulators for the local stack")
-    with start(directory, base, clock, post) as backend:
+    with start() as backend:
         yield backend
 
 
@@ -156,11 +159,8 @@ def _queued(embedded: "Embedded") -> dict[str, object]:
 
 
 @contextmanager
-def _emulators(directory: Path, base: str, clock: VirtualClock, post: "Post") -> Iterator[LocalBackend]:
-    """Google's emulators of Pub/Sub and Firestore, our Cloud Tasks emulator, and the adapters for Google Cloud.
-
-    post: not used, since they call by HTTP.
-    """
+def _emulators(directory: Path, base: str, clock: VirtualClock) -> Iterator[LocalBackend]:
+    """Google's emulators of Pub/Sub and Firestore, our Cloud Tasks emulator, and the adapters for Google Cloud."""
     from local.emulation.google_emulators import Missing, emulators
     from local.emulation.provision import provision
     from local.emulation.tasks_emulator import TasksEmulator
