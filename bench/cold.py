@@ -22,7 +22,7 @@ from bench.harness import BARE, TOKEN, Harness, served, settings, started
 from bench.load import drive, get, post
 from bench.receive import BODY, make_topics, median_of
 from bench.report import Row, alternating, median_ratio, ms
-from bench.states import event, half_signed, progress_of, push_envelope
+from bench.states import event, half_signed, progress_of, push_envelope, store
 from infra.ops.bundle import contents
 from infra.ops.deploy import KEEP_BYTECODE
 from infra.ops.function_table import functions as table
@@ -53,12 +53,20 @@ def run(harness: Harness) -> list[Row]:
     google = harness.google()
     make_topics(google)
     with harness.stand_in(0) as stand_in:
-        environ, only = settings(google, stand_in), os.environ.get("FUNCTIONS", "").split()
-        chosen = [c for c in functions(google["GOOGLE_CLOUD_PROJECT"]) if c.function in only or not only]
+        environ = settings(google, stand_in)
+        chosen = selected(functions(google["GOOGLE_CLOUD_PROJECT"]), os.environ.get("FUNCTIONS", "").split())
         rows = [compared(harness, cold, environ, empty(harness, cold, environ)) for cold in chosen]
         return rows + [
             compared(harness, cold, environ, stale(harness, cold, environ)) for cold in chosen if cold.function in STALE
         ]
+
+
+def selected(functions: list[Cold], only: list[str]) -> list[Cold]:
+    """All without a choice. Raises SystemExit for an unknown name."""
+    known = [c.function for c in functions]
+    if unknown := [name for name in only if name not in known]:
+        raise SystemExit(f"FUNCTIONS={' '.join(unknown)}: choose from {' '.join(known)}")
+    return [c for c in functions if c.function in only or not only]
 
 
 def built(directory: Path, function: str, *, keep: bool) -> Path:
@@ -80,7 +88,7 @@ def functions(project: str) -> list[Cold]:
     return [
         Cold("receive", "pubsub", iter(lambda: post("/", BODY, Pactsafe_Webhook_Token=TOKEN), b"")),
         Cold("resolve", "pubsub firestore tasks", sent_events()),
-        Cold("deliver", "firestore", notices(FirestoreLedger(project))),
+        Cold("deliver", "pubsub firestore", notices(FirestoreLedger(project))),
         Cold("remind", "firestore", iter(lambda: post("/", FIRING), b"")),
         Cold("links", "firestore", iter(lambda: get(f"/{'x' * 22}"), b""), expected=404),
         Cold("receipts", "firestore", iter(receipt, b"")),
@@ -107,7 +115,7 @@ def notices(ledger: FirestoreLedger) -> Iterator[bytes]:
     for n in range(100):
         now = datetime.now(UTC)
         request = half_signed(f"n2x1-cold{n}", now, now - timedelta(hours=1))
-        ledger.put(request.id, request, None)
+        store(ledger, request, now)
         yield post("/sms", push_envelope(progress_of(request, now), now, channel="sms"))
 
 

@@ -26,8 +26,8 @@ BUDGET = {
     "invitation": "2 reads, 2 writes, 1 link write",
     "reminder": "as an invitation; 1 read, 1 write, 1 API call for all of a moment",
     "opened link": "1 read, 1 write",
-    "progress": "2 reads, 2 writes",
-    "completion": "as an invitation",
+    "progress": "3 reads, 2 writes",
+    "completion": "as an invitation, 1 read",
     "firing": "1 read, 1 write",
     "recheck": "1 read, 1 write, 1 API call",
 }

@@ -10,8 +10,10 @@ from shared.adapters.clickwrap.fields import FIELDS
 from shared.adapters.clickwrap.payload import read, unwrap
 from shared.domain import planner
 from shared.domain.merge import merge
-from shared.domain.model import ChannelName, Event, EventType, Kind, Notice, Request
+from shared.domain.model import ChannelName, Event, EventType, Kind, Notice, NoticeState, Request
+from shared.domain.notice_record import first_record
 from shared.domain.policy import Policy
+from shared.ports import Ledger
 
 POLICY = Policy(available=frozenset({ChannelName.SMS}))
 
@@ -36,6 +38,14 @@ def progress_of(request: Request, now: datetime) -> Notice:
     """The notice that tells the second signer that the first has signed."""
     planned = planner.notices(request, now, POLICY).values()
     return next(n for n in planned if n.kind is Kind.PROGRESS)
+
+
+def store(ledger: Ledger, request: Request, now: datetime) -> None:
+    """Writes a half signed request, and the record of the invitation that its progress notice follows."""
+    progress = progress_of(request, now)
+    invitation = planner.notice_for(request, progress.signer, Kind.INVITATION, progress.channel)
+    ledger.put(request.id, request, None)
+    ledger.put(invitation.notice, first_record(invitation, NoticeState.ACCEPTED, now, POLICY), None)
 
 
 def push_envelope(message: msgspec.Struct, now: datetime, **attributes: str) -> bytes:

@@ -294,7 +294,7 @@ class Render(Protocol):
     """The words of a notice, true to the state at hand.
 
     unreached: whom a mail to the sender tells of. summary: what a mail of the day tells.
-    first_text: whether no SMS is known to have arrived there before.
+    opt_out: whether an SMS says how to opt out.
     """
 
     def __call__(
@@ -305,5 +305,5 @@ class Render(Protocol):
         unreached: "Sequence[Unreached]" = (),
         summary: "Summary | None" = None,
         *,
-        first_text: bool = False,
+        opt_out: bool = False,
     ) -> Wording: ...

@@ -248,7 +248,7 @@ def render(
     unreached: Sequence[Unreached] = (),
     summary: Summary | None = None,
     *,
-    first_text: bool = False,
+    opt_out: bool = False,
 ) -> Wording:
     if notice.kind is Kind.UNREACHED:
         named = (f"{request.signers[one.signer].name} {one.channel}: {one.cause}" for one in unreached)

@@ -134,7 +134,7 @@ def create_task(key: str) -> None:
     tasks().create_task(request={"parent": QUEUE, "task": {"name": name, "schedule_time": at, "http_request": call}})
 
 
-# -- deliver: two reads, a claim, a send, a write of the outcome, the event about it
+# -- deliver: three reads, a claim, a send, a write of the outcome, the event about it
 
 
 @functions_framework.http
@@ -142,6 +142,7 @@ def delivered(request: flask.Request) -> str:
     key = f"bare-{uuid.uuid4().hex}"
     firestore().collection("requests").document(request.get_json()["request"]).get()
     firestore().collection("suppressions").document(key).get()
+    firestore().collection("notices").document(f"invitation-{key}").get()
     notice = firestore().collection("notices").document(key)
     fields = {"request_id": key, "signer": "s1", "kind": "progress", "state": "sending", "text": "t" * 150}
     written = notice.create({**fields, "at": datetime.now(UTC)})

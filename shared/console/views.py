@@ -62,15 +62,12 @@ def home() -> str:
     reads: dict[str, Callable[[], object]] = {
         "attention": lambda: c.inspect.attention(dead),
         "backlog": c.inspect.backlog,
-        "counts": c.inspect.request_counts,
-        "control": c.inspect.control,
     }
     return flask.render_template(
         "home.html",
         **dict(together(lambda name: reads[name](), list(reads))),
         dead=_dead_letters() if c.local else None,
         now=c.clock(),
-        most=MOST,
         most_waiting=MOST_WAITING,
         Shown=Shown,
         AGAIN=AGAIN,

@@ -23,6 +23,8 @@ WORDS: dict[str, Keyword] = {
     **dict.fromkeys(("HELP", "INFO"), Keyword.HELP),
 }
 
+NORTH_AMERICA = "+1"
+
 
 class InboundText(msgspec.Struct, frozen=True, kw_only=True):
     """A verified text of a signer's.
@@ -40,3 +42,11 @@ class InboundText(msgspec.Struct, frozen=True, kw_only=True):
 def keyword_of(text: str) -> Keyword | None:
     """The keyword that a text consists of, whatever its case, spaces and marks; "stop texting me" is none."""
     return WORDS.get("".join(c for c in text.upper() if c.isalnum()))
+
+
+def needs_opt_out(number: str) -> bool:
+    """Whether the first text to a number must say how to opt out.
+
+    CTIA's messaging principles ask for it, and the carriers of the US and Canada enforce them.
+    """
+    return number.startswith(NORTH_AMERICA)

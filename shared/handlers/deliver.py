@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from shared.domain import eligibility, planner
 from shared.domain.causes import NOT_TO_BE_USED
 from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.inbound import needs_opt_out
 from shared.domain.kinds import KINDS
 from shared.domain.lost_answers import fingerprint
 from shared.domain.merge import merge
@@ -149,7 +150,8 @@ class Deliver:
             self._suppress(notice, instead, f"{NOT_TO_BE_USED}: {reason}", fields)
             return None
         link = self._links.link_for(request, notice)
-        words = self._render(request, notice, link, first_text=self._is_first_text(notice, fields["address"]))
+        opt_out = self._says_how_to_opt_out(request, notice, fields["address"])
+        words = self._render(request, notice, link, opt_out=opt_out)
         told = {
             "provider": channel.name,
             "text": masked(words.text, link),
@@ -160,12 +162,23 @@ class Deliver:
         message = Outgoing(notice=notice.notice, to=address, **written)
         return Composed(message, {**fields, **told})
 
-    def _is_first_text(self, notice: Notice, address: str) -> bool:
-        """Of this request, to this address. An invitation counts as one."""
-        if notice.channel is not ChannelName.SMS or notice.kind is Kind.INVITATION:
-            return notice.channel is ChannelName.SMS
+    def _says_how_to_opt_out(self, request: Request, notice: Notice, address: str) -> bool:
+        """The first text of this request to this number does, where its carriers require it.
+
+        Most follow their invitation, whose id is known: a read is cheaper than a query.
+        """
+        if notice.channel is not ChannelName.SMS or not needs_opt_out(request.signers[notice.signer].mobile):
+            return False
+        if notice.kind is Kind.INVITATION:
+            return True
+        if self._has_arrived(planner.notice_for(request, notice.signer, Kind.INVITATION, notice.channel)):
+            return False
         records = self._ledger.records(notice.request, signer=notice.signer).values()
         return not any(r.address == address and r.state in ARRIVED_STATES for r in records)
+
+    def _has_arrived(self, notice: Notice) -> bool:
+        stored = self._ledger.get(NoticeRecord, notice.notice)
+        return stored is not None and stored.item.state in ARRIVED_STATES
 
     def _suppress(self, notice: Notice, instead: Notice | None, reason: str, fields: dict[str, str]) -> None:
         """The fallback comes first: after a crash in between it is only repeated."""

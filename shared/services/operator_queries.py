@@ -16,6 +16,7 @@ from shared.domain.model import (
     ChannelName,
     NoticeRecord,
     NoticeState,
+    Outage,
     RelayStatus,
     Request,
     Status,
@@ -92,10 +93,14 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attention(msgspec.Struct, frozen=True):
-    """Those who need attention by cause, the most frequent first. more: causes of which there may be others too."""
+    """Those who need attention by cause, the most frequent first.
+
+    more: causes of which there may be others too. outages: providers that are down, by name.
+    """
 
     groups: dict[Cause, list[Trouble]]
     more: Collection[Cause]
+    outages: Mapping[str, Outage]
 
 
 class OperatorQueries:
@@ -275,7 +280,7 @@ class OperatorQueries:
                 v = trouble.verdict
                 cause = v.cause if v.reach in TROUBLED or v.cause in DELAYED else Cause.BLOCKED
                 groups.setdefault(cause, []).append(trouble)
-        return Attention(dict(sorted(groups.items(), key=lambda item: -len(item[1]))), more)
+        return Attention(dict(sorted(groups.items(), key=lambda item: -len(item[1]))), more, control.circuits)
 
     def _suspects(self) -> tuple[dict[str, Request], set[Cause]]:
         """Requests that may need attention, and the causes of which more may be found in others."""

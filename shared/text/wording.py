@@ -29,7 +29,6 @@ from shared.text.segments import segments
 
 MAX_PEOPLE = 100  # that a mail to the sender names
 MAX_TITLES = 20  # of each group that a mail of the day names
-NORTH_AMERICA = "+1"  # CTIA's messaging principles, which its carriers enforce: the first text says how to opt out
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +47,13 @@ class Words:
         unreached: Sequence[Unreached] = (),
         summary: Summary | None = None,
         *,
-        first_text: bool = False,
+        opt_out: bool = False,
     ) -> Wording:
         if KINDS[notice.kind].to_sender:
             people = summary.unreached if summary else [(request, one) for one in unreached]
             return self._to_sender(request, notice, people, summary)
         signer, brand = request.signers[notice.signer], self._brands.of(request.site)
         language = self._texts.choose(signer.language, request.language, brand.language)
-        opt_out = first_text and signer.mobile.startswith(NORTH_AMERICA)
         context = replace(self._context(request, notice, brand, link), opt_out=opt_out)
         rendered = render(notice.kind, notice.channel, context, self._texts, language)
         if notice.channel is ChannelName.SMS:

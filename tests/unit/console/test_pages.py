@@ -1060,7 +1060,7 @@ class TestRoles:
 
 
 LIVE = {
-    "/": {"now", "attention", "counts"},
+    "/": {"now", "attention"},
     "/requests": {"list"},
     "/messages": {"list"},
     "/days": {"figures"},

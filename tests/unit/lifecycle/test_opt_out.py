@@ -238,6 +238,13 @@ def test_an_invitation_says_how_to_opt_out_and_what_follows_it_does_not() -> Non
     assert say_how(days) == [True, False, False, False]
 
 
+def test_a_text_to_a_number_elsewhere_does_not_say_how_to_opt_out() -> None:
+    days = worded()
+    days.says(seen("a", mobile="+4915112345678"))
+    days.hear(EventType.SENT)
+    assert say_how(days) == [False]
+
+
 def test_the_first_reminder_of_a_request_met_late_says_how_to_opt_out() -> None:
     days = worded()
     days.says(seen("a"), seen("b"), created_at=START)
