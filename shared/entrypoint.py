@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 R = TypeVar("R")
-GC_THRESHOLD = 10_000  # objects; the default of 700 costs a seventh of the time to import Google's clients
+GC_THRESHOLD = 100_000  # objects: more than until the first answer. The default of 700 costs a seventh of that time
 MAX_TASK_RETRIES = 100  # of a deferred message, as many deliveries as Pub/Sub makes of the others
 UNREADABLE = {400, 413, 415}  # answers to a webhook whose sender is known: a repetition has no better one
 HINTS = {405: {"Allow": "POST"}, 429: {"Retry-After": "10"}}  # header lines of an answer; seconds
