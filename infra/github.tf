@@ -48,7 +48,7 @@ locals {
   # The roles that the relay binds on the project. The pipeline may give and take these and no others.
   bound_on_project = concat(
     [for role in google_project_iam_custom_role.database : role.name],
-    [google_project_iam_member.build_logs.role, google_project_iam_member.build_sources.role],
+    [google_project_iam_custom_role.measurements.name, google_project_iam_member.build_logs.role, google_project_iam_member.build_sources.role],
   )
 }
 

@@ -110,6 +110,20 @@ resource "google_project_iam_member" "database" {
   }
 }
 
+# How many messages wait in Pub/Sub, for the console's first page. Google offers no right on one metric or subscription: these are all of the project's, numbers without content.
+resource "google_project_iam_custom_role" "measurements" {
+  project     = var.project
+  role_id     = "${replace(var.prefix, "-", "_")}relayMeasurements"
+  title       = "Clickwrap Relay: relayMeasurements"
+  permissions = ["monitoring.timeSeries.list"]
+}
+
+resource "google_project_iam_member" "measurements" {
+  project = var.project
+  role    = google_project_iam_custom_role.measurements.name
+  member  = google_service_account.relay["console"].member
+}
+
 resource "google_cloud_tasks_queue_iam_member" "enqueuer" {
   for_each = merge([for name, queues in local.task_creators : { for queue in queues : "${name}:${queue}" => { function = name, queue = queue } } if contains(keys(local.functions), name)]...)
 

@@ -1,6 +1,6 @@
 """What the handlers need of the world. Each port has one contract suite, run against every implementation."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
@@ -34,6 +34,20 @@ class Bus(Protocol):
 
     def publish(self, topic: str, messages: Sequence[Message]) -> None:
         """Returns once every message is stored. Raises RetryLater when any is not (some may be)."""
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """Through subscriptions. waiting: messages that are not acknowledged. left: acknowledged within `backlog.PACE`."""
+
+    waiting: int = 0
+    left: int = 0
+
+
+class Flows(Protocol):
+    """What is measured of Pub/Sub's push subscriptions. It may be some minutes old."""
+
+    def flows(self, subscriptions: Collection[str]) -> Mapping[str, Flow]:
+        """By subscription; one of which nothing is known is left out. Raises RetryLater."""
 
 
 class WebhookRejected(Exception):

@@ -192,9 +192,14 @@ run "permissions" {
   command = apply
 
   assert {
+    condition     = toset(google_project_iam_custom_role.measurements.permissions) == toset(["monitoring.timeSeries.list"]) && google_project_iam_member.measurements.member == google_service_account.relay["console"].member
+    error_message = "The console reads measurements, and nothing else of Cloud Monitoring."
+  }
+
+  assert {
     condition = alltrue([for b in concat(
       values(google_project_iam_member.database),
-      [google_project_iam_member.build_logs, google_project_iam_member.build_sources],
+      [google_project_iam_member.build_logs, google_project_iam_member.build_sources, google_project_iam_member.measurements],
     ) : !contains(["roles/owner", "roles/editor", "roles/viewer"], b.role)])
     error_message = "No basic role."
   }

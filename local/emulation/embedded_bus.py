@@ -2,7 +2,8 @@
 
 import base64
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -14,7 +15,8 @@ from local.emulation.http_push import Pace, Post, post
 from local.emulation.topology import Subscription
 from local.emulation.worker import Job, Worker
 from local.stack.identity import PUSH, bearer
-from shared.ports import Message
+from shared.domain.backlog import PACE
+from shared.ports import Flow, Message
 
 PROJECT = "clickwrap-local"
 ACKS = {102, 200, 201, 202, 204}  # https://cloud.google.com/pubsub/docs/push#receive_push
@@ -52,6 +54,7 @@ class EmbeddedBus:
     def __init__(self, database: Database, clock: Callable[[], datetime], post: Post = post) -> None:
         self._database, self._clock, self._post = database, clock, post
         self._workers: dict[str, Worker] = {}
+        self._acknowledged = deque[tuple[datetime, str]]()  # when, and of which subscription; at most PACE ago
 
     # -- publishing
 
@@ -80,6 +83,19 @@ class EmbeddedBus:
         with self._database.transaction() as db:
             row = db.execute(query).fetchone()
         return datetime.fromtimestamp(row[0], UTC) if row else None
+
+    def flows(self, subscriptions: Collection[str]) -> dict[str, Flow]:
+        """Implements the port Flows; what left is known to the process that delivers."""
+        with self._database.transaction() as db:
+            rows = db.execute("select subscription, count(*) from deliveries group by subscription")
+            waiting = dict(rows.fetchall())
+            self._forget_acknowledged()
+            left = Counter(name for _, name in self._acknowledged)
+        return {name: Flow(waiting.get(name, 0), left[name]) for name in subscriptions}
+
+    def _forget_acknowledged(self) -> None:
+        while self._acknowledged and self._acknowledged[0][0] < self._clock() - PACE:
+            self._acknowledged.popleft()
 
     # -- delivering
 
@@ -129,11 +145,16 @@ class EmbeddedBus:
         reply = self._post(endpoint, body, bearer(subscription.audience, PUSH), subscription.ack_deadline)
         with self._database.transaction() as db:
             if reply.status in ACKS:
-                _done(db, subscription.name, delivery.id)
+                self._acknowledge(db, subscription.name, delivery.id)
             elif delivery.attempts < subscription.max_attempts:
                 self._postpone(db, subscription, delivery)
             elif _done(db, subscription.name, delivery.id):
                 _add(db, subscription.dead_letter_topic, dead_letter(subscription, delivery), self._clock().timestamp())
+
+    def _acknowledge(self, db: sqlite3.Connection, subscription: str, message: int) -> None:
+        if _done(db, subscription, message):
+            self._acknowledged.append((self._clock(), subscription))
+            self._forget_acknowledged()
 
     def _postpone(self, db: sqlite3.Connection, subscription: Subscription, delivery: Delivery) -> None:
         pace = Pace(subscription.min_backoff, subscription.max_backoff)

@@ -16,7 +16,7 @@ from shared import bootstrap
 from shared.adapters.providers.common.mail import Letterhead
 from shared.domain.dead_letters import dead_topic
 from shared.domain.model import ChannelName, NoticeRecord
-from shared.ports import Bus, Channel, DeadLetters, Ledger, ReceiptVerifier, Scheduler
+from shared.ports import Bus, Channel, DeadLetters, Flows, Ledger, ReceiptVerifier, Scheduler
 from shared.setting_types import SettingError
 from shared.settings.channels import MAX_DELIVERY_ATTEMPTS
 from shared.settings.local import PARALLEL_PUSHES
@@ -49,9 +49,10 @@ class LocalBackend:
         queued: Callable[[], Mapping[str, object]] = dict,
         start: Callable[[], None] = lambda: None,
         base: str = "",
+        flows: Flows | None = None,
     ) -> None:
         self._bus, self._ledger, self._scheduler = bus, ledger, scheduler
-        self._letters, self.stored_messages = letters, stored_messages
+        self._letters, self.stored_messages, self._flows = letters, stored_messages, flows
         self._next_due, self._queued, self.start, self._base = next_due, queued, start, base
 
     def bus(self) -> Bus:
@@ -65,6 +66,9 @@ class LocalBackend:
 
     def dead_letters(self) -> DeadLetters:
         return self._letters
+
+    def flows(self) -> Flows | None:
+        return self._flows
 
     def gauges(self) -> Mapping[str, object]:
         return {**self._queued(), "Next reminder task": self.next_reminder()}
@@ -144,7 +148,7 @@ def _embedded(directory: Path, base: str, clock: VirtualClock, post: "Post") -> 
         next_due = embedded.scheduler.next_due
         queued = partial(_queued, embedded)
         ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters
-        yield LocalBackend(*ports, stored_messages, next_due, queued, embedded.start, base)
+        yield LocalBackend(*ports, stored_messages, next_due, queued, embedded.start, base, embedded.bus)
     finally:
         embedded.stop()
 

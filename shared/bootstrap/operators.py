@@ -25,10 +25,11 @@ def console() -> "Flask":
     from shared.console.app import Console, create_console
     from shared.services.operator_actions import OperatorActions
     from shared.services.operator_queries import OperatorQueries
+    from shared.services.queued import Queued
 
     b, s = backend(), settings()
     console = Console(
-        inspect=OperatorQueries(b.ledger(), s.policy(), clock),
+        inspect=OperatorQueries(b.ledger(), s.policy(), clock, Queued(b.flows(), s.names().prefix)),
         operate=OperatorActions(b.ledger(), publisher(), policy_with_addresses(), clock),
         erasure=erasure(),
         dead_letters=dead_letters(),

@@ -13,7 +13,7 @@ from shared.settings.local import CLOUD_TASKS_EMULATOR_HOST, FIRESTORE_EMULATOR_
 from shared.settings.place import FIRESTORE_DATABASE, OIDC_AUDIENCE, TASKS_SERVICE_ACCOUNT
 
 if TYPE_CHECKING:
-    from shared.ports import Bus, Channel, DeadLetters, Ledger, ReceiptVerifier, Scheduler
+    from shared.ports import Bus, Channel, DeadLetters, Flows, Ledger, ReceiptVerifier, Scheduler
 
 
 class Backend(Protocol):
@@ -30,6 +30,9 @@ class Backend(Protocol):
 
     def dead_letters(self) -> "DeadLetters":
         """The service behind `make replay` and the console's page."""
+
+    def flows(self) -> "Flows | None":
+        """What is measured of the subscriptions; None where nothing is."""
 
     def outbox(self, channel: ChannelName) -> "Channel":
         """A channel that only records what it is given: local only."""
@@ -74,6 +77,15 @@ class GoogleBackend:
         from shared.adapters.gcp.dead_letters import PubSubDeadLetters
 
         return PubSubDeadLetters(settings().project)
+
+    @cache  # noqa: B019
+    def flows(self) -> "Flows | None":
+        """What Cloud Monitoring knows of the subscriptions; None beside an emulator, which measures nothing."""
+        if settings()[PUBSUB_EMULATOR_HOST]:
+            return None
+        from shared.adapters.gcp.monitoring import MonitoredFlows
+
+        return MonitoredFlows(settings().project, clock)
 
     def outbox(self, channel: ChannelName) -> NoReturn:
         """For local use only, as are its receipts: raises SettingError."""

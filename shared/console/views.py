@@ -15,7 +15,6 @@ from shared.console.configuration import configuration, providers, warnings
 from shared.console.context import case_of, console, cursor, dead_notices, done, mark, narrowed, person
 from shared.console.masking import Shown
 from shared.console.words import MEANINGS
-from shared.domain.backlog import MOST as MOST_WAITING
 from shared.domain.causes import OF_MESSAGES, Cause
 from shared.domain.errors import RetryLater
 from shared.domain.model import NoticeRecord, NoticeState, Status
@@ -61,14 +60,14 @@ def home() -> str:
     c, dead = console(), dead_notices()
     reads: dict[str, Callable[[], object]] = {
         "attention": lambda: c.inspect.attention(dead),
-        "backlog": c.inspect.backlog,
+        "events": c.inspect.events_waiting,
+        "messages": c.inspect.messages_waiting,
     }
     return flask.render_template(
         "home.html",
         **dict(together(lambda name: reads[name](), list(reads))),
         dead=_dead_letters() if c.local else None,
         now=c.clock(),
-        most_waiting=MOST_WAITING,
         Shown=Shown,
         AGAIN=AGAIN,
         done=done(),

@@ -39,6 +39,7 @@ from shared.services.operator_lists import (
     cut,
     together,
 )
+from shared.services.queued import EVENTS, NOTICES, Queued
 from shared.services.relay_status import RELAY
 
 SIGNERS = 25  # on one page of a request
@@ -104,10 +105,12 @@ class Attention(msgspec.Struct, frozen=True):
 
 
 class OperatorQueries:
-    """Every method raises RetryLater when the database cannot be reached."""
+    """Every method raises RetryLater when the database cannot be reached. queued: None where nothing tells of it."""
 
-    def __init__(self, ledger: Ledger, policy: Policy, clock: Callable[[], datetime]) -> None:
-        self._ledger, self._policy, self._clock = ledger, policy, clock
+    def __init__(
+        self, ledger: Ledger, policy: Policy, clock: Callable[[], datetime], queued: Queued | None = None
+    ) -> None:
+        self._ledger, self._policy, self._clock, self._queued = ledger, policy, clock, queued or Queued()
         self._lists = Lists(ledger)
 
     # -- lists
@@ -201,15 +204,24 @@ class OperatorQueries:
         count = self._ledger.count
         return dict(together(lambda v: count(kind, (field, v), most=MOST, since=since), values))
 
-    def backlog(self) -> Backlog | None:
-        """Of the messages that wait to be tried again. One count; three more where they are many."""
-        waiting = self._ledger.count(NoticeRecord, ("state", NoticeState.PLANNED.value), most=backlogs.MOST)
+    def events_waiting(self) -> Backlog | None:
+        """Of the webhooks' events that `resolve` has not handled."""
+        flow = self._queued.of(EVENTS)
+        return backlogs.backlog(flow.waiting, flow.left, self._clock())
+
+    def messages_waiting(self) -> Backlog | None:
+        """Of those to be sent, or tried again. One count; three more where they are many.
+
+        What is to be tried again is PLANNED, and most of it waits in Pub/Sub too: the larger number is nearer.
+        """
+        planned = self._ledger.count(NoticeRecord, ("state", NoticeState.PLANNED.value), most=backlogs.MOST)
+        waiting = max(planned, self._queued.of(NOTICES).waiting)
         if waiting < backlogs.FEW:
             return None
         now = self._clock()
         count, since = self._ledger.count, now - backlogs.PACE
         left = together(lambda s: count(NoticeRecord, ("state", s), most=backlogs.MOST, since=since), LEFT)
-        return backlogs.backlog(waiting, sum(n for _, n in left), now)
+        return backlogs.backlog(waiting, sum(n for _, n in left), now, more=waiting == planned >= backlogs.MOST)
 
     def recent_failures(self) -> dict[tuple[str, str], int]:
         """(provider, reason) of the last hour's latest troubles, and how often each."""

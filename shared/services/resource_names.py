@@ -18,6 +18,11 @@ class ResourceNames(msgspec.Struct, frozen=True, kw_only=True):
     retries_queue: str = "retries"
     remind_url: str = ""
 
+    @property
+    def prefix(self) -> str:
+        """How Terraform begins every name, those of the subscriptions too."""
+        return self.events_topic.removesuffix("clickwrap-events")
+
     def retries(self, of: str = "") -> str:
         """The queue of what is deferred of a channel, of STATUS, or of the events: no outage delays the others."""
         return f"{self.retries_queue}-{of}" if of else self.retries_queue

@@ -75,6 +75,7 @@ BINDINGS: dict[str, Callable[[dict[str, Any]], set[tuple[str, str]]]] = {
     "google_secret_manager_secret_iam_member.reader": lambda _: spread(readers(), "secret"),
     "google_kms_crypto_key_iam_member.evidence": lambda _: {("relay-console", "key evidence")},
     "google_artifact_registry_repository_iam_member.build": lambda _: {("relay-build", "repository relay-functions")},
+    "google_project_iam_member.measurements": lambda _: {("relay-console", "project")},
     "google_project_iam_member.build_logs": lambda _: {("relay-build", "project")},
     "google_project_iam_member.build_sources": lambda body: {("relay-build", build_bucket(body))},
     "google_storage_bucket_iam_member.build": lambda _: {("relay-build", "bucket PROJECT-relay-sources")},
@@ -102,11 +103,19 @@ def invocations() -> set[Grant]:
     return {(who, "roles/run.invoker", f"service {name}") for name, row in functions().items() for who in callers(row)}
 
 
+def role_of(body: dict[str, Any]) -> str:
+    """A role of the relay's own by its id, without the prefix."""
+    own = re.fullmatch(r"\$\{google_project_iam_custom_role\.(\w+)\.name\}", body["role"])
+    if not own:
+        return str(body["role"])
+    return str(resources("google_project_iam_custom_role")[own[1]]["role_id"]).rpartition("}")[2]
+
+
 def granted() -> set[Grant]:
     found = {(f"relay-{name}", role, "database") for name, role in local("database_roles").items()}
     for address, body in bindings():
         if address != DATABASE:
-            found |= {(who, body["role"], what) for who, what in BINDINGS[address](body)}
+            found |= {(who, role_of(body), what) for who, what in BINDINGS[address](body)}
     return found | invocations()
 
 
@@ -168,9 +177,11 @@ def test_the_terraform_code_names_the_public_for_public_functions_only() -> None
     ]
 
 
-def test_the_only_right_on_the_whole_project_is_the_builds_log() -> None:
-    on_project = {role for _, role, what in granted() if what == "project"}
-    assert on_project == {"roles/logging.logWriter"}
+def test_the_only_rights_on_the_whole_project_are_the_builds_log_and_the_consoles_measurements() -> None:
+    on_project = {(who, role) for who, role, what in granted() if what == "project"}
+    assert on_project == {("relay-build", "roles/logging.logWriter"), ("relay-console", "relayMeasurements")}
+    role = resources("google_project_iam_custom_role")["measurements"]
+    assert role["permissions"] == ["monitoring.timeSeries.list"]
 
 
 def test_only_the_console_may_delete_a_document_and_public_functions_may_not_list_any() -> None:
@@ -264,6 +275,7 @@ NEEDS = {
     "relayWriter": "ledger",
     "relaySearcher": "ledger",
     "relayEraser": "ledger",
+    "relayMeasurements": "flows",
     "roles/cloudtasks.enqueuer": "scheduler",
     "roles/cloudtasks.taskDeleter": "scheduler",
 }

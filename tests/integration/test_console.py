@@ -14,10 +14,12 @@ from msgspec.structs import replace
 from infra.ops.why import main as why
 from local.emulation.embedded import Embedded
 from local.emulation.http_push import Pace
+from local.emulation.topology import Subscription
 from local.sandbox.outbox import Outbox
 from local.stack.backends import LocalBackend
 from shared.domain.model import ChannelName, Request, Signer, SignerState
 from shared.domain.search import words_of
+from shared.ports import Message
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
@@ -42,8 +44,10 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose: Any) -> Iter
     }
     monkeypatch.setattr(os, "environ", {**os.environ, **environ})  # a command adds its defaults to it
     embedded = Embedded(tmp_path / "relay.db", lambda: NOW, Pace(1, 1))
+    resolve = Subscription(name="resolve", topic="clickwrap-events", endpoint="", dead_letter_topic="dead")
+    embedded.bus.subscribe(resolve)
     ports = embedded.bus, embedded.ledger, embedded.scheduler, embedded.dead_letters
-    local = LocalBackend(*ports, Outbox(tmp_path / "outbox.db"), embedded.scheduler.next_due)
+    local = LocalBackend(*ports, Outbox(tmp_path / "outbox.db"), embedded.scheduler.next_due, flows=embedded.bus)
     compose(environ, _local=local, _time=lambda: NOW)
     embedded.ledger.put("r1", LEASE, None)
     yield embedded
@@ -70,6 +74,12 @@ def test_the_pages_and_the_stylesheet_come_through_the_framework(client: Any) ->
         "/health",
     ):
         assert client.get(path).status_code == 200
+
+
+def test_the_first_page_tells_of_a_burst_that_waits_in_pub_sub(client: Any, state: Embedded) -> None:
+    assert "wait to be handled" not in client.get("/").text
+    state.bus.publish("clickwrap-events", [Message(b"{}")] * 120)
+    assert "120 events wait to be handled." in client.get("/").text
 
 
 def test_links_follow_where_the_function_is_mounted(client: Any) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from shared import bootstrap
+from shared.adapters.gcp.monitoring import MonitoredFlows
 from shared.adapters.providers import registry
 from shared.adapters.providers.email import smtp
 from shared.adapters.providers.sms import twilio
@@ -137,6 +138,13 @@ def test_with_an_emulator_missing_nothing_turns_to_google_itself(given: Any) -> 
         given(**CLOUD, **{name: host for name, host in emulators.items() if name != missing}, BACKEND="emulators")
         with pytest.raises(SettingError, match=f"^{missing} is not set$"):
             bootstrap.backend()
+
+
+def test_what_waits_in_pub_sub_is_measured_in_the_cloud_and_not_beside_an_emulator(given: Any) -> None:
+    given(**CLOUD)
+    assert isinstance(bootstrap.backend().flows(), MonitoredFlows)
+    given(**CLOUD, PUBSUB_EMULATOR_HOST="127.0.0.1:1")
+    assert bootstrap.backend().flows() is None
 
 
 @pytest.mark.parametrize(

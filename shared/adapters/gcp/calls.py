@@ -10,6 +10,7 @@ from shared.domain.errors import PermanentFailure, RetryLater
 
 if TYPE_CHECKING:
     from google.api_core.retry import Retry as CallRetry
+    from requests import Session
 
 T = TypeVar("T")
 
@@ -34,6 +35,15 @@ class Lazy(Generic[T]):
             if not self._made:
                 self._made.append(self._make())
             return self._made[0]
+
+
+def authorized(scope: str) -> "Session":
+    """What sends calls of a REST API as the account that the process runs as."""
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    credentials, _ = google.auth.default(scopes=[scope])
+    return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
 
 
 def connected(client: Callable[..., T], transport: Any, variable: str) -> T:

@@ -9,6 +9,7 @@ import hashlib
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from shared.adapters.gcp.calls import authorized
 from shared.domain.errors import PermanentFailure, RetryLater
 
 if TYPE_CHECKING:
@@ -43,13 +44,7 @@ class KmsKey:
 
     @cached_property
     def _session(self) -> "Session":
-        if self._given:
-            return self._given
-        import google.auth
-        from google.auth.transport.requests import AuthorizedSession
-
-        credentials, _ = google.auth.default(scopes=[SCOPE])
-        return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+        return self._given or authorized(SCOPE)
 
     def _call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         import requests

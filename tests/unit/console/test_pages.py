@@ -20,6 +20,7 @@ from shared.console.configuration import configuration, warnings
 from shared.console.exports import written
 from shared.console.masking import masked
 from shared.console.words import SHORT
+from shared.domain import backlog
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import (
     ApiSigner,
@@ -41,12 +42,15 @@ from shared.domain.planner import notice_for
 from shared.domain.policy import Policy, address_key
 from shared.domain.recheck import stub
 from shared.domain.verdict import Reach
+from shared.ports import Flow
 from shared.services import dead_letters, operator_actions, operator_queries
 from shared.services.erasure import Erasure
 from shared.services.operator_actions import OperatorActions
 from shared.services.operator_lists import PAGE
 from shared.services.operator_queries import LATEST, SIGNERS, OperatorQueries
+from shared.services.queued import Queued
 from shared.services.relay_status import update_status
+from shared.services.resource_names import ResourceNames
 from tests.fakes import PHONES, World, answer, seen
 from tests.unit.services.test_dead_letters import Office
 
@@ -58,10 +62,10 @@ def eric(*, name: str = "Eric Smith", **fields: Any) -> ApiSigner:
     return replace(seen("a", email="eric@example.com", **fields), name=name)
 
 
-def made(world: World, office: Office | None = None, **fields: Any) -> FlaskClient:
+def made(world: World, office: Office | None = None, queued: Queued | None = None, **fields: Any) -> FlaskClient:
     desk = (office or Office()).desk
     console = Console(
-        inspect=OperatorQueries(world.ledger, world.policy, world.clock),
+        inspect=OperatorQueries(world.ledger, world.policy, world.clock, queued),
         operate=OperatorActions(world.ledger, world.publisher, world.policy, world.clock),
         dead_letters=desk,
         erasure=Erasure(world.ledger, desk, world.clock),
@@ -132,6 +136,27 @@ def put_failed(
     )
     for at, item in ((key, request), (notice.notice, record)):
         world.ledger.documents[type(item), at] = (item, 1)
+
+
+PACE = " at the pace of the last ten minutes."
+SOON = ", done at about 3 Mar 2026, 01:{}:00 UTC" + PACE  # two messages have left
+
+
+def put_planned(world: World, count: int) -> None:
+    """Messages that wait to be tried again."""
+    record = next(iter(world.ledger.all(NoticeRecord).values()))
+    planned = replace(record, request_id="gone", state=NoticeState.PLANNED, changed_at=world.now)
+    world.ledger.documents |= {(NoticeRecord, f"planned {n}"): (planned, 1) for n in range(count)}
+
+
+def waiting(world: World, flows: dict[str, Flow]) -> FlaskClient:
+    return made(world, queued=Queued(Mock(flows=Mock(return_value=flows))))
+
+
+def told(client: FlaskClient) -> list[str]:
+    """What the first page says of what waits."""
+    page = re.sub(r"</?time[^>]*>", "", client.get("/").text)
+    return re.findall(r'<p class="note">(.* wait to be .*)</p>', page)
 
 
 def search(client: FlaskClient, text: str) -> Any:
@@ -748,6 +773,47 @@ class TestHome:
         assert said in home
         assert said in client.get("/attention.csv").text
         assert "not reached" in client.get("/requests").text
+
+    def test_tells_how_many_events_wait_and_until_when(self, world):
+        client = waiting(world, {"resolve": Flow(52_000, 8_000)})
+        assert told(client) == ["52,000 events wait to be handled, done at about 2 Mar 2026, 16:06:00 UTC" + PACE]
+
+    def test_tells_of_one_number_of_messages_those_of_both_channels_or_those_to_be_tried_again(self, world):
+        flows = {"deliver-sms": Flow(70, 3), "deliver-email": Flow(50)}
+        put_planned(world, 119)
+        assert told(waiting(world, flows)) == ["120 messages wait to be sent" + SOON.format("01")]
+        put_planned(world, 130)
+        assert told(waiting(world, flows)) == ["130 messages wait to be sent" + SOON.format("51")]
+        assert told(made(world)) == ["130 messages wait to be sent" + SOON.format("51")]
+
+    def test_tells_of_each_where_both_wait(self, world):
+        flows = {"resolve": Flow(250_000), "deliver-sms": Flow(130_000)}
+        told_of = ["250,000 events wait to be handled.", "130,000 messages wait to be sent"]
+        assert [line[: len(of)] for line, of in zip(told(waiting(world, flows)), told_of, strict=True)] == told_of
+
+    def test_says_where_more_may_wait_to_be_tried_again_than_were_counted(self, world, monkeypatch):
+        monkeypatch.setattr(backlog, "MOST", 110)
+        put_planned(world, 120)
+        assert told(made(world)) == ["110+ messages wait to be sent."]
+
+    def test_tells_of_no_few(self, world):
+        flows = {"resolve": Flow(99, 1), "deliver-sms": Flow(50, 1), "deliver-email": Flow(49, 1)}
+        assert told(waiting(world, flows)) == []
+
+    def test_knows_the_subscriptions_by_their_prefix(self, world):
+        flows = Mock(flows=Mock(return_value={"test-resolve": Flow(100)}))
+        names = ResourceNames(events_topic="test-clickwrap-events")
+        assert told(made(world, queued=Queued(flows, names.prefix))) == ["100 events wait to be handled."]
+        assert list(flows.flows.call_args.args[0]) == ["test-resolve", "test-deliver-sms", "test-deliver-email"]
+
+    def test_is_shown_without_what_cannot_be_measured_and_the_log_is_told_once(self, world, caplog):
+        flows = Mock(flows=Mock(side_effect=RetryLater("Cloud Monitoring answered 403")))
+        put_planned(world, 130)
+        client = made(world, queued=Queued(flows))
+        for _ in range(3):
+            assert told(client) == ["130 messages wait to be sent" + SOON.format("51")]
+        said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+        assert said == ["what waits in Pub/Sub is not known: Cloud Monitoring answered 403"]
 
     def test_tells_of_an_outage_and_of_who_waits_for_it(self, world):
         world.says(seen("c"))
