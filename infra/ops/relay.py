@@ -13,6 +13,7 @@ def relay_ports() -> Iterator[None]:
     """The ports of that relay, for `shared.bootstrap`. Raises SettingError, Stop."""
     if os.environ.get("BACKEND") == "gcp" and config.decided("PROJECT"):
         terraform.init(terraform.read)
-        os.environ.update(terraform.settings())
+        place = {"GOOGLE_CLOUD_PROJECT": config.project()}  # a shell may name another
+        os.environ.update(terraform.settings() | os.environ | place)
     with offline_ports():
         yield

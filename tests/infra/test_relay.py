@@ -38,6 +38,14 @@ def test_in_the_cloud_a_command_has_the_settings_of_the_deployed_functions(
     assert policy.available == {"sms"}
 
 
+def test_the_command_line_counts_before_them_but_not_for_the_project(here: Tools, environ: dict[str, str]) -> None:
+    here.answer("output -json", out=outputs(FIRESTORE_DATABASE="lost"))
+    environ |= {"BACKEND": "gcp", "FIRESTORE_DATABASE": "relay-restored", "GOOGLE_CLOUD_PROJECT": "of-the-shell"}
+    with relay_ports():
+        assert environ["FIRESTORE_DATABASE"] == "relay-restored"
+        assert environ["GOOGLE_CLOUD_PROJECT"] == "demo-project"
+
+
 @pytest.mark.parametrize("module", ["why", "status", "evidence", "replay"])
 def test_a_command_that_reads_stops_at_the_state_of_another_project(tools: Tools, module: str) -> None:
     tools.answer("output -json", out=outputs(GOOGLE_CLOUD_PROJECT="prod"))
