@@ -1,4 +1,4 @@
-"""`make bootstrap`: what Terraform needs before its first run: two services, the bucket of its state, service agents.
+"""`make bootstrap`: what Terraform needs before its first run: some services, the bucket of its state, service agents.
 
 Running it again repairs the bucket's settings.
 """

@@ -111,7 +111,7 @@ def reaches_code(url: str) -> bool:
 
 
 def _callers(policy: str) -> set[str]:
-    """Who may call a service, by its own policy. roles/run.viewer only reads; `make console` needs it."""
+    """Who may call a service, by its own policy. roles/run.viewer only reads."""
     bindings = json.loads(policy or "{}").get("bindings", [])
     return {member for b in bindings if b["role"] != "roles/run.viewer" for member in b["members"]}
 

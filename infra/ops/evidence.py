@@ -7,7 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from local.stack.offline import offline_ports
+from infra.ops.relay import relay_ports
+from infra.ops.shell import Stop
 from shared import bootstrap
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.setting_types import SettingError
@@ -16,9 +17,9 @@ from shared.setting_types import SettingError
 def main(request: str) -> int:
     """Returns the exit status: 1 where nothing was written."""
     try:
-        with offline_ports():
+        with relay_ports():
             file = bootstrap.evidence().export(request) if request else None
-    except (SettingError, RetryLater, PermanentFailure) as e:
+    except (SettingError, RetryLater, PermanentFailure, Stop) as e:
         print(f"evidence: {e}", file=sys.stderr)
         return 1
     if file is None:

@@ -7,9 +7,9 @@ import getpass
 import os
 import sys
 
-from infra.ops import guard
+from infra.ops import guard, shell
+from infra.ops.relay import relay_ports
 from infra.ops.shell import Stop
-from local.stack.offline import offline_ports
 from shared import bootstrap
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import Request
@@ -31,7 +31,7 @@ def run(request: str, *, confirmed: bool) -> int:
         found = bootstrap.backend().ledger().get(Request, request)
         print(f"{request} is {found.item.status if found else 'not known: only dead letters may hold its data'}.")
         print("Its messages' records, links, blocked addresses and dead letters would be deleted, and nothing is sent")
-        print("for it any more. `make forget CONFIRM=1` does it. It cannot be undone.")
+        print("for it any more. The same command with CONFIRM=1 does it. It cannot be undone.")
         return 0
     erased = bootstrap.erasure().forget(request, getpass.getuser())
     print(
@@ -49,8 +49,8 @@ def main() -> int:
     try:
         if os.environ.get("BACKEND") == "gcp":
             guard.check()
-        with offline_ports():
-            return run(os.environ.get("REQUEST", ""), confirmed=bool(os.environ.get("CONFIRM")))
+        with relay_ports():
+            return run(os.environ.get("REQUEST", ""), confirmed=bool(os.environ.get("CONFIRM")) and not shell.dry())
     except (SettingError, RetryLater, PermanentFailure, Stop) as e:
         print(f"forget: {e}", file=sys.stderr)
         return 1

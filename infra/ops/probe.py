@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 from google.auth.exceptions import GoogleAuthError
 
+from infra.ops import config
+from infra.ops.shell import Stop
 from shared import bootstrap
 from shared.adapters.clickwrap.client import ClickwrapClient
 from shared.adapters.clickwrap.fields import Fields
@@ -58,6 +60,14 @@ def main(request: str) -> int:
     print("\n".join(unused(document, fields)) or "  nothing")
     print(f"\nWhat the deployed relay has learnt that the API says: {_learnt()}")
     return 0
+
+
+def with_relay_env() -> None:
+    """Take the settings of relay.env, if there is one: before the first deployment it may be missing. Raises Stop."""
+    place = {"GOOGLE_CLOUD_PROJECT": config.decided("PROJECT")}
+    for name, value in (config.settings() | place).items():
+        if value:
+            os.environ.setdefault(name, value)
 
 
 def _learnt() -> str:
@@ -113,5 +123,13 @@ def leaves(value: object, path: str = "") -> Iterator[str]:
         yield path
 
 
+def run() -> int:
+    try:
+        with_relay_env()
+    except Stop as stop:
+        return _failed(str(stop))
+    return main(os.environ.get("REQUEST", ""))
+
+
 if __name__ == "__main__":
-    sys.exit(main(os.environ.get("REQUEST", "")))
+    sys.exit(run())

@@ -8,13 +8,15 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 
-from infra.ops import guard
+from infra.ops import guard, shell
+from infra.ops.relay import relay_ports
 from infra.ops.shell import Stop
-from local.stack.offline import offline_ports
 from shared import bootstrap
 from shared.domain.errors import RetryLater
 from shared.services.dead_letters import DeadLetterService, ReplayPreview
 from shared.setting_types import SettingError
+
+CHANGING = {"--replay", "--drop"}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -33,7 +35,8 @@ def run(arguments: Sequence[str]) -> int:
     if not shown:
         print("no dead letters")
     elif not options.replay:
-        print(f"\n{len(shown)} listed, nothing changed. `make replay CONFIRM=1` replays them; add ID=... for one.")
+        again = "make replay CONFIRM=1" + (" BACKEND=gcp" if os.environ.get("BACKEND") == "gcp" else "")
+        print(f"\n{len(shown)} listed, nothing changed. `{again}` replays them; add ID=... for one.")
     return 0
 
 
@@ -76,11 +79,11 @@ def _described(preview: ReplayPreview) -> str:
 
 
 def main() -> int:
-    arguments = [a for a in sys.argv[1:] if a]
+    arguments = [a for a in sys.argv[1:] if a and not (shell.dry() and a in CHANGING)]
     try:
-        if os.environ.get("BACKEND") == "gcp" and {"--replay", "--drop"} & set(arguments):
+        if os.environ.get("BACKEND") == "gcp" and CHANGING & set(arguments):
             guard.check()
-        with offline_ports():
+        with relay_ports():
             return run(arguments)
     except (SettingError, RetryLater, Stop) as e:
         print(f"dead letters: {e}", file=sys.stderr)

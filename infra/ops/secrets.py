@@ -12,6 +12,9 @@ import sys
 from infra.ops import secret_manager, shell, terraform
 from infra.ops.guard import changing
 from infra.ops.shell import Stop
+from shared.setting_types import SettingError, Values
+from shared.settings import declared
+from shared.settings.own_systems import STATUS_WEBHOOK_SECRETS
 
 GENERATED = (
     "CLICKWRAP_WEBHOOK_TOKENS",
@@ -50,12 +53,23 @@ def _asked(variable: str) -> str:
         return _random(variable)
     if not value:
         raise Stop(f"{variable} has no value yet: run `make secrets` again when you have it")
+    if variable in GENERATED:
+        _refuse_weak(variable, value)
     return value
+
+
+def _refuse_weak(variable: str, value: str) -> None:
+    """Raises Stop for a value with which no function would start, which would show at the end of a deployment only."""
+    values, setting = Values({variable: value}), declared()[variable]
+    try:
+        values[setting] if variable == STATUS_WEBHOOK_SECRETS.name else values.strong(setting)
+    except SettingError as e:
+        raise Stop(str(e)) from None
 
 
 def _random(variable: str) -> str:
     """In the form that the receivers' libraries read, where they read it."""
-    if variable == "STATUS_WEBHOOK_SECRETS":
+    if variable == STATUS_WEBHOOK_SECRETS.name:
         return f"whsec_{base64.b64encode(secrets.token_bytes(BYTES)).decode()}"
     return secrets.token_urlsafe(BYTES)
 

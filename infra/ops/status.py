@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from local.stack.offline import offline_ports
+from infra.ops.relay import relay_ports
+from infra.ops.shell import Stop
 from shared import bootstrap
 from shared.domain.errors import RetryLater
 from shared.domain.model import NoticeRecord, Request
@@ -27,10 +28,10 @@ T = TypeVar("T", Request, NoticeRecord)
 def main(request: str) -> int:
     """Returns the exit status: 1 where nothing could be read."""
     try:
-        with offline_ports():
+        with relay_ports():
             for event in events(bootstrap.backend().ledger(), request):
                 print(msgspec.json.encode(event).decode())
-    except (SettingError, RetryLater) as e:
+    except (SettingError, RetryLater, Stop) as e:
         print(f"status: {e}", file=sys.stderr)
         return 1
     return 0

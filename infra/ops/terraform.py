@@ -5,6 +5,7 @@ Each project has its own prefix in the bucket and its own working folder here, s
 
 import json
 import shutil
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,15 @@ def environ() -> dict[str, str]:
     return {"TF_DATA_DIR": str(ROOT / ".local" / "terraform" / config.project())}
 
 
-def init() -> None:
-    """Connect infra/ with the project's state. Prints the command only if it has something to do. Raises Stop."""
+def init(run: Callable[..., object] | None = None) -> None:
+    """Connect infra/ with the project's state. Prints the command only if it has something to do. Raises Stop.
+
+    run: `read`, to print nothing.
+    """
     if shell.dry() or not Path(environ()["TF_DATA_DIR"], "terraform.tfstate").exists():
         shutil.copyfile(f"{ROOT_MODULE}.example", ROOT_MODULE)
         where = (f"-backend-config=bucket={config.state_bucket()}", f"-backend-config=prefix=relay/{config.project()}")
-        step("init", "-input=false", *where)
+        (run or step)("init", "-input=false", *where)
 
 
 def step(*arguments: str, **variables: str) -> None:

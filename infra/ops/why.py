@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from local.stack.offline import offline_ports
+from infra.ops.relay import relay_ports
+from infra.ops.shell import Stop
 from shared import bootstrap
 from shared.console.masking import Shown
 from shared.domain.errors import PermanentFailure, RetryLater
@@ -22,11 +23,11 @@ from shared.setting_types import SettingError
 
 def main(text: str) -> int:
     try:
-        with offline_ports():
+        with relay_ports():
             queries = OperatorQueries(bootstrap.backend().ledger(), bootstrap.settings().policy(), bootstrap.clock)
             found = queries.search(text, None).rows if text.strip() else []
             case = queries.case(found[0][0], bootstrap.dead_letters().notices) if len(found) == 1 else None
-    except (SettingError, RetryLater, PermanentFailure) as e:
+    except (SettingError, RetryLater, PermanentFailure, Stop) as e:
         print(f"why: {e}", file=sys.stderr)
         return 1
     if case is None:

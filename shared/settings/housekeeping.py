@@ -14,7 +14,13 @@ def _restored(value: str) -> tuple[datetime, datetime] | None:
     return copied, stopped
 
 
-RETENTION_DAYS = whole("RETENTION_DAYS", f"32 to {MAX_DAYS}; when documents expire", 90, least=32, most=MAX_DAYS)
+RETENTION_DAYS = whole(
+    "RETENTION_DAYS",
+    f"32 to {MAX_DAYS}; days from a request's end until its personal data is deleted",
+    90,
+    least=32,
+    most=MAX_DAYS,
+)
 RESTORED: Setting[tuple[datetime, datetime] | None] = Setting(
     name="RESTORED",
     meaning="after a restore: the copy's time/when work was stopped, like `2026-11-25T14:03:00Z/2026-11-25T15:10:00Z`; "

@@ -83,7 +83,7 @@ BRANDS: Setting[Mapping[str, Brand]] = Setting(
 TEMPLATES_DIR = text("TEMPLATES_DIR", "a folder with texts of your own")
 TEMPLATES_LANGUAGE = text(
     "TEMPLATES_LANGUAGE",
-    "for signers of whom the API names no language there are texts in: `en`, `es`, `fr`, ...",
+    "for signers whose language is not known, or has no texts here: `en`, `de`, `es`, `fr`, `pt`, or a folder of yours",
     "en",
 )
 COMPLETION_LINK = choice(
@@ -118,7 +118,7 @@ DEFAULT_REGION: Setting[str] = Setting(
 )
 DEFAULT_TIMEZONE: Setting[str] = Setting(
     name="DEFAULT_TIMEZONE",
-    meaning="for signers without a zone",
+    meaning="for signers whose time zone is not known",
     parse=_zone,
     wanted="an IANA time zone",
     default="America/New_York",
@@ -130,7 +130,7 @@ TELL_SENDER = choice(
 )
 SENDER_FALLBACK: Setting[str] = Setting(
     name="SENDER_FALLBACK",
-    meaning="where they are told if the API names no address of theirs, like that of a team",
+    meaning="where mails to the sender go if the API does not name the sender's address, like the address of a team",
     parse=_address,
     wanted="one e-mail address",
 )

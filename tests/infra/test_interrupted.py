@@ -25,7 +25,7 @@ def operator(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Confirms what FORCE does, types each secret, and does not say that Clickwrap sends the new token."""
     monkeypatch.setenv("FORCE", "1")
     monkeypatch.setenv("ALERT_EMAILS", "a@example.com")
-    monkeypatch.setattr(secrets, "_typed", lambda prompt: "typed")
+    monkeypatch.setattr(secrets, "_typed", lambda prompt: "typed" * 7)
     monkeypatch.setattr("builtins.input", lambda prompt: "no")
 
 

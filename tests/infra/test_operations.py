@@ -20,6 +20,7 @@ from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn
 
 SECRETS = ["clickwrap-webhook-tokens", "clickwrap-api-token", "links-secret", "smtp-url"]
+OF_THE_HOOK = "of-the-hook" * 3  # as long as it has to be
 
 
 def added(tools: Tools) -> dict[str, str]:
@@ -33,16 +34,35 @@ def test_each_needed_secret_without_a_value_is_asked_for_and_never_shown(tools: 
     tools.relay_env("EMAIL_PROVIDER=smtp\nEMAIL_FROM=a@example.com\n")
     for name in ("links-secret", "address-secret"):
         tools.answer(f"list {name}", out=f"projects/1/secrets/{name}/versions/1\n")
-    done = tools.run("secrets", stdin="of-the-hook\nAPI TOKEN\nsmtps://u:p@h\n")
+    done = tools.run("secrets", stdin=f"{OF_THE_HOOK}\nAPI TOKEN\nsmtps://u:p@h\n")
     assert done.returncode == 0, done.stderr
     assert added(tools) == {
-        "clickwrap-webhook-tokens": "of-the-hook",
+        "clickwrap-webhook-tokens": OF_THE_HOOK,
         "clickwrap-api-token": "API TOKEN",
         "smtp-url": "smtps://u:p@h",
     }
     arguments = str([asked.command for asked in tools.asked()])
-    for secret in ("of-the-hook", "API TOKEN", "u:p@h"):
+    for secret in (OF_THE_HOOK, "API TOKEN", "u:p@h"):
         assert secret not in done.stdout + done.stderr + arguments
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "wanted"),
+    [
+        ("CLICKWRAP_WEBHOOK_TOKENS", "short", "must have 32 characters or more"),
+        ("STATUS_WEBHOOK_SECRETS", "whsec_c2hvcnQ=", "must be"),
+    ],
+)
+def test_a_secret_of_our_own_that_no_function_would_start_with_is_refused(
+    tools: Tools, name: str, typed: str, wanted: str
+) -> None:
+    tools.relay_env("STATUS_WEBHOOK_URL=https://acme.example/status\n")
+    tools.with_secrets()
+    done = tools.run("secrets", stdin=f"{typed}\n", RENEW=name)
+    assert done.returncode == 1
+    assert f"{name} {wanted}" in done.stderr
+    assert typed not in done.stderr
+    assert not added(tools)
 
 
 def test_what_nobody_gives_us_is_made_up(tools: Tools) -> None:

@@ -1,7 +1,7 @@
 """A replay of dead letters sends what is still due, once, and lists it before."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 
 import msgspec
@@ -269,6 +269,15 @@ class TestTheCommand:
     def test_drops_nothing_without_an_id(self, office, capsys):
         assert command.run(["--drop"]) == 1
         assert "set ID" in capsys.readouterr().err
+        assert len(office.letters.letters) == 1
+
+    @pytest.mark.parametrize("argument", ["--replay", "--drop"])
+    def test_changes_nothing_in_a_dry_run(self, office, monkeypatch, argument):
+        monkeypatch.setattr(command, "relay_ports", nullcontext)
+        monkeypatch.setenv("DRY_RUN", "1")
+        monkeypatch.setenv("BACKEND", "gcp")
+        monkeypatch.setattr("sys.argv", ["dead_letters", argument, "--id=1"])
+        assert command.main() == 0
         assert len(office.letters.letters) == 1
 
     def test_names_the_setting_where_there_is_no_state(self, tmp_path, monkeypatch, capsys):

@@ -1,6 +1,6 @@
 """Erasure on request leaves the stub and nothing else, whatever was kept about the request."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 
 import msgspec
@@ -205,3 +205,13 @@ def test_the_command_tells_first_and_deletes_once_confirmed(office, erasure, mon
     assert "2 records of messages, 1 links, 1 blocked addresses, 2 dead letters" in capsys.readouterr().out
     assert command.run("never-heard-of", confirmed=True) == 0
     assert "no such request was known" in capsys.readouterr().out
+
+
+def test_a_dry_run_of_the_command_deletes_nothing_though_it_is_confirmed(office, erasure, monkeypatch):
+    monkeypatch.setattr(bootstrap, "backend", lambda: type("B", (), {"ledger": lambda self: office.ledger})())
+    monkeypatch.setattr(bootstrap, "erasure", lambda: erasure)
+    monkeypatch.setattr(command, "relay_ports", nullcontext)
+    for name, value in {"DRY_RUN": "1", "CONFIRM": "1", "REQUEST": "r1", "BACKEND": "gcp"}.items():
+        monkeypatch.setenv(name, value)
+    assert command.main() == 0
+    assert kept_about(office, "r1")
