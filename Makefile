@@ -123,6 +123,7 @@ probe: $(STAMP) ## Show what your account's API returns for a request (REQUEST=i
 # DRY_RUN=1 only prints the commands; FUNCTIONS="receive links" selects functions; FORCE=1 confirms every question but that of rotate-token.
 export PROJECT REGION STATE_BUCKET PLAN CANARY MIN_INSTANCES PRIVATE_INGRESS RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM BILLING_ACCOUNT MONTHLY_BUDGET
 CLOUD := $(BIN)/python -m infra.ops
+ON = $(filter-out 0 no false,$(1))
 
 .PHONY: bootstrap
 bootstrap: $(STAMP) ## Make what Terraform needs: services, the bucket of its state, Google's service agents
@@ -214,7 +215,7 @@ verify-evidence: ## Verify an evidence file (FILE=path, KEY=public.pem for a key
 
 .PHONY: forget
 forget: $(STAMP) ## Delete what is known of a request with CONFIRM=1, else a dry run (REQUEST=id; BACKEND=gcp for the cloud)
-	@CONFIRM=$(CONFIRM) $(CLOUD).forget
+	@CONFIRM=$(call ON,$(CONFIRM)) $(CLOUD).forget
 
 .PHONY: dead-letters
 dead-letters: $(STAMP) ## List the dead letters, and what a replay would do (BACKEND=gcp for the cloud)
@@ -222,7 +223,7 @@ dead-letters: $(STAMP) ## List the dead letters, and what a replay would do (BAC
 
 .PHONY: replay
 replay: $(STAMP) ## Replay the dead letters with CONFIRM=1, else a dry run (ID=... for one; DROP=1 deletes it)
-	@$(CLOUD).replay $(if $(CONFIRM),$(if $(DROP),--drop,--replay)) $(addprefix --id=,$(ID))
+	@$(CLOUD).replay $(if $(call ON,$(CONFIRM)),$(if $(call ON,$(DROP)),--drop,--replay)) $(addprefix --id=,$(ID))
 
 .PHONY: clean
 clean: ## Delete the local state

@@ -50,7 +50,7 @@ def main() -> int:
         if os.environ.get("BACKEND") == "gcp":
             guard.check()
         with relay_ports():
-            return run(os.environ.get("REQUEST", ""), confirmed=bool(os.environ.get("CONFIRM")) and not shell.dry())
+            return run(os.environ.get("REQUEST", ""), confirmed=shell.given("CONFIRM") and not shell.dry())
     except (SettingError, RetryLater, PermanentFailure, Stop) as e:
         print(f"forget: {e}", file=sys.stderr)
         return 1

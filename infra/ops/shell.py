@@ -30,12 +30,17 @@ class Stop(Exception):
     """The command cannot continue. Its text is one line for the operator, with what to do."""
 
 
+def given(name: str) -> bool:
+    """Whether a switch of the command line, like CONFIRM=1, is on."""
+    return os.environ.get(name, "").strip().lower() not in ("", "0", "no", "false")
+
+
 def dry() -> bool:
-    return os.environ.get("DRY_RUN", "") not in ("", "0")
+    return given("DRY_RUN")
 
 
 def forced() -> bool:
-    return os.environ.get("FORCE", "") not in ("", "0")
+    return given("FORCE")
 
 
 def say(line: str) -> None:

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from infra.ops import shell
 from infra.ops.function_table import ROOT
 from tests.infra.tools import Tools
 
@@ -55,3 +56,23 @@ def test_what_is_missing_is_one_line(tools: Tools) -> None:
     first, *rest = done.stderr.splitlines()
     assert first.startswith("PROJECT is not set: add PROJECT=<")
     assert all(line.startswith("make:") for line in rest)
+
+
+@pytest.mark.parametrize("off", ["0", "no", "false"])
+@pytest.mark.parametrize("words", ["forget REQUEST=r1 CONFIRM=", "replay CONFIRM=", "replay DROP=1 ID=1 CONFIRM="])
+def test_a_confirmation_that_says_no_is_none(tools: Tools, words: str, off: str) -> None:
+    run = make(tools, "-n", *f"{words}{off}".split()).stdout
+    assert f"CONFIRM={off}" not in run
+    assert not {"--replay", "--drop"} & set(run.split())
+
+
+def test_what_is_to_be_dropped_is_not_replayed_and_what_is_not_is_not_dropped(tools: Tools) -> None:
+    assert "--drop" in make(tools, "-n", "replay", "CONFIRM=1", "DROP=1", "ID=1").stdout.split()
+    assert "--replay" in make(tools, "-n", "replay", "CONFIRM=1", "DROP=0", "ID=1").stdout.split()
+
+
+@pytest.mark.parametrize(("value", "on"), [("", False), ("0", False), ("no", False), ("False", False), ("1", True)])
+def test_a_switch_is_off_where_it_says_so(monkeypatch: pytest.MonkeyPatch, value: str, on: bool) -> None:
+    for name, switch in {"DRY_RUN": shell.dry, "FORCE": shell.forced}.items():
+        monkeypatch.setenv(name, value)
+        assert switch() is on

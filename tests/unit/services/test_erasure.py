@@ -207,11 +207,12 @@ def test_the_command_tells_first_and_deletes_once_confirmed(office, erasure, mon
     assert "no such request was known" in capsys.readouterr().out
 
 
-def test_a_dry_run_of_the_command_deletes_nothing_though_it_is_confirmed(office, erasure, monkeypatch):
+@pytest.mark.parametrize(("dry_run", "confirm"), [("1", "1"), ("0", "0"), ("", "no")])
+def test_a_dry_run_or_a_confirmation_that_says_no_deletes_nothing(office, erasure, monkeypatch, dry_run, confirm):
     monkeypatch.setattr(bootstrap, "backend", lambda: type("B", (), {"ledger": lambda self: office.ledger})())
     monkeypatch.setattr(bootstrap, "erasure", lambda: erasure)
     monkeypatch.setattr(command, "relay_ports", nullcontext)
-    for name, value in {"DRY_RUN": "1", "CONFIRM": "1", "REQUEST": "r1", "BACKEND": "gcp"}.items():
+    for name, value in {"DRY_RUN": dry_run, "CONFIRM": confirm, "REQUEST": "r1", "BACKEND": "embedded"}.items():
         monkeypatch.setenv(name, value)
     assert command.main() == 0
     assert kept_about(office, "r1")
