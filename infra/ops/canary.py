@@ -15,6 +15,10 @@ from infra.ops.revisions import Release
 from infra.ops.shell import Stop, ask
 
 SMOKE_FAILED = "`make smoke` failed, see above"
+STOPPED = (
+    "stopped while new revisions may answer a part of the calls: `make rollback` lets the earlier revisions answer "
+    "everything, `make deploy CANARY=...` tries again"
+)
 WATCHED = 300.0  # seconds after the first checks; logs can be read after up to a minute
 
 
@@ -42,13 +46,17 @@ def release(before: Release) -> int:
         wrong = _wrong(before)
     except Stop as stop:
         wrong = str(stop)
-    if wrong:
-        for name, revision in before.items():
-            revisions.shift(name, {revision: 100})
-    shell.say(
-        f"The earlier revisions answer everything again: {wrong}" if wrong else "The new revisions answer everything."
-    )
-    return 1 if wrong else 0
+    except KeyboardInterrupt:
+        shell.say(STOPPED)
+        raise
+    if not wrong:
+        shell.say("The new revisions answer everything.")
+        return 0
+    if left := revisions.shift_each(before):
+        shell.say(f"{wrong}\n{left}There the new revisions still answer: run `make rollback`")
+    else:
+        shell.say(f"The earlier revisions answer everything again: {wrong}")
+    return 1
 
 
 def _wrong(before: Release) -> str:

@@ -22,6 +22,8 @@ LABEL = "clickwrap-relay"
 # start would compile it once more. With this variable, compiled code is bound to the content of its source instead.
 KEEP_BYTECODE = "SOURCE_DATE_EPOCH=1"
 
+HELD = ". Until then the earlier revisions answer all calls"
+
 
 class Plan(msgspec.Struct, frozen=True):
     """What the deployment of one function needs."""
@@ -58,6 +60,8 @@ def _deploy_all(plans: list[Plan], outputs: Outputs) -> bool:
         failures = [failure for failure in pool.map(lambda plan: _deploy_one(plan, outputs), plans) if failure]
     for failure in dict.fromkeys(failures):
         shell.say(failure)
+    if failures:
+        shell.say(f"Not everything was deployed: run the same command again{HELD if canary.percent() else ''}")
     return bool(failures)
 
 

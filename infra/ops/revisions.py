@@ -15,23 +15,29 @@ from infra.ops.shell import Stop, ask, do
 KEPT = 10  # releases
 TAG = "canary"  # gives a revision that is tried a URL of its own
 Release = dict[str, str]  # function -> revision
+Answering = dict[str, dict[str, int]]  # function -> its revisions that answer calls -> per cent
 
 
 def serving(functions: list[Function]) -> Release:
     """The revision of each function that answers most calls. A function that is not deployed is left out."""
+    return {name: max(shares, key=lambda revision: shares[revision]) for name, shares in answering(functions).items()}
+
+
+def answering(functions: list[Function]) -> Answering:
+    """The revisions of each function that answer calls, with their per cents: two during a canary."""
     with ThreadPoolExecutor(len(functions)) as pool:
         found = pool.map(lambda function: _traffic(function.name), functions)
-    return {f.name: revision for f, revision in zip(functions, found, strict=True) if revision}
+    return {f.name: shares for f, shares in zip(functions, found, strict=True) if shares}
 
 
-def _traffic(service: str) -> str:
+def _traffic(service: str) -> dict[str, int]:
     try:
         parts = _parts(service)
     except Stop as stop:
         if "cannot find service" in str(stop).lower():
-            return ""
+            return {}
         raise
-    return str(max(parts, key=lambda part: part.get("percent", 0))["revisionName"]) if parts else ""
+    return {str(part["revisionName"]): int(part["percent"]) for part in parts if part.get("percent")}
 
 
 def _parts(service: str) -> list[dict[str, Any]]:
@@ -54,6 +60,21 @@ def shift(service: str, shares: Mapping[str, int], tried: str = "") -> None:
     """Divide a function's calls among revisions. shares: revision -> per cent. tried: the one that gets a URL."""
     divided = ",".join(f"{revision}={percent}" for revision, percent in shares.items() if percent)
     _update(service, f"--to-revisions={divided}", f"--update-tags={TAG}={tried}" if tried else f"--remove-tags={TAG}")
+
+
+def shift_each(release: Release) -> str:
+    """Let these revisions answer all calls of their functions, of as many as can be. Returns what went wrong."""
+    with ThreadPoolExecutor(max(1, len(release))) as pool:
+        return "".join(pool.map(_shifted, release.items()))
+
+
+def _shifted(of_function: tuple[str, str]) -> str:
+    service, revision = of_function
+    try:
+        shift(service, {revision: 100})
+    except Stop as stop:
+        return f"{service}: {stop}\n"
+    return ""
 
 
 def shift_to_newest(service: str) -> None:

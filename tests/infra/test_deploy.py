@@ -209,10 +209,9 @@ def test_one_function_that_fails_does_not_keep_the_others(
     monkeypatch.setenv("FUNCTIONS", "links remind")
     here.answer("functions deploy links", error="noise\nERROR: (gcloud.functions.deploy) quota exceeded\n", status=1)
     assert deploy.deploy() == 1
-    assert (
-        "gcloud functions deploy links failed: ERROR: (gcloud.functions.deploy) quota exceeded"
-        in capsys.readouterr().out
-    )
+    said = capsys.readouterr().out
+    assert "gcloud functions deploy links failed: ERROR: (gcloud.functions.deploy) quota exceeded" in said
+    assert said.endswith("Not everything was deployed: run the same command again\n")
     assert here.asked("add-iam-policy-binding remind")
     assert not here.asked("add-iam-policy-binding links")
 

@@ -17,6 +17,17 @@ from tests.infra.tools import Tools
 NAMES = [function.name for function in written()]
 
 
+class Refusing(Cloud):
+    """A cloud that refuses a command with these words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+
+    def answer(self, line: str, *rest: Any) -> tuple[str, str]:
+        return ("", "ERROR: 503") if self.words in line else super().answer(line, *rest)
+
+
 def serves(tools: Tools, number: int, names: list[str] = NAMES) -> None:
     for name in names:
         traffic = [{"revisionName": f"{name}-{number:05}", "percent": 100}]
@@ -59,6 +70,29 @@ def test_what_answers_now_is_passed_over_and_the_next_rollback_goes_further_back
     assert shifts(tools) == {"links": ["--to-revisions=links-00006=100"]}
     (kept,) = tools.asked("storage cp -")
     assert json.loads(kept.text) == [release(6), release(3)]
+
+
+def test_while_a_canary_answers_a_part_the_release_before_it_answers_everything_again(run: Runner) -> None:
+    """Its terminal may be gone. One release further back would take down what did well."""
+    cloud, tried = Cloud(), small.release(BAD + 1)
+    for share in (10, 60):
+        cloud.traffic = {name: {f"{name}-{BAD}": 100 - share, tried[name]: share} for name in small.NAMES}
+        run(rollback.rollback, cloud)
+        assert cloud.traffic == ONLY_BEFORE
+    run(rollback.rollback, cloud)
+    assert cloud.traffic == {name: {f"{name}-{GOOD}": 100} for name in small.NAMES}
+
+
+def test_what_cannot_be_shifted_does_not_keep_the_others_and_leads_to_another_try(
+    run: Runner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud = Refusing("update-traffic receive")
+    assert run(rollback.rollback, cloud) == 1
+    assert cloud.traffic["links"] == {f"links-{GOOD}": 100}
+    assert "run `make rollback` again" in capsys.readouterr().out
+    cloud.words = "nothing"
+    run(rollback.rollback, cloud)
+    assert cloud.traffic == {name: {f"{name}-{GOOD}": 100} for name in small.NAMES}
 
 
 def test_without_an_earlier_release_nothing_is_shifted(tools: Tools) -> None:
@@ -163,12 +197,8 @@ def test_a_canary_is_called_at_its_own_url_first_and_its_answers_count_in_the_en
 
 
 def test_a_canary_of_which_nothing_can_be_found_out_goes_back_too(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Silent(Cloud):
-        def answer(self, line: str, *rest: Any) -> tuple[str, str]:
-            return ("", "ERROR: 503") if line.startswith("gcloud logging") else super().answer(line, *rest)
-
     monkeypatch.setenv("CANARY", "10")
-    cloud = Silent()
+    cloud = Refusing("gcloud logging")
     assert run(deploy.deploy, cloud) == 1
     assert cloud.traffic == ONLY_BEFORE
 
@@ -176,15 +206,37 @@ def test_a_canary_of_which_nothing_can_be_found_out_goes_back_too(run: Runner, m
 def test_a_canary_whose_deployment_fails_leaves_the_traffic_where_it_was(
     run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full(Cloud):
-        def answer(self, line: str, *rest: Any) -> tuple[str, str]:
-            return ("", "ERROR: quota") if line.startswith("gcloud functions deploy") else super().answer(line, *rest)
-
     monkeypatch.setenv("CANARY", "10")
-    cloud = Full()
+    cloud = Refusing("gcloud functions deploy")
     assert run(deploy.deploy, cloud) == 1
     assert cloud.traffic == ONLY_BEFORE
     assert not any(cloud.newest.values())
+
+
+def test_a_canary_that_cannot_go_back_everywhere_goes_back_where_it_can_and_says_what_to_do(
+    run: Runner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CANARY", "10")
+    cloud = Refusing("nothing")
+    monkeypatch.setattr(smoke, "report", lambda checks: setattr(cloud, "words", "update-traffic receive") or 1)
+    assert run(deploy.deploy, cloud) == 1
+    assert cloud.traffic["links"] == ONLY_BEFORE["links"]
+    assert "run `make rollback`" in capsys.readouterr().out
+
+
+def test_a_canary_stopped_by_hand_says_what_answers_now(
+    run: Runner, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("CANARY", "10")
+    monkeypatch.setattr(canary.time, "sleep", stopped)
+    cloud = Cloud()
+    with pytest.raises(KeyboardInterrupt):
+        run(deploy.deploy, cloud)
+    assert cloud.traffic["links"] == {f"links-{BAD}": 90, f"links-{BAD + 1}": 10}
+    assert "`make rollback` lets the earlier revisions answer everything" in capsys.readouterr().out
 
 
 def test_a_deployment_as_a_canary_leaves_the_traffic_to_the_canary(
