@@ -51,7 +51,7 @@ def _refuse_without_secrets(plans: list[Plan]) -> None:
     needed = dict.fromkeys(variable for plan in plans for variable in config.needed(plan.function, plan.environ))
     absent = [variable for variable in needed if not shell.dry() and not secret_manager.has_version(variable)]
     if absent:
-        raise Stop(f"{', '.join(absent)} have no value yet: run `make secrets`")
+        raise Stop(f"{', '.join(absent)}: no value, or the newest is disabled. Run `make secrets`")
 
 
 def _deploy_all(plans: list[Plan], outputs: Outputs) -> bool:

@@ -18,6 +18,7 @@ from shared.settings import Settings
 
 TERRAFORM = (1, 9)  # see infra/versions.tf
 CLOSED = (401, 403, 404)  # how a service that is private or missing answers an anonymous GET
+NO_VALUE = "has no value, or its newest is disabled: run `make secrets`"
 SERVICES = (
     "artifactregistry",
     "cloudbuild",
@@ -65,9 +66,7 @@ def services() -> Iterator[Finding]:
 
 def secrets() -> Iterator[Finding]:
     for variable in terraform.needed_secrets():
-        yield Finding(
-            f"secret {variable}", "" if secret_manager.has_version(variable) else "has no value: run `make secrets`"
-        )
+        yield Finding(f"secret {variable}", "" if secret_manager.has_version(variable) else NO_VALUE)
 
 
 def deployed() -> Iterator[Finding]:

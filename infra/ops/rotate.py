@@ -9,10 +9,9 @@ import secrets
 
 from infra.ops import deploy, secret_manager, shell
 from infra.ops.guard import changing
-from infra.ops.secrets import BYTES
+from infra.ops.secrets import BYTES, TOKENS
 from infra.ops.shell import Stop, agreed
 
-TOKENS = "CLICKWRAP_WEBHOOK_TOKENS"
 QUESTION = "Does Clickwrap already send the new token, so that the old one can be rejected?"
 
 

@@ -6,10 +6,13 @@ from infra.ops.shell import ask, do
 
 
 def has_version(variable: str) -> bool:
-    """Whether the secret has a version that functions can read. Like all functions here, it raises Stop."""
-    wanted = ("--filter=state:ENABLED", "--limit=1", "--format=value(name)")
-    secret = secret_id(variable)
-    return bool(ask("gcloud", "secrets", "versions", "list", secret, f"--project={config.project()}", *wanted))
+    """Whether functions can read the secret: they get the newest version, also where that one is disabled.
+
+    Like all functions here, it raises Stop.
+    """
+    newest = ("--sort-by=~createTime", "--limit=1", "--format=value(state)")
+    command = ("gcloud", "secrets", "versions", "list", secret_id(variable))
+    return ask(*command, f"--project={config.project()}", *newest) == "ENABLED"
 
 
 def read(variable: str) -> str:

@@ -1,6 +1,6 @@
 """`make secrets`: ask for each secret that the relay needs and that has no value yet. The input is not shown.
 
-RENEW="CLICKWRAP_API_TOKEN ..." asks for a new value of these.
+RENEW="CLICKWRAP_API_TOKEN ..." asks for a new value of these. The webhook's token is renewed by `make rotate-token`.
 """
 
 import base64
@@ -11,7 +11,7 @@ import sys
 
 from infra.ops import secret_manager, shell, terraform
 from infra.ops.guard import changing
-from infra.ops.shell import Stop
+from infra.ops.shell import Stop, agreed
 from shared.setting_types import SettingError, Values
 from shared.settings import declared
 from shared.settings.own_systems import STATUS_WEBHOOK_SECRETS
@@ -23,6 +23,11 @@ GENERATED = (
     "POSTMARK_WEBHOOK_TOKEN",
     "STATUS_WEBHOOK_SECRETS",
 )  # our own secrets: empty input generates a random value
+TOKENS = "CLICKWRAP_WEBHOOK_TOKENS"
+REFUSES = (
+    "Until Clickwrap sends the new token, its webhooks are refused; with `make rotate-token` none is. "
+    "Replace the token all the same?"
+)
 BYTES = 32  # of a generated secret
 
 
@@ -36,6 +41,8 @@ def ask_for_all() -> None:
         secret_manager.add(variable, "" if shell.dry() else _asked(variable))
     if not shell.dry():
         shell.say(f"{len(wanted)} secrets have a value, {len(absent)} of them a new one")
+    if again and not shell.dry():
+        shell.say("Now run `make deploy`: what runs has read the earlier values.")
 
 
 def _renewed(wanted: list[str]) -> list[str]:
@@ -43,6 +50,8 @@ def _renewed(wanted: list[str]) -> list[str]:
     for name in names:
         if name not in wanted:
             raise Stop(f"RENEW: {name} is not one of this relay's secrets: {' '.join(wanted)}")
+    if TOKENS in names and not agreed(REFUSES):
+        raise Stop("nothing was changed: run `make rotate-token`")
     return names
 
 

@@ -246,10 +246,13 @@ def test_a_missing_provider_setting_is_named(tools: Tools) -> None:
     assert tools.run("deploy", FUNCTIONS="deliver").stderr == "deliver: cannot start: TWILIO_ACCOUNT_SID is not set\n"
 
 
-def test_a_secret_without_a_value_is_found_before_the_first_build(tools: Tools) -> None:
-    tools.answer("versions list clickwrap-api-token", out="")
+@pytest.mark.parametrize("newest", ["", "DISABLED\n", "DESTROYED\n"])
+def test_a_secret_that_cannot_be_read_is_found_before_the_first_build(tools: Tools, newest: str) -> None:
+    tools.answer("versions list clickwrap-api-token", out=newest)
     done = tools.run("deploy", FUNCTIONS="resolve receive")
-    assert done.stderr == "CLICKWRAP_API_TOKEN have no value yet: run `make secrets`\n"
+    assert done.stderr == "CLICKWRAP_API_TOKEN: no value, or the newest is disabled. Run `make secrets`\n"
+    (asked,) = tools.asked("versions list clickwrap-api-token")
+    assert {"--sort-by=~createTime", "--limit=1", "--format=value(state)"} <= set(asked.command)
     assert not tools.asked("functions deploy")
 
 
