@@ -37,19 +37,35 @@ class Plan(msgspec.Struct, frozen=True):
 
 def deploy() -> int:
     functions, outputs = chosen(terraform.deployed()), terraform.outputs()
+    _refuse_before_infra()
     share = canary.percent()
     plans = [plan_for(function, outputs) for function in functions]
-    _refuse_without_secrets(plans)
+    _refuse_without_secrets(plans, outputs)
     before = canary.hold(functions) if share else {}
     if _deploy_all(plans, outputs):
         return 1  # under CANARY, the earlier revisions answer everything
     return canary.release(before) if before else 0
 
 
-def _refuse_without_secrets(plans: list[Plan]) -> None:
+def _refuse_before_infra() -> None:
+    """Raises Stop. Another provider's secret, or a new function's account, is one that Terraform has to know of."""
+    if (names := terraform.unapplied()) and not shell.dry():
+        raise Stop(
+            f"{', '.join(names)}: {config.file().name} says otherwise than the infrastructure. Run `make infra` first "
+            f"(a file of Terraform's variables comes before {config.file().name})"
+        )
+
+
+def _refuse_without_secrets(plans: list[Plan], outputs: Outputs) -> None:
     """Raises Stop. A function without one of its secrets fails only at the end of its build, minutes later."""
-    needed = dict.fromkeys(variable for plan in plans for variable in config.needed(plan.function, plan.environ))
-    absent = [variable for variable in needed if not shell.dry() and not secret_manager.has_version(variable)]
+    if shell.dry():
+        return
+    needed = {plan.function.name: config.needed(plan.function, plan.environ) for plan in plans}
+    for name, variables in needed.items():
+        if refused := [variable for variable in variables if variable not in outputs.secrets[name]]:
+            raise Stop(f"{name} may not read {', '.join(refused)} yet: run `make infra` first")
+    every = dict.fromkeys(variable for variables in needed.values() for variable in variables)
+    absent = [variable for variable in every if not secret_manager.has_version(variable)]
     if absent:
         raise Stop(f"{', '.join(absent)}: no value, or the newest is disabled. Run `make secrets`")
 

@@ -13,10 +13,12 @@ from typing import Any
 import msgspec
 
 from infra.ops import config, shell
-from infra.ops.function_table import ROOT, Function, functions, written
+from infra.ops.function_table import ROOT, Function, functions, secret_id, written
 from infra.ops.shell import Stop, captured, errors_of
 from shared.bootstrap import URLS
 
+# Settings that both have: Terraform makes rights, accounts and addresses after them.
+SHARED = ("SMS_PROVIDER", "EMAIL_PROVIDER", "SHORTENER", "LINKS_BASE_URL", "STATUS_WEBHOOK_URL", "OIDC_AUDIENCE")
 COMMAND = ("terraform", "-chdir=infra")
 INFRA = ROOT / "infra"
 # What only a root module has: the backend and the provider. Not in infra/ itself, which is also a module for others.
@@ -28,6 +30,7 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
 
     environment: variables that all functions get. service_accounts: the e-mail address of each function's account.
     invokers: members of roles/run.invoker on each function's service. vpc_connector: "" for none.
+    secrets: function -> variable -> the secret that it may read.
     """
 
     environment: dict[str, str]
@@ -36,6 +39,7 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     build_service_account: str
     docker_repository: str
     vpc_connector: str
+    secrets: dict[str, dict[str, str]]
 
 
 def environ() -> dict[str, str]:
@@ -90,8 +94,12 @@ def outputs() -> Outputs:
     if not given:
         shell.say("# no Terraform outputs yet: using the names that infra/ gives in this project and region")
     expected = _conventions()
-    known = {name: given.get(name, expected[name]) for name in expected}
-    return msgspec.convert(known | {"environment": expected["environment"] | given.get("environment", {})}, Outputs)
+    return msgspec.convert({name: _known(usual, given.get(name)) for name, usual in expected.items()}, Outputs)
+
+
+def _known(usual: Any, given: Any) -> Any:
+    """What an output says; of a function that the infrastructure does not have yet, the names that it will give."""
+    return usual if given is None else usual | given if isinstance(usual, dict) else given
 
 
 def _outputs() -> dict[str, Any]:
@@ -126,7 +134,14 @@ def _conventions() -> dict[str, Any]:
         "build_service_account": f"projects/{project}/serviceAccounts/{config.account('build')}",
         "docker_repository": f"projects/{project}/locations/{region}/repositories/relay-functions",
         "vpc_connector": "",
+        "secrets": {name: {v: secret_id(v) for v in function.secrets} for name, function in functions().items()},
     }
+
+
+def unapplied() -> list[str]:
+    """The settings of relay.env that the infrastructure does not follow. Raises Stop."""
+    ours, theirs = config.operator(), outputs().environment
+    return [name for name in SHARED if name in theirs and ours.get(name, theirs[name]) != theirs[name]]
 
 
 def deployed() -> list[Function]:

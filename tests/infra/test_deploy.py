@@ -256,6 +256,38 @@ def test_a_secret_that_cannot_be_read_is_found_before_the_first_build(tools: Too
     assert not tools.asked("functions deploy")
 
 
+@pytest.mark.parametrize(
+    ("line", "applied"),
+    [
+        ("SMS_PROVIDER=twilio", {"SMS_PROVIDER": "none"}),
+        ("SHORTENER=bitly", {"SHORTENER": "links"}),
+        ("STATUS_WEBHOOK_URL=https://acme.example/status", {"STATUS_WEBHOOK_URL": ""}),
+        ("OIDC_AUDIENCE=https://relay.example.com", {"OIDC_AUDIENCE": ""}),
+    ],
+)
+def test_what_the_infrastructure_does_not_follow_yet_is_found_before_the_first_build(
+    tools: Tools, line: str, applied: dict[str, str]
+) -> None:
+    """It would end in a secret that may not be read, after minutes, or in an account that is not there."""
+    accounts = {name: f"{name}@demo" for name in WRITTEN if name != "forward"}
+    outputs = {"environment": applied, "service_accounts": accounts, "invokers": {name: [] for name in accounts}}
+    tools.answer("output -json", json.dumps({name: {"value": value} for name, value in outputs.items()}))
+    tools.relay_env(f"{line}\n")
+    done = tools.run("deploy")
+    (name,) = applied
+    assert done.stderr.startswith(f"{name}: relay.env says otherwise than the infrastructure. Run `make infra` first")
+    assert not tools.asked("functions deploy")
+    assert tools.run("deploy", DRY_RUN="1").returncode == 0, "a pull request shows it"
+
+
+def test_a_former_provider_whose_secret_may_not_be_read_yet_is_found_too(tools: Tools) -> None:
+    tools.answer("output -json", json.dumps({"secrets": {"value": {"receipts": {"ADDRESS_SECRET": "address-secret"}}}}))
+    tools.relay_env("FORMER_PROVIDERS=postmark\n")
+    done = tools.run("deploy", FUNCTIONS="receipts")
+    assert done.stderr == "receipts may not read POSTMARK_WEBHOOK_TOKEN yet: run `make infra` first\n"
+    assert not tools.asked("functions deploy")
+
+
 def test_two_projects_deployed_at_once_have_a_file_of_settings_each(here: Tools) -> None:
     here.relay_env(f"{STATUS}BRAND_NAME=Acme\n")
     first = deploy.plan_for(WRITTEN["deliver"], terraform.outputs())
