@@ -12,7 +12,9 @@ def has_version(variable: str) -> bool:
     """
     newest = ("--sort-by=~createTime", "--limit=1", "--format=value(state)")
     command = ("gcloud", "secrets", "versions", "list", secret_id(variable))
-    return ask(*command, f"--project={config.project()}", *newest) == "ENABLED"
+    return (
+        ask(*command, f"--project={config.project()}", *newest).lower() == "enabled"
+    )  # other versions of gcloud print ENABLED
 
 
 def read(variable: str) -> str:

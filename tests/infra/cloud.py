@@ -65,7 +65,7 @@ class Cloud:
         return "", ""
 
     def has_value(self, name: str) -> tuple[str, str]:
-        return ("ENABLED" if self.secrets is None or name in self.secrets else ""), ""
+        return ("enabled" if self.secrets is None or name in self.secrets else ""), ""
 
     def described(self, name: str, wanted: str) -> tuple[str, str]:
         if name not in NAMES:

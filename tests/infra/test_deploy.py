@@ -246,7 +246,7 @@ def test_a_missing_provider_setting_is_named(tools: Tools) -> None:
     assert tools.run("deploy", FUNCTIONS="deliver").stderr == "deliver: cannot start: TWILIO_ACCOUNT_SID is not set\n"
 
 
-@pytest.mark.parametrize("newest", ["", "DISABLED\n", "DESTROYED\n"])
+@pytest.mark.parametrize("newest", ["", "disabled\n", "DESTROYED\n"])
 def test_a_secret_that_cannot_be_read_is_found_before_the_first_build(tools: Tools, newest: str) -> None:
     tools.answer("versions list clickwrap-api-token", out=newest)
     done = tools.run("deploy", FUNCTIONS="resolve receive")

@@ -68,7 +68,7 @@ def test_services_that_are_not_enabled_are_named(here: Tools) -> None:
 
 
 def test_secrets_without_a_value_are_named(here: Tools) -> None:
-    here.answer("versions list clickwrap-api-token", out="ENABLED\n")
+    here.answer("versions list clickwrap-api-token", out="enabled\n")
     told = {finding.what: finding.advice for finding in doctor.secrets()}
     assert told["secret CLICKWRAP_API_TOKEN"] == ""
     assert told["secret LINKS_SECRET"] == doctor.NO_VALUE

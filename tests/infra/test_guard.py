@@ -85,7 +85,7 @@ def test_the_own_project_everywhere_is_let_through(tools: Tools) -> None:
     tools.relay_env("PROJECT=demo-project\n")
     tools.answer("state pull", out=state("demo-project"))
     tools.answer("config get-value", out="demo-project\n")
-    tools.answer("secrets versions list", out="ENABLED\n")
+    tools.answer("secrets versions list", out="enabled\n")
     assert tools.run("secrets").returncode == 0
 
 
@@ -93,7 +93,7 @@ def test_the_own_project_everywhere_is_let_through(tools: Tools) -> None:
 
 
 def backend(tools: Tools, **settings: str) -> list[str]:
-    tools.answer("secrets versions list", out="ENABLED\n")
+    tools.answer("secrets versions list", out="enabled\n")
     assert tools.run("secrets", **settings).returncode == 0
     (asked,) = tools.asked("terraform -chdir=infra init")
     return [word for word in asked.command if word.startswith("-backend-config=")]

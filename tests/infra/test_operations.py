@@ -33,7 +33,7 @@ def added(tools: Tools) -> dict[str, str]:
 def test_each_needed_secret_without_a_value_is_asked_for_and_never_shown(tools: Tools) -> None:
     tools.relay_env("EMAIL_PROVIDER=smtp\nEMAIL_FROM=a@example.com\n")
     for name in ("links-secret", "address-secret"):
-        tools.answer(f"list {name}", out="ENABLED\n")
+        tools.answer(f"list {name}", out="enabled\n")
     done = tools.run("secrets", stdin=f"{OF_THE_HOOK}\nAPI TOKEN\nsmtps://u:p@h\n")
     assert done.returncode == 0, done.stderr
     assert added(tools) == {
@@ -69,7 +69,7 @@ def test_what_nobody_gives_us_is_made_up(tools: Tools) -> None:
     status = "STATUS_WEBHOOK_URL=https://acme.example/status\n"
     tools.relay_env(f"EMAIL_PROVIDER=postmark\nEMAIL_FROM=a@example.com\n{status}")
     for given in ("clickwrap-api-token", "postmark-server-token"):
-        tools.answer(f"list {given}", out="ENABLED\n")
+        tools.answer(f"list {given}", out="enabled\n")
     assert tools.run("secrets", stdin="\n" * 4).returncode == 0
     made = added(tools)
     assert len(made["postmark-webhook-token"]) >= 43
@@ -80,7 +80,7 @@ def test_what_nobody_gives_us_is_made_up(tools: Tools) -> None:
 
 
 def test_a_secret_that_has_a_value_gets_a_new_one_when_asked_to(tools: Tools) -> None:
-    tools.answer("secrets versions list", out="ENABLED\n")
+    tools.answer("secrets versions list", out="enabled\n")
     done = tools.run("secrets", stdin="new-token\n", RENEW="CLICKWRAP_API_TOKEN")
     assert (done.returncode, done.stdout.count("Now run `make deploy`")) == (0, 1)
     assert added(tools) == {"clickwrap-api-token": "new-token"}
@@ -105,7 +105,7 @@ def test_a_secret_that_only_others_know_is_not_made_up(tools: Tools) -> None:
 
 
 def test_a_second_run_asks_nothing(tools: Tools) -> None:
-    tools.answer("secrets versions list", out="ENABLED\n")
+    tools.answer("secrets versions list", out="enabled\n")
     assert "0 of them a new one" in tools.run("secrets").stdout
     assert not added(tools)
 

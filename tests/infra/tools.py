@@ -59,7 +59,7 @@ class Tools:
 
     def with_secrets(self) -> None:
         """Every secret has a value."""
-        self.answer("secrets versions list", out="ENABLED\n")
+        self.answer("secrets versions list", out="enabled\n")
 
     def without(self, tool: str) -> None:
         (self.folder / "bin" / tool).unlink()
