@@ -34,12 +34,21 @@ def file() -> Path:
 
 def operator() -> dict[str, str]:
     """The settings in relay.env. Each name is checked: a misspelt setting would be ignored silently. Raises Stop."""
-    if not file().exists():
-        return {}
-    given = dict(_lines(file().read_text()))
+    given = dict(_lines(_text()))
     for name in given:
         _check(name)
     return given
+
+
+def _text() -> str:
+    """Without relay.env all is on the command line. A file that RELAY_ENV names has to be there. Raises Stop."""
+    if not file().exists() and not os.environ.get("RELAY_ENV"):
+        return ""
+    try:
+        return file().read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
+    except (OSError, UnicodeDecodeError) as e:
+        why = "it is not written in UTF-8" if isinstance(e, UnicodeDecodeError) else e.strerror
+        raise Stop(f"{file()} cannot be read: {why}") from None
 
 
 def _lines(text: str) -> list[tuple[str, str]]:

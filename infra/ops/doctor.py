@@ -206,7 +206,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 
 
 def doctor() -> int:
-    config.place()  # a missing project or region is reported once, not by every check
+    config.place(), config.operator()  # what is missing or wrong there is reported once, not by every check
     return report(CHECKS)
 
 

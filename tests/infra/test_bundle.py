@@ -21,8 +21,9 @@ WRITTEN = {f.name: f for f in written()}
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("RELAY_ENV", str(tmp_path / "none.env"))
+def no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    (none := tmp_path_factory.mktemp("settings") / "none.env").touch()
+    monkeypatch.setenv("RELAY_ENV", str(none))
 
 
 def sources(archive: Path) -> set[str]:

@@ -93,6 +93,25 @@ def test_quotes_exports_comments_and_empty_values_are_read_as_a_shell_reads_them
     assert config.operator() == {"BRAND_NAME": "Acme  Legal", "EMAIL_REPLY_TO": "", "EMAIL_FROM": "a b"}
 
 
+def test_a_file_from_another_system_is_read_as_one_from_here(here: Tools) -> None:
+    text = '\ufeffBRAND_NAME="Söhne & Co, Ltd = us"\r\n# ours\r\nEMAIL_REPLY_TO=a@example.com  \r\n'
+    (here.folder / "relay.env").write_bytes(text.encode())
+    assert config.operator() == {"BRAND_NAME": "Söhne & Co, Ltd = us", "EMAIL_REPLY_TO": "a@example.com"}
+
+
+@pytest.mark.parametrize("module", ["deploy", "infra plan", "destroy", "doctor", "why", "probe"])
+def test_a_file_that_cannot_be_read_is_named(tools: Tools, module: str) -> None:
+    """A misspelt RELAY_ENV would else be a relay without any setting."""
+    missing = tools.run(module, RELAY_ENV="tset.env", BACKEND="gcp")
+    (tools.folder / "relay.env").write_bytes(b"BRAND_NAME=S\xf6hne\n")
+    latin = tools.run(module, BACKEND="gcp")
+    for done, why in ((missing, "No such file"), (latin, "it is not written in UTF-8")):
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert ".env cannot be read: " in done.stderr
+        assert why in done.stderr
+    assert not tools.asked()
+
+
 def test_a_state_that_cannot_be_read_stops_a_deployment(tools: Tools) -> None:
     tools.answer("output -json", error="\nError: querying Cloud Storage failed\n", status=1)
     done = tools.run("deploy", FUNCTIONS="links")

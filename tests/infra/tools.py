@@ -52,6 +52,7 @@ class Tools:
             path.write_text(SCRIPT.format(python=sys.executable, folder=str(self.folder), tool=tool))
             path.chmod(0o755)
         self.answer("output -json", "{}")
+        self.relay_env("")
 
     def answer(self, words: str, out: str = "", error: str = "", status: int = 0) -> None:
         self.answers.insert(0, (words, out, error, status))
