@@ -119,7 +119,7 @@ preview: $(STAMP) ## Write a page with every message, .local/preview.html (TEMPL
 probe: $(STAMP) ## Show what your account's API returns for a request (REQUEST=id, CLICKWRAP_API_TOKEN)
 	@BACKEND=gcp $(CLOUD).probe
 
-# -- Google Cloud. PROJECT, REGION and all settings: relay.env (RELAY_ENV=prod.env for another), or on the command line.
+# -- Google Cloud. All settings: relay.env (RELAY_ENV=prod.env for another). Those of the deployment, like PROJECT and REGION, also on the command line.
 # DRY_RUN=1 only prints the commands; FUNCTIONS="receive links" selects functions; FORCE=1 confirms every question but that of rotate-token.
 export PROJECT REGION STATE_BUCKET PLAN CANARY MIN_INSTANCES PRIVATE_INGRESS RELAY_ENV DRY_RUN FUNCTIONS FORCE SINCE RENEW OPERATORS ALERT_EMAILS PUBLIC_BY_IAM BILLING_ACCOUNT MONTHLY_BUDGET
 CLOUD := $(BIN)/python -m infra.ops

@@ -83,8 +83,14 @@ def known() -> set[str]:
     return {*(name for name, setting in declared().items() if not setting.local), *FOR_DEPLOYMENT}
 
 
+def only_of_the_file() -> list[str]:
+    """The settings on the command line of make that are for the functions, which get those of the file alone."""
+    named = re.findall(r"(?:^|(?<!\\) )([A-Z][A-Z0-9_]*)=", os.environ.get("MAKEFLAGS", ""))
+    return sorted(known().difference(FOR_DEPLOYMENT, ("API_RATE_PER_MINUTE",)).intersection(named))
+
+
 def decided(name: str, default: str = "") -> str:
-    """A setting. The command line (PROJECT=... make, or make PROJECT=...) overrides relay.env."""
+    """A setting of the deployment. The command line (PROJECT=... make, or make PROJECT=...) overrides relay.env."""
     return os.environ.get(name) or operator().get(name) or default
 
 

@@ -36,6 +36,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def deploy() -> int:
+    if names := config.only_of_the_file():
+        raise Stop(f"{', '.join(names)}: the functions get what {config.file().name} says, so write it there")
     functions, outputs = chosen(terraform.deployed()), terraform.outputs()
     _refuse_before_infra()
     share = canary.percent()

@@ -76,3 +76,11 @@ def test_a_switch_is_off_where_it_says_so(monkeypatch: pytest.MonkeyPatch, value
     for name, switch in {"DRY_RUN": shell.dry, "FORCE": shell.forced}.items():
         monkeypatch.setenv(name, value)
         assert switch() is on
+
+
+def test_a_setting_of_the_functions_on_the_command_line_is_not_left_out_silently(tools: Tools) -> None:
+    tools.relay_env("PROJECT=demo-project\nREGION=us-central1\n")
+    done = make(tools, "deploy", "DRY_RUN=1", "BRAND_NAME=Acme SMS_PROVIDER=none", "REMINDER_DAYS=2,4")
+    assert done.stderr.startswith("BRAND_NAME, REMINDER_DAYS: the functions get what relay.env says, so write it there")
+    kept = ["MIN_INSTANCES=0", "API_RATE_PER_MINUTE=1100", "FUNCTIONS=links"]
+    assert make(tools, "deploy", "DRY_RUN=1", *kept).returncode == 0
