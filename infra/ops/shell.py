@@ -18,9 +18,9 @@ ADVICE = (
     ("do not currently have an active account", "no gcloud login: run `gcloud auth login`"),
     ("Reauthentication", "the gcloud login has expired: run `gcloud auth login`"),
     ("could not find default credentials", "terraform has no login: run `gcloud auth application-default login`"),
-    ("Backend initialization required", "terraform is not initialised in this folder: run `make plan` first"),
+    ("Backend initialization required", "terraform's folder is outdated: `rm -r .local/terraform`, and run it again"),
     ("bucket doesn't exist", "the bucket of Terraform's state is missing: run `make bootstrap` first"),
-    ("migrat", 'infra/ holds a local state: see "Moving a state" in docs/deploy.md'),
+    ("state migration", 'infra/ holds a local state: see "Moving a state" in docs/deploy.md'),
     ("has not been used in project", "a service is not enabled: run `make infra` first"),
     ("SERVICE_DISABLED", "a service is not enabled: run `make infra` first"),
 )
@@ -102,10 +102,14 @@ def missing(tool: str) -> Stop:
     return Stop(f"{tool} is not installed: see {INSTALL.get(tool, 'its home page')}")
 
 
+def known(message: str) -> str:
+    """What to do about an error that has an entry in ADVICE; "" for another."""
+    return next((line for words, line in ADVICE if words in message), "")
+
+
 def advice(command: Sequence[str], message: str) -> str:
-    for words, line in ADVICE:
-        if words in message:
-            return line
+    if line := known(message):
+        return line
     wrong = [line for line in message.splitlines() if "ERROR" in line or line.startswith("Error")]
     last = (wrong or message.strip().splitlines() or ["no reason given"])[0].strip()
     return f"{shlex.join(command[:4])} failed: {last}"

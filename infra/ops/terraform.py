@@ -4,7 +4,7 @@ Each project has its own prefix in the bucket and its own working folder here, s
 """
 
 import json
-import shutil
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,14 @@ from shared.bootstrap import URLS
 
 # Settings that both have: Terraform makes rights, accounts and addresses after them.
 SHARED = ("SMS_PROVIDER", "EMAIL_PROVIDER", "SHORTENER", "LINKS_BASE_URL", "STATUS_WEBHOOK_URL", "OIDC_AUDIENCE")
+MOVED = (
+    "Terraform's working folder is connected with {was}, not with {wanted}. If the state moved there "
+    '(see "Moving a state" in docs/deploy.md), delete {folder}'
+)
+OTHER_PROVIDERS = (
+    "this version needs other providers of Terraform than the earlier one: `rm -r {folder}`, "
+    "`rm -f infra/.terraform.lock.hcl`, and run it again"
+)
 COMMAND = ("terraform", "-chdir=infra")
 INFRA = ROOT / "infra"
 # What only a root module has: the backend and the provider. Not in infra/ itself, which is also a module for others.
@@ -51,10 +59,28 @@ def init(run: Callable[..., object] | None = None) -> None:
 
     run: `read`, to print nothing.
     """
-    if shell.dry() or not Path(environ()["TF_DATA_DIR"], "terraform.tfstate").exists():
-        shutil.copyfile(f"{ROOT_MODULE}.example", ROOT_MODULE)
-        where = (f"-backend-config=bucket={config.state_bucket()}", f"-backend-config=prefix=relay/{config.project()}")
-        (run or step)("init", "-input=false", *where)
+    _put_root_module()
+    wanted = {"bucket": config.state_bucket(), "prefix": f"relay/{config.project()}"}
+    connected = _connected()
+    if shell.dry() or not connected:
+        (run or step)("init", "-input=false", *(f"-backend-config={name}={value}" for name, value in wanted.items()))
+    elif moved := [name for name, value in connected.items() if wanted.get(name, value) != value]:
+        raise Stop(MOVED.format(folder=environ()["TF_DATA_DIR"], was=connected[moved[0]], wanted=wanted[moved[0]]))
+
+
+def _put_root_module() -> None:
+    """Put in place at once, and only if it differs: another command may be reading it."""
+    example = Path(f"{ROOT_MODULE}.example").read_bytes()
+    if not ROOT_MODULE.exists() or ROOT_MODULE.read_bytes() != example:
+        draft = ROOT_MODULE.with_name(f".root-{os.getpid()}")
+        draft.write_bytes(example)
+        draft.replace(ROOT_MODULE)
+
+
+def _connected() -> dict[str, str]:
+    """Which state the working folder is connected with; {} for none."""
+    kept = Path(environ()["TF_DATA_DIR"], "terraform.tfstate")
+    return json.loads(kept.read_text())["backend"]["config"] if kept.exists() else {}
 
 
 def step(*arguments: str, **variables: str) -> None:
@@ -65,6 +91,10 @@ def step(*arguments: str, **variables: str) -> None:
 
 def failed(verb: str, errors: str, advice: str = "") -> Stop:
     """What to do after errors that are on the terminal."""
+    if verb == "init":
+        return Stop(shell.known(errors) or "terraform init failed: see above")
+    if "terraform init" in errors:
+        return Stop(OTHER_PROVIDERS.format(folder=environ()["TF_DATA_DIR"]))
     if "acquiring the state lock" not in errors:
         return Stop(f"terraform {verb} failed: see above{advice}")
     unlock = f"TF_DATA_DIR={environ()['TF_DATA_DIR']} {' '.join(COMMAND)} force-unlock ID"

@@ -1,10 +1,13 @@
 """No command changes anything while relay.env, gcloud or Terraform's state names another project."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from infra.ops import terraform
 from infra.ops.function_table import ROOT
+from infra.ops.shell import Stop
 from tests.infra.tools import Tools
 
 MODULES = {path.stem for path in (ROOT / "infra" / "ops").glob("*.py") if '__name__ == "__main__"' in path.read_text()}
@@ -109,6 +112,46 @@ def test_bucket_and_prefix_follow_from_the_project(tools: Tools) -> None:
 def test_one_bucket_may_hold_the_states_of_all_environments(tools: Tools) -> None:
     tools.relay_env("STATE_BUCKET=acme-states\n")
     assert backend(tools) == ["-backend-config=bucket=acme-states", "-backend-config=prefix=relay/demo-project"]
+
+
+@pytest.fixture
+def connected(here: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
+    """The working folder is connected with the state of an earlier run."""
+    config = {"bucket": "demo-project-relay-state", "prefix": "relay/demo-project", "credentials": None}
+    (tmp_path / "terraform.tfstate").write_text(json.dumps({"backend": {"type": "gcs", "config": config}}))
+    monkeypatch.setattr(terraform, "environ", lambda: {"TF_DATA_DIR": str(tmp_path)})
+    monkeypatch.setattr(terraform, "ROOT_MODULE", tmp_path / "root.tf")
+    (tmp_path / "root.tf.example").write_text("backend")
+    return here
+
+
+def test_a_working_folder_of_another_bucket_is_not_used(connected: Tools) -> None:
+    """Terraform itself would go on with the earlier state, while the releases are in the new bucket."""
+    terraform.init()
+    assert not connected.asked("init")
+    connected.relay_env("STATE_BUCKET=acme-states\n")
+    with pytest.raises(Stop, match="is connected with demo-project-relay-state, not with acme-states"):
+        terraform.init()
+
+
+def test_a_root_module_that_was_cleaned_away_is_put_back(connected: Tools) -> None:
+    """Without it Terraform takes the backend for removed, and asks for an init that no command would make."""
+    terraform.init()
+    assert terraform.ROOT_MODULE.read_text() == "backend"
+    assert not connected.asked("init")
+
+
+@pytest.mark.parametrize(
+    ("verb", "error", "told"),
+    [
+        ("init", "Error: storage: bucket doesn't exist", "the bucket of Terraform's state is missing: run `make boot"),
+        ("init", "Error: Can't ask approval for state migration when", "infra/ holds a local state: see"),
+        ("init", "Error: dial tcp", "terraform init failed: see above"),
+        ("plan", "Error: Inconsistent dependency lock file\n run:\n  terraform init", "this version needs other prov"),
+    ],
+)
+def test_an_error_of_terraform_leads_to_what_to_do(here: Tools, verb: str, error: str, told: str) -> None:
+    assert str(terraform.failed(verb, error)).startswith(told)
 
 
 def test_each_project_has_a_working_folder_of_its_own(tools: Tools) -> None:
