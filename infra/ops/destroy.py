@@ -10,7 +10,7 @@ from typing import Any
 from infra.ops import config, shell, terraform
 from infra.ops.function_table import Function, written
 from infra.ops.guard import changing
-from infra.ops.infra import prepared, var_file
+from infra.ops.infra import prepared, tf_variables, var_file
 from infra.ops.shell import Stop, ask, do
 from infra.ops.terraform import step
 
@@ -21,6 +21,7 @@ ENDED = ("complete", "expired", "gone", "dormant")
 
 def destroy() -> None:
     shell.say(f"This deletes the relay in {config.project()}: functions, queues, topics, and the database.")
+    terraform.outputs(), tf_variables()  # of another region, or without a variable, it would stop half way
     _refuse_with_live_requests()
     _confirm()
     for function in written():
@@ -41,8 +42,12 @@ def _protected() -> list[str]:
 
     An apply of everything would make again what an interrupted run has deleted.
     """
+    return _left("google_firestore_database.", "google_secret_manager_secret.")
+
+
+def _left(*kinds: str) -> list[str]:
+    """The resources of these kinds that Terraform's state still has."""
     listed = "" if shell.dry() else terraform.read("state", "list")
-    kinds = ("google_firestore_database.", "google_secret_manager_secret.")
     return [address for address in listed.splitlines() if address.startswith(kinds)]
 
 
@@ -75,7 +80,12 @@ def delete(function: Function) -> None:
 
 def live_requests() -> int:
     """The number of live requests. Raises Stop if the database cannot be read."""
-    return _count() - _count(*ENDED)
+    try:
+        return _count() - _count(*ENDED)
+    except OSError as e:
+        if getattr(e, "code", None) == 404 and not _left("google_firestore_database."):
+            return 0  # an interrupted run has deleted it
+        raise Stop(f"the live requests cannot be counted ({e}): FORCE=1 destroys without counting") from None
 
 
 def _count(*statuses: str) -> int:
@@ -96,11 +106,8 @@ def _asked(body: dict[str, Any]) -> Any:
         "Content-Type": "application/json",
     }
     request = urllib.request.Request(FIRESTORE + path, json.dumps(body).encode(), headers)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
-    except OSError as e:
-        raise Stop(f"the live requests cannot be counted ({e}): FORCE=1 destroys without counting") from None
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
 
 
 if __name__ == "__main__":

@@ -284,14 +284,20 @@ def test_terraforms_variables_are_those_that_infra_has() -> None:
 # -- the end
 
 
+@pytest.fixture
+def doomed(here: Tools) -> Tools:
+    here.relay_env("ALERT_EMAILS=a@example.com\n")
+    return here
+
+
 def live(all_requests: int, ended: int) -> list[Reply]:
     return [
         Reply(body=[{"result": {"aggregateFields": {"n": {"integerValue": str(n)}}}}]) for n in (all_requests, ended)
     ]
 
 
-def test_a_relay_with_live_requests_is_not_destroyed(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
-    here.answer("print-access-token", out="token\n")
+def test_a_relay_with_live_requests_is_not_destroyed(doomed: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    doomed.answer("print-access-token", out="token\n")
     with StandIn(*live(5, 2)) as firestore:
         monkeypatch.setattr(destroy, "FIRESTORE", firestore.url)
         with pytest.raises(Stop, match="3 requests are still live"):
@@ -302,24 +308,55 @@ def test_a_relay_with_live_requests_is_not_destroyed(here: Tools, monkeypatch: p
             "value"
         ]
         assert {v["stringValue"] for v in values["arrayValue"]["values"]} == {"complete", "expired", "gone", "dormant"}
-    assert not here.asked("delete")
+    assert not doomed.asked("delete")
 
 
-def test_a_database_that_cannot_be_asked_is_not_destroyed_either(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
-    with StandIn(Reply(403)) as firestore:
+@pytest.mark.parametrize(
+    ("status", "left"),
+    [(403, ""), (404, "google_firestore_database.relay")],
+    ids=["no right", "a database of another name"],
+)
+def test_a_database_that_cannot_be_asked_is_not_destroyed_either(
+    doomed: Tools, monkeypatch: pytest.MonkeyPatch, status: int, left: str
+) -> None:
+    doomed.answer("state list", out=left)
+    with StandIn(Reply(status)) as firestore:
         monkeypatch.setattr(destroy, "FIRESTORE", firestore.url)
         with pytest.raises(Stop, match="cannot be counted"):
             destroy.destroy()
-    assert not here.asked("delete")
+    assert not doomed.asked("delete")
 
 
-def test_the_projects_id_must_be_typed(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_an_interruption_a_database_that_is_gone_needs_no_force(
+    doomed: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda prompt: "demo-project")
+    doomed.answer("state list", out="google_pubsub_topic.relay")
+    with StandIn(Reply(404)) as firestore:
+        monkeypatch.setattr(destroy, "FIRESTORE", firestore.url)
+        destroy.destroy()
+    assert doomed.asked("terraform -chdir=infra destroy")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"), [({"REGION": "europe-west1"}, "is of us-central1, not of europe"), ({}, "ALERT_EMAILS is")]
+)
+def test_what_would_stop_a_destroy_half_way_stops_it_before_anything_is_deleted(
+    tools: Tools, settings: dict[str, str], words: str
+) -> None:
+    tools.answer("output -json", json.dumps({"environment": {"value": {"LOCATION": "us-central1"}}}))
+    done = tools.run("destroy", FORCE="1", **settings)
+    assert (done.returncode, words in done.stderr) == (1, True)
+    assert not tools.asked("delete")
+
+
+def test_the_projects_id_must_be_typed(doomed: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("builtins.input", lambda prompt: "demo")
     with StandIn(*live(2, 2)) as firestore:
         monkeypatch.setattr(destroy, "FIRESTORE", firestore.url)
         with pytest.raises(Stop, match="nothing was destroyed"):
             destroy.destroy()
-    assert not here.asked("delete")
+    assert not doomed.asked("delete")
 
 
 def test_forced_it_deletes_functions_then_lifts_the_protection_then_destroys(tools: Tools) -> None:
