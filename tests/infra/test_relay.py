@@ -4,9 +4,13 @@ import json
 import os
 
 import pytest
+from google.api_core.exceptions import PermissionDenied, ServiceUnavailable
 
 from infra.ops import probe
 from infra.ops.relay import relay_ports
+from infra.ops.shell import Stop
+from shared.adapters.gcp.calls import reaching
+from shared.domain.errors import RetryLater
 from shared.settings import Settings
 from tests.infra.tools import Tools
 
@@ -53,6 +57,29 @@ def test_a_command_that_reads_stops_at_the_state_of_another_project(tools: Tools
     assert done.returncode == 1
     assert "Terraform's state is of prod, not of demo-project" in done.stderr
     assert not done.stdout  # which may be piped to another program
+
+
+@pytest.mark.parametrize("module", ["why", "status", "forget", "replay"])
+def test_a_missing_login_leads_to_the_command_that_makes_it(tools: Tools, module: str) -> None:
+    done = tools.run(module, BACKEND="gcp", REQUEST="r1", GOOGLE_APPLICATION_CREDENTIALS="/none.json")
+    assert done.returncode == 1
+    assert done.stderr.endswith("DefaultCredentialsError: run `gcloud auth application-default login`\n")
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (PermissionDenied("no"), "Firestore: PermissionDenied: your login lacks a right: see docs/permissions.md"),
+        (ServiceUnavailable("no"), "Firestore: ServiceUnavailable"),
+    ],
+)
+def test_a_missing_right_leads_to_the_table_of_rights(
+    here: Tools, environ: dict[str, str], cause: Exception, told: str
+) -> None:
+    environ |= {"BACKEND": "gcp"}
+    with pytest.raises((Stop, RetryLater)) as raised, relay_ports(), reaching("Firestore"):
+        raise cause
+    assert str(raised.value) == told
 
 
 def test_without_a_project_the_environment_alone_counts(here: Tools, environ: dict[str, str]) -> None:
