@@ -39,9 +39,6 @@ LISTS = ("OPERATORS", "ALERT_EMAILS")
 LATE = ("Cannot find metric", "gserviceaccount.com does not exist", "has not been used in project", "SERVICE_DISABLED")
 # Parts of infra/ that cost money or need another right, with the variable without which they are left out.
 OPTIONAL = {"link_domain.tf": "TF_VAR_links_domains", "budget.tf": "TF_VAR_billing_account"}
-BUDGETS = {
-    "USER_PROJECT_OVERRIDE": "true"
-}  # a person's login may call the API of budgets only in the name of a project
 MAX_TRIES = 12
 PAUSE = 60.0  # seconds between two tries
 
@@ -63,7 +60,7 @@ def apply() -> None:
 
 def _apply(plan: Path, *, reviewed: bool) -> None:
     for left in reversed(range(MAX_TRIES)):
-        errors = errors_of(*COMMAND, "apply", "-input=false", str(plan), **environ())
+        errors = errors_of(*COMMAND, "apply", "-input=false", str(plan), **environ(), **budgets())
         if not errors:
             return
         late = any(words in errors for words in LATE)
@@ -94,9 +91,14 @@ def prepared() -> dict[str, str]:
         (INFRA / name).unlink(missing_ok=True)
         if wanted_by in variables:
             shutil.copyfile(INFRA / "optional" / name, INFRA / name)
-    return variables | (
-        BUDGETS | {"GOOGLE_BILLING_PROJECT": config.project()} if "TF_VAR_billing_account" in variables else {}
-    )
+    return variables | budgets()
+
+
+def budgets() -> dict[str, str]:
+    """For Terraform's provider, at each run: a person's login may call the API of budgets in a project's name only."""
+    if not config.decided("BILLING_ACCOUNT"):
+        return {}
+    return {"USER_PROJECT_OVERRIDE": "true", "GOOGLE_BILLING_PROJECT": config.project()}
 
 
 def links_domains() -> tuple[str, ...]:

@@ -103,6 +103,15 @@ resource "google_compute_global_forwarding_rule" "links" {
   target                = google_compute_target_https_proxy.links.id
 }
 
+# The workflows compare all of this at each plan; a person makes and changes it.
+resource "google_project_iam_member" "github_links" {
+  for_each = local.github
+
+  project = var.project
+  role    = "roles/compute.viewer"
+  member  = local.github_account[each.key]
+}
+
 output "links_dns" {
   description = "DNS records to enter for the domains of short links"
   value       = [for d in var.links_domains : { name = d, type = "A", value = google_compute_global_address.links.address }]

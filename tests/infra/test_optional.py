@@ -3,7 +3,7 @@
 import pytest
 
 from infra.ops import infra
-from tests.infra.parsed import INFRA, Body, load
+from tests.infra.parsed import INFRA, Body, load, local
 from tests.infra.tools import Tools
 
 FILE = INFRA / "optional" / "link_domain.tf"
@@ -68,3 +68,22 @@ def test_the_optional_files_are_those_that_are_there_and_none_is_committed_twice
     assert set(infra.OPTIONAL) == {path.name for path in (INFRA / "optional").glob("*.tf")}
     ignored = (INFRA.parent / ".gitignore").read_text().split()
     assert {f"infra/{name}" for name in infra.OPTIONAL} <= set(ignored)
+
+
+def test_a_budget_is_planned_and_made_in_the_name_of_the_project(here: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the provider takes from its environment is in no plan."""
+    monkeypatch.setenv("FORCE", "1")
+    monkeypatch.setattr(infra, "prepared", lambda: infra.budgets())
+    here.relay_env(ACCOUNT)
+    infra.apply()
+    for verb in ("plan", "apply"):
+        [asked] = here.asked(f"infra {verb}")
+        assert asked.variables["USER_PROJECT_OVERRIDE"] == "true"
+        assert asked.variables["GOOGLE_BILLING_PROJECT"] == "demo-project"
+
+
+def test_the_workflows_may_read_what_a_link_domain_consists_of_and_act_in_the_projects_name() -> None:
+    """Else every plan of theirs would end in 403 once there is one."""
+    assert resources()["google_project_iam_member"]["role"] == "roles/compute.viewer"
+    assert resources()["google_project_iam_member"]["for_each"] == "${local.github}"
+    assert "serviceusage.services.use" in local("github_reads")

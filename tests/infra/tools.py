@@ -17,7 +17,7 @@ import json, os, pathlib, sys
 folder = pathlib.Path({folder!r})
 line = " ".join([{tool!r}, *sys.argv[1:]])
 text = sys.stdin.read() if {{"--data-file=-", "-"}} & set(sys.argv) else ""
-variables = {{k: v for k, v in os.environ.items() if k.startswith("TF_VAR_")}}
+variables = {{k: v for k, v in os.environ.items() if k.startswith(("TF_VAR_", "USER_PROJECT", "GOOGLE_BILLING"))}}
 with open(folder / "asked.jsonl", "a") as asked:
     asked.write(json.dumps({{"command": [{tool!r}, *sys.argv[1:]], "text": text, "variables": variables}}) + "\\n")
 for words, out, error, status in json.loads((folder / "answers.json").read_text()):
