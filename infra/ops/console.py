@@ -17,9 +17,16 @@ def console() -> int:
     identity(), config.url("console")  # without a login it stops here
     if shell.dry():
         return 0
-    with Tunnel(PORT, config.url("console"), identity) as tunnel, suppress(KeyboardInterrupt):
+    with _tunnel() as tunnel, suppress(KeyboardInterrupt):
         tunnel.serve_forever()
     return 0
+
+
+def _tunnel() -> Tunnel:
+    try:
+        return Tunnel(PORT, config.url("console"), identity)
+    except OSError as e:
+        raise Stop(f"port {PORT} cannot be used ({e.strerror}): is a console open already?") from None
 
 
 def identity() -> str:

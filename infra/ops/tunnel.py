@@ -10,6 +10,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from infra.ops.shell import Stop
+
 TOKEN_KEPT = 1_800.0  # seconds; Google's live for an hour
 MAX_BODY = 1024 * 1024  # bytes
 TIMEOUT = 65.0  # seconds; the function has 60
@@ -46,13 +48,23 @@ class Handler(BaseHTTPRequestHandler):
         elif not size.isdecimal() or int(size) > MAX_BODY:
             self.send_error(413)
         else:
-            self._answer(self._asked(self.rfile.read(int(size))))
+            self._passed(self.rfile.read(int(size)))
 
     do_GET = do_HEAD = do_POST = _pass_on
 
     def _from_here(self) -> bool:
         origin = self.headers.get("Origin")
         return origin is None or urlsplit(origin).netloc == self.headers["Host"]
+
+    def _passed(self, body: bytes) -> None:
+        try:
+            answer = self._asked(body)
+        except Stop as stop:  # the login has expired
+            self.send_error(502, explain=str(stop))
+        except (OSError, http.client.HTTPException) as e:
+            self.send_error(502, explain=f"the console cannot be reached: {e}")
+        else:
+            self._answer(answer)
 
     def _asked(self, body: bytes) -> http.client.HTTPResponse:
         target = self.server.target

@@ -3,10 +3,14 @@
 import http.client
 import threading
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
+from infra.ops import console as console_command
+from infra.ops.shell import Stop
 from infra.ops.tunnel import Tunnel
+from tests.infra.tools import Tools
 from tests.stand_in import Reply, StandIn
 
 
@@ -57,3 +61,26 @@ def test_a_form_of_another_site_is_refused_and_ours_comes_as_the_consoles_own(tu
 
 def test_a_large_body_is_refused(tunnel: Tunnel, console: StandIn) -> None:
     assert asked(tunnel, "POST", b"", Content_Length="99999999")[0] == 413
+
+
+def test_a_login_that_has_expired_meanwhile_is_told_in_the_browser(tunnel: Tunnel) -> None:
+    def expired() -> str:
+        raise Stop("the gcloud login has expired: run `gcloud auth login`")
+
+    tunnel._identity = expired
+    status, page = asked(tunnel)
+    assert status == 502
+    assert b"run `gcloud auth login`" in page
+
+
+def test_a_console_that_cannot_be_reached_is_told_in_the_browser(tunnel: Tunnel, console: StandIn) -> None:
+    tunnel.target = urlsplit("http://127.0.0.1:9")
+    status, page = asked(tunnel)
+    assert status == 502
+    assert b"the console cannot be reached" in page
+
+
+def test_a_second_console_says_that_there_is_one(here: Tools, tunnel: Tunnel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console_command, "PORT", tunnel.server_port)
+    with pytest.raises(Stop, match="is a console open already"):
+        console_command.console()
