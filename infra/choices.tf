@@ -37,4 +37,11 @@ variable "former_providers" {
   description = "As FORMER_PROVIDERS of the functions: whose receipts are still taken, comma-separated."
   type        = string
   default     = ""
+
+  validation {
+    condition = alltrue([
+      for name in split(",", replace(var.former_providers, " ", "")) : contains(["", "aws", "twilio", "vonage", "mailgun", "microsoft", "postmark", "sendgrid", "ses", "smtp"], name)
+    ])
+    error_message = "former_providers must be names of aws, twilio, vonage, mailgun, microsoft, postmark, sendgrid, ses, smtp, comma-separated."
+  }
 }

@@ -55,11 +55,18 @@ variable "{name}" {{
 }}
 """
 FORMER = """
-variable "former_providers" {
+variable "former_providers" {{
   description = "As FORMER_PROVIDERS of the functions: whose receipts are still taken, comma-separated."
   type        = string
   default     = ""
-}
+
+  validation {{
+    condition = alltrue([
+      for name in split(",", replace(var.former_providers, " ", "")) : contains(["", {quoted}], name)
+    ])
+    error_message = "former_providers must be names of {plain}, comma-separated."
+  }}
+}}
 """
 
 
@@ -98,13 +105,16 @@ def _row(setting: Setting[Any]) -> str:
 def terraform_choices(old: str) -> str:
     offered = {SMS_PROVIDER: SMS_PROVIDERS, EMAIL_PROVIDER: EMAIL_PROVIDERS, SHORTENER: SHORTENERS}
     made = "".join(_variable(s, [c for c in names if c != "outbox"]) for s, names in offered.items())
-    return TERRAFORM_HEAD + made + FORMER
+    return TERRAFORM_HEAD + made + FORMER.format(**_listed(dict.fromkeys(name for _, name in providers.every())))
 
 
 def _variable(setting: Setting[str], names: list[str]) -> str:
-    quoted, plain = ", ".join(f'"{name}"' for name in names), ", ".join(names)
     given = {"name": setting.name.lower(), "setting": setting.name, "default": setting.default}
-    return VARIABLE.format(**given, quoted=quoted, plain=plain)
+    return VARIABLE.format(**given, **_listed(names))
+
+
+def _listed(names: Iterable[str]) -> dict[str, str]:
+    return {"quoted": ", ".join(f'"{name}"' for name in names), "plain": ", ".join(names)}
 
 
 def function_table(old: str) -> str:

@@ -22,7 +22,7 @@ locals {
     "pubsub.subscriptions.get", "pubsub.subscriptions.getIamPolicy", "pubsub.topics.get", "pubsub.topics.getIamPolicy",
     "resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy",
     "secretmanager.secrets.get", "secretmanager.secrets.getIamPolicy",
-    "serviceusage.services.get", "serviceusage.services.list", "serviceusage.services.use",
+    "serviceusage.services.get", "serviceusage.services.list",
   ]
 
   # What `make infra` and `make deploy` change. It may not delete the database or a secret. Roles, and who may act as an account,
@@ -40,7 +40,7 @@ locals {
     ["iam.serviceAccounts.create", "iam.serviceAccounts.update"],
     ["cloudtasks.tasks.create", "datastore.databases.create", "datastore.databases.update", "logging.logEntries.list"],
     ["secretmanager.secrets.create", "secretmanager.secrets.setIamPolicy", "secretmanager.secrets.update", "secretmanager.versions.list"],
-    ["serviceusage.services.enable"],
+    ["serviceusage.services.enable", "serviceusage.services.use"],
   )
 
   github_account = { for name, account in google_service_account.github : name => account.member }

@@ -190,6 +190,11 @@ variable "oidc_audience" {
   description = "Audience of the identity tokens of pushes, tasks and scheduler. Empty means the URL of the function that is called."
   type        = string
   default     = ""
+
+  validation {
+    condition     = var.oidc_audience == "" || startswith(var.oidc_audience, "https://")
+    error_message = "oidc_audience must be an https:// URL."
+  }
 }
 
 variable "vpc_connector" {
@@ -222,8 +227,8 @@ variable "max_delivery_attempts" {
   default     = 100
 
   validation {
-    condition     = var.max_delivery_attempts >= 5 && var.max_delivery_attempts <= 100
-    error_message = "max_delivery_attempts must be 5 to 100, which is all that Pub/Sub takes."
+    condition     = var.max_delivery_attempts >= 5 && var.max_delivery_attempts <= 100 && floor(var.max_delivery_attempts) == var.max_delivery_attempts
+    error_message = "max_delivery_attempts must be a whole number from 5 to 100, which is all that Pub/Sub takes."
   }
 }
 

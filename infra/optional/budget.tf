@@ -22,6 +22,15 @@ resource "google_project_service" "budgets" {
   disable_on_destroy = false
 }
 
+# The workflows compare it at each plan, in the name of the project too.
+resource "google_project_iam_member" "github_budget" {
+  for_each = local.github
+
+  project = var.project
+  role    = "roles/serviceusage.serviceUsageConsumer"
+  member  = local.github_account[each.key]
+}
+
 # Told at half and at all of it, and when Google expects it to be used up.
 resource "google_billing_budget" "relay" {
   billing_account = var.billing_account

@@ -876,6 +876,9 @@ run "wrong_values_are_refused" {
     region                 = "us-central1-a"
     alert_emails           = []
     sms_provider           = "pigeon"
+    former_providers       = "postmark, twillio"
+    oidc_audience          = "relay"
+    max_delivery_attempts  = 7.5
     oldest_message_seconds = 1
     provider_failure_ratio = 1
     webhook_silence_hours  = 24
@@ -895,6 +898,9 @@ run "wrong_values_are_refused" {
     var.region,
     var.alert_emails,
     var.sms_provider,
+    var.former_providers,
+    var.oidc_audience,
+    var.max_delivery_attempts,
     var.operators,
     var.links_base_url,
     var.status_webhook_url,

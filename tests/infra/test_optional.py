@@ -3,7 +3,7 @@
 import pytest
 
 from infra.ops import infra
-from tests.infra.parsed import INFRA, Body, load, local
+from tests.infra.parsed import INFRA, Body, load
 from tests.infra.tools import Tools
 
 FILE = INFRA / "optional" / "link_domain.tf"
@@ -82,8 +82,12 @@ def test_a_budget_is_planned_and_made_in_the_name_of_the_project(here: Tools, mo
         assert asked.variables["GOOGLE_BILLING_PROJECT"] == "demo-project"
 
 
-def test_the_workflows_may_read_what_a_link_domain_consists_of_and_act_in_the_projects_name() -> None:
-    """Else every plan of theirs would end in 403 once there is one."""
-    assert resources()["google_project_iam_member"]["role"] == "roles/compute.viewer"
-    assert resources()["google_project_iam_member"]["for_each"] == "${local.github}"
-    assert "serviceusage.services.use" in local("github_reads")
+@pytest.mark.parametrize(
+    ("file", "role"), [("link_domain", "compute.viewer"), ("budget", "serviceusage.serviceUsageConsumer")]
+)
+def test_the_workflows_may_compare_what_is_optional(file: str, role: str) -> None:
+    """Else every plan of theirs would end in 403 once it is there."""
+    path = INFRA / "optional" / f"{file}.tf"
+    [granted] = [b["google_project_iam_member"] for b in load(path)["resource"] if "google_project_iam_member" in b]
+    [body] = granted.values()
+    assert (body["for_each"], body["role"]) == ("${local.github}", f"roles/{role}")
