@@ -10,7 +10,7 @@ from typing import Any
 from infra.ops import config, shell, terraform
 from infra.ops.function_table import Function, written
 from infra.ops.guard import changing
-from infra.ops.infra import prepared, tf_variables, var_file
+from infra.ops.infra import alone, prepared, tf_variables, var_file
 from infra.ops.shell import Stop, ask, do
 from infra.ops.terraform import step
 
@@ -34,7 +34,8 @@ def destroy() -> None:
 
 def _terraform(verb: str, *targets: str) -> None:
     sure = ["-auto-approve"] if shell.forced() else []
-    step(verb, *sure, *targets, *var_file(), **prepared(), TF_VAR_deletion_protection="false")
+    with alone():
+        step(verb, *sure, *targets, *var_file(), **prepared(), TF_VAR_deletion_protection="false")
 
 
 def _protected() -> list[str]:

@@ -3,11 +3,14 @@
 PLAN=file: `make plan` keeps its plan there, and `make infra` applies that plan and asks nothing.
 """
 
+import fcntl
 import json
 import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from infra.ops import config, shell
@@ -81,7 +84,22 @@ def plan() -> None:
 
 
 def _plan(*options: str) -> None:
-    step("plan", "-input=false", *options, *var_file(), **prepared())
+    with alone():
+        step("plan", "-input=false", *options, *var_file(), **prepared())
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """While Terraform reads infra/, no command for another environment puts the files of OPTIONAL in or takes them."""
+    path = Path(environ()["TF_DATA_DIR"]).with_name("optional.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            shell.say("# another command is reading infra/: waiting until it is done")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def prepared() -> dict[str, str]:

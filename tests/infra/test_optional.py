@@ -1,8 +1,10 @@
 """The load balancer of a link domain: only where it is asked for, and in nobody's log."""
 
+import threading
+
 import pytest
 
-from infra.ops import infra
+from infra.ops import infra, terraform
 from tests.infra.parsed import INFRA, Body, load
 from tests.infra.tools import Tools
 
@@ -91,3 +93,20 @@ def test_the_workflows_may_compare_what_is_optional(file: str, role: str) -> Non
     [granted] = [b["google_project_iam_member"] for b in load(path)["resource"] if "google_project_iam_member" in b]
     [body] = granted.values()
     assert (body["for_each"], body["role"]) == ("${local.github}", f"roles/{role}")
+
+
+def test_two_environments_in_one_checkout_do_not_take_each_others_files(
+    here: Tools, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While one plans with a link domain, the other has none: the first plan would delete its load balancer."""
+    monkeypatch.setattr(terraform, "ROOT", here.folder)
+    monkeypatch.setenv("ALERT_EMAILS", "a@example.com")
+    monkeypatch.setattr(infra, "prepared", dict)
+    with infra.alone():
+        monkeypatch.setenv("PROJECT", "other-project")
+        (other := threading.Thread(target=infra.plan)).start()
+        other.join(1)
+        assert not here.asked("infra plan")
+    other.join(20)
+    assert here.asked("infra plan")
+    assert "another command is reading infra/" in capsys.readouterr().out
