@@ -22,6 +22,7 @@ LABEL = "clickwrap-relay"
 # start would compile it once more. With this variable, compiled code is bound to the content of its source instead.
 KEEP_BYTECODE = "SOURCE_DATE_EPOCH=1"
 
+MAX_SETTINGS = 32 * 1024  # bytes of all names and values that Google takes for a function
 HELD = ". Until then the earlier revisions answer all calls"
 
 
@@ -86,6 +87,7 @@ def _deploy_all(plans: list[Plan], outputs: Outputs) -> bool:
 def plan_for(function: Function, outputs: Outputs) -> Plan:
     """Build a bundle and check that it starts; under DRY_RUN only compute the names. Raises Stop."""
     environ = config.environment(function, outputs.environment) | callers(function, outputs)
+    _refuse_too_large(function.name, environ)
     settings = msgspec.json.format(msgspec.json.encode(environ))  # JSON is YAML
     # By its content, as the bundle: what is deployed at the same time to another project has a file of its own.
     env_file = bundle.DIST / "env" / f"{function.name}-{bundle.digest_of({'': settings})}.yaml"
@@ -97,6 +99,14 @@ def plan_for(function: Function, outputs: Outputs) -> Plan:
     env_file.parent.mkdir(parents=True, exist_ok=True)
     env_file.write_bytes(settings)
     return Plan(function, made.folder, made.digest, environ, env_file)
+
+
+def _refuse_too_large(function: str, environ: dict[str, str]) -> None:
+    """Raises Stop. Google would refuse it only after the upload."""
+    sizes = {name: len(f"{name}{value}".encode()) for name, value in environ.items()}
+    if (total := sum(sizes.values())) > MAX_SETTINGS:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise Stop(f"{function}: its settings have {total:,} bytes, Google takes {MAX_SETTINGS:,}: shorten {largest}")
 
 
 def _deploy_one(plan: Plan, outputs: Outputs) -> str:

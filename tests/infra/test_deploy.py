@@ -241,6 +241,13 @@ def test_a_wrong_setting_is_found_before_anything_is_uploaded(tools: Tools) -> N
     assert not tools.asked("gcloud functions")
 
 
+def test_settings_that_google_would_not_take_are_found_before_the_upload(tools: Tools) -> None:
+    tools.relay_env(f"BRAND_NAME={'ö' * 17_000}\n")
+    done = tools.run("deploy", FUNCTIONS="links")
+    assert re.search(r"^links: its settings have 3\d,\d+ bytes, Google takes 32,768: shorten BRAND_NAME$", done.stderr)
+    assert not tools.asked("functions deploy")
+
+
 def test_a_missing_provider_setting_is_named(tools: Tools) -> None:
     tools.relay_env("SMS_PROVIDER=twilio\nTWILIO_FROM=+15005550006\n")
     assert tools.run("deploy", FUNCTIONS="deliver").stderr == "deliver: cannot start: TWILIO_ACCOUNT_SID is not set\n"
