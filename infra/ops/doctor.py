@@ -1,5 +1,6 @@
 """`make doctor`: show what is missing for a running relay. It changes nothing and sends no message."""
 
+import http.client
 import json
 import re
 import socket
@@ -122,14 +123,22 @@ def webhook_url() -> Iterator[Finding]:
     yield Finding("webhook URL", "" if fits else f"answers {status or 'nothing'}: run `make deploy FUNCTIONS=receive`")
 
 
+class Unfollowed(urllib.request.HTTPRedirectHandler):
+    """A credential goes to the host in the settings and to no other."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
 def status_of(url: str, headers: dict[str, str] | None = None) -> int:
     """The status of the response to a GET; 0 without a response."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=20) as answer:
+        asked = urllib.request.Request(url, headers=headers or {})
+        with urllib.request.build_opener(Unfollowed).open(asked, timeout=20) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as refused:
         return refused.code
-    except OSError:
+    except (OSError, ValueError, http.client.InvalidURL):  # the latter two: a URL that is none
         return 0
 
 

@@ -258,6 +258,17 @@ def test_a_provider_that_is_down_or_not_there_says_nothing_about_credentials(nam
     assert checked(name, f"http://127.0.0.1:{closed_port()}") == "cannot be reached: check its URL in the settings"
 
 
+def test_credentials_follow_no_redirect_to_another_host() -> None:
+    with StandIn(Reply(200)) as other, StandIn(Reply(302, headers={"Location": f"{other.url}/"})) as api:
+        assert doctor.status_of(f"{api.url}/v1", {"Authorization": "Bearer token"}) == 302
+        assert other.asked == []
+
+
+@pytest.mark.parametrize("url", ["api.example.com/v1", "https://h:port/", "https://a b/"])
+def test_a_url_that_is_none_reaches_nothing(url: str) -> None:
+    assert doctor.status_of(url) == 0
+
+
 def test_tokens_that_go_in_headers_of_their_own_go_there() -> None:
     with StandIn(Reply()) as provider:
         checked("e-mail by Postmark", provider.url)
