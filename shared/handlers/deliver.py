@@ -185,4 +185,4 @@ class Deliver:
         if self._claims.claimable(notice):
             if instead:
                 self._fallback.publish_notice(instead)
-            self._claims.close(notice, NoticeState.SUPPRESSED, reason, **fields)
+            self._claims.close(notice, NoticeState.SUPPRESSED, reason, second_try=True, **fields)
