@@ -167,11 +167,23 @@ class Reconcile:
         """Adopted: nobody is invited, reminders still ahead are sent."""
         try:
             for site in self._sites:
-                new = [r for r in self._api.listed(site, LIST_LIMIT) if self._ledger.get(Request, r) is None]
-                self._pass(new)
-        except PermanentFailure as e:
-            log.error("RECONCILE_LIST is off: %s", e.reason, extra={"json": {"alert": "reconcile_list"}})
+                self._pass([r for r in self._listed(site) if not self._is_held(r)])
         except RetryLater as e:
             log.warning("reconcile: no list now", extra={"json": {"reason": e.reason}})
         now = self._clock()
         update_status(self._ledger, lambda c: replace(c, listed_at=now))
+
+    def _listed(self, site: str) -> Sequence[str]:
+        try:
+            return self._api.listed(site, LIST_LIMIT)
+        except PermanentFailure as e:
+            told = {"alert": "reconcile_list", "site": site}
+            log.error("RECONCILE_LIST is off for a site: %s", e.reason, extra={"json": told})
+            return ()
+
+    def _is_held(self, request: str) -> bool:
+        """Also where its document cannot be decoded: it is rechecked as others are."""
+        try:
+            return self._ledger.get(Request, request) is not None
+        except PermanentFailure:
+            return True
