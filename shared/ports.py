@@ -217,6 +217,7 @@ class Sought(msgspec.Struct, frozen=True, kw_only=True):
     to: str
     fingerprint: str
     since: datetime  # it left no earlier
+    until: datetime  # past it, no further call is made, by the clock that the provider was made with
     others: frozenset[str] = frozenset()
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, bearer, field_text
-from shared.adapters.providers.common.lookup import Patience, earliest, listed
+from shared.adapters.providers.common.lookup import earliest, listed
 from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
@@ -110,7 +110,7 @@ class Sender:
         self._url, self._login = f"{values[API_URL]}/v3/mail/send", bearer(values[API_KEY])
         self._categories, self._sandbox = values[CATEGORIES], values[SANDBOX_MODE] == "on"
         self._logs_url = f"{values[API_URL]}/v3/logs"
-        self._letterhead, self._http = Letterhead(values), Http("SendGrid", clock, deadline)
+        self._letterhead, self._http, self._clock = Letterhead(values), Http("SendGrid", clock, deadline), clock
 
     def send(self, message: Outgoing) -> Accepted:
         answer = self._http.post_json(self._url, self._body(message), self._login)
@@ -127,19 +127,20 @@ class Sender:
 
     def find(self, sought: Sought) -> Accepted | None:
         """The list has no arguments of ours, so each message to the address is looked at. The key needs Email Logs."""
-        patience, asked = Patience("SendGrid"), {"query": _query(sought), "limit": MOST_LOOKED_AT + 1}
+        asked = {"query": _query(sought), "limit": MOST_LOOKED_AT + 1}
         told = listed(self._http.post_json(self._logs_url, asked, self._login, effect=False), "SendGrid", "messages")
         keys = [field_text(message.get("sg_message_id")) for message in told[:MOST_LOOKED_AT]]
-        seen = {self._argument(key, patience): key for key in keys}
+        seen = {self._argument(key, sought.until): key for key in keys}
         if found := seen.get(sought.notice):
             return Accepted(_message_id(found))
         if len(told) > MOST_LOOKED_AT or None in seen:
             raise CannotSay("SendGrid lists messages to this address without telling what they are")
         return None
 
-    def _argument(self, key: str, patience: Patience) -> str | None:
+    def _argument(self, key: str, until: datetime) -> str | None:
         """The notice of one message; None where SendGrid shows no arguments."""
-        patience.check()
+        if self._clock() >= until:
+            raise RetryLater("SendGrid takes too long to say what it took")
         answer = self._http.get(f"{self._logs_url}/{quote(key, safe='')}", self._login)
         if answer.status >= 300:
             raise RetryLater(f"SendGrid lists a message and does not show it (HTTP {answer.status})")
