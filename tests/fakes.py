@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from shared.adapters.clickwrap.webhook import ClickwrapWebhook
 from shared.adapters.collections import CHANGED
 from shared.domain.daily import Summary
-from shared.domain.eligibility import needed
 from shared.domain.errors import Accepted, PermanentFailure, RetryLater
 from shared.domain.kinds import KINDS
 from shared.domain.model import (
@@ -32,6 +31,7 @@ from shared.domain.model import (
 )
 from shared.domain.notice_record import notice_of
 from shared.domain.policy import Policy
+from shared.domain.signers import needed
 from shared.domain.unreached import Unreached
 from shared.handlers.deliver import Deliver
 from shared.handlers.links import Links

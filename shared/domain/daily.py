@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from shared.domain.kinds import useful_for
-from shared.domain.model import ChannelName, Kind, Notice, Request, SignerState, Status, digest, share_of
+from shared.domain.model import RUNNING, ChannelName, Kind, Notice, Request, SignerState, Status, digest, share_of
 from shared.domain.policy import Policy, into_window
 from shared.domain.signers import counted_signers, sender_address
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from shared.domain.unreached import Unreached
 
 SPREAD = 300.0  # seconds over which a sender's requests ask for it: when most do, the first has sent it
-ALIVE = (Status.OPEN, Status.PAUSED)
 
 
 class Period(NamedTuple):
@@ -119,4 +118,4 @@ def outcome(request: Request, day: Period) -> str:
     if day.holds(_expired(request)):
         return "expired"
     sent = day.holds(request.met_at) and not request.adopted
-    return "open" if request.status in ALIVE and (sent or signatures(request, day)) else ""
+    return "open" if request.status in RUNNING and (sent or signatures(request, day)) else ""

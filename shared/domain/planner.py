@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from shared.domain import daily
 from shared.domain.kinds import useful_for
 from shared.domain.model import (
+    RUNNING,
     ChannelName,
     Kind,
     Notice,
@@ -161,7 +162,7 @@ def _each(request: Request, key: str, kind: Kind, *, reminder_day: int = 0, abou
 
 
 def _invitations(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
-    if request.status not in (Status.OPEN, Status.PAUSED):
+    if request.status not in RUNNING:
         return
     for key, signer in request.signers.items():
         ours = signer.state is SignerState.INVITED and not signer.adopted and signer.invited_at
@@ -237,7 +238,7 @@ def copies(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
 
 def _news(request: Request) -> Iterator[tuple[Kind, int, datetime | None]]:
     """What there may be to tell, the signer that it is about, and since when."""
-    if request.status in (Status.OPEN, Status.PAUSED):
+    if request.status in RUNNING:
         for signer in counted_signers(request):
             if signer.state is SignerState.SIGNED:
                 yield Kind.COPY_SIGNED, signer.number, signer.signed_at

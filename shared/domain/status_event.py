@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.domain.decodable import decodable
 from shared.domain.model import Request, Signer, SignerState, Status
-from shared.domain.signers import counted_signers, pending
+from shared.domain.signers import counted_signers, needed
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ def request_status(request: Request, *, signer_ids: bool = False) -> RequestStat
         status=request.status,
         round=request.round,
         signatures=sum(s.state is SignerState.SIGNED for s in counted),
-        needed=sum(pending(s) for s in counted),
+        needed=needed(request),
         signers={key: _signer_status(s, signer_ids) for key, s in request.signers.items()},
         sequence=request.status_sequence,
     )

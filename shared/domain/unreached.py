@@ -14,6 +14,7 @@ from shared.domain import planner
 from shared.domain.causes import Cause, cause_of, unreachable, was_not_due
 from shared.domain.kinds import useful_for
 from shared.domain.model import (
+    RUNNING,
     ChannelName,
     Kind,
     Notice,
@@ -154,7 +155,7 @@ def _matters(request: Request, key: str, record: NoticeRecord) -> bool:
     if record.kind is Kind.COMPLETION:
         return request.status is Status.COMPLETE
     needed = record.kind is Kind.PROGRESS or signer.state is SignerState.INVITED
-    return needed and request.status in (Status.OPEN, Status.PAUSED)
+    return needed and request.status in RUNNING
 
 
 def _by_effect(current: Records, implied: Mapping[str, Notice]) -> dict[object, list[NoticeRecord | Notice]]:

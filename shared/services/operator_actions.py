@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from shared.domain import eligibility, planner
 from shared.domain.model import (
+    RUNNING,
     ChannelName,
     Note,
     Notice,
@@ -17,7 +18,6 @@ from shared.domain.model import (
     Request,
     Signer,
     SignerState,
-    Status,
     Suppression,
 )
 from shared.domain.notice_record import IN_PROGRESS
@@ -29,7 +29,6 @@ from shared.services.publisher import Publisher
 
 REPUBLISHED_WITHIN = 60.0  # seconds, if a crash comes between the commit and the publishing
 TOGETHER = 100  # requests that are read in one go
-LIVE = {Status.OPEN, Status.PAUSED}
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +151,7 @@ class OperatorActions:
         """No reminder of this request is sent any more."""
 
         def change(state: Request) -> Request:
-            if state.reminders_stopped or state.status not in LIVE:
+            if state.reminders_stopped or state.status not in RUNNING:
                 raise ActionRefused("there is nothing to stop")
             signers = {k: replace(s, reminders={}) for k, s in state.signers.items()}
             return replace(state, reminders_stopped=True, signers=signers)
