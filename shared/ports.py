@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from shared.domain.dead_letters import DeadLetter
-from shared.domain.errors import Accepted, PermanentFailure, RetryLater
+from shared.domain.errors import Accepted, PermanentFailure, Reasoned, RetryLater
 from shared.domain.inbound import InboundText
 from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
@@ -36,12 +36,12 @@ class Bus(Protocol):
         """Returns once every message is stored. Raises RetryLater when any is not (some may be)."""
 
 
-class WebhookRejected(Exception):
+class WebhookRejected(Reasoned):
     """A webhook is answered with a 4xx or 503 and a one-line reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
-        self.status, self.reason = status, reason
+        self.status = status
 
 
 class WebhookReader(Protocol):

@@ -111,7 +111,8 @@ def notice_for(
 def as_planned(request: Request, notice: Notice | NoticeRecord) -> Notice:
     """The same notice as the state implies it now: another id where the address or the round has changed since."""
     days = {"reminder_day": notice.reminder_day, "about": notice.about}
-    return notice_for(request, notice.signer, notice.kind, notice.channel, **days)
+    planned = notice_for(request, notice.signer, notice.kind, notice.channel, **days)
+    return replace(planned, instead_of=notice.instead_of or msgspec.UNSET)
 
 
 def _id_of(request: Request, notice: Notice) -> str:
@@ -125,22 +126,22 @@ def _id_of(request: Request, notice: Notice) -> str:
 def resent(request: Request, notice: Notice, now: datetime) -> Request:
     """The state in which this notice is to be sent once more, under an id of its own."""
     counted = replace(request, resends=(*request.resends, Resend(at=now, notice=notice)))
-    again = Resend(at=now, notice=replace(as_planned(counted, notice), instead_of=notice.instead_of))
+    again = Resend(at=now, notice=as_planned(counted, notice))
     return replace(request, resends=(*request.resends, again))
 
 
-def resent_at(request: Request, notice: Notice) -> datetime | None:
+def resent_at(request: Request, notice: Notice | NoticeRecord) -> datetime | None:
     """When an operator last sent this once more; None if never."""
     times = _resends_of(request, notice)
     return times[-1] if times else None
 
 
-def _resends_of(request: Request, notice: Notice) -> list[datetime]:
+def _resends_of(request: Request, notice: Notice | NoticeRecord) -> list[datetime]:
     wanted = (*_effect(notice), request.round)
     return [r.at for r in request.resends if (*_effect(r.notice), r.notice.round) == wanted]
 
 
-def _effect(n: Notice) -> tuple[object, ...]:
+def _effect(n: Notice | NoticeRecord) -> tuple[object, ...]:
     return n.signer, n.kind, n.reminder_day, n.about, n.channel
 
 

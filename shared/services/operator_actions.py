@@ -9,11 +9,11 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import eligibility, planner
+from shared.domain.errors import Reasoned
 from shared.domain.model import (
     RUNNING,
     ChannelName,
     Note,
-    Notice,
     NoticeRecord,
     Request,
     Signer,
@@ -33,12 +33,8 @@ TOGETHER = 100  # requests that are read in one go
 log = logging.getLogger(__name__)
 
 
-class ActionRefused(Exception):
+class ActionRefused(Reasoned):
     """Not done; one line says why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -79,7 +75,7 @@ class OperatorActions:
             record = self._record(notice, state)
             if reason := self.refusal(state, notice, record):
                 raise ActionRefused(reason)
-            return planner.resent(state, notice_of(state, record), self._clock())
+            return planner.resent(state, planner.as_planned(state, record), self._clock())
 
         self._change(request, "sent once more", why, change)
 
@@ -98,7 +94,7 @@ class OperatorActions:
             return "the signer is no longer on the request"
         if record.state in IN_PROGRESS:
             return "it is still being tried"
-        again = planner.resent_at(request, notice_of(request, record)) if record.round == request.round else None
+        again = planner.resent_at(request, record) if record.round == request.round else None
         if again and record.history[0].at < again:
             return "it was sent once more already"
         decision = self.decision(request, record)
@@ -109,7 +105,7 @@ class OperatorActions:
         now = self._clock()
         if record.round != request.round:
             return eligibility.Suppress("a new signing round has begun")
-        state = planner.resent(request, notice_of(request, record), now)
+        state = planner.resent(request, planner.as_planned(request, record), now)
         return eligibility.evaluate(state, state.resends[-1].notice, now, self._policy)
 
     def sort_out(self, records: Iterator[tuple[str, NoticeRecord]], most: int) -> Sorted:
@@ -234,8 +230,3 @@ class OperatorActions:
             return signer
         now = self._clock()
         return replace(signer, reminders=ahead(key, signer, request, now, self._policy, hop=int(now.timestamp())))
-
-
-def notice_of(request: Request, record: NoticeRecord) -> Notice:
-    """The notice as the state has it now; its id is the record's own unless something has changed."""
-    return replace(planner.as_planned(request, record), instead_of=record.instead_of or msgspec.UNSET)
