@@ -20,6 +20,7 @@ from shared.adapters.providers.common.lookup import earliest, listed
 from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
+    FINE,
     OPT_IN,
     OPT_OUT,
     REFUSED,
@@ -79,9 +80,9 @@ NO_TRACKING = {
 
 # `event`, and `type` of a bounce. A deferred message is still being tried; opens and clicks are not tracked.
 EVENTS: dict[str, tuple[NoticeState, Rule]] = {
-    "processed": (NoticeState.ACCEPTED, REFUSED("")),
-    "deferred": (NoticeState.ACCEPTED, REFUSED("")),
-    "delivered": (NoticeState.DELIVERED, REFUSED("")),
+    "processed": (NoticeState.ACCEPTED, FINE),
+    "deferred": (NoticeState.ACCEPTED, FINE),
+    "delivered": (NoticeState.DELIVERED, FINE),
     "bounce": (NoticeState.UNDELIVERED, ADDRESS("bounced")),
     "bounce/blocked": (NoticeState.UNDELIVERED, REFUSED("blocked by the recipient's server")),
     "dropped": (NoticeState.UNDELIVERED, REFUSED("dropped by SendGrid")),
@@ -246,12 +247,6 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> Receipt | None:
     state, rule = known
     if name == "dropped":
         rule = next((drop for begins, drop in DROPS.items() if why.startswith(begins)), rule)
-    return Receipt(
-        notice=field_text(event.get("notice")) or None,
-        provider_id=_message_id(field_text(event.get("sg_message_id"))),
-        state=state,
-        reason=f"SendGrid: {rule.reason}" if rule.reason else "",
-        at=moment(event.get("timestamp"), now),
-        suppress=rule.suppress,
-        asks=rule.asks,
-    )
+    notice, provider_id = field_text(event.get("notice")), _message_id(field_text(event.get("sg_message_id")))
+    at = moment(event.get("timestamp"), now)
+    return rule.receipt("SendGrid", state, at, notice=notice, provider_id=provider_id)
