@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import daily
-from shared.domain.kinds import useful_for
+from shared.domain.kinds import mail_to_sender, useful_for
 from shared.domain.model import (
     RUNNING,
     ChannelName,
@@ -28,7 +28,7 @@ from shared.domain.model import (
 )
 from shared.domain.notice_record import is_idle, may_return
 from shared.domain.policy import Policy, other_channel
-from shared.domain.signers import address_of, counted_signers
+from shared.domain.signers import address_of, counted
 from shared.domain.status_event import changed_last
 
 TASK_REACH_DAYS = 29  # Cloud Tasks takes at most 30
@@ -190,10 +190,10 @@ def latest_due(signer: Signer, now: datetime) -> int | None:
 
 def _progress(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
     """Each witnessed signature, to those who were invited before it: the others read of it in their invitation."""
-    counted = counted_signers(request)
-    if request.status is not Status.OPEN or policy.progress_to == "none" or len(counted) > policy.progress_max_signers:
+    those = counted(request.signers)
+    if request.status is not Status.OPEN or policy.progress_to == "none" or len(those) > policy.progress_max_signers:
         return
-    for who in counted:
+    for who in those:
         signed = who.signed_at if who.state is SignerState.SIGNED else None
         if signed is None or now - signed >= useful_for(Kind.PROGRESS, policy):
             continue
@@ -231,22 +231,17 @@ def copies(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
     for kind, about, at in _news(request):
         if kind in useful and at and now - at < useful[kind]:
             key = digest(kind, request.id, request.round, about)
-            bare = Notice(
-                notice=key, request=request.id, signer="", kind=kind, channel=ChannelName.EMAIL, round=request.round
-            )
-            yield replace(bare, about=about)
+            yield mail_to_sender(key, kind, request.id, request.round, about)
 
 
 def _news(request: Request) -> Iterator[tuple[Kind, int, datetime | None]]:
     """What there may be to tell, the signer that it is about, and since when."""
     if request.status in RUNNING:
-        for signer in counted_signers(request):
+        for signer in counted(request.signers):
             if signer.state is SignerState.SIGNED:
                 yield Kind.COPY_SIGNED, signer.number, signer.signed_at
-    if request.status is Status.COMPLETE:
-        yield Kind.COPY_COMPLETE, 0, request.completed_at
-    if request.status is Status.EXPIRED and request.status_sequence > 1:
-        yield Kind.COPY_EXPIRED, 0, request.status_at
+    yield Kind.COPY_COMPLETE, 0, daily.completed_at(request)
+    yield Kind.COPY_EXPIRED, 0, daily.expired_at(request)
 
 
 def _resends(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:

@@ -140,9 +140,9 @@ def needed(request: Request) -> int:
     return sum(map(pending, request.signers.values()))
 
 
-def counted_signers(request: Request) -> list[Signer]:
+def counted(signers: Signers) -> list[Signer]:
     """Those whose signature the request needs, or has."""
-    return [s for s in request.signers.values() if s.role is Role.SIGNER and s.state is not SignerState.REMOVED]
+    return [s for s in signers.values() if s.role is Role.SIGNER and s.state is not SignerState.REMOVED]
 
 
 def sender_address(request: Request, policy: Policy) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from shared.domain import planner
 from shared.domain.causes import Cause, cause_of, unreachable, was_not_due
-from shared.domain.kinds import useful_for
+from shared.domain.kinds import mail_to_sender, useful_for
 from shared.domain.model import (
     RUNNING,
     ChannelName,
@@ -122,10 +122,7 @@ class _Told:
 
 
 def _mail(key: str, request: str, round_: int) -> Notice:
-    email = ChannelName.EMAIL
-    return Notice(
-        notice=digest(Kind.UNREACHED, key), request=request, signer="", kind=Kind.UNREACHED, channel=email, round=round_
-    )
+    return mail_to_sender(digest(Kind.UNREACHED, key), Kind.UNREACHED, request, round_)
 
 
 def ended(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
