@@ -31,12 +31,6 @@ log = logging.getLogger(__name__)
 Each = Callable[[Callable[[str], None], Iterable[str]], None]
 
 
-def one_by_one(do: Callable[[str], None], items: Iterable[str]) -> None:
-    """Calls `do` with each item."""
-    for item in items:
-        do(item)
-
-
 def at_once(calls: float) -> int:
     """Rechecks side by side, where so many calls of the API are allowed a minute. None waits long for its turn."""
     return max(1, min(MOST_AT_ONCE, ceil(calls * RECHECK / 60)))
@@ -85,8 +79,8 @@ class Reconcile:
         sites: Sequence[str],
         policy: Policy,
         clock: Callable[[], datetime],
-        calls: float = 1_600,
-        each: Each = one_by_one,
+        calls: float,
+        each: Each,
     ) -> None:
         self._ledger, self._recheck_request, self._api = ledger, recheck, api
         self._sites, self._policy, self._clock, self._each = sites, policy, clock, each

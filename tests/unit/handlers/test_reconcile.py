@@ -11,7 +11,7 @@ from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import EventType, RelayStatus, Request, Status
 from shared.domain.recheck import UNREAD_AGAIN
 from shared.handlers import reconcile
-from tests.fakes import START, World, answer, seen
+from tests.fakes import START, World, answer, one_by_one, seen
 
 SENT, SIGNED, COMPLETE, _ = EventType
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -146,7 +146,7 @@ class TestAPass:
         due(world, *[f"r{n}" for n in range(700)])
         world.api.truth = {f"r{n}": answer(seen("a")) for n in range(700)}
         ports = world.ledger, world.resolve.recheck, world.api, world.sites
-        a_pass = reconcile.Reconcile(*ports, world.policy, world.clock, calls)
+        a_pass = reconcile.Reconcile(*ports, world.policy, world.clock, calls, one_by_one)
         assert a_pass.run() == {"rechecked": requests, "postponed": 0}
 
     def test_ends_before_the_next_one_begins(self):

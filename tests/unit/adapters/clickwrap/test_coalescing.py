@@ -10,7 +10,7 @@ from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import EventType
 from shared.handlers.resolve import Resolve
 from shared.ports import NotFound
-from tests.fakes import START, FakeApi, World, answer, seen
+from tests.fakes import CALLS, START, FakeApi, World, answer, seen
 
 SECOND = timedelta(seconds=1)
 
@@ -162,9 +162,8 @@ def test_events_that_wait_for_a_slow_call_get_its_outcome_and_make_none_of_their
 
 def test_a_burst_of_webhooks_costs_one_call_and_tells_the_same():
     world = World()
-    world.resolve = Resolve(
-        world.ledger, CoalescingApi(world.api, world.clock), world.publisher, world.policy, world.clock
-    )
+    api = CoalescingApi(world.api, world.clock)
+    world.resolve = Resolve(world.ledger, api, world.publisher, world.policy, world.clock, CALLS)
     world.says(seen("a", signed=True), seen("b"))
     events = [world.event(EventType.SENT)]
     world.now += SECOND
