@@ -150,7 +150,7 @@ class Claims:
     ) -> None:
         """Not sent, with a reason. A notice that another delivery holds or has finished is left alone.
 
-        second_try: whether the reason is for good, so that a second try that is due is not made either.
+        second_try: whether one that is due is given up too.
         """
         now = self._clock()
         fresh = notice_record.first_record(notice, state, now, self._policy, reason, **fields)
