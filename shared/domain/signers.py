@@ -135,9 +135,14 @@ def pending(signer: Signer) -> bool:
     return signer.role is Role.SIGNER and unsigned and signer.state is not SignerState.REMOVED
 
 
-def counted_signers(request: Request) -> list[Signer]:
+def needed(request: Request) -> int:
+    """Signatures still missing."""
+    return sum(map(pending, request.signers.values()))
+
+
+def counted(signers: Signers) -> list[Signer]:
     """Those whose signature the request needs, or has."""
-    return [s for s in request.signers.values() if s.role is Role.SIGNER and s.state is not SignerState.REMOVED]
+    return [s for s in signers.values() if s.role is Role.SIGNER and s.state is not SignerState.REMOVED]
 
 
 def sender_address(request: Request, policy: Policy) -> str:

@@ -7,9 +7,10 @@ from datetime import datetime
 import msgspec
 
 from shared.domain import planner
-from shared.domain.eligibility import Send, evaluate, since
+from shared.domain.eligibility import STOPPED, Send, evaluate, since
 from shared.domain.kinds import described
 from shared.domain.model import (
+    RUNNING,
     Kind,
     Notice,
     NoticeRecord,
@@ -17,7 +18,6 @@ from shared.domain.model import (
     Request,
     Signer,
     SignerState,
-    Status,
     Transition,
 )
 from shared.domain.policy import Policy
@@ -202,7 +202,7 @@ def _called_off(
     }
     for day, planned in steps(request.id, signer, policy).items():
         reminder = signer.reminders.get(str(day))
-        if reminder and request.status in (Status.OPEN, Status.PAUSED):
+        if reminder and request.status in RUNNING:
             if reminder.due_at > now:
                 yield Moment(at=reminder.due_at, what=f"Reminder of day {day} due", signer=key, mark="due")
         elif day not in begun:
@@ -215,8 +215,8 @@ def _why_off(signer: Signer, request: Request, planned: datetime, now: datetime)
         return "no longer on the request"
     if signer.state is SignerState.SIGNED:
         return "signed by then"
-    if request.status not in (Status.OPEN, Status.PAUSED):
+    if request.status not in RUNNING:
         return f"the request is {request.status}"
     if request.reminders_stopped:
-        return "an operator has stopped the reminders"
+        return STOPPED
     return "it was past when it could have been planned" if planned <= now else "no longer planned"

@@ -9,15 +9,15 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import eligibility, planner
+from shared.domain.errors import Reasoned
 from shared.domain.model import (
+    RUNNING,
     ChannelName,
     Note,
-    Notice,
     NoticeRecord,
     Request,
     Signer,
     SignerState,
-    Status,
     Suppression,
 )
 from shared.domain.notice_record import IN_PROGRESS
@@ -29,17 +29,12 @@ from shared.services.publisher import Publisher
 
 REPUBLISHED_WITHIN = 60.0  # seconds, if a crash comes between the commit and the publishing
 TOGETHER = 100  # requests that are read in one go
-LIVE = {Status.OPEN, Status.PAUSED}
 
 log = logging.getLogger(__name__)
 
 
-class ActionRefused(Exception):
+class ActionRefused(Reasoned):
     """Not done; one line says why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -80,7 +75,7 @@ class OperatorActions:
             record = self._record(notice, state)
             if reason := self.refusal(state, notice, record):
                 raise ActionRefused(reason)
-            return planner.resent(state, notice_of(state, record), self._clock())
+            return planner.resent(state, planner.as_planned(state, record), self._clock())
 
         self._change(request, "sent once more", why, change)
 
@@ -99,7 +94,7 @@ class OperatorActions:
             return "the signer is no longer on the request"
         if record.state in IN_PROGRESS:
             return "it is still being tried"
-        again = planner.resent_at(request, notice_of(request, record)) if record.round == request.round else None
+        again = planner.resent_at(request, record) if record.round == request.round else None
         if again and record.history[0].at < again:
             return "it was sent once more already"
         decision = self.decision(request, record)
@@ -110,7 +105,7 @@ class OperatorActions:
         now = self._clock()
         if record.round != request.round:
             return eligibility.Suppress("a new signing round has begun")
-        state = planner.resent(request, notice_of(request, record), now)
+        state = planner.resent(request, planner.as_planned(request, record), now)
         return eligibility.evaluate(state, state.resends[-1].notice, now, self._policy)
 
     def sort_out(self, records: Iterator[tuple[str, NoticeRecord]], most: int) -> Sorted:
@@ -152,7 +147,7 @@ class OperatorActions:
         """No reminder of this request is sent any more."""
 
         def change(state: Request) -> Request:
-            if state.reminders_stopped or state.status not in LIVE:
+            if state.reminders_stopped or state.status not in RUNNING:
                 raise ActionRefused("there is nothing to stop")
             signers = {k: replace(s, reminders={}) for k, s in state.signers.items()}
             return replace(state, reminders_stopped=True, signers=signers)
@@ -235,8 +230,3 @@ class OperatorActions:
             return signer
         now = self._clock()
         return replace(signer, reminders=ahead(key, signer, request, now, self._policy, hop=int(now.timestamp())))
-
-
-def notice_of(request: Request, record: NoticeRecord) -> Notice:
-    """The notice as the state has it now; its id is the record's own unless something has changed."""
-    return replace(planner.as_planned(request, record), instead_of=record.instead_of or msgspec.UNSET)
