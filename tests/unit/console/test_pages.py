@@ -904,6 +904,7 @@ class TestLists:
         for query, there in {
             f"since={day}&until={day}": True,
             "until=2020-01-01": False,
+            "until=9999-12-31": True,
             "since=2030-01-01": False,
             "channel=sms": True,
             "channel=SMS": True,
