@@ -40,7 +40,7 @@ from shared.services.operator_lists import (
     together,
 )
 from shared.services.queued import EVENTS, NOTICES, Queued
-from shared.services.relay_status import RELAY
+from shared.services.relay_status import read_status
 
 SIGNERS = 25  # on one page of a request
 MOST = 1_000  # counting ends there: its time is bounded
@@ -186,8 +186,7 @@ class OperatorQueries:
 
     def control(self) -> RelayStatus:
         """How the relay itself is doing."""
-        stored = self._ledger.get(RelayStatus, RELAY)
-        return stored.item if stored else RelayStatus()
+        return read_status(self._ledger)
 
     def request_counts(self) -> dict[str, int]:
         """By status; MOST stands for that many or more."""
