@@ -28,7 +28,7 @@ from shared.domain.model import (
 )
 from shared.domain.notice_record import is_idle, may_return
 from shared.domain.policy import Policy, other_channel
-from shared.domain.signers import address_of, counted
+from shared.domain.signers import address_of, counted, with_marks
 from shared.domain.status_event import changed_last
 
 TASK_REACH_DAYS = 29  # Cloud Tasks takes at most 30
@@ -63,15 +63,24 @@ def aside(before: Request, read: Request, policy: Policy) -> Request | None:
     """What is stored of a reading that was made for a notice only; None for nothing.
 
     One without news counts as a recheck, unless a recheck would have to repeat what the last commit published. News are
-    for `reconcile`, at once, since nobody else would publish what follows from them.
+    for `reconcile`, at once, since nobody else would publish what follows from them; but what an earlier answer lacked
+    and this one shows is not lacking since then.
     """
     now, last = read.checked_at, before.checked_at
     if now is None or last is None:
         return None
     if before != replace(read, checked_at=last, next_at=before.next_at, unread_since=before.unread_since):
-        return replace(before, next_at=now) if before.next_at and now < before.next_at else None
+        noted = _noted(before, read, now)
+        return noted if noted != before else None
     new_tasks = tasks(read, now, policy).keys() - tasks(before, last, policy).keys()
     return None if new_tasks or changed_last(before) else read
+
+
+def _noted(before: Request, read: Request, now: datetime) -> Request:
+    signers = {key: with_marks(signer, read.signers[key]) for key, signer in before.signers.items()}
+    unconfirmed = read.unconfirmed_since if read.round == before.round else before.unconfirmed_since
+    marks = {"unconfirmed_since": unconfirmed, "not_found_since": read.not_found_since}
+    return replace(before, signers=signers, next_at=before.next_at and min(before.next_at, now), **marks)
 
 
 def unsent(
