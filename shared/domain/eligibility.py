@@ -125,8 +125,8 @@ def wait_for_cause(request: Request, notice: Notice, now: datetime, policy: Poli
 
 
 def _by_state(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Decision:
-    if KINDS[notice.kind].waits and not address_of(signer, notice.channel):
-        decision: Decision = Defer("the API's answer lacks the signer's address")
+    if _is_lacking(notice, signer):
+        decision: Decision = Defer("the API's answer lacks the signer or their address")
     elif not _same_address(request, notice, signer, policy):
         decision = Suppress(ADDRESS_GONE, for_good=False)
     else:
@@ -134,6 +134,13 @@ def _by_state(request: Request, notice: Notice, signer: Signer, now: datetime, p
     if isinstance(decision, Defer) and decision.after is None:
         return Defer(decision.reason, wait_for_cause(request, notice, now, policy))
     return decision
+
+
+def _is_lacking(notice: Notice, signer: Signer) -> bool:
+    """Whoever the last answer lacks may have another address by now. Of an ended request no further one may come."""
+    kind = KINDS[notice.kind]
+    absent = kind.answer_age is not None and signer.missing_since is not None
+    return kind.waits and (absent or not address_of(signer, notice.channel))
 
 
 def _is_late(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> bool:
