@@ -10,7 +10,7 @@ from shared.console.masking import Shown
 from shared.domain import eligibility
 from shared.domain.model import NoticeRecord, NoticeState
 from shared.domain.timeline import spoken
-from shared.services.operator_actions import Why
+from shared.services.operator_actions import DELETED, Why, cannot_resume, cannot_stop
 from shared.services.operator_queries import Case
 
 actions = flask.Blueprint("actions", __name__)
@@ -45,16 +45,17 @@ def resend(key: str, notice: str) -> PageResponse:
 def stop(key: str) -> PageResponse:
     """Stops the reminders of a request."""
     case = case_of(key)
-    coming = [m for m in case.moments if m.mark == "due"]
+    coming = sum(m.mark == "due" for m in case.moments)
+    called_off = "One reminder ahead is" if coming == 1 else f"{coming} reminders ahead are"
     plan = Plan(
         title="Stop the reminders",
         effects=[
-            f"{len(coming)} reminders ahead are called off, and no new ones are planned.",
+            f"{called_off} called off, and no new ones are planned.",
             "Invitations, progress and completion are still sent.",
         ],
         button="Stop the reminders",
         back=_page(key),
-        blocker="they are stopped already" if case.request.reminders_stopped else "",
+        blocker=cannot_stop(case.request),
     )
     return asked(plan, lambda why: console().operate.stop(key, why), "stop")
 
@@ -67,7 +68,7 @@ def resume(key: str) -> PageResponse:
         effects=["Reminders still ahead are planned again.", "Those missed meanwhile are not made up for."],
         button="Resume the reminders",
         back=_page(key),
-        blocker="" if case_of(key).request.reminders_stopped else "they are not stopped",
+        blocker=cannot_resume(case_of(key).request),
     )
     return asked(plan, lambda why: console().operate.resume(key, why), "resume")
 
@@ -80,7 +81,7 @@ def read(key: str) -> PageResponse:
         effects=["Clickwrap is asked for this request within a minute, and what follows from its answer is sent."],
         button="Read the API now",
         back=_page(key),
-        blocker="its personal data was deleted" if case_of(key).request.forgotten else "",
+        blocker=DELETED if case_of(key).request.forgotten else "",
     )
     return asked(plan, lambda why: console().operate.read_again(key, why), "read")
 

@@ -363,6 +363,17 @@ class TestActions:
         assert answer.status_code == 409
         assert "already signed" in answer.text
 
+    def test_a_message_that_had_no_address_is_not_sent_once_more(self):
+        world = World()
+        world.says(seen("a", mobile="12345"))
+        world.hear(SENT)
+        client, none = made(world), failed(world)
+        assert "Not again: there was no address to send it to" in client.get("/requests/r1").text
+        page = client.get("/resend?state=failed").text
+        assert "1 × not sent: there was no address to send it to." in page
+        assert "It cannot be done: none of these can be sent" in page
+        assert press(client, f"/requests/r1/resend/{none}", why="x").status_code == 409
+
     def test_a_resend_that_would_wait_says_so(self, world, client):
         world.says(seen("b"), eric(), status=Status.PAUSED)
         world.hear(SENT, key="again")
@@ -377,6 +388,31 @@ class TestActions:
         press(client, "/requests/r1/resume", why="the deal is on")
         assert not world.request().reminders_stopped
         assert "not stopped" in client.get("/requests/r1/resume").text
+
+    @pytest.mark.parametrize(("act", "stopped"), [("stop", False), ("resume", True)])
+    def test_reminders_of_an_ended_request_are_neither_stopped_nor_resumed(self, world, client, act, stopped):
+        ended = replace(world.request(), status=Status.COMPLETE, reminders_stopped=stopped)
+        world.ledger.put("r1", ended, world.ledger.get(Request, "r1").version)
+        assert f"/requests/r1/{act}" not in client.get("/requests/r1").text
+        assert "It cannot be done: the request is complete." in client.get(f"/requests/r1/{act}").text
+        assert press(client, f"/requests/r1/{act}", why="x").status_code == 409
+
+    def test_of_a_request_whose_data_was_deleted_nothing_is_offered(self, world):
+        client = made(world, evidence=lambda key: b"")
+        press(client, "/requests/r1/forget", why="ticket 7")
+        page = client.get("/requests/r1").text
+        assert not [act for act in ("stop", "resume", "read", "forget", "unmask") if f"/requests/r1/{act}" in page]
+        for act in ("stop", "resume", "read"):
+            assert "It cannot be done: its personal data was deleted." in client.get(f"/requests/r1/{act}").text
+
+    def test_one_reminder_is_spoken_of_as_one(self):
+        world = World(Policy(reminder_days=(3,)))
+        world.says(seen("a"))
+        world.hear(SENT)
+        assert (
+            "One reminder ahead is called off, and no new ones are planned."
+            in made(world).get("/requests/r1/stop").text
+        )
 
     def test_a_blocked_address_is_shown_where_it_matters_and_cleared(self, world, client):
         key = address_key(ChannelName.SMS, PHONES["a"], Policy())
