@@ -613,7 +613,7 @@ class TestHealth:
         assert "none yet" in page
 
     def test_tells_of_the_last_pass_and_of_a_provider_that_is_down(self, world):
-        outage = Outage(since=world.now, last=world.now, until=world.now)
+        outage = Outage(since=world.now, last=world.now, until=world.now, failures=9)
         told = RelayStatus(circuits={"sms twilio": outage}, reconciled_at=world.now, rechecked=7, postponed=1)
         update_status(world.ledger, lambda known: replace(told, answers=known.answers))
         page = made(world).get("/health").text
@@ -850,6 +850,23 @@ class TestHome:
             assert told(client) == ["130 messages wait to be sent" + SOON.format("51")]
         said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
         assert said == ["what waits in Pub/Sub is not known: Cloud Monitoring answered 403"]
+
+    def test_foresees_no_time_while_a_provider_is_down(self, world):
+        outage = Outage(since=world.now, last=world.now, until=world.now + timedelta(minutes=9), failures=9)
+        update_status(world.ledger, lambda known: replace(known, circuits={"sms sms": outage}))
+        put_planned(world, 130)
+        assert told(made(world)) == ["130 messages wait to be sent."]
+
+    @pytest.mark.parametrize(
+        ("failures", "hours", "down"), [(4, 0, False), (5, 0, True), (5, 1, True), (5, 2, False), (900, 25, False)]
+    )
+    def test_calls_neither_a_few_failures_nor_those_long_past_an_outage(self, world, failures, hours, down):
+        outage = Outage(since=world.now, last=world.now, until=world.now, failures=failures)
+        update_status(world.ledger, lambda known: replace(known, circuits={"sms sms": outage}))
+        world.now += timedelta(hours=hours)
+        client = made(world)
+        assert ("has failed since" in client.get("/").text) is down
+        assert ("fails since" in client.get("/health").text) is down
 
     def test_tells_of_an_outage_and_of_who_waits_for_it(self, world):
         world.says(seen("c"))
