@@ -8,8 +8,9 @@ import msgspec
 from shared.console.context import case_of, console, may_act, person
 from shared.console.masking import Shown
 from shared.domain import eligibility
-from shared.domain.model import NoticeRecord, NoticeState
+from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Suppression
 from shared.domain.timeline import spoken
+from shared.domain.verdict import SPOKEN
 from shared.services.operator_actions import DELETED, Why, cannot_resume, cannot_stop
 from shared.services.operator_queries import Case
 
@@ -119,18 +120,23 @@ def clear() -> PageResponse:
     of = flask.request.form.get("request", "")
     plan = Plan(
         title="Clear a blocked address",
-        effects=[
-            _whose(key, of),
-            f"Messages by {found.channel} to this address are tried again. It was blocked because: {found.reason}.",
-            "Someone who has answered STOP is still refused by the carrier until they text START: clear it only then.",
-            "What was held back before is not sent by itself: send it once more from its request's page.",
-        ],
+        effects=[] if found.cleared_at else _clearing(key, found, of),
         button="Clear the address",
         back=_page(of) if of else flask.url_for("pages.suppressions"),
         blocker="it is cleared already" if found.cleared_at else "",
         fields={"address": key, "request": of},
     )
     return asked(plan, lambda why: console().operate.clear(key, why, of), "clear")
+
+
+def _clearing(key: str, found: Suppression, request: str) -> list[str]:
+    stop = "Someone who has answered STOP is still refused by the carrier until they text START: clear it only then."
+    return [
+        _whose(key, request),
+        f"Messages {SPOKEN[found.channel]} to this address are tried again. It was blocked because: {found.reason}.",
+        *([stop] if found.channel is ChannelName.SMS else []),
+        "What was held back before is not sent by itself: send it once more from its request's page.",
+    ]
 
 
 def _whose(key: str, request: str) -> str:

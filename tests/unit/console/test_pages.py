@@ -486,6 +486,21 @@ class TestDeadLetters:
         assert len(office.sent()) == 2
         assert "there are none" in client.get("/dead-letters/replay").text
 
+    def test_of_an_event_from_which_nothing_follows_promise_only_to_read(self):
+        office = Office()
+        office.hear(SENT)
+        office.dead_event(SIGNED)
+        said = "reads the request again, and sends what is due; so far nothing"
+        assert f"{said}." in made(office, office).get("/dead-letters/replay").text
+
+    def test_replayed_alone_leave_the_others_unjudged(self):
+        office = Office()
+        office.dead_event()
+        office.dead_event(SIGNED)
+        client = made(office, office)
+        page = client.get(press(client, "/dead-letters/replay?id=1", why="x").location).text
+        assert "Replayed. What cannot be read stays here, and what fails again comes back." in page
+
     def test_can_be_dropped_one_by_one(self):
         office = Office()
         client = made(office, office)
@@ -494,6 +509,7 @@ class TestDeadLetters:
         press(client, "/dead-letters/drop?id=1", why="a test of ours")
         assert [one.key for one in office.letters.letters] == ["2"]
         assert "there are none" in client.get("/dead-letters/drop").text
+        assert "Dropped." in client.get("/dead-letters?done=drop").text
         press(client, "/dead-letters/drop", why="of none in particular")
         assert len(office.letters.letters) == 1
 
@@ -762,6 +778,22 @@ class TestBlocked:
         assert f"/requests/r1/resend/{failed(world)}" not in page
         assert "Not again: the address is blocked" in page
         assert f'name="address" value="{key}"><input type="hidden" name="request" value="r1"' in page
+
+    def test_that_was_cleared_meanwhile_is_called_nobodys_no_more(self, world):
+        key, client = blocked(world), made(world)
+        asked = {"address": key, "request": "r1"}
+        press(client, "/suppressions/clear", **asked, why="they texted START")
+        page = press(client, "/suppressions/clear", **asked).text
+        assert "It cannot be done: it is cleared already." in page
+        assert "nobody" not in page
+        assert "tried again" not in page
+
+    @pytest.mark.parametrize(("channel", "named"), [(ChannelName.SMS, "by SMS"), (ChannelName.EMAIL, "by e-mail")])
+    def test_only_of_a_number_clearing_speaks_of_texts(self, world, channel, named):
+        world.ledger.put("k", Suppression(channel=channel, reason="bounced", since=world.now), None)
+        page = press(made(world), "/suppressions/clear", address="k").text
+        assert f"Messages {named} to this address are tried again" in page
+        assert ("until they text START" in page) is (channel is ChannelName.SMS)
 
     def test_clearing_says_whose_it_is_and_warns_of_stop(self, world):
         key, client = blocked(world), made(world)
@@ -1081,7 +1113,7 @@ class TestBulk:
     def test_first_counts_and_sends_nothing(self, outage):
         page = made(outage).get("/resend?state=failed&cause=refused").text
         assert "Send 2 messages once more" in page
-        assert "2 × Invitation by SMS: sent once more" in page
+        assert "2 × Invitation by SMS: will be sent once more, with the request as it stands then." in page
         assert "1 × not sent: already signed." in page
         assert outage.sent() == []
 

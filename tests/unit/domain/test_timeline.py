@@ -190,7 +190,7 @@ CHANGED = {
     "not_found_since": START + 5 * MINUTE,
     "notes": (Note(at=START + 6 * MINUTE, who="ann@x.org", what="reminders stopped", why="asked"),),
     "next_at": START + 8 * MINUTE,
-    "purge_at": START + 9 * MINUTE,
+    "purge_at": START + timedelta(days=1) + 9 * MINUTE,
 }
 
 
@@ -211,6 +211,17 @@ def test_what_happened_to_a_request_is_told_in_its_own_words():
     assert {(m.signer, m.mark, m.answer, m.notice, m.record) for m in found} == {("", "", "", "", None)}
     past = timeline(Request(id="r1", next_at=START, adopted=True), {}, START, Policy())
     assert past == []
+
+
+def test_of_an_ended_request_the_last_recheck_is_told_as_what_it_is_the_deletion():
+    due = START + 89 * DAY
+    ended = Request(id="r1", purge_at=due + DAY, next_at=due)
+    assert [(m.at, m.what) for m in timeline(ended, {}, START, Policy())] == [(due, "Personal data is deleted")]
+
+
+def test_a_request_whose_data_was_deleted_is_not_asked_about_again():
+    left = Request(id="r1", forgotten=True, next_at=START + MINUTE)
+    assert [m.what for m in timeline(left, {}, START, Policy())] == ["What was written meanwhile is deleted too"]
 
 
 @pytest.mark.parametrize(
