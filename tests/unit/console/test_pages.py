@@ -18,7 +18,7 @@ from shared.console.app import Console, create_console
 from shared.console.chart import ROW, SHIFTS
 from shared.console.configuration import configuration, warnings
 from shared.console.exports import written
-from shared.console.masking import masked
+from shared.console.masking import Shown, masked
 from shared.console.words import SHORT
 from shared.domain import backlog
 from shared.domain.errors import PermanentFailure, RetryLater
@@ -32,6 +32,7 @@ from shared.domain.model import (
     Outage,
     RelayStatus,
     Request,
+    Role,
     Signer,
     SignerState,
     Status,
@@ -261,6 +262,9 @@ class TestRequests:
         second = client.get(html.unescape(after[1])).text
         assert "q01" in second
         assert "q26" not in second
+
+    def test_not_found_say_from_how_many_characters_on_a_word_is_found(self, client):
+        assert "Words, or how they begin from three characters on, in any order." in search(client, "le").text
 
     def test_of_no_word_at_all_are_none(self, client):
         assert "No requests for" in search(client, " . ").text
@@ -655,7 +659,7 @@ def test_messages_are_listed_by_state_with_their_reason(client):
     page = client.get("/messages").text
     assert "the number +1•••01 is a landline" in page
     assert "/requests/r1" in page
-    assert "No message is unknown" in client.get("/messages?state=unknown").text
+    assert "None." in client.get("/messages?state=unknown").text
 
 
 def test_settings_show_no_secret_and_nothing_that_is_not_ours():
@@ -688,13 +692,17 @@ def test_warnings_name_half_a_rotation_and_missing_providers():
 
 def test_masking_leaves_enough_to_tell_people_apart():
     assert masked("to +13175550101 and eric.smith@example.com") == "to +1•••01 and e•••@example.com"
-    from shared.console.masking import Shown
-    from shared.domain.model import Request, Signer
-
     people = Request(id="r", sender="Jo  de  Vries", signers={"a": Signer(number=1, name="Ann\u00a0Lee")})
     shown = Shown(people, personal=False)
     assert shown.text("Jo de Vries and Ann  Lee") == "J. d. V. and A. L."
+    assert shown.text("LEASE OF ANN LEE; Ann Lees contract") == "LEASE OF A. L.; A. L.s contract"
     assert masked("notice 13175550101 of day 3") == "notice 13175550101 of day 3"
+
+
+def test_a_short_name_is_not_masked_within_another_word():
+    people = Request(id="r", signers={"a": Signer(number=1, name="Q"), "b": Signer(number=2, name="Li")})
+    text = Shown(people, personal=False).text("Hello Q, Li has signed.\nQuestions? Links?")
+    assert text == "Hello Q., L. has signed.\nQuestions? Links?"
 
 
 @pytest.mark.parametrize(
@@ -980,7 +988,7 @@ class TestHome:
         assert "300 messages wait to be sent.</p>" in made(world).get("/").text
 
     def test_of_a_quiet_day_says_so(self):
-        assert "Nothing. Every signer was reached" in made(World()).get("/").text
+        assert "No signer needs attention: as far as is known, each was reached" in made(World()).get("/").text
 
 
 class TestLists:
@@ -1060,6 +1068,22 @@ class TestLists:
         assert answer.data.startswith(b"\xef\xbb\xbf"), "by which Excel knows that it is UTF-8"
         assert has in answer.text
         assert not [word for word in PERSONAL if word in answer.text]
+
+    def test_count_the_same_signatures_on_the_page_and_as_csv(self, world):
+        copied = replace(seen("c"), role=Role.RECIPIENT)
+        world.says(eric(signed=True), seen("b"), copied)
+        world.hear(SIGNED, "a")
+        key = world.signer("b")
+        gone = replace(world.request().signers[key], state=SignerState.REMOVED)
+        some = replace(world.request(), signers={**world.request().signers, key: gone})
+        world.ledger.put("r1", some, world.ledger.get(Request, "r1").version)
+        client = made(world)
+        assert "1 of 1" in client.get("/requests").text
+        assert "r1,Lease,open,1,1," in client.get("/requests.csv").text
+
+    def test_reach_to_the_last_day_there_is(self, client):
+        for path in ("/requests", "/messages", "/messages.csv"):
+            assert client.get(f"{path}?since=0001-01-01&until=9999-12-31").status_code == 200
 
     def test_of_a_search_come_as_csv_and_of_another_browser_are_empty(self, world, client):
         link = re.search(r'href="(/search.csv\?n=[^"]*)"', search(client, "eric").text)
