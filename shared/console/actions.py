@@ -11,7 +11,7 @@ from shared.domain import eligibility
 from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Suppression
 from shared.domain.timeline import spoken
 from shared.domain.verdict import SPOKEN
-from shared.services.operator_actions import DELETED, Why, cannot_resume, cannot_stop
+from shared.services.operator_actions import DELETED, ActionRefused, Why, cannot_resume, cannot_stop
 from shared.services.operator_queries import Case
 
 actions = flask.Blueprint("actions", __name__)
@@ -179,6 +179,8 @@ def _page(key: str) -> str:
 def asked(plan: Plan, act: Callable[[Why], PageResponse | None], done: str = "") -> PageResponse:
     """Shows the confirmation first, and acts once a reason is posted. Aborts with 403 for a reader.
 
+    What is refused by then is shown like what cannot be done from the first.
+
     act: returns a page that tells what was done, or None; then `done` names what `plan.back` says.
     """
     if not may_act():
@@ -189,4 +191,8 @@ def asked(plan: Plan, act: Callable[[Why], PageResponse | None], done: str = "")
         why = Why(person(), flask.request.form.get("why", "")[:500])
     except ValueError:
         return flask.render_template("confirm.html", plan=plan, fault="Say why: it is kept in the time line."), 400
-    return act(why) or flask.redirect(f"{plan.back}{'&' if '?' in plan.back else '?'}done={done}", 303)
+    try:
+        return act(why) or flask.redirect(f"{plan.back}{'&' if '?' in plan.back else '?'}done={done}", 303)
+    except ActionRefused as e:  # pressed twice, or another operator was first
+        refused = msgspec.structs.replace(plan, blocker=e.reason)
+        return flask.render_template("confirm.html", plan=refused, fault=""), 409

@@ -21,9 +21,9 @@ from shared.domain.model import (
     Transition,
 )
 from shared.domain.policy import Policy
-from shared.domain.recheck import forget_at
+from shared.domain.recheck import LIVE, forget_at
 from shared.domain.signing_order import steps
-from shared.domain.verdict import ADOPTED, QUEUED, SPOKEN
+from shared.domain.verdict import ADOPTED, ENDED, QUEUED, SPOKEN
 
 TOLD = {
     NoticeState.PLANNED: "to be tried again",
@@ -210,9 +210,10 @@ def _called_off(
     }
     for day, planned in steps(request.id, signer, policy).items():
         reminder = signer.reminders.get(str(day))
-        if reminder and request.status in (Status.OPEN, Status.PAUSED):
+        if reminder and request.status in LIVE:
             if reminder.due_at > now:
-                yield Moment(at=reminder.due_at, what=f"Reminder of day {day} due", signer=key, mark="due")
+                why = "" if request.status is Status.OPEN else f"it waits while the request is {request.status}"
+                yield Moment(at=reminder.due_at, what=f"Reminder of day {day} due", why=why, signer=key, mark="due")
         elif day not in begun:
             why = _why_off(signer, request, planned, now)
             yield Moment(at=planned, what=f"Reminder of day {day} called off", why=why, signer=key, mark="cancelled")
@@ -223,8 +224,8 @@ def _why_off(signer: Signer, request: Request, planned: datetime, now: datetime)
         return "no longer on the request"
     if signer.state is SignerState.SIGNED:
         return "signed by then"
-    if request.status not in (Status.OPEN, Status.PAUSED):
-        return f"the request is {request.status}"
+    if request.status not in LIVE:
+        return ENDED.get(request.status, f"the request is {request.status}")
     if request.reminders_stopped:
         return "an operator has stopped the reminders"
     return "it was past when it could have been planned" if planned <= now else "no longer planned"

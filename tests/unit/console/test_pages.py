@@ -316,6 +316,14 @@ class TestRequest:
         assert [r.json for r in caplog.records if "personal" in r.message] == [{"request": "r1", "who": "local"}]
         assert "Eric" not in client.get("/requests/r1").text
 
+    def test_says_of_each_reminder_ahead_whether_it_can_arrive(self):
+        world = World()
+        world.says(seen("a", mobile="12345"), seen("b"))
+        world.hear(SENT)
+        ahead = made(world).get("/requests/r1").text.partition('id="coming"')[2].partition("</section>")[0]
+        because = re.findall(r"Reminder of day 3 due</td>.*?<td><bdi>([^<]*)</bdi></td>\s*</tr>", ahead, re.DOTALL)
+        assert because == ["cannot arrive: there is no address to send it to", ""]
+
     def test_draws_a_row_a_signer_and_tells_it_in_words(self, client):
         page = client.get("/requests/r1").text
         assert page.count('class="lane"') == 2
@@ -365,7 +373,17 @@ class TestActions:
         assert "<button>Send" not in page
         answer = press(client, f"/requests/r1/resend/{failed(world)}", why="x")
         assert answer.status_code == 409
-        assert "already signed" in answer.text
+        assert "It cannot be done: already signed." in answer.text
+
+    def test_pressed_twice_it_is_done_once_and_the_second_answer_leads_back(self, world, client):
+        path = f"/requests/r1/resend/{failed(world)}"
+        fields = hidden(client.get(path).text) | {"why": "pressed twice"}
+        before = len(world.sent())
+        first, second = (client.post(path, data=fields) for _ in range(2))
+        world.pump()
+        assert (first.status_code, second.status_code, len(world.sent()) - before) == (303, 409, 1)
+        assert "It cannot be done: it was sent once more already." in second.text
+        assert 'href="/requests/r1">Back' in second.text
 
     def test_a_message_that_had_no_address_is_not_sent_once_more(self):
         world = World()

@@ -125,7 +125,7 @@ def test_a_reminder_called_off_says_why():
     expired = sent(seen("a"))
     expired.says(seen("a"), status=Status.EXPIRED)
     expired.hear(EXPIRED)
-    assert called_off(expired) == {"the request is expired"}
+    assert called_off(expired) == {"the request has expired"}
 
     left = sent(seen("a"), seen("b"))
     left.says(seen("b"))
@@ -292,6 +292,15 @@ def test_it_can_be_asked_for_some_of_the_signers_only():
     assert (invitation.what, invitation.signer) == ("Invitation by SMS: not begun yet", b)
 
 
+@pytest.mark.parametrize("status", [Status.PAUSED, Status.DISPUTED])
+def test_a_reminder_that_waits_for_a_pause_or_a_dispute_is_not_called_off(status):
+    world = sent(seen("a"))
+    waiting = replace(world.request(), status=status)
+    found = [m for m in timeline(waiting, {}, world.now, world.policy) if m.what.startswith("Reminder")]
+    assert [m.what for m in found] == [f"Reminder of day {day} due" for day in (3, 7, 14)]
+    assert {m.why for m in found} == {f"it waits while the request is {status}"}
+
+
 def test_the_next_thing_of_a_signer_is_their_first_reminder_ahead():
     world = sent(seen("a"), seen("b"))
     world.advance(4 * DAY)
@@ -308,7 +317,7 @@ def test_the_next_thing_of_a_signer_is_their_first_reminder_ahead():
     [
         ({"state": SignerState.REMOVED}, {}, "no longer on the request"),
         ({"state": SignerState.SIGNED}, {}, "signed by then"),
-        ({}, {"status": Status.GONE}, "the request is gone"),
+        ({}, {"status": Status.GONE}, "Clickwrap no longer knows the request"),
         ({}, {"reminders_stopped": True}, "an operator has stopped the reminders"),
         ({"invited_at": START - 3 * DAY}, {}, "it was past when it could have been planned"),
         ({"invited_at": START - 3 * DAY + MINUTE}, {}, "no longer planned"),
