@@ -84,7 +84,7 @@ class OperatorActions:
                 raise ActionRefused(reason)
             return planner.resent(state, notice_of(state, record), self._clock())
 
-        self._change(request, "sent once more", why, change)
+        self._change(request, f"sent once more: notice {notice[:12]}", why, change)
 
     def refusal(self, request: Request, key: str, record: NoticeRecord) -> str:
         """Why this notice cannot be sent once more; "" if it can."""
