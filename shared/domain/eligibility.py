@@ -18,13 +18,14 @@ from shared.domain.notice_record import (
 )
 from shared.domain.planner import as_planned, latest_due, resent_at
 from shared.domain.policy import Policy, into_window, other_channel
-from shared.domain.signers import address_of, pending
+from shared.domain.signers import address_of, needed
 from shared.domain.signing_order import is_due
 
 CAUSE_MAY_PASS = 900.0  # seconds after it became due that a deferred notice is evaluated again; then twice that, ...
 LEAST_WAIT = 61.0  # seconds: a shorter one is no deferral
 LEFT = (NoticeState.ACCEPTED, NoticeState.UNKNOWN)  # what else tells that it left is a receipt, which may come late
 BEFORE_RESTORE = "due before the database was restored, and surely sent then"
+STOPPED = "an operator has stopped the reminders"
 DAYS_AFTER_INVITATION = 0.5  # least time between an invitation and a reminder
 
 
@@ -148,11 +149,6 @@ def since(request: Request, notice: Notice, signer: Signer, now: datetime) -> da
     return resent_at(request, notice) or KINDS[notice.kind].due_since(request, notice, signer) or now
 
 
-def needed(request: Request) -> int:
-    """Signatures still missing."""
-    return sum(pending(s) for s in request.signers.values())
-
-
 def _same_address(request: Request, notice: Notice, signer: Signer, policy: Policy) -> bool:
     stands_in = bool(notice.instead_of) and any(other_channel(policy, c) is notice.channel for c in signer.channels)
     same = as_planned(request, notice).notice == notice.notice
@@ -190,7 +186,7 @@ def _check_reminder(request: Request, notice: Notice, signer: Signer, now: datet
     if not isinstance(decision, Send):
         return decision
     if request.reminders_stopped:
-        return Suppress("an operator has stopped the reminders")
+        return Suppress(STOPPED)
     if policy.is_lost(since(request, notice, signer, now)):
         return Suppress(BEFORE_RESTORE)
     if request.unmatched:

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from shared.domain import planner
-from shared.domain.eligibility import Send, evaluate, since
+from shared.domain.eligibility import STOPPED, Send, evaluate, since
 from shared.domain.kinds import described
 from shared.domain.model import (
     Kind,
@@ -227,5 +227,5 @@ def _why_off(signer: Signer, request: Request, planned: datetime, now: datetime)
     if request.status not in LIVE:
         return ENDED.get(request.status, f"the request is {request.status}")
     if request.reminders_stopped:
-        return "an operator has stopped the reminders"
+        return STOPPED
     return "it was past when it could have been planned" if planned <= now else "no longer planned"

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from shared.domain import planner
 from shared.domain.causes import ADVICE, NOT_TO_BE_USED, Cause, by_words, cause_of, unreachable, was_not_due
-from shared.domain.eligibility import Decision, Defer, Fail, Send, Suppress, evaluate, since
+from shared.domain.eligibility import STOPPED, Decision, Defer, Fail, Send, Suppress, evaluate, since
 from shared.domain.kinds import described
 from shared.domain.model import (
+    RUNNING,
     ChannelName,
     Kind,
     Notice,
@@ -38,7 +39,6 @@ ADOPTED = "the request was met without its Sent webhook, so nobody is invited fo
 QUEUED = "in the queue; if it is lost, the next recheck publishes it again"
 BLOCKED = "the address is blocked"
 MAX_QUEUED = 900.0  # seconds in the queue from which on something is wrong
-STOPPED = "an operator has stopped the reminders"
 ENDED = {
     Status.EXPIRED: "the request has expired",
     Status.GONE: "Clickwrap no longer knows the request",
@@ -319,7 +319,7 @@ class _Signer:
 
     def _with_reminder(self, verdict: Verdict) -> Verdict:
         signer, request = self._signer, self._request
-        if signer.state is not SignerState.INVITED or request.status not in (Status.OPEN, Status.PAUSED):
+        if signer.state is not SignerState.INVITED or request.status not in RUNNING:
             return verdict
         ahead = [r.due_at for r in signer.reminders.values() if r.due_at > self._known.now]
         reason = STOPPED if request.reminders_stopped else "" if ahead else "the last one has been"

@@ -183,7 +183,7 @@ class DeadLetterService:
         if stored.item.forgotten:
             return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
         if record and not self._open(record.item):
-            return ReplayOutcome.SETTLED, f"nothing: it is {record.item.state} already"
+            return ReplayOutcome.REPLAY, f"sends nothing, since it is {record.item.state} already, and tells that again"
         if KINDS[notice.kind].to_sender:
             return ReplayOutcome.REPLAY, "tells the sender, if there is anything to tell by then"
         decision = eligibility.evaluate(stored.item, notice, self._clock(), self._policy)

@@ -9,15 +9,15 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import eligibility, planner
+from shared.domain.errors import Reasoned
 from shared.domain.model import (
+    RUNNING,
     ChannelName,
     Note,
-    Notice,
     NoticeRecord,
     Request,
     Signer,
     SignerState,
-    Status,
     Suppression,
 )
 from shared.domain.notice_record import IN_PROGRESS
@@ -30,18 +30,13 @@ from shared.services.publisher import Publisher
 
 REPUBLISHED_WITHIN = 60.0  # seconds, if a crash comes between the commit and the publishing
 TOGETHER = 100  # requests that are read in one go
-LIVE = {Status.OPEN, Status.PAUSED}
 DELETED = "its personal data was deleted"
 
 log = logging.getLogger(__name__)
 
 
-class ActionRefused(Exception):
+class ActionRefused(Reasoned):
     """Not done; one line says why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -82,7 +77,7 @@ class OperatorActions:
             record = self._record(notice, state)
             if reason := self.refusal(state, notice, record):
                 raise ActionRefused(reason)
-            return planner.resent(state, notice_of(state, record), self._clock())
+            return planner.resent(state, planner.as_planned(state, record), self._clock())
 
         self._change(request, f"sent once more: notice {notice[:12]}", why, change)
 
@@ -103,7 +98,7 @@ class OperatorActions:
             return "there was no address to send it to"
         if record.state in IN_PROGRESS:
             return "it is still being tried"
-        again = planner.resent_at(request, notice_of(request, record)) if record.round == request.round else None
+        again = planner.resent_at(request, record) if record.round == request.round else None
         if again and record.history[0].at < again:
             return "it was sent once more already"
         decision = self.decision(request, record)
@@ -114,7 +109,7 @@ class OperatorActions:
         now = self._clock()
         if record.round != request.round:
             return eligibility.Suppress("a new signing round has begun")
-        state = planner.resent(request, notice_of(request, record), now)
+        state = planner.resent(request, planner.as_planned(request, record), now)
         return eligibility.evaluate(state, state.resends[-1].notice, now, self._policy)
 
     def sort_out(self, records: Iterator[tuple[str, NoticeRecord]], most: int) -> Sorted:
@@ -247,7 +242,7 @@ def cannot_stop(request: Request) -> str:
         return DELETED
     if request.reminders_stopped:
         return "the reminders are stopped already"
-    return "" if request.status in LIVE else ENDED.get(request.status, f"the request is {request.status}")
+    return "" if request.status in RUNNING else ENDED.get(request.status, f"the request is {request.status}")
 
 
 def cannot_resume(request: Request) -> str:
@@ -255,8 +250,3 @@ def cannot_resume(request: Request) -> str:
     if request.forgotten:
         return DELETED
     return ENDED.get(request.status, "") if request.reminders_stopped else "the reminders are not stopped"
-
-
-def notice_of(request: Request, record: NoticeRecord) -> Notice:
-    """The notice as the state has it now; its id is the record's own unless something has changed."""
-    return replace(planner.as_planned(request, record), instead_of=record.instead_of or msgspec.UNSET)

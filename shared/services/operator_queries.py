@@ -41,7 +41,7 @@ from shared.services.operator_lists import (
     together,
 )
 from shared.services.queued import EVENTS, NOTICES, Queued
-from shared.services.relay_status import RELAY
+from shared.services.relay_status import read_status
 
 SIGNERS = 25  # on one page of a request
 MOST = 1_000  # counting ends there: its time is bounded
@@ -187,8 +187,7 @@ class OperatorQueries:
 
     def control(self) -> RelayStatus:
         """How the relay itself is doing; of its providers, those that are down."""
-        stored, now = self._ledger.get(RelayStatus, RELAY), self._clock()
-        status = stored.item if stored else RelayStatus()
+        status, now = read_status(self._ledger), self._clock()
         down = {name: o for name, o in status.circuits.items() if is_down(o, now, self._policy)}
         return msgspec.structs.replace(status, circuits=down)
 
