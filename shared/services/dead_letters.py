@@ -158,7 +158,8 @@ class DeadLetterService:
             return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
         missing = self._missing(stored.item)
         if event_key(event.event) not in stored.item.events:
-            return ReplayOutcome.REPLAY, f"reads the request again, and sends what is due; so far {missing}"
+            so_far = missing or "nothing"
+            return ReplayOutcome.REPLAY, f"reads the request again, and sends what is due; so far {so_far}"
         return (
             (ReplayOutcome.REPLAY, f"sends {missing}")
             if missing
