@@ -236,7 +236,7 @@ def main(signers: list[int]) -> dict[int, Counts]:
         ports = Ports(Path(directory))
         bootstrap.use(ports)  # type: ignore[arg-type]
         bootstrap.set_time(ports.clock)
-        bootstrap.requests = lambda: ports.api  # type: ignore[assignment]
+        bootstrap.clickwrap_api = lambda: ports.api  # type: ignore[assignment]
         return {n: dict(Lifecycle(ports, n).run()) for n in signers}
 
 

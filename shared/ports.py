@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from shared.domain.dead_letters import DeadLetter
-from shared.domain.errors import Accepted, PermanentFailure, RetryLater
+from shared.domain.errors import Accepted, PermanentFailure, Reasoned, RetryLater
 from shared.domain.inbound import InboundText
 from shared.domain.model import ApiRequest, Event, Notice, NoticeRecord, Request
 from shared.domain.receipts import Receipt, ReceiptLimits, ReceiptRequest
@@ -50,12 +50,12 @@ class Flows(Protocol):
         """By subscription; one of which nothing is known is left out. Raises RetryLater."""
 
 
-class WebhookRejected(Exception):
+class WebhookRejected(Reasoned):
     """A webhook is answered with a 4xx or 503 and a one-line reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
-        self.status, self.reason = status, reason
+        self.status = status
 
 
 class WebhookReader(Protocol):
@@ -231,6 +231,7 @@ class Sought(msgspec.Struct, frozen=True, kw_only=True):
     to: str
     fingerprint: str
     since: datetime  # it left no earlier
+    until: datetime  # past it, no further call is made, by the clock that the provider was made with
     others: frozenset[str] = frozenset()
 
 

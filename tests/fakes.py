@@ -4,7 +4,7 @@ Every call of a port has two crash points, before and after: `Faults.at` names t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from shared.adapters.clickwrap.webhook import ClickwrapWebhook
 from shared.adapters.collections import CHANGED
 from shared.domain.daily import Summary
-from shared.domain.eligibility import needed
 from shared.domain.errors import Accepted, PermanentFailure, RetryLater
 from shared.domain.kinds import KINDS
 from shared.domain.model import (
@@ -32,6 +31,7 @@ from shared.domain.model import (
 )
 from shared.domain.notice_record import notice_of
 from shared.domain.policy import Policy
+from shared.domain.signers import needed
 from shared.domain.unreached import Unreached
 from shared.handlers.deliver import Deliver
 from shared.handlers.links import Links
@@ -48,6 +48,14 @@ from shared.services.resource_names import ResourceNames
 
 START = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)  # a Monday, 10:00 in New York
 PHONES = {"a": "+13175550101", "b": "+13175550102", "c": "+13175550103"}
+
+CALLS, SUPPRESSION_DAYS = 1_600.0, 365  # as the settings have them by default
+
+
+def one_by_one(do: Callable[[str], None], items: Iterable[str]) -> None:
+    """As `reconcile` rechecks in one thread."""
+    for item in items:
+        do(item)
 
 
 class Crash(BaseException):
@@ -284,8 +292,8 @@ class World:
         self.shortener, self.names = FakeShortener(self.faults), ResourceNames(remind_url="https://remind.test")
         providers = {c: p for c, p in ((ChannelName.SMS, self.sms), (ChannelName.EMAIL, self.email)) if c in channels}
         self.publisher = Publisher(self.ledger, self.bus, self.scheduler, self.names, self.policy, self.clock)
-        self.resolve = Resolve(self.ledger, self.api, self.publisher, self.policy, self.clock)
-        self.fallback = Fallback(self.ledger, self.bus, self.names.notices_topic, self.clock)
+        self.resolve = Resolve(self.ledger, self.api, self.publisher, self.policy, self.clock, CALLS)
+        self.fallback = Fallback(self.ledger, self.bus, self.names.notices_topic, self.clock, SUPPRESSION_DAYS)
         self.outcomes = Outcomes(self.bus, self.names, self.policy, self.clock)
         self.deliver = Deliver(
             self.ledger,
@@ -302,7 +310,8 @@ class World:
         self.http_status = 0
         self.remind = Remind(self.ledger, self.publisher, self.policy, self.clock)
         self.sites: list[str] = []
-        self.reconcile = Reconcile(self.ledger, self.resolve.recheck, self.api, self.sites, self.policy, self.clock)
+        ports = self.ledger, self.resolve.recheck, self.api, self.sites
+        self.reconcile = Reconcile(*ports, self.policy, self.clock, CALLS, one_by_one)
         self.receive = Receive(ClickwrapWebhook(("secret",)), self.bus, self.names.events_topic, self.clock)
         self.links = Links(self.ledger, self.policy, self.clock)
         self.later: list[tuple[datetime, str, bytes]] = []  # nacked or parked messages

@@ -195,9 +195,9 @@ class Relay:
         return Resolve(self.ledger, api, self._publisher, self.policy, clock, self._part("resolve"))
 
     def _make_reconcile(self) -> Reconcile:
-        api = self._api("reconcile")
-        resolve = Resolve(self.ledger, api, self._publisher, self.policy, self.simulation.clock)
-        recheck, calls = partial(self._recheck, resolve), self._part("reconcile")
+        api, calls = self._api("reconcile"), self._part("reconcile")
+        resolve = Resolve(self.ledger, api, self._publisher, self.policy, self.simulation.clock, calls)
+        recheck = partial(self._recheck, resolve)
         each = partial(self.simulation.side_by_side, at_once(calls))
         return Reconcile(self.ledger, recheck, api, (), self.policy, self.simulation.clock, calls, each)
 
@@ -213,7 +213,7 @@ class Relay:
     def _make_deliver(self) -> Deliver:
         clock = self.simulation.clock
         links = LinkService(_NoShortener(), self.policy.completion_link)
-        fallback = Fallback(self.ledger, self.bus, self.names.notices_topic, clock)
+        fallback = Fallback(self.ledger, self.bus, self.names.notices_topic, clock, suppression_days=365)
         api = self._api("deliver")
         outcomes = Outcomes(self.bus, self.names, self.policy, clock)
         return Deliver(self.ledger, api, self._channels, links, _words, fallback, outcomes, self.policy, clock)

@@ -6,7 +6,7 @@ import functions_framework
 from shared import bootstrap, entrypoint, request_body
 from shared.domain.errors import RetryLater
 from shared.domain.receipts import InvalidSignature
-from shared.handlers.receipts import Taken
+from shared.handlers.receipts import NotInUse, Taken
 
 entrypoint.start(bootstrap.receipts)
 
@@ -20,8 +20,8 @@ def receipts(request: flask.Request) -> flask.Response:
         body = request_body.read(request, handler.limit(provider, entrypoint.headers(request)))
         sent = entrypoint.as_sent(request, bootstrap.receipts_base_url(), body)
         return answer(handler.take(provider, sent))
-    except KeyError:
-        return entrypoint.refuse(404, "no such provider in use: see SMS_PROVIDER, EMAIL_PROVIDER")
+    except NotInUse as e:
+        return entrypoint.refuse(404, e.reason)
     except InvalidSignature:
         return entrypoint.refuse(401, "not proven to come from the provider")
     except request_body.BodyRefused as e:

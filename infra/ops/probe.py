@@ -43,7 +43,7 @@ def main(request: str) -> int:
     if not request:
         return _failed("set REQUEST to a request's id")
     try:
-        api = bootstrap.requests()
+        api = bootstrap.clickwrap_api()
         assert isinstance(api, ClickwrapClient)
         document, fields = api.document(request), bootstrap.settings()[CLICKWRAP_FIELDS]
     except NotFound:

@@ -25,7 +25,7 @@ from shared.bootstrap.parts import (
     renderer,
     texts,
 )
-from shared.bootstrap.parts import requests as requests
+from shared.bootstrap.parts import clickwrap_api as clickwrap_api
 from shared.bootstrap.parts import shortener as shortener
 from shared.bootstrap.runtime import GoogleBackend as GoogleBackend
 from shared.bootstrap.runtime import backend as backend
@@ -81,7 +81,7 @@ def resolve() -> "Resolve":
     from shared.handlers.resolve import Resolve
 
     s = settings()
-    api, calls = CoalescingApi(requests(), clock), s[clickwrap.API_RATE_PER_MINUTE]
+    api, calls = CoalescingApi(clickwrap_api(), clock), s[clickwrap.API_RATE_PER_MINUTE]
     return Resolve(backend().ledger(), api, publisher(), s.policy(), clock, calls)
 
 
@@ -97,7 +97,7 @@ def deliver() -> "Deliver":
     for warning in settings().warnings():
         log.warning(warning)
     links = LinkService(shortener(), policy.completion_link, settings().brands())
-    api = CoalescingApi(requests(), clock)
+    api = CoalescingApi(clickwrap_api(), clock)
     ports = backend().ledger(), api, channels(), links, renderer(), fallback(), outcomes(policy)
     return Deliver(*ports, policy, clock, last_status)
 
@@ -129,7 +129,7 @@ def reconcile() -> "Reconcile":
     s = settings()
     sites, calls = s[clickwrap.RECONCILE_LIST], s[clickwrap.API_RATE_PER_MINUTE]
     each = partial(_side_by_side, at_once(calls))
-    return Reconcile(backend().ledger(), resolve().recheck, requests(), sites, s.policy(), clock, calls, each)
+    return Reconcile(backend().ledger(), resolve().recheck, clickwrap_api(), sites, s.policy(), clock, calls, each)
 
 
 def _side_by_side(threads: int, do: Callable[[str], None], items: Iterable[str]) -> None:

@@ -52,7 +52,7 @@ def outcomes(policy: "Policy") -> "Outcomes":
 
 
 @cache
-def requests() -> "ClickwrapApi":
+def clickwrap_api() -> "ClickwrapApi":
     """The client of Clickwrap's API."""
     from shared.adapters.clickwrap.client import ClickwrapClient
 

@@ -8,9 +8,10 @@ import msgspec
 from shared.console.context import case_of, console, may_act, person
 from shared.console.masking import Shown
 from shared.domain import eligibility
-from shared.domain.model import NoticeRecord, NoticeState
+from shared.domain.model import ChannelName, NoticeRecord, NoticeState, Suppression
 from shared.domain.timeline import spoken
-from shared.services.operator_actions import Why
+from shared.domain.verdict import SPOKEN
+from shared.services.operator_actions import DELETED, ActionRefused, Why, cannot_resume, cannot_stop
 from shared.services.operator_queries import Case
 
 actions = flask.Blueprint("actions", __name__)
@@ -45,16 +46,17 @@ def resend(key: str, notice: str) -> PageResponse:
 def stop(key: str) -> PageResponse:
     """Stops the reminders of a request."""
     case = case_of(key)
-    coming = [m for m in case.moments if m.mark == "due"]
+    coming = sum(m.mark == "due" for m in case.moments)
+    called_off = "One reminder ahead is" if coming == 1 else f"{coming} reminders ahead are"
     plan = Plan(
         title="Stop the reminders",
         effects=[
-            f"{len(coming)} reminders ahead are called off, and no new ones are planned.",
+            f"{called_off} called off, and no new ones are planned.",
             "Invitations, progress and completion are still sent.",
         ],
         button="Stop the reminders",
         back=_page(key),
-        blocker="they are stopped already" if case.request.reminders_stopped else "",
+        blocker=cannot_stop(case.request),
     )
     return asked(plan, lambda why: console().operate.stop(key, why), "stop")
 
@@ -67,7 +69,7 @@ def resume(key: str) -> PageResponse:
         effects=["Reminders still ahead are planned again.", "Those missed meanwhile are not made up for."],
         button="Resume the reminders",
         back=_page(key),
-        blocker="" if case_of(key).request.reminders_stopped else "they are not stopped",
+        blocker=cannot_resume(case_of(key).request),
     )
     return asked(plan, lambda why: console().operate.resume(key, why), "resume")
 
@@ -80,7 +82,7 @@ def read(key: str) -> PageResponse:
         effects=["Clickwrap is asked for this request within a minute, and what follows from its answer is sent."],
         button="Read the API now",
         back=_page(key),
-        blocker="its personal data was deleted" if case_of(key).request.forgotten else "",
+        blocker=DELETED if case_of(key).request.forgotten else "",
     )
     return asked(plan, lambda why: console().operate.read_again(key, why), "read")
 
@@ -118,18 +120,23 @@ def clear() -> PageResponse:
     of = flask.request.form.get("request", "")
     plan = Plan(
         title="Clear a blocked address",
-        effects=[
-            _whose(key, of),
-            f"Messages by {found.channel} to this address are tried again. It was blocked because: {found.reason}.",
-            "Someone who has answered STOP is still refused by the carrier until they text START: clear it only then.",
-            "What was held back before is not sent by itself: send it once more from its request's page.",
-        ],
+        effects=[] if found.cleared_at else _clearing(key, found, of),
         button="Clear the address",
         back=_page(of) if of else flask.url_for("pages.suppressions"),
         blocker="it is cleared already" if found.cleared_at else "",
         fields={"address": key, "request": of},
     )
     return asked(plan, lambda why: console().operate.clear(key, why, of), "clear")
+
+
+def _clearing(key: str, found: Suppression, request: str) -> list[str]:
+    stop = "Someone who has answered STOP is still refused by the carrier until they text START: clear it only then."
+    return [
+        _whose(key, request),
+        f"Messages {SPOKEN[found.channel]} to this address are tried again. It was blocked because: {found.reason}.",
+        *([stop] if found.channel is ChannelName.SMS else []),
+        "What was held back before is not sent by itself: send it once more from its request's page.",
+    ]
 
 
 def _whose(key: str, request: str) -> str:
@@ -172,6 +179,8 @@ def _page(key: str) -> str:
 def asked(plan: Plan, act: Callable[[Why], PageResponse | None], done: str = "") -> PageResponse:
     """Shows the confirmation first, and acts once a reason is posted. Aborts with 403 for a reader.
 
+    What is refused by then is shown like what cannot be done from the first.
+
     act: returns a page that tells what was done, or None; then `done` names what `plan.back` says.
     """
     if not may_act():
@@ -182,4 +191,8 @@ def asked(plan: Plan, act: Callable[[Why], PageResponse | None], done: str = "")
         why = Why(person(), flask.request.form.get("why", "")[:500])
     except ValueError:
         return flask.render_template("confirm.html", plan=plan, fault="Say why: it is kept in the time line."), 400
-    return act(why) or flask.redirect(f"{plan.back}{'&' if '?' in plan.back else '?'}done={done}", 303)
+    try:
+        return act(why) or flask.redirect(f"{plan.back}{'&' if '?' in plan.back else '?'}done={done}", 303)
+    except ActionRefused as e:  # pressed twice, or another operator was first
+        refused = msgspec.structs.replace(plan, blocker=e.reason)
+        return flask.render_template("confirm.html", plan=refused, fault=""), 409

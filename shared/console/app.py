@@ -13,7 +13,6 @@ from shared.console.context import KEY, Console, may_act
 from shared.console.masking import masked
 from shared.console.words import SHORT
 from shared.domain.errors import PermanentFailure, RetryLater
-from shared.services.operator_actions import ActionRefused
 
 __all__ = ["Console", "create_console"]
 
@@ -50,7 +49,6 @@ def create_console(console: Console) -> flask.Flask:
     app.register_blueprint(bulk.bulk)
     app.register_blueprint(exports.exports)
     app.register_error_handler(HTTPException, lambda e: failure(e.code or 500, e.description or e.name))
-    app.register_error_handler(ActionRefused, lambda e: failure(409, f"Not done: {e.reason}."))
     app.register_error_handler(PermanentFailure, lambda e: failure(500, f"{e.reason}."))
     app.register_error_handler(RetryLater, lambda e: failure(503, f"{e.reason}. Try again in a moment."))
     return app

@@ -47,10 +47,10 @@ def _listed(state: NoticeState) -> Iterator[tuple[str, NoticeRecord]]:
 
 def _plan(found: Sorted, state: str, back: str) -> Plan:
     told = [DOUBLES] if state == NoticeState.UNKNOWN else []
-    told += _told(found, "sent once more, with its request as it stands now")
+    told += _told(found, "will be sent once more, with the request as it stands then")
     told.append(
-        f"At most {AT_ONCE} messages are taken at once, of the newest {LOOKED_AT:,} of the list: press again for the "
-        "rest. A message is sent once more only once."
+        f"At most {AT_ONCE} messages are taken at once, of the newest {LOOKED_AT:,} of the list; for the rest, do it "
+        "again. Pressed twice, it still sends each message only one more time."
     )
     return Plan(
         title=f"Send {_messages(found)} once more",

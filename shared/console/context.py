@@ -22,8 +22,8 @@ DONE = {
     "stop": "The reminders are stopped.",
     "resume": "The reminders are sent again.",
     "clear": "The address may be used again.",
-    "replay": "Replayed: what is still here cannot be read, or has failed again.",
-    "drop": "Forgotten.",
+    "replay": "Replayed. What cannot be read stays here, and what fails again comes back.",
+    "drop": "Dropped.",
     "read": "The API is read within a minute.",
     "forget": "Its personal data is deleted: only this stub is left.",
     "forget-part": "Its personal data is deleted, but there are too many dead letters to look at all: "

@@ -42,7 +42,7 @@ def drop() -> PageResponse:
         console().dead_letters.drop([p.letter.key for p in chosen])
         _log("dropped", why, chosen)
 
-    effects = [f"{p.what} is forgotten; nothing is sent for it." for p in chosen]
+    effects = [f"{p.what} is dropped; nothing is sent for it." for p in chosen]
     return asked(_plan("Drop a dead letter", "Drop", effects), act, "drop")
 
 

@@ -10,6 +10,7 @@ DATE = r"\d{1,4}([./-])\d{1,2}\1\d{2,4}(?![\d./-])"
 NUMBER = re.compile(rf"(?<![\w-])(?!{DATE})\+?\(?\d(?:[ \u00a0()./-]{{0,2}}\d){{6,14}}(?![\w-])")
 GROUP = re.compile(r"\d+")
 WORD, QUOTED = re.compile(r"\w+"), re.compile(r"'([^']*)'")
+LETTER = r"[^\W\d_]"
 WHOLE = 7  # digits from which on a number may lead to a person
 
 
@@ -20,7 +21,8 @@ class Shown:
         self._request, self.personal = request, personal
         names = [request.sender, *(s.name for s in request.signers.values())]
         self._names: dict[str, list[str]] = {}  # by their first word: a request may have a thousand
-        for name in sorted({n for n in names if n.strip()}, key=len, reverse=True):
+        spelt = {form for name in names if name.strip() for form in (name, name.upper())}
+        for name in sorted(spelt, key=len, reverse=True):
             self._names.setdefault((WORD.findall(name) or [name])[0], []).append(name)
         given = {text for s in request.signers.values() for text in s.unusable.values()}
         self._hidden = {text: _hidden(text) for text in given}
@@ -56,8 +58,9 @@ class Shown:
 
 
 def _spelt(name: str) -> re.Pattern[str]:
-    """The name with whatever spaces between its words: messages hold it cleaned."""
-    return re.compile(r"\s+".join(re.escape(word) for word in name.split()))
+    """The name with whatever spaces between its words: messages hold it cleaned. No part of a word, but a genitive."""
+    words = r"\s+".join(re.escape(word) for word in name.split())
+    return re.compile(rf"(?<!{LETTER}){words}(?!{LETTER}{{2}})")
 
 
 def masked(text: str) -> str:

@@ -22,6 +22,7 @@ from shared.domain.notice_record import attempts
 from shared.domain.timeline import spoken
 from shared.domain.trust import in_words
 from shared.domain.verdict import Reach
+from shared.services.operator_actions import cannot_resume, cannot_stop
 from shared.services.operator_lists import NOT_ARRIVED, Page, together
 from shared.services.operator_queries import COUNTED, MOST, Case, Choice
 
@@ -164,6 +165,8 @@ def _case(case: Case, *, personal: bool) -> str:
         reaches=Counter(v.reach for v in case.verdicts.values()),
         attempts=attempts,
         blocker=lambda notice, record: _blocker(case, notice, record),
+        stoppable=not cannot_stop(case.request),
+        resumable=not cannot_resume(case.request),
     )
 
 

@@ -10,16 +10,15 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from shared.domain.kinds import useful_for
-from shared.domain.model import ChannelName, Kind, Notice, Request, SignerState, Status, digest, share_of
+from shared.domain.kinds import mail_to_sender, useful_for
+from shared.domain.model import RUNNING, Kind, Notice, Request, SignerState, Status, digest, share_of
 from shared.domain.policy import Policy, into_window
-from shared.domain.signers import counted_signers, sender_address
+from shared.domain.signers import counted, sender_address
 
 if TYPE_CHECKING:
     from shared.domain.unreached import Unreached
 
 SPREAD = 300.0  # seconds over which a sender's requests ask for it: when most do, the first has sent it
-ALIVE = (Status.OPEN, Status.PAUSED)
 
 
 class Period(NamedTuple):
@@ -86,24 +85,24 @@ def too_late(day: Period, now: datetime, policy: Policy) -> bool:
 def _notice(request: Request, day: Period, policy: Policy) -> Notice:
     to = sender_address(request, policy)
     key = digest(Kind.COPY_DAILY, to, request.site, day.begin.astimezone(UTC).isoformat())
-    email = ChannelName.EMAIL
-    return Notice(notice=key, request=request.id, signer="", kind=Kind.COPY_DAILY, channel=email, round=request.round)
+    return mail_to_sender(key, Kind.COPY_DAILY, request.id, request.round)
 
 
 def _news(request: Request) -> list[datetime]:
-    return [at for at in (*_signed(request), _completed(request), _expired(request)) if at]
+    return [at for at in (*_signed(request), completed_at(request), expired_at(request)) if at]
 
 
 def _signed(request: Request) -> list[datetime]:
-    return [s.signed_at for s in counted_signers(request) if s.state is SignerState.SIGNED and s.signed_at]
+    return [s.signed_at for s in counted(request.signers) if s.state is SignerState.SIGNED and s.signed_at]
 
 
-def _completed(request: Request) -> datetime | None:
+def completed_at(request: Request) -> datetime | None:
+    """When it was completed; None also where that is no news, or not so any more."""
     return request.completed_at if request.status is Status.COMPLETE else None
 
 
-def _expired(request: Request) -> datetime | None:
-    """None also for a request that was expired when it was first met."""
+def expired_at(request: Request) -> datetime | None:
+    """When it expired; None also for a request that was expired when it was first met."""
     return request.status_at if request.status is Status.EXPIRED and request.status_sequence > 1 else None
 
 
@@ -114,9 +113,9 @@ def signatures(request: Request, day: Period) -> int:
 
 def outcome(request: Request, day: Period) -> str:
     """The field of Summary that it belongs to; "" for none. Open are those signed by some, or sent, that day."""
-    if day.holds(_completed(request)):
+    if day.holds(completed_at(request)):
         return "complete"
-    if day.holds(_expired(request)):
+    if day.holds(expired_at(request)):
         return "expired"
     sent = day.holds(request.met_at) and not request.adopted
-    return "open" if request.status in ALIVE and (sent or signatures(request, day)) else ""
+    return "open" if request.status in RUNNING and (sent or signatures(request, day)) else ""

@@ -18,13 +18,14 @@ from shared.domain.notice_record import (
 )
 from shared.domain.planner import as_planned, latest_due, resent_at
 from shared.domain.policy import Policy, into_window, other_channel
-from shared.domain.signers import address_of, pending
+from shared.domain.signers import address_of, needed
 from shared.domain.signing_order import is_due
 
 CAUSE_MAY_PASS = 900.0  # seconds after it became due that a deferred notice is evaluated again; then twice that, ...
 LEAST_WAIT = 61.0  # seconds: a shorter one is no deferral
 LEFT = (NoticeState.ACCEPTED, NoticeState.UNKNOWN)  # what else tells that it left is a receipt, which may come late
 BEFORE_RESTORE = "due before the database was restored, and surely sent then"
+STOPPED = "an operator has stopped the reminders"
 DAYS_AFTER_INVITATION = 0.5  # least time between an invitation and a reminder
 
 
@@ -124,8 +125,8 @@ def wait_for_cause(request: Request, notice: Notice, now: datetime, policy: Poli
 
 
 def _by_state(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> Decision:
-    if KINDS[notice.kind].waits and not address_of(signer, notice.channel):
-        decision: Decision = Defer("the API's answer lacks the signer's address")
+    if _is_lacking(notice, signer):
+        decision: Decision = Defer("the API's answer lacks the signer or their address")
     elif not _same_address(request, notice, signer, policy):
         decision = Suppress(ADDRESS_GONE, for_good=False)
     else:
@@ -133,6 +134,13 @@ def _by_state(request: Request, notice: Notice, signer: Signer, now: datetime, p
     if isinstance(decision, Defer) and decision.after is None:
         return Defer(decision.reason, wait_for_cause(request, notice, now, policy))
     return decision
+
+
+def _is_lacking(notice: Notice, signer: Signer) -> bool:
+    """Whoever the last answer lacks may have another address by now. Of an ended request no further one may come."""
+    kind = KINDS[notice.kind]
+    absent = kind.answer_age is not None and signer.missing_since is not None
+    return kind.waits and (absent or not address_of(signer, notice.channel))
 
 
 def _is_late(request: Request, notice: Notice, signer: Signer, now: datetime, policy: Policy) -> bool:
@@ -146,11 +154,6 @@ def _is_late(request: Request, notice: Notice, signer: Signer, now: datetime, po
 def since(request: Request, notice: Notice, signer: Signer, now: datetime) -> datetime:
     """When the notice became due, or was sent once more by an operator; `now` where nothing says."""
     return resent_at(request, notice) or KINDS[notice.kind].due_since(request, notice, signer) or now
-
-
-def needed(request: Request) -> int:
-    """Signatures still missing."""
-    return sum(pending(s) for s in request.signers.values())
 
 
 def _same_address(request: Request, notice: Notice, signer: Signer, policy: Policy) -> bool:
@@ -190,7 +193,7 @@ def _check_reminder(request: Request, notice: Notice, signer: Signer, now: datet
     if not isinstance(decision, Send):
         return decision
     if request.reminders_stopped:
-        return Suppress("an operator has stopped the reminders")
+        return Suppress(STOPPED)
     if policy.is_lost(since(request, notice, signer, now)):
         return Suppress(BEFORE_RESTORE)
     if request.unmatched:

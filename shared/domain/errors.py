@@ -9,7 +9,15 @@ class Accepted(msgspec.Struct, frozen=True):
     provider_id: str
 
 
-class RetryLater(Exception):
+class Reasoned(Exception):
+    """reason: one line, which may be logged and shown: it holds no address, name, link or secret."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RetryLater(Reasoned):
     """Not done, certainly without effect, and worth doing again.
 
     after: seconds to wait at least; None leaves the pace to whoever retries.
@@ -21,10 +29,10 @@ class RetryLater(Exception):
         self, reason: str, after: float | None = None, *, of_message: bool = False, paced: bool = False
     ) -> None:
         super().__init__(reason)
-        self.reason, self.after, self.of_message, self.paced = reason, after, of_message, paced
+        self.after, self.of_message, self.paced = after, of_message, paced
 
 
-class PermanentFailure(Exception):
+class PermanentFailure(Reasoned):
     """Refused for good: the same call would be refused again.
 
     suppress: the address itself is at fault (opted out, landline, hard bounce) and is not to be tried again.
@@ -32,20 +40,12 @@ class PermanentFailure(Exception):
 
     def __init__(self, reason: str, *, suppress: bool = False) -> None:
         super().__init__(reason)
-        self.reason, self.suppress = reason, suppress
+        self.suppress = suppress
 
 
-class OutcomeUnknown(Exception):
+class OutcomeUnknown(Reasoned):
     """The request left and its answer was lost: it may have had its effect. Never retried blindly."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
-
-class CannotSay(Exception):
+class CannotSay(Reasoned):
     """A provider was asked whether it took a message, and its answer will not tell, however often it is asked."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from shared.domain.model import Kind, Notice, NoticeRecord, Request, Signer, SignerState
+from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, Request, Signer, SignerState
 from shared.domain.policy import Policy
 
 
@@ -68,6 +68,12 @@ KINDS: dict[Kind, KindFacts] = {
     Kind.COPY_DAILY: KindFacts(useful_days=2, due_since=_never, link="", to_sender=True),
 }
 COPIES = {kind.removeprefix("copy_"): kind for kind in Kind if kind.startswith("copy_")}  # by what SENDER_COPIES names
+
+
+def mail_to_sender(key: str, kind: Kind, request: str, round_: int, about: int = 0) -> Notice:
+    """A mail to the request's sender, who is told by e-mail alone. key: its id."""
+    email = ChannelName.EMAIL
+    return Notice(notice=key, request=request, signer="", kind=kind, about=about, channel=email, round=round_)
 
 
 def useful_for(kind: Kind, policy: Policy, reminder_day: int = 0) -> timedelta:

@@ -30,6 +30,9 @@ class Status(StrEnum):
     DISPUTED = "disputed"  # a webhook says complete, the API denies it
 
 
+RUNNING = (Status.OPEN, Status.PAUSED)  # signatures are collected, or will be again
+
+
 class SignerState(StrEnum):
     """Of one signer, within the current round."""
 

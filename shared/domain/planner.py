@@ -10,8 +10,9 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import daily
-from shared.domain.kinds import useful_for
+from shared.domain.kinds import mail_to_sender, useful_for
 from shared.domain.model import (
+    RUNNING,
     ChannelName,
     Kind,
     Notice,
@@ -27,7 +28,7 @@ from shared.domain.model import (
 )
 from shared.domain.notice_record import is_idle, may_return
 from shared.domain.policy import Policy, other_channel
-from shared.domain.signers import address_of, counted_signers
+from shared.domain.signers import address_of, counted, with_marks
 from shared.domain.status_event import changed_last
 
 TASK_REACH_DAYS = 29  # Cloud Tasks takes at most 30
@@ -62,15 +63,24 @@ def aside(before: Request, read: Request, policy: Policy) -> Request | None:
     """What is stored of a reading that was made for a notice only; None for nothing.
 
     One without news counts as a recheck, unless a recheck would have to repeat what the last commit published. News are
-    for `reconcile`, at once, since nobody else would publish what follows from them.
+    for `reconcile`, at once, since nobody else would publish what follows from them; but what an earlier answer lacked
+    and this one shows is not lacking since then.
     """
     now, last = read.checked_at, before.checked_at
     if now is None or last is None:
         return None
     if before != replace(read, checked_at=last, next_at=before.next_at, unread_since=before.unread_since):
-        return replace(before, next_at=now) if before.next_at and now < before.next_at else None
+        noted = _noted(before, read, now)
+        return noted if noted != before else None
     new_tasks = tasks(read, now, policy).keys() - tasks(before, last, policy).keys()
     return None if new_tasks or changed_last(before) else read
+
+
+def _noted(before: Request, read: Request, now: datetime) -> Request:
+    signers = {key: with_marks(signer, read.signers[key]) for key, signer in before.signers.items()}
+    unconfirmed = read.unconfirmed_since if read.round == before.round else before.unconfirmed_since
+    marks = {"unconfirmed_since": unconfirmed, "not_found_since": read.not_found_since}
+    return replace(before, signers=signers, next_at=before.next_at and min(before.next_at, now), **marks)
 
 
 def unsent(
@@ -110,7 +120,8 @@ def notice_for(
 def as_planned(request: Request, notice: Notice | NoticeRecord) -> Notice:
     """The same notice as the state implies it now: another id where the address or the round has changed since."""
     days = {"reminder_day": notice.reminder_day, "about": notice.about}
-    return notice_for(request, notice.signer, notice.kind, notice.channel, **days)
+    planned = notice_for(request, notice.signer, notice.kind, notice.channel, **days)
+    return replace(planned, instead_of=notice.instead_of or msgspec.UNSET)
 
 
 def _id_of(request: Request, notice: Notice) -> str:
@@ -124,22 +135,22 @@ def _id_of(request: Request, notice: Notice) -> str:
 def resent(request: Request, notice: Notice, now: datetime) -> Request:
     """The state in which this notice is to be sent once more, under an id of its own."""
     counted = replace(request, resends=(*request.resends, Resend(at=now, notice=notice)))
-    again = Resend(at=now, notice=replace(as_planned(counted, notice), instead_of=notice.instead_of))
+    again = Resend(at=now, notice=as_planned(counted, notice))
     return replace(request, resends=(*request.resends, again))
 
 
-def resent_at(request: Request, notice: Notice) -> datetime | None:
+def resent_at(request: Request, notice: Notice | NoticeRecord) -> datetime | None:
     """When an operator last sent this once more; None if never."""
     times = _resends_of(request, notice)
     return times[-1] if times else None
 
 
-def _resends_of(request: Request, notice: Notice) -> list[datetime]:
+def _resends_of(request: Request, notice: Notice | NoticeRecord) -> list[datetime]:
     wanted = (*_effect(notice), request.round)
     return [r.at for r in request.resends if (*_effect(r.notice), r.notice.round) == wanted]
 
 
-def _effect(n: Notice) -> tuple[object, ...]:
+def _effect(n: Notice | NoticeRecord) -> tuple[object, ...]:
     return n.signer, n.kind, n.reminder_day, n.about, n.channel
 
 
@@ -161,7 +172,7 @@ def _each(request: Request, key: str, kind: Kind, *, reminder_day: int = 0, abou
 
 
 def _invitations(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
-    if request.status not in (Status.OPEN, Status.PAUSED):
+    if request.status not in RUNNING:
         return
     for key, signer in request.signers.items():
         ours = signer.state is SignerState.INVITED and not signer.adopted and signer.invited_at
@@ -188,10 +199,10 @@ def latest_due(signer: Signer, now: datetime) -> int | None:
 
 def _progress(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
     """Each witnessed signature, to those who were invited before it: the others read of it in their invitation."""
-    counted = counted_signers(request)
-    if request.status is not Status.OPEN or policy.progress_to == "none" or len(counted) > policy.progress_max_signers:
+    those = counted(request.signers)
+    if request.status is not Status.OPEN or policy.progress_to == "none" or len(those) > policy.progress_max_signers:
         return
-    for who in counted:
+    for who in those:
         signed = who.signed_at if who.state is SignerState.SIGNED else None
         if signed is None or now - signed >= useful_for(Kind.PROGRESS, policy):
             continue
@@ -229,22 +240,17 @@ def copies(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:
     for kind, about, at in _news(request):
         if kind in useful and at and now - at < useful[kind]:
             key = digest(kind, request.id, request.round, about)
-            bare = Notice(
-                notice=key, request=request.id, signer="", kind=kind, channel=ChannelName.EMAIL, round=request.round
-            )
-            yield replace(bare, about=about)
+            yield mail_to_sender(key, kind, request.id, request.round, about)
 
 
 def _news(request: Request) -> Iterator[tuple[Kind, int, datetime | None]]:
     """What there may be to tell, the signer that it is about, and since when."""
-    if request.status in (Status.OPEN, Status.PAUSED):
-        for signer in counted_signers(request):
+    if request.status in RUNNING:
+        for signer in counted(request.signers):
             if signer.state is SignerState.SIGNED:
                 yield Kind.COPY_SIGNED, signer.number, signer.signed_at
-    if request.status is Status.COMPLETE:
-        yield Kind.COPY_COMPLETE, 0, request.completed_at
-    if request.status is Status.EXPIRED and request.status_sequence > 1:
-        yield Kind.COPY_EXPIRED, 0, request.status_at
+    yield Kind.COPY_COMPLETE, 0, daily.completed_at(request)
+    yield Kind.COPY_EXPIRED, 0, daily.expired_at(request)
 
 
 def _resends(request: Request, now: datetime, policy: Policy) -> Iterator[Notice]:

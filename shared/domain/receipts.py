@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from shared.domain.errors import Reasoned
 from shared.domain.inbound import Keyword
 from shared.domain.model import NoticeState
 
@@ -44,9 +45,5 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     asks: Keyword | None = None
 
 
-class InvalidSignature(Exception):
+class InvalidSignature(Reasoned):
     """Not proven to come from the provider, or not in its form. Nothing of the request may be believed."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from shared.domain.model import Event, Reminder, Request, SignerState, Status, digest
+from shared.domain.model import RUNNING, Event, Reminder, Request, SignerState, Status, digest
 from shared.domain.policy import Policy
 from shared.domain.search import words_of
 from shared.domain.signers import pending
@@ -18,7 +18,7 @@ STATUS_TOLD = 1_200.0  # seconds until a recheck tells a changed status once mor
 SECOND_READING = 300.0  # seconds between two readings of what one answer alone is not believed
 EVENTS_KEPT, EVENTS_DAYS = 500, 31
 UNREAD_AGAIN, UNREAD_MOST = 300.0, 86_400.0  # seconds, least and most, between two rechecks that get no answer
-LIVE = (Status.OPEN, Status.PAUSED, Status.DISPUTED)
+LIVE = (*RUNNING, Status.DISPUTED)
 OPENED_AGAIN = 1_200.0  # seconds: a signer may sign so soon after they opened their link; counted once in that time
 REMIND_GRACE = 120.0  # seconds a Cloud Task has for its reminder before reconcile steps in
 DAY, WEEK = 86_400.0, 604_800.0  # seconds

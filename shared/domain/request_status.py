@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from shared.domain import trust
-from shared.domain.model import EventType, Request, Status
+from shared.domain.model import RUNNING, EventType, Request, Status
 from shared.domain.reading import Reading
 from shared.domain.signatures import sign_all
 
@@ -65,7 +65,7 @@ def _claimed_complete(r: Reading, said: Status | None) -> Status:
 
 
 def _claimed_expired(r: Reading, said: Status | None, old: Status) -> Status:
-    if said in (Status.OPEN, Status.PAUSED):
+    if said in RUNNING:
         r.wait(EXPIRED_LAG, f"a webhook says expired, the API says {said}")
         r.alerts.append(trust.ALERT_EXPIRED_DENIED)
     if said is not None:
@@ -83,7 +83,7 @@ def _settled(r: Reading, said: Status | None, old: Status) -> Status:
         return _kept(old)
     if said is not Status.COMPLETE and old is Status.COMPLETE:
         return old  # only a new round undoes a completion; its date of expiry may pass
-    if old is Status.DISPUTED and said in (Status.OPEN, Status.PAUSED) and _may_lag(r):
+    if old is Status.DISPUTED and said in RUNNING and _may_lag(r):
         return old
     return said
 

@@ -40,9 +40,9 @@ def _denied_since(r: Reading, first: datetime) -> list[str]:
 
 
 def _sent_after(r: Reading, undone: list[str]) -> bool:
-    """Whether it is a `request_sent` received after these signatures: an earlier one tells of no revision."""
+    """Whether it is a `request_sent` received after these signatures, and not the first, which may be late itself."""
     known_since = [r.signers[k].signed_at or r.before.met_at for k in undone]
-    return is_sent(r.event) and not any(map(r.precedes, known_since))
+    return is_sent(r.event) and not r.before.adopted and not any(map(r.precedes, known_since))
 
 
 def _doubtful(r: Reading, signer: Signer) -> bool:

@@ -12,6 +12,7 @@ MOST = 5_500  # words of a request; each is an entry of two indexes, of which Fi
 FEW, LARGE = 800, 800_000  # so many words, where the signers take more bytes than these: the document has a limit too
 MAX_WORD = 100  # characters of a word that count
 MIN_PART, MAX_PART = 3, 6  # characters of a beginning of a word that is stored beside the word
+APOSTROPHE = re.compile("[’‘ʼ]")
 PHONE = re.compile(r"[\d\s()+./-]*\d[\d\s()+./-]*")
 
 
@@ -63,9 +64,9 @@ def words_in(text: str) -> tuple[str, ...]:
 
 
 def folded(word: str) -> str:
-    """Lower-case, without accents and without the punctuation around it."""
+    """Lower-case, without accents and without the punctuation around it; every apostrophe a plain one."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
-    return plain.casefold().strip("@.,;:!?\"'()[]{}<>“”’&")[:MAX_WORD]
+    return APOSTROPHE.sub("'", plain.casefold()).strip("@.,;:!?\"'()[]{}<>“”’&")[:MAX_WORD]
 
 
 def _numbers(mobile: str) -> list[str]:

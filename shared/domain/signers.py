@@ -110,6 +110,13 @@ def _absent(signer: Signer, now: datetime, policy: Policy, reading: float) -> Si
     return signer
 
 
+def with_marks(old: Signer, read: Signer) -> Signer:
+    """`old` with the marks of what answers lacked as a reading leaves them. An address that it takes away keeps its."""
+    kept = (read.email, read.mobile) == (old.email, old.mobile)
+    lacking = read.lacking_since if kept else old.lacking_since
+    return replace(old, missing_since=read.missing_since, lacking_since=lacking)
+
+
 def reopened(signers: Signers, undone: Collection[str]) -> Signers:
     """For a new round, those whose signature no longer stands and those still due are invited anew."""
     back: dict[str, Any] = {
@@ -135,9 +142,14 @@ def pending(signer: Signer) -> bool:
     return signer.role is Role.SIGNER and unsigned and signer.state is not SignerState.REMOVED
 
 
-def counted_signers(request: Request) -> list[Signer]:
+def needed(request: Request) -> int:
+    """Signatures still missing."""
+    return sum(map(pending, request.signers.values()))
+
+
+def counted(signers: Signers) -> list[Signer]:
     """Those whose signature the request needs, or has."""
-    return [s for s in request.signers.values() if s.role is Role.SIGNER and s.state is not SignerState.REMOVED]
+    return [s for s in signers.values() if s.role is Role.SIGNER and s.state is not SignerState.REMOVED]
 
 
 def sender_address(request: Request, policy: Policy) -> str:

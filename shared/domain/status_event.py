@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from shared.domain.decodable import decodable
 from shared.domain.model import Request, Signer, SignerState, Status
-from shared.domain.signers import counted_signers, pending
+from shared.domain.signers import counted, needed
 
 T = TypeVar("T")
 
@@ -75,13 +75,13 @@ def changed_by_recheck(request: Request) -> bool:
 
 def request_status(request: Request, *, signer_ids: bool = False) -> RequestStatus:
     """What may leave for other systems. signer_ids: with the customer's own ids of the signers."""
-    counted = counted_signers(request)
+    those = counted(request.signers)
     return RequestStatus(
         request=request.id,
         status=request.status,
         round=request.round,
-        signatures=sum(s.state is SignerState.SIGNED for s in counted),
-        needed=sum(pending(s) for s in counted),
+        signatures=sum(s.state is SignerState.SIGNED for s in those),
+        needed=needed(request),
         signers={key: _signer_status(s, signer_ids) for key, s in request.signers.items()},
         sequence=request.status_sequence,
     )

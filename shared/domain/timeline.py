@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from shared.domain import planner
-from shared.domain.eligibility import Send, evaluate, since
+from shared.domain.eligibility import STOPPED, Send, evaluate, since
 from shared.domain.kinds import described
 from shared.domain.model import (
     Kind,
@@ -21,8 +21,9 @@ from shared.domain.model import (
     Transition,
 )
 from shared.domain.policy import Policy
+from shared.domain.recheck import LIVE, forget_at
 from shared.domain.signing_order import steps
-from shared.domain.verdict import ADOPTED, QUEUED, SPOKEN
+from shared.domain.verdict import ADOPTED, ENDED, QUEUED, SPOKEN
 
 TOLD = {
     NoticeState.PLANNED: "to be tried again",
@@ -83,7 +84,7 @@ def timeline(
     only: Collection[str] | None = None,
 ) -> list[Moment]:
     """The oldest first; those after `now` are still to come. only: keys of the signers it is about; None for all."""
-    moments = [*_of_request(request, now), *_of_notes(request)]
+    moments = [*_of_request(request), *_rechecked(request, now, policy), *_of_notes(request)]
     chosen = request.signers if only is None else only
     for key, signer in [(k, s) for k, s in request.signers.items() if k in chosen]:
         moments += _of_signer(key, signer)
@@ -112,7 +113,7 @@ def answers(signers: Iterable[str], moments: list[Moment]) -> list[SignerSummary
 # -- what happened
 
 
-def _of_request(request: Request, now: datetime) -> Iterator[Moment]:
+def _of_request(request: Request) -> Iterator[Moment]:
     if request.created_at:
         yield Moment(at=request.created_at, what="Created at Clickwrap")
     yield from _webhooks(request)
@@ -124,10 +125,17 @@ def _of_request(request: Request, now: datetime) -> Iterator[Moment]:
         )
     if request.not_found_since:
         yield Moment(at=request.not_found_since, what="The API answers 404", why="it knows no such request")
-    if request.next_at and request.next_at > now:
-        yield Moment(at=request.next_at, what="The API is asked again", why="makes up for what was lost")
-    if request.purge_at:
-        yield Moment(at=request.purge_at, what="Personal data is deleted", why="the request has ended")
+
+
+def _rechecked(request: Request, now: datetime, policy: Policy) -> Iterator[Moment]:
+    """The next recheck; the last one deletes, and asks the API nothing."""
+    ahead, deleted = request.next_at if request.next_at and request.next_at > now else None, forget_at(request, policy)
+    if ahead and request.forgotten:
+        yield Moment(at=ahead, what="What was written meanwhile is deleted too", why="a message was perhaps on its way")
+    elif ahead and (deleted is None or ahead < deleted):
+        yield Moment(at=ahead, what="The API is asked again", why="makes up for what was lost")
+    if deleted:
+        yield Moment(at=deleted, what="Personal data is deleted", why="the request has ended")
 
 
 def _webhooks(request: Request) -> Iterator[Moment]:
@@ -202,9 +210,10 @@ def _called_off(
     }
     for day, planned in steps(request.id, signer, policy).items():
         reminder = signer.reminders.get(str(day))
-        if reminder and request.status in (Status.OPEN, Status.PAUSED):
+        if reminder and request.status in LIVE:
             if reminder.due_at > now:
-                yield Moment(at=reminder.due_at, what=f"Reminder of day {day} due", signer=key, mark="due")
+                why = "" if request.status is Status.OPEN else f"it waits while the request is {request.status}"
+                yield Moment(at=reminder.due_at, what=f"Reminder of day {day} due", why=why, signer=key, mark="due")
         elif day not in begun:
             why = _why_off(signer, request, planned, now)
             yield Moment(at=planned, what=f"Reminder of day {day} called off", why=why, signer=key, mark="cancelled")
@@ -215,8 +224,8 @@ def _why_off(signer: Signer, request: Request, planned: datetime, now: datetime)
         return "no longer on the request"
     if signer.state is SignerState.SIGNED:
         return "signed by then"
-    if request.status not in (Status.OPEN, Status.PAUSED):
-        return f"the request is {request.status}"
+    if request.status not in LIVE:
+        return ENDED.get(request.status, f"the request is {request.status}")
     if request.reminders_stopped:
-        return "an operator has stopped the reminders"
+        return STOPPED
     return "it was past when it could have been planned" if planned <= now else "no longer planned"

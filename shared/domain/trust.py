@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from shared.domain.model import AccountAnswers, ApiRequest, Request, Role, Signer, SignerState, Status
 from shared.domain.policy import Policy
-from shared.domain.signers import Signers
+from shared.domain.signers import Signers, counted
 
 PROOF_WAIT = 600.0  # seconds that a Complete waits for the Signed of every signer
 SENT_WAIT_DAYS = 25 / 24  # from the first event of a request: Clickwrap repeats a webhook for 24 hours
@@ -87,9 +87,9 @@ def ended_long_ago(before: Request, now: datetime, policy: Policy) -> bool:
 
 def every_signed_heard(request: Request, signers: Signers) -> bool:
     """Whether a Signed of each signer was heard. An id that fits nobody counts as one: the API may show no ids."""
-    counted = [s for s in signers.values() if s.role is Role.SIGNER and s.state is not SignerState.REMOVED]
-    heard = sum(s.state is SignerState.SIGNED for s in counted) + len(request.unmatched)
-    return bool(counted) and heard >= len(counted)
+    those = counted(signers)
+    heard = sum(s.state is SignerState.SIGNED for s in those) + len(request.unmatched)
+    return bool(those) and heard >= len(those)
 
 
 def has_waited(heard_at: datetime, now: datetime, policy: Policy) -> bool:

@@ -12,8 +12,9 @@ import msgspec
 
 from shared.domain import planner
 from shared.domain.causes import Cause, cause_of, unreachable, was_not_due
-from shared.domain.kinds import useful_for
+from shared.domain.kinds import mail_to_sender, useful_for
 from shared.domain.model import (
+    RUNNING,
     ChannelName,
     Kind,
     Notice,
@@ -121,10 +122,7 @@ class _Told:
 
 
 def _mail(key: str, request: str, round_: int) -> Notice:
-    email = ChannelName.EMAIL
-    return Notice(
-        notice=digest(Kind.UNREACHED, key), request=request, signer="", kind=Kind.UNREACHED, channel=email, round=round_
-    )
+    return mail_to_sender(digest(Kind.UNREACHED, key), Kind.UNREACHED, request, round_)
 
 
 def ended(record: NoticeRecord, now: datetime, policy: Policy) -> bool:
@@ -154,7 +152,7 @@ def _matters(request: Request, key: str, record: NoticeRecord) -> bool:
     if record.kind is Kind.COMPLETION:
         return request.status is Status.COMPLETE
     needed = record.kind is Kind.PROGRESS or signer.state is SignerState.INVITED
-    return needed and request.status in (Status.OPEN, Status.PAUSED)
+    return needed and request.status in RUNNING
 
 
 def _by_effect(current: Records, implied: Mapping[str, Notice]) -> dict[object, list[NoticeRecord | Notice]]:

@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from shared.domain import planner
 from shared.domain.causes import ADVICE, NOT_TO_BE_USED, Cause, by_words, cause_of, unreachable, was_not_due
-from shared.domain.eligibility import Decision, Defer, Fail, Send, Suppress, evaluate, since
+from shared.domain.eligibility import STOPPED, Decision, Defer, Fail, Send, Suppress, evaluate, since
 from shared.domain.kinds import described
 from shared.domain.model import (
+    RUNNING,
     ChannelName,
     Kind,
     Notice,
@@ -38,7 +39,6 @@ ADOPTED = "the request was met without its Sent webhook, so nobody is invited fo
 QUEUED = "in the queue; if it is lost, the next recheck publishes it again"
 BLOCKED = "the address is blocked"
 MAX_QUEUED = 900.0  # seconds in the queue from which on something is wrong
-STOPPED = "an operator has stopped the reminders"
 ENDED = {
     Status.EXPIRED: "the request has expired",
     Status.GONE: "Clickwrap no longer knows the request",
@@ -199,8 +199,29 @@ class _Signer:
 
     def _by_channel(self) -> Iterator[Verdict]:
         for channel in dict.fromkeys(r.channel for r in self._records.values()):
-            mine = [item for item in self._records.items() if item[1].channel is channel]
+            mine = self._to_present_address(channel)
+            if not mine:
+                continue
             yield self._of_record(*max(mine, key=lambda item: (self._weight(*item), _last(item[1]))))
+
+    def _to_present_address(self, channel: ChannelName) -> list[tuple[str, NoticeRecord]]:
+        """Who had the address before may be somebody else: what arrived there says nothing of this signer."""
+        again = {(n.kind, n.reminder_day) for n in self._unbegun if n.channel is channel and not self._resent(n)}
+        present = self._address(channel)
+        mine = [item for item in self._records.items() if item[1].channel is channel]
+        return [i for i in mine if i[1].address in ("", present) and (i[1].kind, i[1].reminder_day) not in again]
+
+    def _resent(self, notice: Notice) -> bool:
+        """Whether an operator asked for it; what is implied a second time otherwise is for another address."""
+        return planner.resent_at(self._request, notice) is not None
+
+    def _address(self, channel: ChannelName) -> str:
+        """The key of the present address, or of the one that was written to last; "" where none was."""
+        sent = {k: r for k, r in self._known.records.items() if r.channel is channel and r.address}
+        if len(addresses := {r.address for r in sent.values()}) < 2:  # of most signers
+            return "".join(addresses)
+        present = [r for k, r in sent.items() if planner.as_planned(self._request, r).notice == k]
+        return max(present or sent.values(), key=lambda r: r.history[0].at).address
 
     def _weight(self, key: str, record: NoticeRecord) -> int:
         """A delivery tells most, what was not due least."""
@@ -298,7 +319,7 @@ class _Signer:
 
     def _with_reminder(self, verdict: Verdict) -> Verdict:
         signer, request = self._signer, self._request
-        if signer.state is not SignerState.INVITED or request.status not in (Status.OPEN, Status.PAUSED):
+        if signer.state is not SignerState.INVITED or request.status not in RUNNING:
             return verdict
         ahead = [r.due_at for r in signer.reminders.values() if r.due_at > self._known.now]
         reason = STOPPED if request.reminders_stopped else "" if ahead else "the last one has been"
@@ -319,8 +340,7 @@ class _Signer:
 
     def _blocked(self, channel: ChannelName) -> str:
         """Why the address that was last written to must not be used; "" if it may, or if nothing was sent yet."""
-        sent = [r for r in self._known.records.values() if r.channel is channel and r.address]
-        found = self._known.blocked.get(max(sent, key=_last).address) if sent else None
+        found = self._known.blocked.get(self._address(channel))
         return found.reason if found and not found.cleared_at else ""
 
 

@@ -14,14 +14,14 @@ from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, NoticeS
 from shared.domain.notice_record import ARRIVED_STATES
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
-from shared.ports import Channel, ClickwrapApi, Ledger, MessageFinder, NotFound, Outgoing, Render, Stored
+from shared.ports import Channel, ClickwrapApi, Ledger, MessageFinder, NotFound, Render, Stored
 from shared.services.claims import Claims
 from shared.services.fallback import Fallback
 from shared.services.links import LinkService, masked
 from shared.services.lost_answers import LostAnswers
 from shared.services.outcomes import Outcomes
 from shared.services.sender_mail import SenderMail
-from shared.services.sending import Composed, Sending
+from shared.services.sending import Composed, Sending, no_provider, outgoing
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 NOT_FOUND_WAIT = 300.0  # seconds until a request that the API does not find is asked for again
@@ -76,7 +76,7 @@ class Deliver:
             if decision.for_good or self._claims.has_begun(notice):
                 self._claims.close(notice, NoticeState.SUPPRESSED, decision.reason)
         elif channel is None:
-            self._claims.close(notice, NoticeState.FAILED, f"no provider is set for {notice.channel}")
+            self._claims.close(notice, NoticeState.FAILED, no_provider(notice.channel))
         elif composed := self._compose(request, notice, channel):
             return self._sending.send(notice, composed, read_at)
         return None
@@ -158,9 +158,7 @@ class Deliver:
             "fingerprint": fingerprint(words.text),
             "segments": words.segments,
         }
-        written = {name: getattr(words, name) for name in ("text", "subject", "html", "sender", "reply_to")}
-        message = Outgoing(notice=notice.notice, to=address, **written)
-        return Composed(message, {**fields, **told})
+        return Composed(outgoing(notice, address, words), {**fields, **told})
 
     def _says_how_to_opt_out(self, request: Request, notice: Notice, address: str) -> bool:
         """The first text of this request to this number does, where its carriers require it.
@@ -185,4 +183,4 @@ class Deliver:
         if self._claims.claimable(notice):
             if instead:
                 self._fallback.publish_notice(instead)
-            self._claims.close(notice, NoticeState.SUPPRESSED, reason, **fields)
+            self._claims.close(notice, NoticeState.SUPPRESSED, reason, second_try=True, **fields)

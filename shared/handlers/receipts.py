@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from shared import trace
-from shared.domain.errors import PermanentFailure, RetryLater
+from shared.domain.errors import PermanentFailure, Reasoned, RetryLater
 from shared.domain.inbound import InboundText, Keyword
 from shared.domain.model import ChannelName, NoticeRecord
 from shared.domain.notice_record import settled
@@ -30,6 +30,10 @@ class Taken(msgspec.Struct, frozen=True):
     answer: str = ""
 
 
+class NotInUse(Reasoned):
+    """It is of a provider whose receipts are not taken."""
+
+
 class Receipts:
     """It never reads a request: a notice's record holds all that is needed, and no contacts."""
 
@@ -47,16 +51,16 @@ class Receipts:
         self._clock, self._policy = clock, policy
 
     def limit(self, provider: str, headers: Mapping[str, str]) -> int:
-        """Bytes that may be read of its body. Raises KeyError for a provider not in use, InvalidSignature unsigned."""
-        limits = self._verifiers[provider].limits
+        """Bytes that may be read of its body. Raises NotInUse, and InvalidSignature for one that is not signed."""
+        limits = self._verifier(provider).limits
         if limits.headers and not any(headers.get(name) for name in limits.headers):
             log.warning("receipt refused", extra={"json": {"provider": provider, "reason": "it is not signed"}})
             raise InvalidSignature("it is not signed")
         return limits.max_body
 
     def take(self, provider: str, request: ReceiptRequest) -> Taken:
-        """Raises KeyError for a provider not in use, InvalidSignature, RetryLater."""
-        verifier = self._verifiers[provider]
+        """Raises NotInUse, InvalidSignature, RetryLater."""
+        verifier = self._verifier(provider)
         try:
             told = verifier.receipts(request, self._clock())
         except InvalidSignature as e:
@@ -67,6 +71,11 @@ class Receipts:
             self._obey(text)
         receipts = [one for one in told if isinstance(one, Receipt)]
         return Taken(self._settle_all(verifier.name, receipts), "".join(text.answer for text in texts))
+
+    def _verifier(self, provider: str) -> ReceiptVerifier:
+        if found := self._verifiers.get(provider):
+            return found
+        raise NotInUse("no such provider in use: see SMS_PROVIDER, EMAIL_PROVIDER, FORMER_PROVIDERS")
 
     def _obey(self, text: InboundText) -> None:
         """Before the provider is answered: a text that was not obeyed comes again."""

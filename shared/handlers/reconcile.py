@@ -31,12 +31,6 @@ log = logging.getLogger(__name__)
 Each = Callable[[Callable[[str], None], Iterable[str]], None]
 
 
-def one_by_one(do: Callable[[str], None], items: Iterable[str]) -> None:
-    """Calls `do` with each item."""
-    for item in items:
-        do(item)
-
-
 def at_once(calls: float) -> int:
     """Rechecks side by side, where so many calls of the API are allowed a minute. None waits long for its turn."""
     return max(1, min(MOST_AT_ONCE, ceil(calls * RECHECK / 60)))
@@ -85,8 +79,8 @@ class Reconcile:
         sites: Sequence[str],
         policy: Policy,
         clock: Callable[[], datetime],
-        calls: float = 1_600,
-        each: Each = one_by_one,
+        calls: float,
+        each: Each,
     ) -> None:
         self._ledger, self._recheck_request, self._api = ledger, recheck, api
         self._sites, self._policy, self._clock, self._each = sites, policy, clock, each
@@ -167,11 +161,23 @@ class Reconcile:
         """Adopted: nobody is invited, reminders still ahead are sent."""
         try:
             for site in self._sites:
-                new = [r for r in self._api.listed(site, LIST_LIMIT) if self._ledger.get(Request, r) is None]
-                self._pass(new)
-        except PermanentFailure as e:
-            log.error("RECONCILE_LIST is off: %s", e.reason, extra={"json": {"alert": "reconcile_list"}})
+                self._pass([r for r in self._listed(site) if not self._is_held(r)])
         except RetryLater as e:
             log.warning("reconcile: no list now", extra={"json": {"reason": e.reason}})
         now = self._clock()
         update_status(self._ledger, lambda c: replace(c, listed_at=now))
+
+    def _listed(self, site: str) -> Sequence[str]:
+        try:
+            return self._api.listed(site, LIST_LIMIT)
+        except PermanentFailure as e:
+            told = {"alert": "reconcile_list", "site": site}
+            log.error("RECONCILE_LIST is off for a site: %s", e.reason, extra={"json": told})
+            return ()
+
+    def _is_held(self, request: str) -> bool:
+        """Also where its document cannot be decoded: it is rechecked as others are."""
+        try:
+            return self._ledger.get(Request, request) is not None
+        except PermanentFailure:
+            return True

@@ -39,7 +39,7 @@ class Resolve:
         publisher: Publisher,
         policy: Policy,
         clock: Callable[[], datetime],
-        calls: float = 1_600,
+        calls: float,
     ) -> None:
         """calls: of the API that this instance may make in a minute."""
         self._ledger, self._api, self._publisher = ledger, api, publisher

@@ -10,7 +10,7 @@ from shared.domain import trust
 from shared.domain.errors import RetryLater
 from shared.domain.model import AccountAnswers, ApiRequest, RelayStatus
 from shared.ports import Ledger
-from shared.services.relay_status import RELAY, update_status
+from shared.services.relay_status import read_status, update_status
 
 KEPT = timedelta(minutes=1)  # the stored one is read again after that
 TOGETHER = 20  # answers written at a time, once enough are known: the document is one for all instances
@@ -43,10 +43,9 @@ class AnswerHistory:
 
     def _stored(self) -> AccountAnswers:
         try:
-            stored = self._ledger.get(RelayStatus, RELAY)
+            return read_status(self._ledger).answers
         except RetryLater:
             return self._usual
-        return stored.item.answers if stored else AccountAnswers()
 
     def _write(self, new: list[ApiRequest]) -> None:
         try:

@@ -64,20 +64,26 @@ class CircuitBreaker:
         return self._change(lambda outages: {**outages, name: self._prolonged(outages.get(name), now)})[name]
 
     def _prolonged(self, old: Outage | None, now: datetime) -> Outage:
-        if old is None or self._broken(old, now):
+        if old is None or ended(old, now, self._policy):
             return Outage(since=now, last=now, until=now)
         age, failures = now - old.since, old.failures + 1
         opens = age >= self._span(OPENS_AFTER, 2) and failures >= MIN_FAILURES
         pause = min(age / 2, self._span(CIRCUIT_MAX_PAUSE, 1)) if opens else timedelta(0)
         return Outage(since=old.since, last=now, until=now + pause, failures=failures)
 
-    def _broken(self, old: Outage, now: datetime) -> bool:
-        """A pause this long does not belong to it: somebody's success in between may have gone unrecorded."""
-        usual = max(self._span(RUN_ENDS_AFTER, 60), 2 * (old.last - old.since))
-        return now - old.last > min(self._span(ANY_RUN_ENDS_AFTER, 3_600), usual)
-
     def _change(self, change: Callable[[dict[str, Outage]], dict[str, Outage]]) -> dict[str, Outage]:
         return update_status(self._ledger, lambda s: replace(s, circuits=change(s.circuits))).circuits
 
     def _span(self, seconds: float, floor: float) -> timedelta:
         return self._policy.span(seconds, floor=floor)
+
+
+def ended(outage: Outage, now: datetime, policy: Policy) -> bool:
+    """A pause this long does not belong to it: somebody's success in between may have gone unrecorded."""
+    usual = max(policy.span(RUN_ENDS_AFTER, floor=60), 2 * (outage.last - outage.since))
+    return now - outage.last > min(policy.span(ANY_RUN_ENDS_AFTER, floor=3_600), usual)
+
+
+def is_down(outage: Outage, now: datetime, policy: Policy) -> bool:
+    """Whether it is worth telling: neither a few failures only, nor long past."""
+    return outage.failures >= MIN_FAILURES and not ended(outage, now, policy)

@@ -145,14 +145,20 @@ class Claims:
 
     # -- outcomes
 
-    def close(self, notice: Notice, state: NoticeState, reason: str, **fields: Any) -> None:
-        """Not sent, with a reason. A notice that another delivery holds or has finished is left alone."""
+    def close(
+        self, notice: Notice, state: NoticeState, reason: str, *, second_try: bool = False, **fields: Any
+    ) -> None:
+        """Not sent, with a reason. A notice that another delivery holds or has finished is left alone.
+
+        second_try: whether one that is due is given up too.
+        """
         now = self._clock()
         fresh = notice_record.first_record(notice, state, now, self._policy, reason, **fields)
         if self._ledger.put(notice.notice, fresh, None):
             return
         stored = self._ledger.get(NoticeRecord, notice.notice)
-        if stored and self._is_free(notice, stored) and notice_record.may_begin(stored.item):
+        may = self._may_be_claimed if second_try else notice_record.may_begin
+        if stored and self._is_free(notice, stored) and may(stored.item):
             self.record(Claim(notice, stored), notice_record.closed(stored.item, state, now, reason, **fields))
 
     def unknown(self, claim: Claim, reason: str) -> None:

@@ -158,7 +158,8 @@ class DeadLetterService:
             return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
         missing = self._missing(stored.item)
         if event_key(event.event) not in stored.item.events:
-            return ReplayOutcome.REPLAY, f"reads the request again, and sends what is due; so far {missing}"
+            so_far = missing or "nothing"
+            return ReplayOutcome.REPLAY, f"reads the request again, and sends what is due; so far {so_far}"
         return (
             (ReplayOutcome.REPLAY, f"sends {missing}")
             if missing
@@ -182,7 +183,7 @@ class DeadLetterService:
         if stored.item.forgotten:
             return ReplayOutcome.SETTLED, "nothing: the request's data has been purged"
         if record and not self._open(record.item):
-            return ReplayOutcome.SETTLED, f"nothing: it is {record.item.state} already"
+            return ReplayOutcome.REPLAY, f"sends nothing, since it is {record.item.state} already, and tells that again"
         if KINDS[notice.kind].to_sender:
             return ReplayOutcome.REPLAY, "tells the sender, if there is anything to tell by then"
         decision = eligibility.evaluate(stored.item, notice, self._clock(), self._policy)

@@ -13,8 +13,6 @@ from shared.domain.notice_record import stand_in
 from shared.ports import Bus, Ledger
 from shared.services.messages import notice_message
 
-SUPPRESSION_DAYS = 365
-
 
 class Fallback:
     """Suppresses addresses and publishes the notice that takes over. suppression_days: how long an address is kept."""
@@ -25,7 +23,7 @@ class Fallback:
         bus: Bus,
         topic: str,
         clock: Callable[[], datetime],
-        suppression_days: int = SUPPRESSION_DAYS,
+        suppression_days: int,
     ) -> None:
         self._ledger, self._bus, self._topic, self._clock = ledger, bus, topic, clock
         self._retention = timedelta(days=suppression_days)

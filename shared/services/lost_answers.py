@@ -52,7 +52,7 @@ class LostAnswers:
         if finder is None or not to or address_key(notice.channel, to, self._policy) != record.address:
             return CannotSay("the provider or the address has changed since")
         try:
-            return self._found(finder, _sought(notice, record, to))
+            return self._found(finder, self._sought(notice, record, to))
         except (CannotSay, RetryLater) as e:
             log.warning("a provider was asked in vain", extra={"json": {"reason": e.reason}})
             return e
@@ -60,11 +60,15 @@ class LostAnswers:
             log.error("unexpected failure of a provider's find", extra={"json": {"fault": type(e).__name__}})
             return CannotSay(f"unexpected {type(e).__name__} in the {record.provider} adapter")
 
+    def _sought(self, notice: Notice, record: NoticeRecord, to: str) -> Sought:
+        since = max(t.at for t in record.history if t.state is NoticeState.SENDING)
+        until = self._clock() + timedelta(seconds=lost_answers.ASK_WITHIN)
+        return Sought(notice=notice.notice, to=to, fingerprint=record.fingerprint, since=since, until=until)
+
     def _found(self, finder: MessageFinder, sought: Sought) -> Accepted | None:
         """Not what another notice has: two may have said the same, and some providers keep no reference of ours."""
-        until = self._clock() + timedelta(seconds=lost_answers.ASK_WITHIN)
         for turn in range(MAX_OTHERS):
-            if turn and self._clock() >= until:
+            if turn and self._clock() >= sought.until:
                 raise RetryLater("the provider takes too long to tell several messages apart")
             found = finder.find(sought)
             if found is None or not self._is_of_another(found.provider_id, sought.notice):
@@ -99,8 +103,3 @@ class LostAnswers:
         if wait := wait_after_lost_answer(record, self._clock(), self._policy):
             raise RetryLater("it is not known yet whether it left", after=max(wait.total_seconds(), 0))
         return record
-
-
-def _sought(notice: Notice, record: NoticeRecord, to: str) -> Sought:
-    since = max(t.at for t in record.history if t.state is NoticeState.SENDING)
-    return Sought(notice=notice.notice, to=to, fingerprint=record.fingerprint, since=since)

@@ -9,37 +9,34 @@ import msgspec
 from msgspec.structs import replace
 
 from shared.domain import eligibility, planner
+from shared.domain.errors import Reasoned
 from shared.domain.model import (
+    RUNNING,
     ChannelName,
     Note,
-    Notice,
     NoticeRecord,
     Request,
     Signer,
     SignerState,
-    Status,
     Suppression,
 )
 from shared.domain.notice_record import IN_PROGRESS
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.domain.signing_order import ahead
+from shared.domain.verdict import ENDED
 from shared.ports import Ledger
 from shared.services.publisher import Publisher
 
 REPUBLISHED_WITHIN = 60.0  # seconds, if a crash comes between the commit and the publishing
 TOGETHER = 100  # requests that are read in one go
-LIVE = {Status.OPEN, Status.PAUSED}
+DELETED = "its personal data was deleted"
 
 log = logging.getLogger(__name__)
 
 
-class ActionRefused(Exception):
+class ActionRefused(Reasoned):
     """Not done; one line says why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Why(msgspec.Struct, frozen=True):
@@ -80,9 +77,9 @@ class OperatorActions:
             record = self._record(notice, state)
             if reason := self.refusal(state, notice, record):
                 raise ActionRefused(reason)
-            return planner.resent(state, notice_of(state, record), self._clock())
+            return planner.resent(state, planner.as_planned(state, record), self._clock())
 
-        self._change(request, "sent once more", why, change)
+        self._change(request, f"sent once more: notice {notice[:12]}", why, change)
 
     def refusal(self, request: Request, key: str, record: NoticeRecord) -> str:
         """Why this notice cannot be sent once more; "" if it can."""
@@ -97,9 +94,11 @@ class OperatorActions:
             return "the sender's mails are not sent once more"
         if record.signer not in request.signers:
             return "the signer is no longer on the request"
+        if record.channel is ChannelName.NONE:
+            return "there was no address to send it to"
         if record.state in IN_PROGRESS:
             return "it is still being tried"
-        again = planner.resent_at(request, notice_of(request, record)) if record.round == request.round else None
+        again = planner.resent_at(request, record) if record.round == request.round else None
         if again and record.history[0].at < again:
             return "it was sent once more already"
         decision = self.decision(request, record)
@@ -110,7 +109,7 @@ class OperatorActions:
         now = self._clock()
         if record.round != request.round:
             return eligibility.Suppress("a new signing round has begun")
-        state = planner.resent(request, notice_of(request, record), now)
+        state = planner.resent(request, planner.as_planned(request, record), now)
         return eligibility.evaluate(state, state.resends[-1].notice, now, self._policy)
 
     def sort_out(self, records: Iterator[tuple[str, NoticeRecord]], most: int) -> Sorted:
@@ -152,8 +151,8 @@ class OperatorActions:
         """No reminder of this request is sent any more."""
 
         def change(state: Request) -> Request:
-            if state.reminders_stopped or state.status not in LIVE:
-                raise ActionRefused("there is nothing to stop")
+            if reason := cannot_stop(state):
+                raise ActionRefused(reason)
             signers = {k: replace(s, reminders={}) for k, s in state.signers.items()}
             return replace(state, reminders_stopped=True, signers=signers)
 
@@ -163,8 +162,8 @@ class OperatorActions:
         """The reminders still ahead are sent again; those missed meanwhile are not made up for."""
 
         def change(state: Request) -> Request:
-            if not state.reminders_stopped:
-                raise ActionRefused("the reminders are not stopped")
+            if reason := cannot_resume(state):
+                raise ActionRefused(reason)
             state = replace(state, reminders_stopped=False)
             return replace(state, signers={k: self._reminded(k, s, state) for k, s in state.signers.items()})
 
@@ -237,6 +236,17 @@ class OperatorActions:
         return replace(signer, reminders=ahead(key, signer, request, now, self._policy, hop=int(now.timestamp())))
 
 
-def notice_of(request: Request, record: NoticeRecord) -> Notice:
-    """The notice as the state has it now; its id is the record's own unless something has changed."""
-    return replace(planner.as_planned(request, record), instead_of=record.instead_of or msgspec.UNSET)
+def cannot_stop(request: Request) -> str:
+    """Why its reminders cannot be stopped; "" if they can."""
+    if request.forgotten:
+        return DELETED
+    if request.reminders_stopped:
+        return "the reminders are stopped already"
+    return "" if request.status in RUNNING else ENDED.get(request.status, f"the request is {request.status}")
+
+
+def cannot_resume(request: Request) -> str:
+    """Why its reminders cannot be resumed; "" if they can."""
+    if request.forgotten:
+        return DELETED
+    return ENDED.get(request.status, "") if request.reminders_stopped else "the reminders are not stopped"

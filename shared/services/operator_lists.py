@@ -75,7 +75,7 @@ class Lists:
         self, kind: type[msgspec.Struct], only: Only | None, after: Mark | None, narrow: Narrow, size: int
     ) -> Page:
         """No index knows these: SCANNED rows are read for each page."""
-        if after is None and narrow.until:
+        if after is None and narrow.until and narrow.until < date.max:  # which no day follows
             after = (datetime.combine(narrow.until + DAY, time(), UTC), "")
         rows = self._ledger.newest(kind, SCANNED, only=only, after=after)
         young = [row for row in rows if not narrow.since or mark(*row)[0].date() >= narrow.since]

@@ -28,6 +28,7 @@ from shared.domain.timeline import Moment, SignerSummary, answers, timeline
 from shared.domain.unreached import ended
 from shared.domain.verdict import TROUBLED, Known, Reach, Verdict, verdicts
 from shared.ports import Ledger, Mark
+from shared.services.circuit_breaker import is_down
 from shared.services.operator_lists import (
     NOT_ARRIVED,
     PAGE,
@@ -40,7 +41,7 @@ from shared.services.operator_lists import (
     together,
 )
 from shared.services.queued import EVENTS, NOTICES, Queued
-from shared.services.relay_status import RELAY
+from shared.services.relay_status import read_status
 
 SIGNERS = 25  # on one page of a request
 MOST = 1_000  # counting ends there: its time is bounded
@@ -185,9 +186,10 @@ class OperatorQueries:
         return stored.item if stored else None
 
     def control(self) -> RelayStatus:
-        """How the relay itself is doing."""
-        stored = self._ledger.get(RelayStatus, RELAY)
-        return stored.item if stored else RelayStatus()
+        """How the relay itself is doing; of its providers, those that are down."""
+        status, now = read_status(self._ledger), self._clock()
+        down = {name: o for name, o in status.circuits.items() if is_down(o, now, self._policy)}
+        return msgspec.structs.replace(status, circuits=down)
 
     def request_counts(self) -> dict[str, int]:
         """By status; MOST stands for that many or more."""
@@ -213,15 +215,21 @@ class OperatorQueries:
         """Of those to be sent, or tried again. One count; three more where they are many.
 
         What is to be tried again is PLANNED, and most of it waits in Pub/Sub too: the larger number is nearer.
+        While a provider is down, others' pace says nothing of when the last will have left.
         """
         planned = self._ledger.count(NoticeRecord, ("state", NoticeState.PLANNED.value), most=backlogs.MOST)
         waiting = max(planned, self._queued.of(NOTICES).waiting)
         if waiting < backlogs.FEW:
             return None
-        now = self._clock()
-        count, since = self._ledger.count, now - backlogs.PACE
-        left = together(lambda s: count(NoticeRecord, ("state", s), most=backlogs.MOST, since=since), LEFT)
-        return backlogs.backlog(waiting, sum(n for _, n in left), now, more=waiting == planned >= backlogs.MOST)
+        left = 0 if self.control().circuits else self._left()
+        return backlogs.backlog(waiting, left, self._clock(), more=waiting == planned >= backlogs.MOST)
+
+    def _left(self) -> int:
+        """How many messages providers have taken within PACE."""
+        count, since = self._ledger.count, self._clock() - backlogs.PACE
+        return sum(
+            n for _, n in together(lambda s: count(NoticeRecord, ("state", s), most=backlogs.MOST, since=since), LEFT)
+        )
 
     def recent_failures(self) -> dict[tuple[str, str], int]:
         """(provider, reason) of the last hour's latest troubles, and how often each."""

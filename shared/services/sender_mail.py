@@ -15,18 +15,16 @@ from shared.domain.model import ChannelName, Kind, Notice, NoticeRecord, NoticeS
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import sender_address
 from shared.domain.unreached import Unreached
-from shared.ports import Channel, Ledger, Outgoing, Render
+from shared.ports import Channel, Ledger, Render
 from shared.services.claims import Claims
 from shared.services.daily_summary import DailySummary
 from shared.services.fallback import Fallback
-from shared.services.sending import Composed, Sending
+from shared.services.sending import Composed, Sending, no_provider, outgoing
 
 OVER = "it is not so any more, or too late"
 NOBODY = "everybody has been reached, or told of, by now"
 NOTHING = "nothing has become of the requests of that day, or it is too late"
 NO_ADDRESS = "no address of the sender is known: the API shows none, and SENDER_FALLBACK is not set"
-NO_PROVIDER = "no provider is set for email"
-WORDS = ("text", "subject", "html", "sender", "reply_to")
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -111,7 +109,7 @@ class SenderMail:
         if not to:
             return NO_ADDRESS
         if not self._provider:
-            return NO_PROVIDER
+            return no_provider(ChannelName.EMAIL)
         suppressed = self._fallback.suppressed(address)
         return f"{NOT_TO_BE_USED}: {suppressed}" if suppressed else ""
 
@@ -126,5 +124,4 @@ class SenderMail:
         kept = "" if told.summary else words.text
         provider = self._provider.name if self._provider else ""
         own = {"provider": provider, "text": kept, "fingerprint": fingerprint(words.text)}
-        message = Outgoing(notice=mail.notice, to=to, **{name: getattr(words, name) for name in WORDS})
-        return Composed(message, {**fields, **own})
+        return Composed(outgoing(mail, to, words), {**fields, **own})

@@ -12,7 +12,7 @@ from shared.domain import notice_record
 from shared.domain.errors import Accepted, OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import ChannelName, Notice, NoticeRecord, NoticeState
 from shared.domain.policy import Policy
-from shared.ports import Channel, Ledger, Outgoing
+from shared.ports import Channel, Ledger, Outgoing, Wording
 from shared.services.circuit_breaker import CircuitBreaker
 from shared.services.claims import Claim, Claims
 from shared.services.fallback import Fallback
@@ -28,6 +28,24 @@ class Composed(msgspec.Struct, frozen=True):
 
     message: Outgoing
     fields: dict[str, object]
+
+
+def outgoing(notice: Notice, to: str, words: Wording) -> Outgoing:
+    """The message that says a notice in these words."""
+    return Outgoing(
+        notice=notice.notice,
+        to=to,
+        text=words.text,
+        subject=words.subject,
+        html=words.html,
+        sender=words.sender,
+        reply_to=words.reply_to,
+    )
+
+
+def no_provider(channel: ChannelName) -> str:
+    """The reason why nothing leaves on a channel that is not in use."""
+    return f"no provider is set for {channel}: see {channel.upper()}_PROVIDER"
 
 
 class Sending:

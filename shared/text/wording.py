@@ -6,12 +6,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from shared.domain import eligibility
 from shared.domain.brands import Brand, Brands
 from shared.domain.daily import Summary
 from shared.domain.kinds import KINDS, signed_by
 from shared.domain.model import ChannelName, Notice, Request
 from shared.domain.policy import Policy, zone_of
+from shared.domain.signers import needed
 from shared.domain.unreached import Unreached
 from shared.ports import Wording
 from shared.text.render import (
@@ -80,7 +80,7 @@ class Words:
             link=link,
             signer_name=signer.name,
             who=who.name if who else "",
-            needed=eligibility.needed(request),
+            needed=needed(request),
             reminder_day=notice.reminder_day,
             sender=request.sender,
             expires=request.expires_at.astimezone(zone_of(signer.mobile, self._policy)) if request.expires_at else None,
@@ -101,7 +101,7 @@ def _mail(rendered: Rendered, brand: Brand) -> Wording:
 
 def _of_request(request: Request, notice: Notice) -> dict[str, Any]:
     who = signed_by(request, notice)
-    return {"title": request.title, "who": who.name if who else "", "needed": eligibility.needed(request)}
+    return {"title": request.title, "who": who.name if who else "", "needed": needed(request)}
 
 
 def _of_day(summary: Summary) -> dict[str, Any]:

@@ -223,10 +223,11 @@ def _dead(now: datetime) -> Made:
 
 
 def put_many(embedded: Embedded, now: datetime) -> None:
-    """A request of more signers than one page has, with different verdicts."""
+    """A request of more signers than one page has, with different verdicts, and a title without a space to break at."""
     unusable = {"mobile": "", "channels": (), "unusable": {SMS: "12345"}}
     signers = {f"k{n}": _signer(n, now, number=n, **(unusable if n > 20 else {})) for n in range(1, 81)}
-    request = Request(id="many", title="Terms", signers=signers, changed_at=now - DAY)  # listed behind the cases
+    title, changed_at = f"Term{200 * 's'}", now - DAY  # so it is listed behind the cases
+    request = Request(id="many", title=title, signers=signers, changed_at=changed_at)
     embedded.ledger.put("many", request, None)
 
 

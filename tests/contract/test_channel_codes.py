@@ -341,7 +341,7 @@ def test_postmark_sends_and_searches_in_the_operators_stream() -> None:
     with StandIn(OfPostmark.parts["accept"], Reply(200, {"Messages": []})) as server:
         sender = postmarks.Sender(Values({**values, "POSTMARK_API_URL": server.url}), lambda: NOW)
         sender.send(EMAIL)
-        sender.find(Sought(notice=NOTICE, to=EMAIL.to, fingerprint="", since=NOW))
+        sender.find(Sought(notice=NOTICE, to=EMAIL.to, fingerprint="", since=NOW, until=NOW))
         sent, asked = server.asked
     assert sent.json()["MessageStream"] == "signing"
     assert "messagestream=signing" in asked.path

@@ -1,7 +1,8 @@
 """Each provider against the kit: the answers are those its own documentation shows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -202,9 +203,9 @@ class TestVonageMessagesReceipts(TestVonageReceipts):
         return signed.vonage_jwt(f"{RECEIPTS}/vonage", body, "s1gning", NOW)
 
 
-def sendgrid(url: str) -> Channel:
+def sendgrid(url: str, clock: Callable[[], datetime] = lambda: NOW) -> Channel:
     values = Values({**LETTERHEAD, "SENDGRID_API_KEY": "SG.k3y", "SENDGRID_API_URL": url})
-    return sendgrids.Sender(values, lambda: NOW, DEADLINE)
+    return sendgrids.Sender(values, clock, DEADLINE)
 
 
 def sendgrid_refusal(status: int, message: str, field: str | None = None) -> Reply:

@@ -57,7 +57,7 @@ def stored(ledger: Ledger, number: int, sender: str = ANN) -> Notice:
 def instance(ledger: Ledger, mail: FakeChannel) -> Deliver:
     names, bus = ResourceNames(), FakeBus()
     links = LinkService(FakeShortener(), POLICY.completion_link)
-    fallback = Fallback(ledger, bus, names.notices_topic, lambda: MORNING)
+    fallback = Fallback(ledger, bus, names.notices_topic, lambda: MORNING, 365)
     outcomes = Outcomes(bus, names, POLICY, lambda: MORNING)
     channels = {ChannelName.EMAIL: mail}
     return Deliver(ledger, FakeApi(), channels, links, render, fallback, outcomes, POLICY, lambda: MORNING)

@@ -11,6 +11,7 @@ import requests
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
+from google.auth.exceptions import RefreshError
 
 from shared.adapters.signing.kms import KmsKey
 from shared.adapters.signing.local_file import FileKey
@@ -84,6 +85,16 @@ def test_cloud_kms_out_of_reach_is_for_later():
     away = KmsKey(VERSION, f"http://127.0.0.1:{closed_port()}/v1", requests.Session())
     with pytest.raises(RetryLater, match="cannot be reached"):
         away.public_key()
+
+
+class NoAccount:
+    def request(self, *_: object, **__: object) -> None:
+        raise RefreshError("the metadata server answers 404: r@p.iam.gserviceaccount.com")
+
+
+def test_an_account_that_gets_no_token_is_for_later():
+    with pytest.raises(RetryLater, match=r"cannot be reached \(RefreshError\)"):
+        KmsKey(VERSION, session=NoAccount()).public_key()
 
 
 def test_a_key_in_a_file_is_made_once_and_is_its_owners_alone(tmp_path):

@@ -19,7 +19,7 @@ from tests.fakes import FakeLedger
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> ClickwrapClient:
     client = ClickwrapClient("https://api.test", "token", FIELDS, 60.0)
-    monkeypatch.setattr(bootstrap, "requests", lambda: client)
+    monkeypatch.setattr(bootstrap, "clickwrap_api", lambda: client)
     ledger = FakeLedger()
     ledger.put(RELAY, RelayStatus(answers=AccountAnswers(read=30, status=1.0)), None)
     monkeypatch.setattr(bootstrap, "backend", lambda: SimpleNamespace(ledger=lambda: ledger))

@@ -11,6 +11,7 @@ from werkzeug.test import Client
 
 from shared import request_body
 from shared.adapters.providers.common import sns
+from shared.adapters.providers.sms import twilio
 from shared.domain.errors import RetryLater
 from shared.domain.model import ChannelName, Kind, NoticeRecord, NoticeState, Suppression, Transition
 from shared.domain.receipts import ReceiptRequest
@@ -145,6 +146,17 @@ def test_a_subscription_of_amazons_is_confirmed_and_comes_again_where_that_fails
 
     monkeypatch.setattr(sns, "fetched", unreachable)
     assert post(sent).status_code == 503
+
+
+@pytest.mark.parametrize("kit", ["twilio"], indirect=True)
+def test_a_fault_of_ours_is_no_404_which_the_provider_would_not_repeat(
+    kit: tuple[str, ReceiptKit], backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: object) -> None:
+        raise KeyError("status")
+
+    monkeypatch.setattr(twilio.ReceiptVerifier, "receipts", faulty)
+    assert post(kit[1].request("delivered")).status_code == 500
 
 
 def test_another_path_gets_404(kit: tuple[str, ReceiptKit], backend: Backend) -> None:

@@ -103,7 +103,7 @@ def test_a_thousand_signers_are_resolved_within_one_ack_deadline_by_googles_own_
     ledger, scheduler, bus = FirestoreLedger(cloud.project), CloudTasks(cloud.project, LOCATION, ""), FakeBus()
     api, clock = FakeApi(), partial(datetime.now, UTC)
     api.truth["r1"] = answer(*[seen(f"s{n}", mobile=f"+1317555{n:04d}") for n in range(1000)])
-    resolve = Resolve(ledger, api, Publisher(ledger, bus, scheduler, names, policy, clock), policy, clock)
+    resolve = Resolve(ledger, api, Publisher(ledger, bus, scheduler, names, policy, clock), policy, clock, 1_600)
     event = Event(event="e1", type=EventType.SENT, request="r1", received_at=clock())
     began = time.monotonic()
     resolve.event(event)

@@ -88,7 +88,8 @@ def test_what_was_accepted_is_found_by_our_adapter_and_nothing_else(
     message, adapter = SMS if channel == "SMS" else EMAIL, made(environ, channel, provider)
     if not isinstance(adapter, MessageFinder):
         pytest.skip("it cannot be asked")
-    sought = Sought(notice=NOTICE, to=message.to, fingerprint=fingerprint(message.text), since=NOW)
+    until = datetime.max.replace(tzinfo=UTC)
+    sought = Sought(notice=NOTICE, to=message.to, fingerprint=fingerprint(message.text), since=NOW, until=until)
     assert adapter.find(sought) is None
     accepted = adapter.send(message)
     other = replace(sought, notice="other", fingerprint=fingerprint("another text"))

@@ -36,6 +36,7 @@ from shared.services.operator_actions import OperatorActions
 from shared.services.outcomes import Outcomes
 from shared.services.publisher import Publisher
 from shared.services.resource_names import ResourceNames
+from tests.fakes import CALLS, SUPPRESSION_DAYS, one_by_one
 from tests.simulation.kernel import Kernel, Lock, Task
 from tests.simulation.ports import (
     Calls,
@@ -67,15 +68,15 @@ class Instance:
         self.clock: Callable[[], datetime] = (lambda: kernel.now + ahead) if skew else (lambda: kernel.now)
         p, clock = ports, self.clock
         publisher = Publisher(p.ledger, p.bus, p.scheduler, NAMES, policy, clock)
-        fallback = Fallback(p.ledger, p.bus, NAMES.notices_topic, clock)
+        fallback = Fallback(p.ledger, p.bus, NAMES.notices_topic, clock, SUPPRESSION_DAYS)
         with locks_of(kernel):
-            self.resolve = Resolve(p.ledger, p.api, publisher, policy, clock)
+            self.resolve = Resolve(p.ledger, p.api, publisher, policy, clock, CALLS)
         links = LinkService(LongLinks(), policy.completion_link)
         outcomes = Outcomes(p.bus, NAMES, policy, clock)
         with locks_of(kernel):
             self.deliver = Deliver(p.ledger, p.api, p.channels, links, words, fallback, outcomes, policy, clock)
         self.remind = Remind(p.ledger, publisher, policy, clock)
-        self.reconcile = Reconcile(p.ledger, self.resolve.recheck, p.api, [], policy, clock)
+        self.reconcile = Reconcile(p.ledger, self.resolve.recheck, p.api, [], policy, clock, CALLS, one_by_one)
         self.receive = Receive(ClickwrapWebhook(("secret",)), p.bus, NAMES.events_topic, clock)
         verifiers = {c.name: Verifier(c.name) for c in p.channels.values()}
         self.receipts = Receipts(p.ledger, verifiers, fallback, outcomes, clock, policy)

@@ -75,7 +75,7 @@ class Bucket:
 
     def _reason(self) -> str:
         held = self._held_until > self._clock()
-        return "the API answered 429 to a call before" if held else "our own budget of API calls is used up"
+        return "the API answered 429 to a call before" if held else "API_RATE_PER_MINUTE is used up"
 
     def _wait(self) -> float:
         """Seconds until a call may go."""
@@ -172,7 +172,9 @@ class ClickwrapClient:
         """Raises PermanentFailure for more than an instance can ask for in one delivery: the next begins anew."""
         if count > self._most_bare:
             said = f"the API gives {count} signers as ids only"
-            raise PermanentFailure(f"{said}; at most {self._most_bare} can be asked for in time")
+            raise PermanentFailure(
+                f"{said}; at most {self._most_bare} can be asked for in time, see API_RATE_PER_MINUTE"
+            )
 
     def _whole(self, row: Any) -> Any:
         """`signers[]`, or its `signer`, may be an id only: then the signer is asked for."""

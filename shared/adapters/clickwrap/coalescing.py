@@ -70,7 +70,7 @@ class CoalescingApi:
 
     def _ask(self, kept: _Kept, request: str) -> None:
         """A failure is kept too: those who waited for a call that hung need not wait for one each."""
-        kept.began = self._clock()
+        kept.began, kept.ended = self._clock(), None  # whatever else is raised: the answer before is of another call
         try:
             kept.outcome = self._api.fetch(request)
         except (RetryLater, NotFound) as e:

@@ -117,7 +117,7 @@ class Http:
                 exchange.deadline.check()  # headers that were cut off look like complete ones
         except PrivateAddress:
             raise RetryLater(f"{self._who} has an address that is not public") from None
-        except OSError as fault:  # the base of the exceptions of `requests`
+        except (OSError, ValueError) as fault:  # those of `requests`; a URL or header that cannot be sent
             raise self._lost(fault, exchange.left and effect) from None  # the exception's own text holds the URL
         finally:
             exchange.sock = exchange.deadline = None
@@ -133,7 +133,7 @@ class Http:
             headers = {name.lower(): value for name, value in response.headers.items()}
             return HttpResponse(response.status_code, headers, _body(response, self._most))
 
-    def _lost(self, fault: OSError, left: bool) -> RetryLater | OutcomeUnknown:
+    def _lost(self, fault: Exception, left: bool) -> RetryLater | OutcomeUnknown:
         name = type(fault).__name__
         if left:
             return OutcomeUnknown(f"{self._who}: the request left, its answer was lost ({name})")

@@ -48,10 +48,11 @@ class KmsKey:
 
     def _call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         import requests
+        from google.auth.exceptions import GoogleAuthError
 
         try:
             answer = self._session.request(method, f"{self._url}/{path}", timeout=DEADLINE, **body)
-        except requests.RequestException as e:
+        except (requests.RequestException, GoogleAuthError) as e:
             raise RetryLater(f"Cloud KMS cannot be reached ({type(e).__name__})") from e
         if answer.status_code >= 500 or answer.status_code == 429:
             raise RetryLater(f"Cloud KMS answered {answer.status_code}")

@@ -18,7 +18,7 @@ from shared.console.app import Console, create_console
 from shared.console.chart import ROW, SHIFTS
 from shared.console.configuration import configuration, warnings
 from shared.console.exports import written
-from shared.console.masking import masked
+from shared.console.masking import Shown, masked
 from shared.console.words import SHORT
 from shared.domain import backlog
 from shared.domain.errors import PermanentFailure, RetryLater
@@ -32,6 +32,7 @@ from shared.domain.model import (
     Outage,
     RelayStatus,
     Request,
+    Role,
     Signer,
     SignerState,
     Status,
@@ -192,14 +193,14 @@ class TestRequests:
             world.resolve.event(replace(world.event(SENT), request=f"q{n:02}"))
         client = made(world)
         first = client.get("/requests").text
-        assert first.index("q27") < first.index("q26")
-        assert "q02" not in first
+        assert first.index("<code>q27") < first.index("<code>q26")
+        assert "<code>q02" not in first  # a form's token may hold any three letters
         older = re.search(r'href="(/requests\?[^"]*after=[^"]*)"', first)
         assert older
         second = client.get(html.unescape(older[1])).text
-        assert "q02" in second
-        assert "q27" not in second
-        assert "Older" not in second
+        assert "<code>q02" in second
+        assert "<code>q27" not in second
+        assert ">Older<" not in second
 
     @pytest.mark.parametrize(
         "typed",
@@ -256,11 +257,14 @@ class TestRequests:
         first = search(client, "lease smith").text
         after = re.search(r'href="(/search[^"]*after=[^"]*)"', first)
         assert after
-        assert "q26" in first
-        assert "q01" not in first
+        assert "<code>q26" in first
+        assert "<code>q01" not in first
         second = client.get(html.unescape(after[1])).text
-        assert "q01" in second
-        assert "q26" not in second
+        assert "<code>q01" in second
+        assert "<code>q26" not in second
+
+    def test_not_found_say_from_how_many_characters_on_a_word_is_found(self, client):
+        assert "Words, or how they begin from three characters on, in any order." in search(client, "le").text
 
     def test_of_no_word_at_all_are_none(self, client):
         assert "No requests for" in search(client, " . ").text
@@ -312,6 +316,14 @@ class TestRequest:
         assert [r.json for r in caplog.records if "personal" in r.message] == [{"request": "r1", "who": "local"}]
         assert "Eric" not in client.get("/requests/r1").text
 
+    def test_says_of_each_reminder_ahead_whether_it_can_arrive(self):
+        world = World()
+        world.says(seen("a", mobile="12345"), seen("b"))
+        world.hear(SENT)
+        ahead = made(world).get("/requests/r1").text.partition('id="coming"')[2].partition("</section>")[0]
+        because = re.findall(r"Reminder of day 3 due</td>.*?<td><bdi>([^<]*)</bdi></td>\s*</tr>", ahead, re.DOTALL)
+        assert because == ["cannot arrive: there is no address to send it to", ""]
+
     def test_draws_a_row_a_signer_and_tells_it_in_words(self, client):
         page = client.get("/requests/r1").text
         assert page.count('class="lane"') == 2
@@ -361,7 +373,28 @@ class TestActions:
         assert "<button>Send" not in page
         answer = press(client, f"/requests/r1/resend/{failed(world)}", why="x")
         assert answer.status_code == 409
-        assert "already signed" in answer.text
+        assert "It cannot be done: already signed." in answer.text
+
+    def test_pressed_twice_it_is_done_once_and_the_second_answer_leads_back(self, world, client):
+        path = f"/requests/r1/resend/{failed(world)}"
+        fields = hidden(client.get(path).text) | {"why": "pressed twice"}
+        before = len(world.sent())
+        first, second = (client.post(path, data=fields) for _ in range(2))
+        world.pump()
+        assert (first.status_code, second.status_code, len(world.sent()) - before) == (303, 409, 1)
+        assert "It cannot be done: it was sent once more already." in second.text
+        assert 'href="/requests/r1">Back' in second.text
+
+    def test_a_message_that_had_no_address_is_not_sent_once_more(self):
+        world = World()
+        world.says(seen("a", mobile="12345"))
+        world.hear(SENT)
+        client, none = made(world), failed(world)
+        assert "Not again: there was no address to send it to" in client.get("/requests/r1").text
+        page = client.get("/resend?state=failed").text
+        assert "1 × not sent: there was no address to send it to." in page
+        assert "It cannot be done: none of these can be sent" in page
+        assert press(client, f"/requests/r1/resend/{none}", why="x").status_code == 409
 
     def test_a_resend_that_would_wait_says_so(self, world, client):
         world.says(seen("b"), eric(), status=Status.PAUSED)
@@ -377,6 +410,31 @@ class TestActions:
         press(client, "/requests/r1/resume", why="the deal is on")
         assert not world.request().reminders_stopped
         assert "not stopped" in client.get("/requests/r1/resume").text
+
+    @pytest.mark.parametrize(("act", "stopped"), [("stop", False), ("resume", True)])
+    def test_reminders_of_an_ended_request_are_neither_stopped_nor_resumed(self, world, client, act, stopped):
+        ended = replace(world.request(), status=Status.COMPLETE, reminders_stopped=stopped)
+        world.ledger.put("r1", ended, world.ledger.get(Request, "r1").version)
+        assert f"/requests/r1/{act}" not in client.get("/requests/r1").text
+        assert "It cannot be done: the request is complete." in client.get(f"/requests/r1/{act}").text
+        assert press(client, f"/requests/r1/{act}", why="x").status_code == 409
+
+    def test_of_a_request_whose_data_was_deleted_nothing_is_offered(self, world):
+        client = made(world, evidence=lambda key: b"")
+        press(client, "/requests/r1/forget", why="ticket 7")
+        page = client.get("/requests/r1").text
+        assert not [act for act in ("stop", "resume", "read", "forget", "unmask") if f"/requests/r1/{act}" in page]
+        for act in ("stop", "resume", "read"):
+            assert "It cannot be done: its personal data was deleted." in client.get(f"/requests/r1/{act}").text
+
+    def test_one_reminder_is_spoken_of_as_one(self):
+        world = World(Policy(reminder_days=(3,)))
+        world.says(seen("a"))
+        world.hear(SENT)
+        assert (
+            "One reminder ahead is called off, and no new ones are planned."
+            in made(world).get("/requests/r1/stop").text
+        )
 
     def test_a_blocked_address_is_shown_where_it_matters_and_cleared(self, world, client):
         key = address_key(ChannelName.SMS, PHONES["a"], Policy())
@@ -450,6 +508,21 @@ class TestDeadLetters:
         assert len(office.sent()) == 2
         assert "there are none" in client.get("/dead-letters/replay").text
 
+    def test_of_an_event_from_which_nothing_follows_promise_only_to_read(self):
+        office = Office()
+        office.hear(SENT)
+        office.dead_event(SIGNED)
+        said = "reads the request again, and sends what is due; so far nothing"
+        assert f"{said}." in made(office, office).get("/dead-letters/replay").text
+
+    def test_replayed_alone_leave_the_others_unjudged(self):
+        office = Office()
+        office.dead_event()
+        office.dead_event(SIGNED)
+        client = made(office, office)
+        page = client.get(press(client, "/dead-letters/replay?id=1", why="x").location).text
+        assert "Replayed. What cannot be read stays here, and what fails again comes back." in page
+
     def test_can_be_dropped_one_by_one(self):
         office = Office()
         client = made(office, office)
@@ -458,6 +531,7 @@ class TestDeadLetters:
         press(client, "/dead-letters/drop?id=1", why="a test of ours")
         assert [one.key for one in office.letters.letters] == ["2"]
         assert "there are none" in client.get("/dead-letters/drop").text
+        assert "Dropped." in client.get("/dead-letters?done=drop").text
         press(client, "/dead-letters/drop", why="of none in particular")
         assert len(office.letters.letters) == 1
 
@@ -577,7 +651,7 @@ class TestHealth:
         assert "none yet" in page
 
     def test_tells_of_the_last_pass_and_of_a_provider_that_is_down(self, world):
-        outage = Outage(since=world.now, last=world.now, until=world.now)
+        outage = Outage(since=world.now, last=world.now, until=world.now, failures=9)
         told = RelayStatus(circuits={"sms twilio": outage}, reconciled_at=world.now, rechecked=7, postponed=1)
         update_status(world.ledger, lambda known: replace(told, answers=known.answers))
         page = made(world).get("/health").text
@@ -603,7 +677,7 @@ def test_messages_are_listed_by_state_with_their_reason(client):
     page = client.get("/messages").text
     assert "the number +1•••01 is a landline" in page
     assert "/requests/r1" in page
-    assert "No message is unknown" in client.get("/messages?state=unknown").text
+    assert "None." in client.get("/messages?state=unknown").text
 
 
 def test_settings_show_no_secret_and_nothing_that_is_not_ours():
@@ -636,13 +710,17 @@ def test_warnings_name_half_a_rotation_and_missing_providers():
 
 def test_masking_leaves_enough_to_tell_people_apart():
     assert masked("to +13175550101 and eric.smith@example.com") == "to +1•••01 and e•••@example.com"
-    from shared.console.masking import Shown
-    from shared.domain.model import Request, Signer
-
     people = Request(id="r", sender="Jo  de  Vries", signers={"a": Signer(number=1, name="Ann\u00a0Lee")})
     shown = Shown(people, personal=False)
     assert shown.text("Jo de Vries and Ann  Lee") == "J. d. V. and A. L."
+    assert shown.text("LEASE OF ANN LEE; Ann Lees contract") == "LEASE OF A. L.; A. L.s contract"
     assert masked("notice 13175550101 of day 3") == "notice 13175550101 of day 3"
+
+
+def test_a_short_name_is_not_masked_within_another_word():
+    people = Request(id="r", signers={"a": Signer(number=1, name="Q"), "b": Signer(number=2, name="Li")})
+    text = Shown(people, personal=False).text("Hello Q, Li has signed.\nQuestions? Links?")
+    assert text == "Hello Q., L. has signed.\nQuestions? Links?"
 
 
 @pytest.mark.parametrize(
@@ -726,6 +804,22 @@ class TestBlocked:
         assert f"/requests/r1/resend/{failed(world)}" not in page
         assert "Not again: the address is blocked" in page
         assert f'name="address" value="{key}"><input type="hidden" name="request" value="r1"' in page
+
+    def test_that_was_cleared_meanwhile_is_called_nobodys_no_more(self, world):
+        key, client = blocked(world), made(world)
+        asked = {"address": key, "request": "r1"}
+        press(client, "/suppressions/clear", **asked, why="they texted START")
+        page = press(client, "/suppressions/clear", **asked).text
+        assert "It cannot be done: it is cleared already." in page
+        assert "nobody" not in page
+        assert "tried again" not in page
+
+    @pytest.mark.parametrize(("channel", "named"), [(ChannelName.SMS, "by SMS"), (ChannelName.EMAIL, "by e-mail")])
+    def test_only_of_a_number_clearing_speaks_of_texts(self, world, channel, named):
+        world.ledger.put("k", Suppression(channel=channel, reason="bounced", since=world.now), None)
+        page = press(made(world), "/suppressions/clear", address="k").text
+        assert f"Messages {named} to this address are tried again" in page
+        assert ("until they text START" in page) is (channel is ChannelName.SMS)
 
     def test_clearing_says_whose_it_is_and_warns_of_stop(self, world):
         key, client = blocked(world), made(world)
@@ -815,6 +909,23 @@ class TestHome:
         said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
         assert said == ["what waits in Pub/Sub is not known: Cloud Monitoring answered 403"]
 
+    def test_foresees_no_time_while_a_provider_is_down(self, world):
+        outage = Outage(since=world.now, last=world.now, until=world.now + timedelta(minutes=9), failures=9)
+        update_status(world.ledger, lambda known: replace(known, circuits={"sms sms": outage}))
+        put_planned(world, 130)
+        assert told(made(world)) == ["130 messages wait to be sent."]
+
+    @pytest.mark.parametrize(
+        ("failures", "hours", "down"), [(4, 0, False), (5, 0, True), (5, 1, True), (5, 2, False), (900, 25, False)]
+    )
+    def test_calls_neither_a_few_failures_nor_those_long_past_an_outage(self, world, failures, hours, down):
+        outage = Outage(since=world.now, last=world.now, until=world.now, failures=failures)
+        update_status(world.ledger, lambda known: replace(known, circuits={"sms sms": outage}))
+        world.now += timedelta(hours=hours)
+        client = made(world)
+        assert ("has failed since" in client.get("/").text) is down
+        assert ("fails since" in client.get("/health").text) is down
+
     def test_tells_of_an_outage_and_of_who_waits_for_it(self, world):
         world.says(seen("c"))
         world.api.truth["r2"] = replace(world.api.truth["r1"], id="r2")
@@ -895,7 +1006,7 @@ class TestHome:
         assert "300 messages wait to be sent.</p>" in made(world).get("/").text
 
     def test_of_a_quiet_day_says_so(self):
-        assert "Nothing. Every signer was reached" in made(World()).get("/").text
+        assert "No signer needs attention: as far as is known, each was reached" in made(World()).get("/").text
 
 
 class TestLists:
@@ -904,6 +1015,7 @@ class TestLists:
         for query, there in {
             f"since={day}&until={day}": True,
             "until=2020-01-01": False,
+            "until=9999-12-31": True,
             "since=2030-01-01": False,
             "channel=sms": True,
             "channel=SMS": True,
@@ -976,6 +1088,18 @@ class TestLists:
         assert has in answer.text
         assert not [word for word in PERSONAL if word in answer.text]
 
+    def test_count_the_same_signatures_on_the_page_and_as_csv(self, world):
+        copied = replace(seen("c"), role=Role.RECIPIENT)
+        world.says(eric(signed=True), seen("b"), copied)
+        world.hear(SIGNED, "a")
+        key = world.signer("b")
+        gone = replace(world.request().signers[key], state=SignerState.REMOVED)
+        some = replace(world.request(), signers={**world.request().signers, key: gone})
+        world.ledger.put("r1", some, world.ledger.get(Request, "r1").version)
+        client = made(world)
+        assert "1 of 1" in client.get("/requests").text
+        assert "r1,Lease,open,1,1," in client.get("/requests.csv").text
+
     def test_of_a_search_come_as_csv_and_of_another_browser_are_empty(self, world, client):
         link = re.search(r'href="(/search.csv\?n=[^"]*)"', search(client, "eric").text)
         assert link
@@ -1028,7 +1152,7 @@ class TestBulk:
     def test_first_counts_and_sends_nothing(self, outage):
         page = made(outage).get("/resend?state=failed&cause=refused").text
         assert "Send 2 messages once more" in page
-        assert "2 × Invitation by SMS: sent once more" in page
+        assert "2 × Invitation by SMS: will be sent once more, with the request as it stands then." in page
         assert "1 × not sent: already signed." in page
         assert outage.sent() == []
 

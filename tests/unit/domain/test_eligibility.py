@@ -69,6 +69,9 @@ class TestInvitation:
     def test_waits_for_an_address_that_one_answer_lacked(self, two):
         assert isinstance(invitation(with_signer(two, 1, mobile=""), of=two), Defer)
 
+    def test_waits_for_a_signer_whom_the_last_answer_lacked(self, two):
+        assert isinstance(invitation(with_signer(two, 1, missing_since=START)), Defer)
+
     def test_is_suppressed_for_one_who_left_or_was_never_there(self, two):
         assert isinstance(invitation(with_signer(two, 1, state=SignerState.REMOVED)), Suppress)
         assert isinstance(evaluate(replace(two, signers={}), notice(two, Kind.INVITATION), NEXT, POLICY), Suppress)
@@ -241,6 +244,10 @@ class TestCompletion:
         assert evaluate(done, notice(done, Kind.COMPLETION), NEXT, POLICY) == Send()
         reader = with_signer(done, 1, role=Role.RECIPIENT)
         assert evaluate(reader, notice(reader, Kind.COMPLETION), NEXT, POLICY) == Send()
+
+    def test_leaves_also_to_whom_the_last_answer_lacked(self, two):
+        done = with_signer(replace(two, status=Status.COMPLETE, completed_at=START), 1, missing_since=START)
+        assert evaluate(done, notice(done, Kind.COMPLETION), NEXT, POLICY) == Send()
 
     def test_is_suppressed_when_the_completion_no_longer_stands(self, two):
         assert isinstance(evaluate(two, notice(two, Kind.COMPLETION), NEXT, POLICY), Suppress)

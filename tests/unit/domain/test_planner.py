@@ -212,6 +212,20 @@ def test_of_a_reading_for_a_notice_only_what_nobody_must_publish_is_stored(befor
     assert planner.aside(old, fresh, POLICY) == ways[stored]
 
 
+def test_what_an_answer_lacked_and_a_reading_for_a_notice_shows_is_not_lacking_any_more():
+    """Else a later answer that lacks it once would count as a second one in a row."""
+    one = next(iter(state(seen("a")).signers))
+    marks = {"lacking_since": LAST, "missing_since": LAST}
+    fresh = replace(state(seen("a")), checked_at=NOW)
+    doubts = {"unconfirmed_since": LAST, "not_found_since": LAST}
+    old = replace(fresh, signers={one: replace(fresh.signers[one], **marks)}, checked_at=LAST, next_at=NOW + DAY)
+    assert planner.aside(replace(old, **doubts), fresh, POLICY) == replace(fresh, checked_at=LAST, next_at=NOW)
+    again = replace(fresh, round=2)
+    assert planner.aside(replace(old, **doubts), again, POLICY).unconfirmed_since == LAST
+    moved = replace(fresh, signers={one: replace(fresh.signers[one], mobile="")})
+    assert planner.aside(old, moved, POLICY).signers[one].lacking_since == LAST
+
+
 def test_a_reading_by_which_a_task_can_be_made_is_not_stored():
     policy = Policy(reminder_days=(30,), window=None)
     old = replace(state(seen("a"), policy=policy), checked_at=START + MINUTE, status_at=START)

@@ -127,6 +127,11 @@ def test_a_word_counts_up_to_its_hundredth_character_and_loses_the_marks_around_
     assert folded("@.,;:!?\"'()[]{}<>“”’&Straße-ﬁx&’”“><}{][)('\"?!:;,.") == "strasse-fix"
 
 
+@pytest.mark.parametrize("apostrophe", ["'", "’", "‘", "ʼ"])
+def test_an_apostrophe_is_one_however_it_is_typed(apostrophe):
+    assert folded(f"O{apostrophe}Brien") == "o'brien"
+
+
 def test_all_words_that_are_typed_must_begin_one_of_the_requests():
     request = Request(id="r", search=("alpha", "beta"))
     assert [matches(request, words) for words in (("al", "be"), ("al", "x"), ("lpha",), ())] == [

@@ -8,13 +8,12 @@ from shared.domain.model import (
     ApiSigner,
     ChannelName,
     Reminder,
-    Request,
     Role,
     Signer,
     SignerState,
 )
 from shared.domain.policy import Policy
-from shared.domain.signers import address_of, counted_signers, matched, reopened
+from shared.domain.signers import address_of, counted, matched, reopened
 from tests.fakes import START, seen
 from tests.merge_steps import sent
 
@@ -96,7 +95,7 @@ def test_recipients_and_whoever_has_left_are_not_counted():
         "c": Signer(number=3, state=SignerState.REMOVED),
         "d": Signer(number=4, state=SignerState.SIGNED),
     }
-    assert [s.number for s in counted_signers(Request(id="r1", signers=signers))] == [1, 4]
+    assert [s.number for s in counted(signers)] == [1, 4]
 
 
 def test_each_channel_has_its_address_and_none_has_no_address():

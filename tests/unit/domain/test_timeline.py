@@ -125,7 +125,7 @@ def test_a_reminder_called_off_says_why():
     expired = sent(seen("a"))
     expired.says(seen("a"), status=Status.EXPIRED)
     expired.hear(EXPIRED)
-    assert called_off(expired) == {"the request is expired"}
+    assert called_off(expired) == {"the request has expired"}
 
     left = sent(seen("a"), seen("b"))
     left.says(seen("b"))
@@ -190,7 +190,7 @@ CHANGED = {
     "not_found_since": START + 5 * MINUTE,
     "notes": (Note(at=START + 6 * MINUTE, who="ann@x.org", what="reminders stopped", why="asked"),),
     "next_at": START + 8 * MINUTE,
-    "purge_at": START + 9 * MINUTE,
+    "purge_at": START + timedelta(days=1) + 9 * MINUTE,
 }
 
 
@@ -211,6 +211,17 @@ def test_what_happened_to_a_request_is_told_in_its_own_words():
     assert {(m.signer, m.mark, m.answer, m.notice, m.record) for m in found} == {("", "", "", "", None)}
     past = timeline(Request(id="r1", next_at=START, adopted=True), {}, START, Policy())
     assert past == []
+
+
+def test_of_an_ended_request_the_last_recheck_is_told_as_what_it_is_the_deletion():
+    due = START + 89 * DAY
+    ended = Request(id="r1", purge_at=due + DAY, next_at=due)
+    assert [(m.at, m.what) for m in timeline(ended, {}, START, Policy())] == [(due, "Personal data is deleted")]
+
+
+def test_a_request_whose_data_was_deleted_is_not_asked_about_again():
+    left = Request(id="r1", forgotten=True, next_at=START + MINUTE)
+    assert [m.what for m in timeline(left, {}, START, Policy())] == ["What was written meanwhile is deleted too"]
 
 
 @pytest.mark.parametrize(
@@ -281,6 +292,15 @@ def test_it_can_be_asked_for_some_of_the_signers_only():
     assert (invitation.what, invitation.signer) == ("Invitation by SMS: not begun yet", b)
 
 
+@pytest.mark.parametrize("status", [Status.PAUSED, Status.DISPUTED])
+def test_a_reminder_that_waits_for_a_pause_or_a_dispute_is_not_called_off(status):
+    world = sent(seen("a"))
+    waiting = replace(world.request(), status=status)
+    found = [m for m in timeline(waiting, {}, world.now, world.policy) if m.what.startswith("Reminder")]
+    assert [m.what for m in found] == [f"Reminder of day {day} due" for day in (3, 7, 14)]
+    assert {m.why for m in found} == {f"it waits while the request is {status}"}
+
+
 def test_the_next_thing_of_a_signer_is_their_first_reminder_ahead():
     world = sent(seen("a"), seen("b"))
     world.advance(4 * DAY)
@@ -297,7 +317,7 @@ def test_the_next_thing_of_a_signer_is_their_first_reminder_ahead():
     [
         ({"state": SignerState.REMOVED}, {}, "no longer on the request"),
         ({"state": SignerState.SIGNED}, {}, "signed by then"),
-        ({}, {"status": Status.GONE}, "the request is gone"),
+        ({}, {"status": Status.GONE}, "Clickwrap no longer knows the request"),
         ({}, {"reminders_stopped": True}, "an operator has stopped the reminders"),
         ({"invited_at": START - 3 * DAY}, {}, "it was past when it could have been planned"),
         ({"invited_at": START - 3 * DAY + MINUTE}, {}, "no longer planned"),

@@ -551,11 +551,16 @@ def test_stopped_reminders_do_not_arrive() -> None:
     assert told(record(S.DELIVERED), reminders_stopped=True).no_reminder == "an operator has stopped the reminders"
 
 
+def invitation(signers: dict[str, Signer], key: str) -> str:
+    """The id of a signer's invitation by SMS."""
+    return notice_for(Request(id="r1", signers=signers), key, Kind.INVITATION, SMS).notice
+
+
 def test_the_number_of_a_thousand_signers_costs_no_thousand_plans() -> None:
     """Linear: each signer's records are found once."""
     many = {f"k{n}": signer(number=n, mobile=f"+1317555{n:04}") for n in range(1, 1001)}
     state = Request(id="r1", signers=many)
-    records = {f"n{k}": record(S.DELIVERED, signer=k) for k in many}
+    records = {invitation(many, k): record(S.DELIVERED, signer=k) for k in many}
     found = verdicts(state, Known(records=records, now=START, policy=Policy()))
     assert {v.reach for v in found.values()} == {Reach.REACHED}
 
@@ -569,14 +574,16 @@ def of(request: dict[str, Any], known: dict[str, Any] | None = None, **signers: 
 
 
 def test_each_signer_has_the_verdict_of_their_own_messages_in_their_order() -> None:
-    waiting = {"invited_at": START, "mobile": PHONES["b"]}
-    found = of(
-        {},
-        {"records": {"n1": record(S.DELIVERED, signer="k"), "n2": record(S.FAILED, "landline", signer="j")}},
-        k=signer(number=1),
-        j=signer(number=2, mobile=PHONES["c"], invited_at=START - 8 * 24 * HOUR),
-        i=signer(number=3, **waiting),
-    )
+    signers = {
+        "k": signer(number=1),
+        "j": signer(number=2, mobile=PHONES["c"], invited_at=START - 8 * 24 * HOUR),
+        "i": signer(number=3, invited_at=START, mobile=PHONES["b"]),
+    }
+    records = {
+        invitation(signers, "k"): record(S.DELIVERED, signer="k"),
+        invitation(signers, "j"): record(S.FAILED, "landline", signer="j"),
+    }
+    found = of({}, {"records": records}, **signers)
     assert [(key, v.reach, v.channel) for key, v in found.items()] == [
         ("k", Reach.REACHED, SMS),
         ("j", Reach.NOT_REACHED, SMS),
@@ -747,6 +754,33 @@ def test_the_address_that_was_last_written_to_counts() -> None:
     assert told(old, new, extra=blocked).no_reminder == ""
     assert told(new, old, extra={"blocked": {"new": BLOCKED}}).blocked
     assert told(old, replace(other, channel=EMAIL), extra=blocked).blocked
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_arrived_at_a_former_address_reached_nobody_at_the_present_one(late) -> None:
+    """A corrected number, or another person after a delegation. late: the old address's receipt comes last."""
+    arrived = Transition(at=START if late else START - HOUR, state=S.DELIVERED)
+    begun = Transition(at=START - 2 * HOUR, state=S.ACCEPTED)
+    old = record(S.DELIVERED, address="old", history=(begun, arrived))
+    failed = Transition(at=START - HOUR / 2, state=S.FAILED)
+    new = record(S.FAILED, "the number is a landline", address="new", history=(failed,))
+    assert told(new, old).sentence() == "Not reached: the number is a landline."
+    assert told(replace(new, state=S.ACCEPTED, reason=""), old).reach is Reach.SENT
+    assert told(new, replace(old, channel=EMAIL)).reach is Reach.REACHED
+    blocked = told(new, old, extra={"blocked": {"old": BLOCKED}})
+    assert not blocked.blocked
+
+
+def test_an_address_that_is_back_counts_though_another_was_written_to_since() -> None:
+    old = record(S.DELIVERED, address="back", history=(Transition(at=START - HOUR, state=S.DELIVERED),))
+    between = record(S.FAILED, "the number is a landline", address="between")
+    assert told(old, between).sentence() == "Reached: the invitation by SMS arrived."
+
+
+def test_what_arrived_at_a_former_address_does_not_hide_what_waits_for_the_present_one() -> None:
+    old = record(S.DELIVERED, address="old")
+    dead = told(old, begun=False, extra={"dead": True})
+    assert dead.sentence() == "Not reached: the invitation by SMS was given up and is a dead letter."
 
 
 @pytest.mark.parametrize(

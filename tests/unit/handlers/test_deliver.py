@@ -163,7 +163,8 @@ class TestProviders:
         world = World(channels=())
         world.says(seen("a"))
         world.hear(SENT)
-        assert [(r.state, r.reason) for r in world.records()] == [(NoticeState.FAILED, "no provider is set for sms")]
+        reason = "no provider is set for sms: see SMS_PROVIDER"
+        assert [(r.state, r.reason) for r in world.records()] == [(NoticeState.FAILED, reason)]
 
     @pytest.mark.parametrize("error", [RetryLater("down"), PermanentFailure("no")])
     def test_without_the_shortener_the_long_link_goes(self, error):

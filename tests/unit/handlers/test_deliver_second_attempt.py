@@ -8,20 +8,21 @@ from msgspec.structs import replace
 
 from shared.domain import planner
 from shared.domain.errors import Accepted, OutcomeUnknown, RetryLater
-from shared.domain.model import EventType, Notice, NoticeRecord, NoticeState, Request
+from shared.domain.model import ChannelName, EventType, Notice, NoticeRecord, NoticeState, Request
 from shared.domain.notice_record import first_record, stand_in
+from shared.domain.policy import Policy, address_key
 from shared.domain.receipts import Receipt
 from shared.handlers.receipts import Receipts
 from shared.ports import Outgoing
-from tests.fakes import START, World, seen
+from tests.fakes import PHONES, START, World, seen
 from tests.receipt_world import MAIL, NOTHING, ReceiptWorld
 
 MINUTE = timedelta(minutes=1)
 BOUNCE = Receipt(notice="", provider_id="", state=NoticeState.UNDELIVERED, reason="full", at=START)
 
 
-def lost() -> World:
-    world = World()
+def lost(policy: Policy | None = None) -> World:
+    world = World(policy)
     world.sms.outcomes = [OutcomeUnknown("time-out")]
     world.says(seen("a"))
     world.hear(EventType.SENT)
@@ -150,6 +151,18 @@ class TestTheStandInOfABounceThatWasTheFirstTrys:
         notice = stand_in(key, first)
         assert notice is not None
         return notice
+
+
+def test_what_was_lost_once_and_may_not_be_tried_again_is_told_to_the_sender() -> None:
+    """The signer had the text, and answered STOP before the second try."""
+    world = lost(Policy(channels="sms", tell_sender=True, sender_fallback="boss@x.org"))
+    address = address_key(ChannelName.SMS, PHONES["a"], world.policy)
+    world.fallback.opt_out(ChannelName.SMS, address, "the signer texted STOP", world.now)
+    world.advance(20 * MINUTE, reconcile=True)
+    (record,) = [r for r in world.records() if r.signer]
+    assert (record.state, record.reason[:27]) == (NoticeState.UNKNOWN, "not sent a second time: the")
+    assert [m.to for m in world.email.sent] == ["boss@x.org"]
+    assert len(world.events("notice")) == 1
 
 
 def test_what_was_lost_once_and_is_no_longer_due_stays_unknown_since_it_may_have_arrived():

@@ -10,6 +10,7 @@ from shared.domain.errors import OutcomeUnknown, PermanentFailure, RetryLater
 from shared.domain.model import EventType, NoticeRecord, NoticeState
 from shared.domain.notice_record import settled
 from shared.domain.receipts import InvalidSignature, Receipt
+from shared.handlers.receipts import NotInUse
 from tests.fakes import PHONES
 from tests.receipt_world import NOTHING, ReceiptWorld
 
@@ -167,7 +168,7 @@ class TestReceipts:
         assert relay.records() == before
 
     def test_of_a_provider_not_in_use_are_refused(self, relay):
-        with pytest.raises(KeyError):
+        with pytest.raises(NotInUse, match="FORMER_PROVIDERS"):
             relay.receipts.take("other", NOTHING)
 
     def test_run_again_after_a_lost_race_and_come_again_after_five(self, relay):

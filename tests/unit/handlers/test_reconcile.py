@@ -1,5 +1,6 @@
 """Each minute: requests that cannot be read are put off, ended ones forgotten, unknown ones adopted."""
 
+import logging
 from datetime import timedelta
 
 import msgspec
@@ -10,7 +11,7 @@ from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import EventType, RelayStatus, Request, Status
 from shared.domain.recheck import UNREAD_AGAIN
 from shared.handlers import reconcile
-from tests.fakes import START, World, answer, seen
+from tests.fakes import START, World, answer, one_by_one, seen
 
 SENT, SIGNED, COMPLETE, _ = EventType
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -145,7 +146,7 @@ class TestAPass:
         due(world, *[f"r{n}" for n in range(700)])
         world.api.truth = {f"r{n}": answer(seen("a")) for n in range(700)}
         ports = world.ledger, world.resolve.recheck, world.api, world.sites
-        a_pass = reconcile.Reconcile(*ports, world.policy, world.clock, calls)
+        a_pass = reconcile.Reconcile(*ports, world.policy, world.clock, calls, one_by_one)
         assert a_pass.run() == {"rechecked": requests, "postponed": 0}
 
     def test_ends_before_the_next_one_begins(self):
@@ -228,6 +229,23 @@ class TestListing:
             world.reconcile.run()
             world.now += MINUTE
         assert len(lists) == 2
+
+    def test_is_not_ended_by_a_request_that_cannot_be_decoded(self, caplog):
+        world = self.listed("newer", "r1")
+        due(world, "newer")
+        world.ledger.undecodable = {"newer"}
+        world.says(seen("a"))
+        world.reconcile.run()
+        assert world.request().adopted
+        assert not [r for r in caplog.records if r.levelno >= logging.ERROR]
+
+    def test_of_a_site_that_has_none_costs_the_others_nothing(self):
+        world = self.listed("r1")
+        world.sites.insert(0, "site-0")
+        world.api.lists["site-0"] = PermanentFailure("the API does not list requests")
+        world.says(seen("a"))
+        world.reconcile.run()
+        assert world.request().adopted
 
     @pytest.mark.parametrize("fault", [PermanentFailure("the API does not list requests"), RetryLater("busy")])
     def test_is_only_warned_of_where_the_api_has_no_such_list(self, fault, caplog):

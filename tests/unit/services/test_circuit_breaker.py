@@ -144,3 +144,16 @@ def test_a_late_unknown_completion_gets_its_second_try_too():
     assert [r.state for r in world.ledger.all(NoticeRecord).values() if r.kind == "completion"] == [
         NoticeState.ACCEPTED
     ]
+
+
+def test_a_control_document_that_cannot_be_decoded_costs_no_message():
+    """After a rollback: what is learnt and noted there is a help, and nothing rests on it."""
+    world = World()
+    update_status(world.ledger, lambda s: s)
+    world.ledger.undecodable = {RELAY}
+    world.sms.outcomes = [OutcomeUnknown("time-out"), DOWN]
+    world.says(seen("a"), seen("b"))
+    world.hear(SENT)
+    world.advance(HOUR)
+    assert not world.dead
+    assert {m.to for m in world.sms.sent} == {PHONES["a"], PHONES["b"]}

@@ -186,14 +186,17 @@ def test_one_alone_can_be_replayed():
     assert len(office.sent()) == 1
 
 
-def test_a_notice_that_was_sent_is_settled():
+def test_of_a_notice_that_was_sent_only_the_outcome_is_told_again():
+    """The delivery that sent it may have ended before it told."""
     office = with_dead_notices()
     office.bus.pending = [(one.topic, one.data) for one in office.letters.letters]
     office.pump()
-    assert office.fates() == [ReplayOutcome.SETTLED] * 2
-    assert office.desk.held()[0].would == "nothing: it is accepted already"
+    assert office.fates() == [ReplayOutcome.REPLAY] * 2
+    assert office.desk.held()[0].would == "sends nothing, since it is accepted already, and tells that again"
+    told = office.bus.topics[office.names.status_topic]
+    told.clear()
     office.replayed()
-    assert len(office.sent()) == 2
+    assert (len(office.sent()), len(told), office.fates()) == (2, 2, [])
 
 
 def test_a_notice_no_longer_due_is_settled_with_the_reason_and_one_that_waits_waits():

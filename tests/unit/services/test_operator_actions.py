@@ -70,9 +70,11 @@ class TestResend:
             operate(world).resend("r1", done, WHY)
 
     def test_is_recorded_with_who_and_why(self, world):
-        operate(world).resend("r1", key_of(world, NoticeState.FAILED), WHY)
+        first = key_of(world, NoticeState.FAILED)
+        operate(world).resend("r1", first, WHY)
         (note,) = world.request().notes
-        assert (note.who, note.what, note.why, note.at) == (WHY.who, "sent once more", WHY.why, world.now)
+        assert (note.who, note.why, note.at) == (WHY.who, WHY.why, world.now)
+        assert note.what == f"sent once more: notice {first[:12]}"  # as the request's page names it
 
     def test_is_refused_a_second_time_for_the_same_notice(self, world):
         first = key_of(world, NoticeState.FAILED)

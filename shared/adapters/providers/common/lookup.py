@@ -1,6 +1,5 @@
 """Asking a provider for a message it may have taken: what its list says, and when it cannot tell."""
 
-import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 from shared.adapters.http.client import HttpResponse
 from shared.adapters.providers.common.rules import SKEW
 from shared.domain.errors import CannotSay, RetryLater
-from shared.domain.lost_answers import ASK_WITHIN
 from shared.ports import Sought
 
 PAGE = 100  # messages that are asked for; one address hardly gets more in the minutes in question
@@ -27,18 +25,6 @@ def listed(answer: HttpResponse, who: str, name: str) -> list[Mapping[str, Any]]
     if not isinstance(told, list) or not all(isinstance(row, dict) for row in told):
         raise RetryLater(f"{who} was asked, and its answer makes no sense")
     return told
-
-
-class Patience:
-    """For a question of several calls. Begins when it is made."""
-
-    def __init__(self, who: str, seconds: float = ASK_WITHIN) -> None:
-        self._who, self._until = who, time.monotonic() + seconds
-
-    def check(self) -> None:
-        """To be asked before each further call. Raises RetryLater."""
-        if time.monotonic() >= self._until:
-            raise RetryLater(f"{self._who} takes too long to say what it took")
 
 
 def earliest(sought: Sought) -> datetime:

@@ -10,7 +10,8 @@ import msgspec
 
 from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.inbound import Keyword
-from shared.domain.receipts import InvalidSignature
+from shared.domain.model import NoticeState
+from shared.domain.receipts import InvalidSignature, Receipt
 
 SETTINGS_WAIT = 900.0  # seconds until a message is tried again that only an operator's wrong setting holds up
 SKEW = timedelta(minutes=5)
@@ -38,7 +39,23 @@ class Rule(msgspec.Struct, frozen=True):
             else PermanentFailure(text, suppress=self.suppress)
         )
 
+    def receipt(
+        self, who: str, state: NoticeState, at: datetime, *, notice: str, provider_id: str, code: str = ""
+    ) -> Receipt:
+        """What became of a message. notice, provider_id: "" where they are not told. code: follows the reason."""
+        reason = f"{who}: {self.reason}{f' ({code})' if code else ''}" if self.reason else ""
+        return Receipt(
+            notice=notice or None,
+            provider_id=provider_id,
+            state=state,
+            reason=reason,
+            at=at,
+            suppress=self.suppress,
+            asks=self.asks,
+        )
 
+
+FINE = Rule("")  # of a receipt that tells of no failure
 REFUSED = Rule
 ADDRESS = partial(Rule, suppress=True)
 OPT_OUT = partial(Rule, suppress=True, asks=Keyword.STOP)

@@ -14,6 +14,7 @@ from shared.adapters.http.client import HttpResponse, field_text
 from shared.adapters.providers.common.rules import (
     ADDRESS,
     AGAIN,
+    FINE,
     OPT_OUT,
     PACED,
     REFUSED,
@@ -102,18 +103,9 @@ def received(told: Mapping[str, Any], now: datetime) -> list[Receipt] | list[Inb
     if state is None:
         return []
     code = _code(mapping(told.get("error")))
-    rule = CODES.get(code, REFUSED("not delivered")) if state is NoticeState.UNDELIVERED else REFUSED("")
-    return [
-        Receipt(
-            notice=field_text(told.get("client_ref")) or None,
-            provider_id=field_text(told.get("message_uuid")),
-            state=state,
-            reason=f"Vonage: {rule.reason} ({code or told['status']})" if rule.reason else "",
-            at=at,
-            suppress=rule.suppress,
-            asks=rule.asks,
-        )
-    ]
+    rule = CODES.get(code, REFUSED("not delivered")) if state is NoticeState.UNDELIVERED else FINE
+    ids = {"notice": field_text(told.get("client_ref")), "provider_id": field_text(told.get("message_uuid"))}
+    return [rule.receipt("Vonage", state, at, code=code or field_text(told["status"]), **ids)]
 
 
 def _refusal(status: int, told: Mapping[str, Any], credentials: str) -> RetryLater | PermanentFailure:

@@ -23,6 +23,7 @@ from shared.adapters.providers.common.lookup import PAGE, earliest, listed
 from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
+    FINE,
     OPT_OUT,
     REFUSED,
     SENDER,
@@ -76,9 +77,9 @@ INVALID_TO = re.compile(r"'?to'? parameter is not a valid address", re.IGNORECAS
 
 # `event`, with `severity` where it has one. A temporary failure is retried by Mailgun.
 EVENTS: dict[str, tuple[NoticeState, Rule]] = {
-    "accepted": (NoticeState.ACCEPTED, REFUSED("")),
-    "failed/temporary": (NoticeState.ACCEPTED, REFUSED("")),
-    "delivered": (NoticeState.DELIVERED, REFUSED("")),
+    "accepted": (NoticeState.ACCEPTED, FINE),
+    "failed/temporary": (NoticeState.ACCEPTED, FINE),
+    "delivered": (NoticeState.DELIVERED, FINE),
     "failed/permanent": (NoticeState.UNDELIVERED, REFUSED("failed for good")),
     "rejected": (NoticeState.UNDELIVERED, REFUSED("rejected by Mailgun")),
     "complained": (NoticeState.DELIVERED, OPT_OUT("reported as spam")),
@@ -238,14 +239,5 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
     if state is NoticeState.UNDELIVERED:
         rule = FAILURES.get(field_text(event.get("reason")), rule)
     code = field_text(mapping(event.get("delivery-status")).get("code"))
-    return [
-        Receipt(
-            notice=_notice(event) or None,
-            provider_id=_message_id(event),
-            state=state,
-            reason=f"Mailgun: {rule.reason}{f' ({code})' if code else ''}" if rule.reason else "",
-            at=moment(event.get("timestamp"), now),
-            suppress=rule.suppress,
-            asks=rule.asks,
-        )
-    ]
+    at, ids = moment(event.get("timestamp"), now), {"notice": _notice(event), "provider_id": _message_id(event)}
+    return [rule.receipt("Mailgun", state, at, code=code, **ids)]

@@ -17,12 +17,15 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from msgspec.structs import replace
+
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, field_text
 from shared.adapters.providers.common.lookup import listed
 from shared.adapters.providers.common.mail import Letterhead, marks, message_id, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
     AGAIN,
+    FINE,
     OPT_OUT,
     REFUSED,
     SENDER,
@@ -84,7 +87,7 @@ REFUSALS: dict[int, Rule] = {
 # `Type` of a bounce: https://postmarkapp.com/developer/api/bounce-api#bounce-types
 # Types that are no bounce at all (an auto-responder's answer, a changed address) are not here.
 BOUNCES: dict[str, tuple[NoticeState, Rule]] = {
-    "Transient": (NoticeState.ACCEPTED, REFUSED("")),  # still being tried
+    "Transient": (NoticeState.ACCEPTED, FINE),  # still being tried
     "HardBounce": (NoticeState.UNDELIVERED, ADDRESS("bounced")),
     "BadEmailAddress": (NoticeState.UNDELIVERED, ADDRESS("the address is not valid")),
     "ManuallyDeactivated": (NoticeState.UNDELIVERED, ADDRESS("deactivated at Postmark")),
@@ -98,7 +101,7 @@ BOUNCES: dict[str, tuple[NoticeState, Rule]] = {
     "SMTPApiError": (NoticeState.UNDELIVERED, REFUSED("a fault at Postmark")),
     "Unknown": (NoticeState.UNDELIVERED, REFUSED("returned, nobody says why")),
 }
-DELIVERED = (NoticeState.DELIVERED, REFUSED(""))
+DELIVERED = (NoticeState.DELIVERED, FINE)
 COMPLAINED = (NoticeState.DELIVERED, OPT_OUT("reported as spam"))
 # `SuppressionReason` of a SubscriptionChange: https://postmarkapp.com/developer/webhooks/subscription-change-webhook
 SUPPRESSIONS: dict[str, tuple[NoticeState, Rule]] = {
@@ -212,17 +215,10 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> list[Receipt]:
     state, rule = known
     # Inactive: Postmark itself sends nothing more to the address.
     inactive = state is NoticeState.UNDELIVERED and event.get("Inactive") is True
-    return [
-        Receipt(
-            notice=field_text(mapping(event.get("Metadata")).get("notice")) or None,
-            provider_id=field_text(event.get("MessageID")),
-            state=state,
-            reason=f"Postmark: {rule.reason}" if rule.reason else "",
-            at=_when(event, now),
-            suppress=rule.suppress or inactive,
-            asks=rule.asks,
-        )
-    ]
+    rule = replace(rule, suppress=rule.suppress or inactive)
+    notice = field_text(mapping(event.get("Metadata")).get("notice"))
+    provider_id = field_text(event.get("MessageID"))
+    return [rule.receipt("Postmark", state, _when(event, now), notice=notice, provider_id=provider_id)]
 
 
 def _suppression(event: Mapping[str, Any]) -> tuple[NoticeState, Rule] | None:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, bearer, field_text
-from shared.adapters.providers.common.lookup import Patience, earliest, listed
+from shared.adapters.providers.common.lookup import earliest, listed
 from shared.adapters.providers.common.mail import Letterhead, as_sent, marks, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
+    FINE,
     OPT_IN,
     OPT_OUT,
     REFUSED,
@@ -79,9 +80,9 @@ NO_TRACKING = {
 
 # `event`, and `type` of a bounce. A deferred message is still being tried; opens and clicks are not tracked.
 EVENTS: dict[str, tuple[NoticeState, Rule]] = {
-    "processed": (NoticeState.ACCEPTED, REFUSED("")),
-    "deferred": (NoticeState.ACCEPTED, REFUSED("")),
-    "delivered": (NoticeState.DELIVERED, REFUSED("")),
+    "processed": (NoticeState.ACCEPTED, FINE),
+    "deferred": (NoticeState.ACCEPTED, FINE),
+    "delivered": (NoticeState.DELIVERED, FINE),
     "bounce": (NoticeState.UNDELIVERED, ADDRESS("bounced")),
     "bounce/blocked": (NoticeState.UNDELIVERED, REFUSED("blocked by the recipient's server")),
     "dropped": (NoticeState.UNDELIVERED, REFUSED("dropped by SendGrid")),
@@ -110,7 +111,7 @@ class Sender:
         self._url, self._login = f"{values[API_URL]}/v3/mail/send", bearer(values[API_KEY])
         self._categories, self._sandbox = values[CATEGORIES], values[SANDBOX_MODE] == "on"
         self._logs_url = f"{values[API_URL]}/v3/logs"
-        self._letterhead, self._http = Letterhead(values), Http("SendGrid", clock, deadline)
+        self._letterhead, self._http, self._clock = Letterhead(values), Http("SendGrid", clock, deadline), clock
 
     def send(self, message: Outgoing) -> Accepted:
         answer = self._http.post_json(self._url, self._body(message), self._login)
@@ -127,19 +128,20 @@ class Sender:
 
     def find(self, sought: Sought) -> Accepted | None:
         """The list has no arguments of ours, so each message to the address is looked at. The key needs Email Logs."""
-        patience, asked = Patience("SendGrid"), {"query": _query(sought), "limit": MOST_LOOKED_AT + 1}
+        asked = {"query": _query(sought), "limit": MOST_LOOKED_AT + 1}
         told = listed(self._http.post_json(self._logs_url, asked, self._login, effect=False), "SendGrid", "messages")
         keys = [field_text(message.get("sg_message_id")) for message in told[:MOST_LOOKED_AT]]
-        seen = {self._argument(key, patience): key for key in keys}
+        seen = {self._argument(key, sought.until): key for key in keys}
         if found := seen.get(sought.notice):
             return Accepted(_message_id(found))
         if len(told) > MOST_LOOKED_AT or None in seen:
             raise CannotSay("SendGrid lists messages to this address without telling what they are")
         return None
 
-    def _argument(self, key: str, patience: Patience) -> str | None:
+    def _argument(self, key: str, until: datetime) -> str | None:
         """The notice of one message; None where SendGrid shows no arguments."""
-        patience.check()
+        if self._clock() >= until:
+            raise RetryLater("SendGrid takes too long to say what it took")
         answer = self._http.get(f"{self._logs_url}/{quote(key, safe='')}", self._login)
         if answer.status >= 300:
             raise RetryLater(f"SendGrid lists a message and does not show it (HTTP {answer.status})")
@@ -245,12 +247,6 @@ def _receipt(event: Mapping[str, Any], now: datetime) -> Receipt | None:
     state, rule = known
     if name == "dropped":
         rule = next((drop for begins, drop in DROPS.items() if why.startswith(begins)), rule)
-    return Receipt(
-        notice=field_text(event.get("notice")) or None,
-        provider_id=_message_id(field_text(event.get("sg_message_id"))),
-        state=state,
-        reason=f"SendGrid: {rule.reason}" if rule.reason else "",
-        at=moment(event.get("timestamp"), now),
-        suppress=rule.suppress,
-        asks=rule.asks,
-    )
+    notice, provider_id = field_text(event.get("notice")), _message_id(field_text(event.get("sg_message_id")))
+    at = moment(event.get("timestamp"), now)
+    return rule.receipt("SendGrid", state, at, notice=notice, provider_id=provider_id)

@@ -18,6 +18,7 @@ from shared.adapters.providers.common.aws import AwsAccount, AwsApi, error_of
 from shared.adapters.providers.common.mail import Letterhead, marks, recipient_of
 from shared.adapters.providers.common.rules import (
     ADDRESS,
+    FINE,
     OPT_OUT,
     PACED,
     REFUSED,
@@ -81,9 +82,9 @@ WORDS: dict[str, tuple[tuple[re.Pattern[str], Rule], ...]] = {
 
 # `eventType`, with type and subtype of a bounce or a complaint. A delayed message is still being tried.
 EVENTS: dict[str, tuple[NoticeState, Rule]] = {
-    "Send": (NoticeState.ACCEPTED, REFUSED("")),
-    "DeliveryDelay": (NoticeState.ACCEPTED, REFUSED("")),
-    "Delivery": (NoticeState.DELIVERED, REFUSED("")),
+    "Send": (NoticeState.ACCEPTED, FINE),
+    "DeliveryDelay": (NoticeState.ACCEPTED, FINE),
+    "Delivery": (NoticeState.DELIVERED, FINE),
     "Reject": (NoticeState.UNDELIVERED, REFUSED("it found a virus")),
     "Bounce/Permanent": (NoticeState.UNDELIVERED, ADDRESS("bounced")),
     "Bounce/Permanent/Suppressed": (NoticeState.UNDELIVERED, ADDRESS("bounced before; SES does not write to it")),
@@ -189,17 +190,8 @@ def _receipt(event: Mapping[str, Any], at: datetime) -> list[Receipt]:
         return []
     state, rule = known
     tags = mapping(mail.get("tags")).get("notice")
-    return [
-        Receipt(
-            notice=(field_text(tags[0]) if isinstance(tags, list) and tags else "") or None,
-            provider_id=field_text(mail.get("messageId")),
-            state=state,
-            reason=f"Amazon SES: {rule.reason}" if rule.reason else "",
-            at=at,
-            suppress=rule.suppress,
-            asks=rule.asks,
-        )
-    ]
+    notice = field_text(tags[0]) if isinstance(tags, list) and tags else ""
+    return [rule.receipt("Amazon SES", state, at, notice=notice, provider_id=field_text(mail.get("messageId")))]
 
 
 def _known(event: Mapping[str, Any]) -> tuple[NoticeState, Rule] | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.adapters.http.client import AND_500, DEADLINE, Http, HttpResponse, field_text
 from shared.adapters.providers.common.aws import AwsAccount, AwsApi, error_of
-from shared.adapters.providers.common.rules import ADDRESS, REFUSED, SETTINGS, Rule, mapping
+from shared.adapters.providers.common.rules import ADDRESS, FINE, REFUSED, SETTINGS, Rule, mapping
 from shared.adapters.providers.common.sns import LIMITS, Event, Topic, topic_arn
 from shared.domain.errors import Accepted, OutcomeUnknown
 from shared.domain.inbound import InboundText, keyword_of
@@ -89,11 +89,11 @@ FIELDS: dict[str, Rule] = {
 
 # `eventType`.
 STATES: dict[str, tuple[NoticeState, Rule]] = {
-    "TEXT_QUEUED": (NoticeState.ACCEPTED, REFUSED("")),
-    "TEXT_PENDING": (NoticeState.ACCEPTED, REFUSED("")),
-    "TEXT_SENT": (NoticeState.ACCEPTED, REFUSED("")),
-    "TEXT_SUCCESSFUL": (NoticeState.ACCEPTED, REFUSED("")),  # the carrier has it
-    "TEXT_DELIVERED": (NoticeState.DELIVERED, REFUSED("")),
+    "TEXT_QUEUED": (NoticeState.ACCEPTED, FINE),
+    "TEXT_PENDING": (NoticeState.ACCEPTED, FINE),
+    "TEXT_SENT": (NoticeState.ACCEPTED, FINE),
+    "TEXT_SUCCESSFUL": (NoticeState.ACCEPTED, FINE),  # the carrier has it
+    "TEXT_DELIVERED": (NoticeState.DELIVERED, FINE),
     "TEXT_BLOCKED": (NoticeState.UNDELIVERED, ADDRESS("the recipient blocks such texts, or their carrier does")),
     "TEXT_CARRIER_BLOCKED": (NoticeState.UNDELIVERED, REFUSED("filtered by the carrier")),
     "TEXT_CARRIER_UNREACHABLE": (NoticeState.UNDELIVERED, REFUSED("a fault in the carrier's network")),
@@ -171,16 +171,9 @@ def _receipt(event: Event) -> list[Receipt]:
     if not known or _silent(event.body):
         return []
     state, rule = known
-    return [
-        Receipt(
-            notice=field_text(mapping(event.body.get("context")).get("notice")) or None,
-            provider_id=field_text(event.body.get("messageId")),
-            state=state,
-            reason=f"AWS End User Messaging: {rule.reason}" if rule.reason else "",
-            at=event.at,
-            suppress=rule.suppress,
-        )
-    ]
+    notice = field_text(mapping(event.body.get("context")).get("notice"))
+    provider_id = field_text(event.body.get("messageId"))
+    return [rule.receipt("AWS End User Messaging", state, event.at, notice=notice, provider_id=provider_id)]
 
 
 def _silent(event: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 
 from shared.adapters.http.client import DEADLINE, Http, HttpResponse, basic, field_text
 from shared.adapters.providers.common.lookup import earliest, listed
-from shared.adapters.providers.common.rules import ADDRESS, AGAIN, PACED, REFUSED, SETTINGS, Rule, by_status, form
+from shared.adapters.providers.common.rules import ADDRESS, AGAIN, FINE, PACED, REFUSED, SETTINGS, Rule, by_status, form
 from shared.adapters.providers.common.settings import RECEIPTS_BASE_URL
 from shared.domain.errors import Accepted, CannotSay, OutcomeUnknown, RetryLater
 from shared.domain.inbound import InboundText, Keyword, keyword_of
@@ -175,18 +175,10 @@ class ReceiptVerifier:
         state = STATES.get(values.get("MessageStatus", ""))
         if state is None:
             return []
-        why = _why(values.get("ErrorCode", "")) if state is NoticeState.UNDELIVERED else REFUSED("")
-        notice = parse_qs(urlsplit(request.url).query).get("n", [None])[0]
-        return [
-            Receipt(
-                notice=notice,
-                provider_id=values.get("MessageSid", ""),
-                state=state,
-                reason=why.reason,
-                at=now,
-                suppress=why.suppress,
-            )
-        ]
+        code, notice = values.get("ErrorCode", ""), parse_qs(urlsplit(request.url).query).get("n", [""])[0]
+        rule = UNDELIVERED.get(code, REFUSED("not delivered")) if state is NoticeState.UNDELIVERED else FINE
+        provider_id = values.get("MessageSid", "")
+        return [rule.receipt("Twilio", state, now, code=code, notice=notice, provider_id=provider_id)]
 
     def _text(self, values: Mapping[str, str], now: datetime) -> InboundText:
         """OptOutType is there where Advanced Opt-Out is on, and then knows words of other languages too.
@@ -251,8 +243,3 @@ def _refusal(answer: HttpResponse) -> Exception:
     known = REFUSALS.get(code) if isinstance(code, int) else None
     rule = known or by_status(answer.status, CREDENTIALS, "TWILIO_API_URL")
     return rule.error("Twilio", field_text(code) or f"HTTP {answer.status}")
-
-
-def _why(code: str) -> Rule:
-    known = UNDELIVERED.get(code, REFUSED("not delivered"))
-    return Rule(f"Twilio: {known.reason} ({code})" if code else f"Twilio: {known.reason}", suppress=known.suppress)

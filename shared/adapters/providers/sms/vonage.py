@@ -29,6 +29,7 @@ from shared.adapters.providers.common import vonage_messages
 from shared.adapters.providers.common.rules import (
     ADDRESS,
     AGAIN,
+    FINE,
     PACED,
     REFUSED,
     RETRIES,
@@ -266,14 +267,7 @@ def _receipt(fields: Mapping[str, str], now: datetime) -> list[Receipt]:
     if state is None:
         return []
     code = fields.get("err-code", "")
-    why = UNDELIVERED.get(code, REFUSED("not delivered")) if state is NoticeState.UNDELIVERED else None
-    return [
-        Receipt(
-            notice=fields.get("client-ref") or None,
-            provider_id=fields.get("messageId", ""),
-            state=state,
-            reason=f"Vonage: {why.reason} ({code or fields['status']})" if why else "",
-            at=moment(fields.get("timestamp"), now),
-            suppress=bool(why and why.suppress),
-        )
-    ]
+    rule = UNDELIVERED.get(code, REFUSED("not delivered")) if state is NoticeState.UNDELIVERED else FINE
+    at = moment(fields.get("timestamp"), now)
+    ids = {"notice": fields.get("client-ref", ""), "provider_id": fields.get("messageId", "")}
+    return [rule.receipt("Vonage", state, at, code=code or fields["status"], **ids)]

@@ -266,7 +266,7 @@ def test_the_budget_of_calls_is_kept_on_our_own(vendor):
     vendor.says("/requests/r1", WHOLE)
     slow = ClickwrapClient(vendor.url, "hush", FIELDS, rate=1)
     slow.fetch("r1")
-    with pytest.raises(RetryLater, match="budget") as e:
+    with pytest.raises(RetryLater, match="API_RATE_PER_MINUTE") as e:
         slow.fetch("r1")
     assert 0 < e.value.after <= 60
     assert len(vendor.seen) == 1

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from shared.adapters.clickwrap.coalescing import KEPT, MOST_A_MINUTE, CoalescingApi
-from shared.domain.errors import RetryLater
+from shared.domain.errors import PermanentFailure, RetryLater
 from shared.domain.model import EventType
 from shared.handlers.resolve import Resolve
 from shared.ports import NotFound
-from tests.fakes import START, FakeApi, World, answer, seen
+from tests.fakes import CALLS, START, FakeApi, World, answer, seen
 
 SECOND = timedelta(seconds=1)
 
@@ -52,6 +52,18 @@ def test_one_received_since_then_asks_anew(now):
     now[0] += SECOND
     shared.fetch("r1", START)
     assert api.calls == 2
+
+
+@pytest.mark.parametrize("fault", [PermanentFailure("1,001 signers"), ZeroDivisionError()])
+def test_an_answer_from_before_the_event_is_not_given_after_a_call_that_was_refused(now, fault):
+    api = FakeApi()
+    shared = coalesced(api, now)
+    shared.fetch("r1", START - SECOND)
+    now[0] += 2 * SECOND
+    api.truth["r1"] = fault
+    for at in (SECOND, SECOND + SECOND / 2):
+        with pytest.raises(type(fault)):
+            shared.fetch("r1", START + at)
 
 
 def test_the_events_of_one_request_have_so_many_calls_a_minute_and_then_share_one(now, caplog):
@@ -150,9 +162,8 @@ def test_events_that_wait_for_a_slow_call_get_its_outcome_and_make_none_of_their
 
 def test_a_burst_of_webhooks_costs_one_call_and_tells_the_same():
     world = World()
-    world.resolve = Resolve(
-        world.ledger, CoalescingApi(world.api, world.clock), world.publisher, world.policy, world.clock
-    )
+    api = CoalescingApi(world.api, world.clock)
+    world.resolve = Resolve(world.ledger, api, world.publisher, world.policy, world.clock, CALLS)
     world.says(seen("a", signed=True), seen("b"))
     events = [world.event(EventType.SENT)]
     world.now += SECOND

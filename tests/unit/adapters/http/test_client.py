@@ -15,6 +15,7 @@ from shared.adapters.http.client import (
     Http,
     HttpResponse,
     basic,
+    bearer,
     last_status,
     parse_retry_after,
 )
@@ -127,6 +128,13 @@ def test_a_refused_connection_is_worth_a_retry() -> None:
 def test_a_name_that_does_not_resolve_is_worth_a_retry() -> None:
     with pytest.raises(RetryLater, match="could not be reached"):
         http().post_json("http://nowhere.invalid/", {}, SECRET)
+
+
+def test_a_token_that_no_header_can_hold_waits_for_the_operator_as_nothing_has_left(server: StandIn) -> None:
+    """Pasted with a typographic quotation mark: taken for an unknown outcome, its message would be lost."""
+    with pytest.raises(RetryLater, match="could not be reached"):
+        http().post_json(server.url, {}, bearer("tok\u201cen"))
+    assert server.asked == []
 
 
 def test_a_failed_tls_handshake_is_worth_a_retry_as_nothing_has_left(server: StandIn) -> None:
