@@ -448,7 +448,7 @@ def test_a_404_of_a_public_function_is_told_from_googles(
 
 def test_the_texts_by_which_they_are_told_apart_are_those_of_the_functions() -> None:
     assert links.UNKNOWN.reason in smoke.UNKNOWN_LINK
-    assert smoke.NO_PROVIDER in (ROOT / "functions/receipts/main.py").read_text()
+    assert smoke.NO_PROVIDER in (ROOT / "shared/handlers/receipts.py").read_text()
 
 
 @pytest.mark.parametrize("name", ["console", "forward"])
