@@ -299,6 +299,7 @@ def _waiting(r: Random, at: float, back: float) -> list[Act]:
     over = r.choice((at + 0.5 * (back - at), back + r.choice((0.5, 3 * MINUTE, 8 * HOUR))))
     what = r.choice(("pause", "outage", ""))
     if what == "outage":
+        begins = max(begins, over - 6 * DAY)  # after seven an invitation is too late
         return [Act(begins, what, r.choice(("sms", "email")), value=(round(over - begins, 3), "later"))]
     return [Act(begins, "pause"), Act(over, "resume")] if what else []
 
