@@ -106,6 +106,12 @@ class Oracle:
         return self.final.revision if self.final else 0
 
     @cached_property
+    def went_back(self) -> bool:
+        """Whether an answer from before a revision came after a newer one. Nobody can tell: one more round is right."""
+        shown = [self.p.versions[i].revision for _, i in sorted(self.said)]
+        return shown != sorted(shown)
+
+    @cached_property
     def told(self) -> list[tuple[datetime, int]]:
         """When a whole answer was stored: its task ended well. The version of the facts that it showed."""
         ended = [(at, t) for at, t, how in self.p.tasks if how == "ok" and not t.label.startswith("deliver")]
@@ -172,7 +178,7 @@ class Oracle:
             notices = defaultdict(list)
             for sent in sents:
                 notices[sent.notice].append(sent)
-            allowed = 1 + self.p.resends + (0 if effect[2] == "completion" else self.revisions)
+            allowed = 1 + self.p.resends + (0 if effect[2] == "completion" else self.revisions + self.went_back)
             if len(notices) > allowed:
                 yield f"{effect}: {len(notices)} notices, {allowed} due"
             for tries in notices.values():
@@ -442,7 +448,7 @@ class Oracle:
         if kind == "completion" and any(s.to in self.strangers(name, s.at) for s in self.completions):
             return  # so did this
         sents = [s for s in self.p.book if (s.name, s.to, s.kind) == (name, address, kind)]
-        current = [s for s in sents if s.round == self.revisions + 1] if kind == "invitation" and self.seen else sents
+        current = [s for s in sents if s.round > self.revisions] if kind == "invitation" and self.seen else sents
         if not current and self.disturbed_tries(kind, name) < 2 and not self._stands_in(kind, name):
             yield f"{kind} to {name} at {address}"
 
@@ -700,7 +706,7 @@ class Oracle:
 
     def round(self) -> Iterator[str]:
         """No more rounds than revisions."""
-        if self.request and self.request.round > 1 + self.revisions and not self.unsure:
+        if self.request and self.request.round > 1 + self.revisions + self.went_back and not self.unsure:
             yield f"round {self.request.round}, after {self.revisions} revisions"
 
     def status_stream(self) -> Iterator[str]:
