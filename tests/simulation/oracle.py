@@ -209,7 +209,8 @@ class Oracle:
         for sent in self.p.book:
             both[sent.name, sent.kind, sent.day, sent.about, sent.round].add(sent.provider)
         for effect, providers in both.items():
-            failed = self.refused & self.addresses(str(effect[0])) or self.failed_receipts
+            said = self.strangers(effect[0], self.p.end).keys()  # where an answer was believed
+            failed = self.refused & (self.addresses(str(effect[0])) | said) or self.failed_receipts
             if len(providers) > 1 and not failed and lies < 2 and not self._met_without_number(effect[0]):
                 yield f"{effect}: by both channels"
 
