@@ -26,7 +26,6 @@ def tab_to(page: Page, control: Locator) -> None:
 
 def axe(page: Page, *widths: int) -> None:
     """Fails on any violation of WCAG 2.2 AA, whatever its impact, in light and in dark, at these widths or as it is."""
-    page.wait_for_load_state("load")  # without its style sheet a page's links are too small to touch
     page.evaluate(SCRIPT)
     rules = TAGS  # once; in other colours and at other widths only some of them can answer otherwise
     for width in widths or (0,):
@@ -39,6 +38,7 @@ def axe(page: Page, *widths: int) -> None:
 
 def fits(page: Page, *widths: int) -> None:
     """Fails if at one of the widths, in CSS pixels, something is cut off."""
+    page.wait_for_load_state("load")  # without its style sheet a page is wider, and its links too small to touch
     for width in widths:
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.scrollingElement.scrollWidth") <= width, f"{page.url} at {width} pixels"
