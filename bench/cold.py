@@ -25,7 +25,9 @@ from bench.report import Row, alternating, median_ratio, ms
 from bench.states import event, half_signed, progress_of, push_envelope, store
 from infra.ops.bundle import contents
 from infra.ops.deploy import KEEP_BYTECODE
+from infra.ops.function_table import chosen
 from infra.ops.function_table import functions as table
+from infra.ops.shell import Stop
 from local.emulation.google_emulators import free_port
 from shared.adapters.gcp.firestore import FirestoreLedger
 from shared.domain.model import EventType
@@ -53,20 +55,20 @@ def run(harness: Harness) -> list[Row]:
     google = harness.google()
     make_topics(google)
     with harness.stand_in(0) as stand_in:
-        environ = settings(google, stand_in)
-        chosen = selected(functions(google["GOOGLE_CLOUD_PROJECT"]), os.environ.get("FUNCTIONS", "").split())
-        rows = [compared(harness, cold, environ, empty(harness, cold, environ)) for cold in chosen]
+        environ, cases = settings(google, stand_in), selected(functions(google["GOOGLE_CLOUD_PROJECT"]))
+        rows = [compared(harness, cold, environ, empty(harness, cold, environ)) for cold in cases]
         return rows + [
-            compared(harness, cold, environ, stale(harness, cold, environ)) for cold in chosen if cold.function in STALE
+            compared(harness, cold, environ, stale(harness, cold, environ)) for cold in cases if cold.function in STALE
         ]
 
 
-def selected(functions: list[Cold], only: list[str]) -> list[Cold]:
-    """All without a choice. Raises SystemExit for an unknown name."""
-    known = [c.function for c in functions]
-    if unknown := [name for name in only if name not in known]:
-        raise SystemExit(f"FUNCTIONS={' '.join(unknown)}: choose from {' '.join(known)}")
-    return [c for c in functions if c.function in only or not only]
+def selected(cases: list[Cold]) -> list[Cold]:
+    """Those that FUNCTIONS names; by default all. Raises SystemExit for an unknown name."""
+    try:
+        names = {function.name for function in chosen([table()[c.function] for c in cases])}
+    except Stop as stop:
+        raise SystemExit(str(stop)) from None
+    return [c for c in cases if c.function in names]
 
 
 def built(directory: Path, function: str, *, keep: bool) -> Path:

@@ -16,10 +16,9 @@ from shared.adapters.clickwrap.client import ClickwrapClient
 from shared.adapters.clickwrap.fields import Fields
 from shared.adapters.clickwrap.payload import Reader, values
 from shared.domain.errors import RetryLater
-from shared.domain.model import AccountAnswers, RelayStatus
 from shared.domain.trust import in_words
 from shared.ports import NotFound
-from shared.services.relay_status import RELAY
+from shared.services.relay_status import read_status
 from shared.setting_types import SettingError
 from shared.settings.clickwrap import CLICKWRAP_FIELDS
 
@@ -72,10 +71,10 @@ def with_relay_env() -> None:
 
 def _learnt() -> str:
     try:
-        stored = bootstrap.backend().ledger().get(RelayStatus, RELAY)
+        answers = read_status(bootstrap.backend().ledger()).answers
     except (SettingError, RetryLater, GoogleAuthError):
         return "its database cannot be read from here"
-    return in_words(stored.item.answers if stored else AccountAnswers())
+    return in_words(answers)
 
 
 def _failed(reason: str) -> int:

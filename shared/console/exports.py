@@ -11,7 +11,8 @@ import flask
 from shared.console import searches
 from shared.console.context import console, dead_notices, may_act, narrowed, person
 from shared.console.masking import Shown, masked
-from shared.domain.model import NoticeRecord, NoticeState, Request, Role, SignerState, Status, Suppression
+from shared.domain.model import NoticeRecord, NoticeState, Request, SignerState, Status, Suppression
+from shared.domain.signers import counted
 from shared.domain.timeline import spoken
 from shared.ports import Mark
 from shared.services.operator_lists import SCANNED, Narrow, Page
@@ -78,9 +79,9 @@ def _search(narrow: Narrow) -> Iterable[Row]:
 def _of_requests(page: Callable[[Mark | None], Page]) -> Iterable[Row]:
     for key, r in console().inspect.every(page, MOST_ROWS):
         if isinstance(r, Request):
-            counted = [s.state for s in r.signers.values() if s.role is Role.SIGNER]
-            signed, gone = counted.count(SignerState.SIGNED), counted.count(SignerState.REMOVED)
-            yield key, Shown(r, personal=False).title(), r.status, signed, len(counted) - gone, r.changed_at
+            those = counted(r.signers)
+            signed = sum(s.state is SignerState.SIGNED for s in those)
+            yield key, Shown(r, personal=False).title(), r.status, signed, len(those), r.changed_at
 
 
 def _messages(narrow: Narrow) -> Iterable[Row]:

@@ -19,6 +19,7 @@ from shared.domain.causes import OF_MESSAGES, Cause
 from shared.domain.errors import RetryLater
 from shared.domain.model import NoticeRecord, NoticeState, Status
 from shared.domain.notice_record import attempts
+from shared.domain.signers import counted
 from shared.domain.timeline import spoken
 from shared.domain.trust import in_words
 from shared.domain.verdict import Reach
@@ -122,7 +123,15 @@ def search() -> str:
 def _requests(page: Page, **found: object) -> str:
     counts, reached = console().inspect.request_counts(), console().inspect.reached(page.rows, dead_notices())
     return flask.render_template(
-        "requests.html", page=page, counts=counts, reached=reached, most=MOST, mark=mark, Shown=Shown, **found
+        "requests.html",
+        page=page,
+        counts=counts,
+        counted=counted,
+        reached=reached,
+        most=MOST,
+        mark=mark,
+        Shown=Shown,
+        **found,
     )
 
 

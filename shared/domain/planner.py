@@ -134,8 +134,8 @@ def _id_of(request: Request, notice: Notice) -> str:
 
 def resent(request: Request, notice: Notice, now: datetime) -> Request:
     """The state in which this notice is to be sent once more, under an id of its own."""
-    counted = replace(request, resends=(*request.resends, Resend(at=now, notice=notice)))
-    again = Resend(at=now, notice=as_planned(counted, notice))
+    noted = replace(request, resends=(*request.resends, Resend(at=now, notice=notice)))
+    again = Resend(at=now, notice=as_planned(noted, notice))
     return replace(request, resends=(*request.resends, again))
 
 

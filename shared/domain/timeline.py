@@ -23,7 +23,7 @@ from shared.domain.model import (
 from shared.domain.policy import Policy
 from shared.domain.recheck import LIVE, forget_at
 from shared.domain.signing_order import steps
-from shared.domain.verdict import ADOPTED, ENDED, QUEUED, SPOKEN
+from shared.domain.verdict import ADOPTED, QUEUED, SPOKEN, why_ended
 
 TOLD = {
     NoticeState.PLANNED: "to be tried again",
@@ -225,7 +225,7 @@ def _why_off(signer: Signer, request: Request, planned: datetime, now: datetime)
     if signer.state is SignerState.SIGNED:
         return "signed by then"
     if request.status not in LIVE:
-        return ENDED.get(request.status, f"the request is {request.status}")
+        return why_ended(request.status)
     if request.reminders_stopped:
         return STOPPED
     return "it was past when it could have been planned" if planned <= now else "no longer planned"

@@ -47,6 +47,11 @@ ENDED = {
 }
 
 
+def why_ended(status: Status) -> str:
+    """Why nothing more is collected for a request in this state."""
+    return ENDED.get(status, f"the request is {status}")
+
+
 class Reach(StrEnum):
     """How far a signer was reached; the value begins the sentence."""
 

@@ -24,7 +24,7 @@ from shared.domain.notice_record import IN_PROGRESS
 from shared.domain.policy import Policy, address_key
 from shared.domain.signers import address_of
 from shared.domain.signing_order import ahead
-from shared.domain.verdict import ENDED
+from shared.domain.verdict import ENDED, why_ended
 from shared.ports import Ledger
 from shared.services.publisher import Publisher
 
@@ -242,7 +242,7 @@ def cannot_stop(request: Request) -> str:
         return DELETED
     if request.reminders_stopped:
         return "the reminders are stopped already"
-    return "" if request.status in RUNNING else ENDED.get(request.status, f"the request is {request.status}")
+    return "" if request.status in RUNNING else why_ended(request.status)
 
 
 def cannot_resume(request: Request) -> str:

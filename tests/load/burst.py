@@ -24,10 +24,9 @@ def _post(port: int, path: str, bodies: Sequence[bytes], token: str) -> list[int
             connection.request("POST", path, body, headers)
             answer = connection.getresponse()
             answer.read()
-            connection.close()  # the server may close an idle one at the moment in which it is used again
             statuses.append(answer.status)
         except (OSError, http.client.HTTPException):
-            connection.close()
             statuses.append(0)
-    connection.close()
+        finally:
+            connection.close()  # the server may close an idle one at the moment in which it is used again
     return statuses

@@ -23,13 +23,11 @@ SCOPE = "https://www.googleapis.com/auth/monitoring.read"
 DEADLINE = 1.5  # seconds for each of two calls: a page waits for them
 KEPT = timedelta(minutes=1)  # Google measures once a minute
 LAG = timedelta(minutes=3)  # until what was measured can surely be read
-WAITING = "num_undelivered_messages"
+METRICS = "pubsub.googleapis.com/subscription"
+WAITING = f'metric.type="{METRICS}/num_undelivered_messages"'
 # A push holds one message. `ack_message_count` would count those that a subscription's filter keeps away, too.
-LEFT = 'push_request_count" AND metric.labels.response_class="ack'
-FILTER = (
-    'metric.type="pubsub.googleapis.com/subscription/{}" AND resource.type="pubsub_subscription" '
-    'AND resource.labels.subscription_id=one_of("{}")'
-)
+LEFT = f'metric.type="{METRICS}/push_request_count" AND metric.labels.response_class="ack"'
+OF = 'resource.type="pubsub_subscription" AND resource.labels.subscription_id=one_of("{}")'
 
 
 class MonitoredFlows:
@@ -66,7 +64,7 @@ class MonitoredFlows:
         from google.auth.exceptions import GoogleAuthError
 
         query = {"interval.startTime": since.isoformat(), "interval.endTime": until.isoformat()}
-        query["filter"] = FILTER.format(metric, '", "'.join(subscriptions))
+        query["filter"] = f"{metric} AND " + OF.format('", "'.join(subscriptions))
         try:
             answer = self._session().get(self._url, params=query, timeout=DEADLINE)
             if answer.status_code != 200:
